@@ -1,0 +1,22 @@
+#ifndef ADMIN_API_ADMIN_H
+#define ADMIN_API_ADMIN_H
+/*
+ * admin: the REST API (libmicrohttpd, nested in the event loop), run by the admin process.
+ *
+ * Requests become tasks; while one waits for the database its connection is suspended.
+ */
+#include <stdbool.h>
+#include <sys/socket.h>
+
+struct admin_settings {
+    int listen_fd;       /* bound and listening already */
+    const char *certificate_file, *key_file; /* NULL: plain HTTP (loopback, or behind a proxy) */
+    const char *hostname;
+    unsigned connections_max;
+    /* Lines of other processes for /metrics, in the exposition format; appended as they are.  May be NULL. */
+    char *(*metrics)(void); /* malloc'ed */
+};
+void admin_start(const struct admin_settings *settings); /* fatal when libmicrohttpd cannot start */
+void admin_stop(void);
+
+#endif

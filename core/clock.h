@@ -1,0 +1,20 @@
+#ifndef CORE_CLOCK_H
+#define CORE_CLOCK_H
+/* clock: wall time and steady time in milliseconds, and the date forms that mail and the API use. */
+#include <stddef.h>
+#include <stdint.h>
+
+int64_t clock_now_ms(void);    /* since 1970, UTC; may jump */
+uint64_t clock_steady_ms(void); /* never goes back; for timeouts and durations */
+
+#define CLOCK_RFC5322_SIZE 40 /* "Mon, 23 Nov 2026 20:25:14 +0000" */
+#define CLOCK_RFC3339_SIZE 32 /* "2026-11-23T20:25:14.123Z" */
+#define CLOCK_IMAP_SIZE 40    /* "23-Nov-2026 20:25:14 +0000" (RFC 3501 date-time, unquoted) */
+char *clock_rfc5322(int64_t ms, char out[CLOCK_RFC5322_SIZE]);
+char *clock_rfc3339(int64_t ms, char out[CLOCK_RFC3339_SIZE]);
+char *clock_imap(int64_t ms, char out[CLOCK_IMAP_SIZE]);
+
+/* Days since 1970 for a calendar date (proleptic Gregorian; month 1-12). */
+int64_t clock_days(int year, int month, int day);
+
+#endif

@@ -1,0 +1,40 @@
+#ifndef CORE_DNS_H
+#define CORE_DNS_H
+/*
+ * dns: MX and address look-ups by libunbound: cached, asynchronous, bounded.
+ *
+ * Three answers, as everywhere: FOUND, NONE (NXDOMAIN or no such data: permanent), FAILED (SERVFAIL,
+ * timeout, bogus: try again).  Names are ASCII (A-labels).  Results live in the caller's arena.
+ */
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "core/arena.h"
+#include "core/task.h"
+
+enum dns_status { DNS_FOUND, DNS_NONE, DNS_FAILED };
+
+struct dns_settings {
+    const char *resolver;     /* "ADDRESS[@PORT]" to forward to; NULL: what /etc/resolv.conf says */
+    const char *hosts_file;   /* NULL: /etc/hosts */
+};
+
+struct dns_mx {
+    unsigned preference;
+    const char *host; /* lower case, no final dot; "" is the null MX of RFC 7505 */
+};
+struct dns_address {
+    struct sockaddr_storage address; /* port 0 */
+    socklen_t length;
+};
+
+void dns_init(const struct dns_settings *settings); /* after fork */
+void dns_done(void);
+
+/* Sorted by preference.  NONE: the name exists without MX or not at all; the caller tries its address. */
+AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dns_mx **out, unsigned *count);
+/* IPv6 first, then IPv4.  A host that is an address literal ("127.0.0.1", "::1") is FOUND without asking. */
+AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, struct dns_address **out, unsigned *count);
+
+#endif

@@ -1,0 +1,29 @@
+#ifndef CORE_SECRET_H
+#define CORE_SECRET_H
+/* secret: randomness, comparison in constant time, wiping, digests, base64.  OpenSSL stays behind it. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+
+void secret_random(void *out, size_t n); /* aborts when the kernel gives none */
+/* Time depends on the lengths only. */
+bool secret_equal(struct slice a, struct slice b);
+void secret_wipe(void *p, size_t n);
+/* Copy in the arena, wiped when the arena ends. */
+struct slice secret_slice(struct arena *arena, struct slice s);
+
+#define SECRET_SHA256_SIZE 32
+void secret_sha256(struct slice in, unsigned char out[SECRET_SHA256_SIZE]);
+void secret_hmac_sha256(struct slice key, struct slice in, unsigned char out[SECRET_SHA256_SIZE]);
+/* RFC 8018; for SCRAM (RFC 5802, Hi()).  Slow by intent: off the loop (core/offload.h). */
+void secret_pbkdf2_sha256(struct slice password, struct slice salt, unsigned iterations,
+                          unsigned char out[SECRET_SHA256_SIZE]);
+
+/* RFC 4648 section 4, with padding; decode is strict and false on anything else. */
+struct slice secret_base64(struct arena *arena, struct slice in);
+bool secret_base64_decode(struct arena *arena, struct slice in, struct slice *out);
+
+#endif

@@ -1,0 +1,40 @@
+#ifndef DAEMON_RUNNER_H
+#define DAEMON_RUNNER_H
+/*
+ * runner: delivers what this worker accepted (from memory, at once) and what is due in the cells it leases.
+ *
+ * runner_init() registers itself with accept_on_committed().  Deliveries are tasks of a pool of their own; per destination
+ * a few at a time.  daemon/outage.c decides, with what the runner reports, whether a primary is away.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/tls.h"
+
+struct runner_settings {
+    const char *hostname;          /* EHLO */
+    const char *default_route_host; /* smart host for mail to outside; NULL: MX */
+    unsigned default_route_port;
+    unsigned deliveries_max;       /* at once, this worker (default 100) */
+    unsigned per_destination_max;  /* at once, per destination (default 10) */
+    unsigned connect_timeout_ms;   /* 30,000 */
+    unsigned reply_timeout_ms;     /* RFC 5321 4.5.3.2: 5 minutes */
+    unsigned data_timeout_ms;      /* after the final dot: 10 minutes */
+    unsigned retry_min_ms;         /* first retry of a destination: 5,000 for relay domains' primaries (probe interval) */
+    unsigned retry_first_ms;       /* first retry elsewhere: 5 minutes */
+    unsigned retry_max_ms;         /* 1 hour */
+    bool verify_tls;               /* false: opportunistic */
+};
+
+void runner_init(const struct runner_settings *settings);
+void runner_reload(const struct runner_settings *settings);
+/* Starts nothing new; calls done(arg) when nothing is under way. */
+void runner_drain(void (*done)(void *arg), void *arg);
+
+struct runner_counters {
+    uint64_t delivered, deferred, bounced, connections;
+    unsigned active, waiting_in_memory, outages_open;
+};
+void runner_counters(struct runner_counters *out);
+
+#endif

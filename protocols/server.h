@@ -1,0 +1,76 @@
+#ifndef PROTOCOLS_SERVER_H
+#define PROTOCOLS_SERVER_H
+/*
+ * server: what the three front-ends share: settings, the registry of living sessions, limits per client.
+ *
+ * The daemon accepts a connection and hands it to *_serve(); from then on the session owns itself and
+ * registers here, so that the daemon can count sessions and, when draining, ask each to say good-bye
+ * (421, BYE, -ERR) at its next command boundary.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/log.h"
+#include "core/task.h"
+#include "core/tls.h"
+
+/* Values from the configuration file; replaced as a whole at reload, sessions keep the one they began with. */
+struct server_settings {
+    unsigned references;   /* server_settings_ref/unref */
+    const char *hostname;  /* ours, in greetings and Received */
+    struct tls *tls;       /* NULL: no STARTTLS is offered (and then no PLAIN, no LOGIN, no USER) */
+    uint64_t message_size_max;
+    unsigned recipients_max;      /* per transaction; at least 100 (RFC 5321 4.5.3.1.8) */
+    unsigned errors_max;          /* bad commands before we hang up */
+    unsigned smtp_timeout_ms;     /* RFC 5321 4.5.3.2: 5 minutes */
+    unsigned imap_timeout_ms;     /* RFC 3501 5.4: at least 30 minutes */
+    unsigned pop3_timeout_ms;     /* RFC 1939 3: at least 10 minutes */
+    unsigned login_timeout_ms;    /* before authentication, IMAP and POP3 */
+    unsigned received_max;        /* Received lines before we say loop */
+    int64_t queue_lifetime_ms;    /* 5 days */
+    bool default_route;           /* mail for outside goes to a smart host: destination "default" */
+};
+struct server_settings *server_settings_ref(struct server_settings *settings);
+void server_settings_unref(struct server_settings **settings);
+/* What runs when the last reference goes (the daemon frees what it made). */
+void server_settings_on_done(void (*fn)(struct server_settings *settings));
+
+/* Limits over all sessions of this process; 0: none. */
+struct server_limits {
+    unsigned sessions_max;
+    unsigned sessions_per_client_max; /* per IPv4 address or IPv6 /64; loopback is exempt */
+};
+void server_set_limits(const struct server_limits *limits);
+
+enum server_protocol { SERVER_SMTP, SERVER_IMAP, SERVER_POP3 };
+#define SERVER_PROTOCOLS 3
+
+/* Embedded in each session. */
+struct server_session {
+    struct server_session *next, *previous;
+    enum server_protocol protocol;
+    struct log_context context;         /* session id and peer, for log lines */
+    char client_key[64];                /* what is counted: address or /64 */
+    void (*shutdown)(struct server_session *session); /* say good-bye at the next boundary, then end */
+};
+/* False: over a limit; the caller refuses politely (421, BYE, -ERR) and closes; it is then not registered. */
+bool server_session_add(struct server_session *session, enum server_protocol protocol, const char *peer);
+void server_session_remove(struct server_session *session);
+/* Asks all to end; sessions that begin later are refused. */
+void server_drain(void);
+bool server_draining(void);
+unsigned server_session_count(enum server_protocol protocol);
+/* The pool that sessions' tasks run on. */
+struct task_pool *server_tasks(void);
+void server_set_tasks(struct task_pool *pool);
+
+/* ------------------------------------------------------------------ the front-ends */
+
+enum smtp_role { SMTP_ROLE_MX, SMTP_ROLE_SUBMISSION };
+
+void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, struct server_settings *settings);
+void imap_serve(int fd, bool implicit_tls, struct server_settings *settings);
+void pop3_serve(int fd, bool implicit_tls, struct server_settings *settings);
+
+#endif

@@ -1,0 +1,85 @@
+#ifndef STORAGE_ACCEPT_H
+#define STORAGE_ACCEPT_H
+/*
+ * accept: the one door by which mail becomes ours.  SMTP's end of data, IMAP's APPEND and our own bounces
+ * all end in accept_commit(); when it says DB_DONE the message is durable and 250 (OK) may be said.
+ *
+ * Group commit: requests that finish while the previous commit is on its way to disk are gathered, and go
+ * as one set-based transaction when it returns; one flush serves many.  A batch that is refused (an
+ * account was deleted meanwhile) is repeated one by one, so that one bad request cannot fail its
+ * neighbours.  A batch that ended UNCERTAIN is looked up by message id and answered DONE or UNDONE; only
+ * when it cannot be looked up within 10 s the answer is UNCERTAIN (the client gets 451 and may send
+ * again: twice rather than lost).
+ *
+ * Bodies longer than one chunk are stored chunk by chunk before the transaction (storage/body.h).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/spool.h"
+#include "core/task.h"
+#include "storage/status.h"
+
+/* One recipient, decided.  A mailbox item, or a queue entry, or (while an outage is open) both. */
+struct accept_recipient {
+    struct slice address;
+
+    /* into a mailbox: */
+    int64_t mailbox_id; /* 0: none */
+    unsigned flags;     /* storage/mailbox.h */
+    const struct slice *keywords;
+    unsigned keyword_count;
+    int64_t internal_ms; /* 0: when it was received */
+
+    /* into the queue: */
+    bool queue;
+    struct slice destination; /* queue_destination_*() */
+    int64_t domain_id;        /* relay domain, or 0 */
+    int64_t account_id;       /* whose INBOX shows it while held, or 0 */
+    bool waiting;             /* do not lease it to this worker: its destination is known to be away */
+    int64_t expires_ms;
+
+    /* filled in: */
+    int64_t entry_id; /* queue entry, or 0 */
+    int64_t uid;      /* in the mailbox, or 0 */
+    int64_t uidvalidity;
+};
+
+struct accept_message {
+    unsigned cell;       /* all recipients are in it */
+    int64_t id;          /* made by the caller: id_make(cell) */
+    int64_t customer_id;
+    int64_t account_id;  /* 0: from outside */
+    struct slice sender; /* "" : null sender */
+    bool eight_bit;
+    int64_t received_ms;
+    const char *client, *helo, *protocol, *tls; /* NULL allowed but for protocol */
+    /*
+     * Content = prefix followed by the spool.  The prefix (Return-Path, Received) differs between the
+     * mailbox form and nothing else, so it is part of what is stored.
+     */
+    struct slice prefix;
+    struct spool *spool;
+    struct accept_recipient *recipients;
+    unsigned recipient_count;
+};
+
+/* All messages (one per cell) in one transaction.  The arrays must stay until it returns. */
+AWAITS enum db_write accept_commit(struct accept_message *messages, unsigned count) __attribute__((warn_unused_result));
+
+/*
+ * Called, on the loop, after each commit, before the waiting tasks continue: the delivery runner takes the
+ * queue entries leased to this worker together with the spool (spool_ref to keep).
+ */
+typedef void accept_committed_fn(const struct accept_message *message);
+void accept_on_committed(accept_committed_fn *fn);
+
+struct accept_counters {
+    uint64_t messages, recipients, bytes, batches;
+    unsigned largest_batch;
+};
+void accept_counters(struct accept_counters *out);
+
+#endif

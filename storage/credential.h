@@ -1,0 +1,21 @@
+#ifndef STORAGE_CREDENTIAL_H
+#define STORAGE_CREDENTIAL_H
+/*
+ * credential: passwords at rest: crypt(3) hashes (yescrypt made, anything libxcrypt knows verified) and, beside
+ * them, SCRAM-SHA-256 keys (RFC 5803).  Hashing runs off the loop (core/offload.h).
+ */
+#include <stdbool.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+
+#define CREDENTIAL_SCRAM_ITERATIONS 4096
+#define CREDENTIAL_PASSWORD_MAX 512
+
+/* Both in the arena. False: too long, empty, contains NUL, or the library refused. */
+AWAITS bool credential_make(struct arena *arena, struct slice password, struct slice *hash, struct slice *scram);
+/* hash {NULL,0}: does the work against a dummy and says false. */
+AWAITS bool credential_verify(struct slice hash, struct slice password);
+
+#endif

@@ -1,0 +1,76 @@
+#ifndef STORAGE_DIRECTORY_H
+#define STORAGE_DIRECTORY_H
+/*
+ * directory: the read side of what administrators set up: who exists, who owns which address, which
+ * networks may relay, where a domain's mail goes.  Everything a dialogue asks between EHLO and RCPT.
+ *
+ * Addresses and domains are given in any case and are compared lower-cased.  Results live in the
+ * caller's arena.  The write side is storage/provision.h.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "storage/status.h"
+
+enum directory_kind { DIRECTORY_HOSTED, DIRECTORY_RELAY };
+
+struct directory_domain {
+    int64_t id, customer_id;
+    unsigned cell;
+    struct slice name;
+    enum directory_kind kind;
+    bool customer_active;
+    int64_t outage_id; /* an outage of it is open: 0 or its id */
+};
+
+struct directory_account {
+    int64_t id, customer_id, domain_id, inbox_id;
+    unsigned cell;
+    struct slice address; /* canonical: lower case */
+    bool active;          /* it and its customer */
+    struct slice password_hash; /* crypt(3); {NULL,0}: none */
+    struct slice scram_sha256;  /* "SCRAM-SHA-256$iter:salt$stored:server"; {NULL,0}: none */
+};
+
+/* What a RCPT needs, in one round trip: the domain, and the account behind the address if there is one. */
+struct directory_recipient {
+    bool has_domain; /* false: outside */
+    struct directory_domain domain;
+    bool has_account;
+    struct directory_account account; /* without its secrets */
+};
+
+/* By login name (an account's address, not an alias). */
+AWAITS enum db_status directory_account(struct arena *arena, struct slice login, struct directory_account *out)
+    __attribute__((warn_unused_result));
+/* FOUND whenever the question could be asked; look at has_domain, has_account.  Aliases are resolved. */
+AWAITS enum db_status directory_recipient(struct arena *arena, struct slice address, struct directory_recipient *out)
+    __attribute__((warn_unused_result));
+AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, struct directory_domain *out)
+    __attribute__((warn_unused_result));
+/* May the account send as this address (its own, or an alias of it)? FOUND: yes. */
+AWAITS enum db_status directory_owns(struct arena *arena, int64_t account_id, struct slice address)
+    __attribute__((warn_unused_result));
+
+struct directory_network {
+    int64_t id, customer_id;
+    unsigned cell;
+    bool customer_active;
+};
+/* The most specific block that contains the client ("192.0.2.1", "2001:db8::1"). */
+AWAITS enum db_status directory_network(struct arena *arena, const char *client, struct directory_network *out)
+    __attribute__((warn_unused_result));
+
+struct directory_hop {
+    const char *host;
+    unsigned port;
+    unsigned priority;
+};
+/* A relay domain's next hops, in order. NONE: it has none (mail waits). */
+AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, struct directory_hop **out, unsigned *count)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,37 @@
+#ifndef STORAGE_OUTAGE_H
+#define STORAGE_OUTAGE_H
+/*
+ * outage: one relay domain's primary is away.  While a row of `outage` is open, mail for accounts of the
+ * domain is shown in their INBOX: accept_commit() does it for new mail when the session saw the outage,
+ * outage_show() does it for what waited before and for what slipped between (it is run every half second
+ * while the outage is open, and costs one index probe when there is nothing to do).
+ *
+ * Showing adds a mailbox_message and sets queue_entry.shown; delivery is not touched by it, nor by what
+ * the reader does with the copy.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "storage/status.h"
+
+struct outage {
+    int64_t id, domain_id;
+    unsigned cell;
+    struct slice domain; /* name */
+    struct slice reason;
+    int64_t started_ms, ended_ms; /* ended: INT64_MIN while open */
+};
+
+/* Opens one unless one is open (then DONE all the same, *opened false). */
+AWAITS enum db_write outage_open(int64_t domain_id, struct slice reason, bool *opened) __attribute__((warn_unused_result));
+AWAITS enum db_write outage_close(int64_t outage_id) __attribute__((warn_unused_result));
+/* Puts up to limit waiting or leased, not yet shown entries of the domain into their INBOXes. *shown: how many. */
+AWAITS enum db_write outage_show(int64_t domain_id, unsigned limit, unsigned *shown) __attribute__((warn_unused_result));
+/* Open outages in these cells. */
+AWAITS enum db_status outage_list_open(struct arena *arena, const int16_t *cells, unsigned cell_count, struct outage **out,
+                                       unsigned *count) __attribute__((warn_unused_result));
+
+#endif

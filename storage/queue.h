@@ -1,0 +1,95 @@
+#ifndef STORAGE_QUEUE_H
+#define STORAGE_QUEUE_H
+/*
+ * queue: mail on its way.  One row per recipient; schema/STATES.md has the legal states.
+ *
+ *   waiting  nobody's memory has it (worker is null); claimed when its destination and its own due_at allow
+ *   leased   one worker has it in memory and is responsible until lease_until; renewed while it works
+ *   (gone)   delivered, bounced or cancelled: the row is deleted in the transaction that records the event
+ *
+ * Retry is per destination: mail for a dead server is not rescheduled entry by entry; the destination's
+ * due_at moves, and claiming looks at destinations first.  An entry has a due_at of its own for what only
+ * its recipient was told (greylisting, mailbox full).
+ *
+ * Only a worker that holds a cell's lease (storage/node.h) claims in it.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "storage/status.h"
+
+#define QUEUE_LEASE_MS 60000
+
+struct queue_entry {
+    int64_t id, message_id;
+    int64_t customer_id, account_sender; /* account_sender: who submitted it, 0 if from outside */
+    struct slice sender, recipient, destination;
+    int64_t domain_id;    /* relay domain, or 0 */
+    int64_t account_id;   /* shown in whose INBOX, or 0 */
+    bool eight_bit;
+    uint64_t size;
+    int64_t received_ms, expires_ms;
+    int32_t attempts;
+};
+
+/* Destination keys.  "domain:ID" in decimal; "default"; "mx:NAME" lower-cased. */
+struct slice queue_destination_domain(struct arena *arena, int64_t domain_id);
+struct slice queue_destination_mx(struct arena *arena, struct slice domain);
+#define QUEUE_DESTINATION_DEFAULT SLICE("default")
+
+/*
+ * Claims up to limit waiting entries that are due, oldest first within each destination, at most
+ * per_destination of each, and leases them to this worker.  Cells: those leased to us.
+ */
+AWAITS enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned per_destination,
+                                  unsigned limit, struct queue_entry **out, unsigned *count)
+    __attribute__((warn_unused_result));
+
+enum queue_outcome {
+    QUEUE_DELIVERED,
+    QUEUE_DEFERRED,  /* this recipient: again at due_ms */
+    QUEUE_AWAY,      /* its destination could not be reached: waits for the destination, no attempt counted */
+    QUEUE_BOUNCED,   /* for good; the bounce, if one is due, is committed already */
+};
+struct queue_result {
+    int64_t entry_id, message_id;
+    enum queue_outcome outcome;
+    int64_t due_ms;         /* DEFERRED */
+    struct slice recipient, destination;
+    struct slice reply;     /* the remote's words or ours; becomes last_reply and the event's detail */
+    bool show;              /* an outage is open: put it into account_id's INBOX if it is not there */
+};
+/*
+ * Records outcomes and their events.  Gathered like accept_commit(): many deliveries, one transaction.
+ * UNDONE, UNCERTAIN: the lease runs out and the entry is tried again (at least once).
+ */
+AWAITS enum db_write queue_report(const struct queue_result *results, unsigned count) __attribute__((warn_unused_result));
+
+/* Extends the lease of everything this worker has in memory. */
+AWAITS enum db_write queue_renew(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
+/* Entries whose lease ran out go back to waiting (their worker died).  *count: how many. */
+AWAITS enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned *count)
+    __attribute__((warn_unused_result));
+
+/* The destination could not be reached: nothing is claimed for it before due_ms. */
+AWAITS enum db_write queue_destination_away(unsigned cell, struct slice destination, int64_t due_ms, struct slice reason)
+    __attribute__((warn_unused_result));
+/* It answers: everything waiting for it is due now. */
+AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destination) __attribute__((warn_unused_result));
+struct queue_destination_state {
+    int32_t failures;
+    int64_t due_ms;
+};
+AWAITS enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
+    __attribute__((warn_unused_result));
+/* Entries waiting (not leased) for a destination, and of those the ones that could be claimed now. */
+AWAITS enum db_status queue_waiting(unsigned cell, struct slice destination, uint64_t *waiting, uint64_t *due)
+    __attribute__((warn_unused_result));
+/* Entries past expires_at, claimed for bouncing like queue_claim(), whatever their destination's state. */
+AWAITS enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+                                          struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
+
+#endif
