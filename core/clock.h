@@ -7,9 +7,9 @@
 int64_t clock_now_ms(void);    /* since 1970, UTC; may jump */
 uint64_t clock_steady_ms(void); /* never goes back; for timeouts and durations */
 
-#define CLOCK_RFC5322_SIZE 40 /* "Mon, 23 Nov 2026 20:25:14 +0000" */
-#define CLOCK_RFC3339_SIZE 32 /* "2026-11-23T20:25:14.123Z" */
-#define CLOCK_IMAP_SIZE 40    /* "23-Nov-2026 20:25:14 +0000" (RFC 3501 date-time, unquoted) */
+#define CLOCK_RFC5322_SIZE 80 /* "Mon, 23 Nov 2026 20:25:14 +0000" */
+#define CLOCK_RFC3339_SIZE 80 /* "2026-11-23T20:25:14.123Z" */
+#define CLOCK_IMAP_SIZE 80    /* "23-Nov-2026 20:25:14 +0000" (RFC 3501 date-time, unquoted) */
 char *clock_rfc5322(int64_t ms, char out[CLOCK_RFC5322_SIZE]);
 char *clock_rfc3339(int64_t ms, char out[CLOCK_RFC3339_SIZE]);
 char *clock_imap(int64_t ms, char out[CLOCK_IMAP_SIZE]);
