@@ -57,8 +57,10 @@ struct accept_message {
     int64_t received_ms;
     const char *client, *helo, *protocol, *tls; /* NULL allowed but for protocol */
     /*
-     * Content = prefix followed by the spool.  The prefix (Return-Path, Received) differs between the
-     * mailbox form and nothing else, so it is part of what is stored.
+     * Content = prefix followed by the spool; what is stored once serves mailbox and queue.  A message that
+     * has queue entries or came by SMTP begins with exactly one Return-Path line (RFC 5321 4.4: it belongs to
+     * final delivery only), then our Received.  Whoever sends a stored message on drops that first line.
+     * Messages without SMTP (IMAP APPEND) have an empty prefix and no queue entries.
      */
     struct slice prefix;
     struct spool *spool;
