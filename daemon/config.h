@@ -1,0 +1,54 @@
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+/*
+ * config: the one configuration file: what must be known before the database can be asked.  Customers,
+ * domains, accounts, routes are in the database and changed by the API.
+ *
+ * `[section]`, `key = value`, `#` to the end of a line that begins with it.  Unknown sections and keys, keys given twice
+ * and values out of range are errors, each told with file and line.  Durations take ms, s, m, h, d; sizes
+ * K, M, G (of 1024).  config_sample() prints every setting with its default and meaning; the sample in doc/
+ * is made from it, so it cannot be out of date.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct config {
+    /* [daemon] */
+    char *hostname, *user, *pid_file, *log, *log_level, *log_levels, *spool_directory;
+    int64_t workers, tasks, sessions_max, sessions_per_client_max;
+    int64_t drain_limit_ms, retire_limit_ms, history_retention_ms;
+    /* [database] */
+    char *conninfo;
+    int64_t read_connections, write_connections, statement_timeout_ms;
+    /* [tls] */
+    char *tls_certificate, *tls_key;
+    /* [listen] */
+    char *listen_smtp, *listen_submission, *listen_submissions, *listen_imap, *listen_imaps, *listen_pop3, *listen_pop3s,
+        *listen_admin;
+    /* [smtp] */
+    int64_t message_size_max, recipients_max, errors_max, received_max, smtp_timeout_ms, queue_lifetime_ms;
+    /* [mailbox] */
+    int64_t imap_timeout_ms, pop3_timeout_ms, login_timeout_ms;
+    /* [delivery] */
+    char *default_route;
+    int64_t deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;
+    int64_t connect_timeout_ms, reply_timeout_ms, data_timeout_ms;
+    bool verify_tls;
+    /* [dns] */
+    char *dns_resolver;
+    /* [admin] */
+    char *admin_certificate, *admin_key;
+    int64_t admin_connections_max;
+
+    /* made from default_route */
+    char *default_route_host;
+    unsigned default_route_port;
+};
+
+/* NULL after telling errors (all of them, "FILE:LINE: reason") to where. */
+struct config *config_load(const char *path, FILE *where);
+void config_free(struct config **config);
+void config_sample(FILE *out);
+
+#endif

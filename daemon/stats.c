@@ -1,0 +1,107 @@
+/*
+ * stats: counters in shared memory, and their Prometheus text.
+ *
+ * Plain arrays in one anonymous shared mapping, made before the first fork.  No locks: a slot has one
+ * writer, words are written whole.
+ */
+#include "daemon/stats.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "core/log.h"
+
+static const struct {
+    const char *name;
+    bool counter;
+    const char *help;
+} table[STATS] = {
+    [STAT_SMTP_SESSIONS] = {"posthouse_smtp_sessions", false, "SMTP and submission sessions open."},
+    [STAT_IMAP_SESSIONS] = {"posthouse_imap_sessions", false, "IMAP sessions open."},
+    [STAT_POP3_SESSIONS] = {"posthouse_pop3_sessions", false, "POP3 sessions open."},
+    [STAT_TASKS_BUSY] = {"posthouse_tasks_busy", false, "Commands at work."},
+    [STAT_TASKS_QUEUED] = {"posthouse_tasks_queued", false, "Commands waiting for a stack."},
+    [STAT_MESSAGES_ACCEPTED] = {"posthouse_messages_accepted_total", true, "Messages made durable."},
+    [STAT_RECIPIENTS_ACCEPTED] = {"posthouse_recipients_accepted_total", true, "Recipients of those."},
+    [STAT_BYTES_ACCEPTED] = {"posthouse_bytes_accepted_total", true, "Bytes of those."},
+    [STAT_ACCEPT_BATCHES] = {"posthouse_accept_batches_total", true, "Transactions they took."},
+    [STAT_DELIVERED] = {"posthouse_delivered_total", true, "Recipients delivered to a next hop."},
+    [STAT_DEFERRED] = {"posthouse_deferred_total", true, "Recipients put off by a next hop."},
+    [STAT_BOUNCED] = {"posthouse_bounced_total", true, "Recipients given up."},
+    [STAT_DELIVERIES_ACTIVE] = {"posthouse_deliveries_active", false, "Connections to next hops at work."},
+    [STAT_OUTAGES_RUN] = {"posthouse_outages_open", false, "Outages that are open."},
+    [STAT_DB_UNITS] = {"posthouse_db_units_total", true, "Transactions sent to PostgreSQL."},
+    [STAT_DB_FAILED] = {"posthouse_db_failed_total", true, "Transactions that failed."},
+    [STAT_DB_UNCERTAIN] = {"posthouse_db_uncertain_total", true, "Transactions whose answer was lost."},
+    [STAT_DB_RECONNECTS] = {"posthouse_db_reconnects_total", true, "Connections made anew."},
+    [STAT_DB_CONNECTED] = {"posthouse_db_connections", false, "Connections to PostgreSQL that are up."},
+    [STAT_WORKERS_READY] = {"posthouse_workers_ready", false, "Workers with a number and a database."},
+};
+
+struct shared {
+    uint64_t departed[STATS];
+    uint64_t restarts;
+    uint64_t slots[STATS_SLOTS][STATS];
+};
+static struct shared *shared;
+static unsigned own_slot;
+
+void stats_init(void)
+{
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        log_fatal(1, "cannot map shared memory");
+}
+
+void stats_use(unsigned slot)
+{
+    own_slot = slot % STATS_SLOTS;
+}
+
+void stats_set(enum stat stat, uint64_t value)
+{
+    __atomic_store_n(&shared->slots[own_slot][stat], value, __ATOMIC_RELAXED);
+}
+
+void stats_depart(unsigned slot)
+{
+    for (unsigned i = 0; i < STATS; i++) {
+        if (table[i].counter)
+            shared->departed[i] += shared->slots[slot][i];
+        __atomic_store_n(&shared->slots[slot][i], 0, __ATOMIC_RELAXED);
+    }
+}
+
+void stats_restarted(void)
+{
+    shared->restarts++;
+}
+
+static uint64_t sum(enum stat stat)
+{
+    uint64_t total = shared->departed[stat];
+
+    for (unsigned slot = 0; slot < STATS_SLOTS; slot++)
+        total += __atomic_load_n(&shared->slots[slot][stat], __ATOMIC_RELAXED);
+    return total;
+}
+
+char *stats_exposition(void)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (!out)
+        return NULL;
+    for (unsigned i = 0; i < STATS; i++)
+        fprintf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", table[i].name, table[i].help, table[i].name,
+                table[i].counter ? "counter" : "gauge", table[i].name, (unsigned long long)sum((enum stat)i));
+    fprintf(out, "# HELP posthouse_process_restarts_total Processes that crashed and were replaced.\n"
+                 "# TYPE posthouse_process_restarts_total counter\nposthouse_process_restarts_total %llu\n",
+            (unsigned long long)shared->restarts);
+    fclose(out);
+    return text;
+}

@@ -1,0 +1,44 @@
+#ifndef DAEMON_STATS_H
+#define DAEMON_STATS_H
+/*
+ * stats: counters that workers show to the admin process, in memory shared by all.
+ *
+ * Each process writes its own slot (plain stores of aligned words: a reader may be a second late, never
+ * wrong).  When one ends the master adds its counters to the departed, so that sums never go back.
+ */
+#include <stdint.h>
+
+enum stat {
+    STAT_SMTP_SESSIONS,
+    STAT_IMAP_SESSIONS,
+    STAT_POP3_SESSIONS,
+    STAT_TASKS_BUSY,
+    STAT_TASKS_QUEUED,
+    STAT_MESSAGES_ACCEPTED,
+    STAT_RECIPIENTS_ACCEPTED,
+    STAT_BYTES_ACCEPTED,
+    STAT_ACCEPT_BATCHES,
+    STAT_DELIVERED,
+    STAT_DEFERRED,
+    STAT_BOUNCED,
+    STAT_DELIVERIES_ACTIVE,
+    STAT_OUTAGES_RUN,
+    STAT_DB_UNITS,
+    STAT_DB_FAILED,
+    STAT_DB_UNCERTAIN,
+    STAT_DB_RECONNECTS,
+    STAT_DB_CONNECTED,
+    STAT_WORKERS_READY,
+    STATS,
+};
+
+#define STATS_SLOTS 512
+
+void stats_init(void);                     /* in the master, before forking */
+void stats_use(unsigned slot);             /* in a worker */
+void stats_set(enum stat stat, uint64_t value);
+void stats_depart(unsigned slot);          /* in the master, after a process ended */
+void stats_restarted(void);                /* in the master: a process crashed and will be replaced */
+char *stats_exposition(void);              /* malloc'ed, for /metrics */
+
+#endif
