@@ -1,0 +1,98 @@
+/*
+ * admin_process: the process that runs the REST API.
+ *
+ * The same storage layer as a worker, no sessions and no cells.  It needs a number, as it makes ids for customers,
+ * domains and accounts.  Unlike a worker it answers from the first moment: /healthz and /readyz are for the
+ * time when the database is away.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#define LOG_MODULE "admin"
+#include "admin-api/admin.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/task.h"
+#include "daemon/process.h"
+#include "daemon/stats.h"
+#include "storage/db.h"
+#include "storage/node.h"
+
+#define ADMIN_LEAVE_MS 2000
+
+static const struct process_plan *plan;
+static struct task_pool *housekeeping;
+static struct loop_timer limit_timer;
+static bool ending;
+
+static void on_limit(void *arg)
+{
+    (void)arg;
+    loop_stop();
+}
+
+static AWAITS void leave(void *arg)
+{
+    (void)arg;
+    if (node_alive() && node_leave() != DB_DONE)
+        log_warn("could not give back the lease; it runs out");
+    loop_stop();
+}
+
+static void on_order(enum process_order order)
+{
+    if (order == PROCESS_DUMP) {
+        task_dump();
+        return;
+    }
+    if (ending)
+        return;
+    ending = true;
+    admin_stop();
+    loop_timer_set(&limit_timer, ADMIN_LEAVE_MS, on_limit, NULL);
+    if (!task_start(housekeeping, leave, NULL))
+        loop_stop();
+}
+
+static AWAITS void keep_number(void *arg)
+{
+    (void)arg;
+    while (!ending) {
+        if (node_alive()) {
+            if (node_renew() != DB_DONE)
+                log_warn("could not renew the lease");
+            task_sleep(NODE_RENEW_MS);
+        } else {
+            task_sleep(node_register_plain(plan->config->hostname) == DB_DONE ? NODE_RENEW_MS : 200);
+        }
+    }
+}
+
+int admin_run(const struct process_plan *p)
+{
+    struct admin_settings settings = {
+        .listen_fd = -1,
+        .certificate_file = *p->config->admin_certificate ? p->config->admin_certificate : NULL,
+        .key_file = *p->config->admin_key ? p->config->admin_key : NULL,
+        .hostname = p->config->hostname,
+        .connections_max = (unsigned)p->config->admin_connections_max,
+        .metrics = stats_exposition,
+    };
+
+    plan = p;
+    process_begin(p, on_order);
+    for (unsigned i = 0; i < p->listeners->count; i++)
+        if (p->listeners->list[i].service == LISTEN_ADMIN)
+            settings.listen_fd = p->listeners->list[i].fd;
+        else
+            close(p->listeners->list[i].fd);
+    admin_load_tls(&settings); /* reads the key: before privileges go */
+    process_drop_privileges(p->config);
+    process_open_storage(p->config, 1, 1);
+    housekeeping = task_pool_new("housekeeping", 3, 3);
+    admin_start(&settings);
+    if (!task_start(housekeeping, keep_number, NULL))
+        return 1;
+    loop_run();
+    return 0;
+}

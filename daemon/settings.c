@@ -1,0 +1,90 @@
+/*
+ * settings: from the configuration file's values to what protocols and runner want to be told.
+ *
+ * A process lives with the configuration it was forked with (a reload makes new processes), so these point
+ * into it and nothing is copied.
+ */
+#include "daemon/settings.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/log.h"
+
+/* Loads and lets go: the child that will use it loads it again. */
+static bool tls_check(const char *section, const char *certificate, const char *key, char *error, size_t error_size)
+{
+    char reason[200];
+    struct tls *tls;
+
+    if (!*certificate)
+        return true;
+    tls = tls_server_new(certificate, key, reason, sizeof reason);
+    if (!tls)
+        snprintf(error, error_size, "[%s] %s", section, reason);
+    tls_unref(&tls);
+    return *error == '\0';
+}
+
+bool settings_check(const struct config *c, char *error, size_t error_size)
+{
+    *error = '\0';
+    if (geteuid() == 0 && !getpwnam(c->user)) {
+        snprintf(error, error_size, "[daemon] user: there is no user \"%s\" (adduser --system --group %s)", c->user, c->user);
+        return false;
+    }
+    return tls_check("tls", c->tls_certificate, c->tls_key, error, error_size) &&
+           tls_check("admin", c->admin_certificate, c->admin_key, error, error_size);
+}
+
+struct server_settings *settings_server(const struct config *c)
+{
+    struct server_settings *s = calloc(1, sizeof *s);
+    char error[300];
+
+    if (!s)
+        abort();
+    *s = (struct server_settings){
+        .references = 1,
+        .hostname = c->hostname,
+        .message_size_max = (uint64_t)c->message_size_max,
+        .recipients_max = (unsigned)c->recipients_max,
+        .errors_max = (unsigned)c->errors_max,
+        .smtp_timeout_ms = (unsigned)c->smtp_timeout_ms,
+        .imap_timeout_ms = (unsigned)c->imap_timeout_ms,
+        .pop3_timeout_ms = (unsigned)c->pop3_timeout_ms,
+        .login_timeout_ms = (unsigned)c->login_timeout_ms,
+        .received_max = (unsigned)c->received_max,
+        .queue_lifetime_ms = c->queue_lifetime_ms,
+        .default_route = *c->default_route != '\0',
+    };
+    if (*c->tls_certificate) {
+        s->tls = tls_server_new(c->tls_certificate, c->tls_key, error, sizeof error);
+        if (!s->tls)
+            log_fatal(78, "[tls] %s", error);
+    }
+    return s;
+}
+
+const struct runner_settings *settings_runner(const struct config *c)
+{
+    static struct runner_settings s;
+
+    s = (struct runner_settings){
+        .hostname = c->hostname,
+        .default_route_host = c->default_route_host,
+        .default_route_port = c->default_route_port,
+        .deliveries_max = (unsigned)c->deliveries_max,
+        .per_destination_max = (unsigned)c->per_destination_max,
+        .connect_timeout_ms = (unsigned)c->connect_timeout_ms,
+        .reply_timeout_ms = (unsigned)c->reply_timeout_ms,
+        .data_timeout_ms = (unsigned)c->data_timeout_ms,
+        .retry_min_ms = (unsigned)c->probe_interval_ms,
+        .retry_first_ms = (unsigned)c->retry_first_ms,
+        .retry_max_ms = (unsigned)c->retry_max_ms,
+        .verify_tls = c->verify_tls,
+    };
+    return &s;
+}

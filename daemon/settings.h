@@ -1,0 +1,15 @@
+#ifndef DAEMON_SETTINGS_H
+#define DAEMON_SETTINGS_H
+/* settings: from the configuration file's values to what protocols and runner want to be told. */
+#include "daemon/config.h"
+#include "daemon/runner.h"
+#include "protocols/server.h"
+
+/* Can it be used here: user, certificates and keys?  A sentence in error if not. */
+bool settings_check(const struct config *config, char *error, size_t error_size) __attribute__((warn_unused_result));
+/* Loads certificate and key; fatal (78) when they do not fit. */
+struct server_settings *settings_server(const struct config *config);
+/* Static; valid until the next call. */
+const struct runner_settings *settings_runner(const struct config *config);
+
+#endif

@@ -1,0 +1,333 @@
+/*
+ * worker: one process that is the whole relay: it takes sessions, delivers, looks after its cells.
+ *
+ * Life.  Born by fork with the listening sockets; loads the certificate while it is still root, then
+ * drops privileges.  It takes no connection until it has a number (storage/node.h), because without one it can
+ * make no id and so accept no mail: at start it simply waits for the database.  Once it has served, it goes on
+ * accepting connections while the database is away, and the dialogues answer 451, NO and -ERR.
+ *
+ *   serving   accepts, delivers, renews its lease every NODE_RENEW_MS, sweeps every MAINTENANCE_MS
+ *   retired   (SIGUSR2, after a reload) accepts and claims nothing new; sessions end by themselves, at the
+ *             latest after retire_limit
+ *   draining  (SIGTERM) sessions are told good-bye at their next boundary; at the latest after drain_limit the process
+ *             ends; what was in memory for delivery is released or its lease runs out: rows, not memory, are the truth
+ *
+ * Periodic work is one task each that sleeps in between, so none ever overlaps itself.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LOG_MODULE "worker"
+#include "core/dns.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/offload.h"
+#include "core/spool.h"
+#include "core/task.h"
+#include "daemon/process.h"
+#include "daemon/runner.h"
+#include "daemon/settings.h"
+#include "daemon/stats.h"
+#include "protocols/sasl.h"
+#include "protocols/server.h"
+#include "storage/accept.h"
+#include "storage/db.h"
+#include "storage/maintenance.h"
+#include "storage/node.h"
+
+#define MAINTENANCE_MS 10000
+#define STATS_MS 500
+#define CLOSING_MS 20
+#define ACCEPT_PAUSE_MS 100
+
+static const struct process_plan *plan;
+static struct server_settings *settings;
+static struct task_pool *housekeeping;
+static struct {
+    struct event *event;
+    const struct listener *listener;
+} doors[64];
+static struct loop_timer reopen_timer, stats_timer, closing_timer, limit_timer;
+static bool serving, closing, runner_running, runner_done, leaving;
+
+/* ------------------------------------------------------------------ doors */
+
+static void doors_set(bool open)
+{
+    for (unsigned i = 0; i < plan->listeners->count; i++)
+        if (doors[i].event) {
+            if (open)
+                event_add(doors[i].event, NULL);
+            else
+                event_del(doors[i].event);
+        }
+}
+
+static void on_reopen(void *arg)
+{
+    (void)arg;
+    if (serving && !closing)
+        doors_set(true);
+}
+
+static void serve(int fd, enum listen_service service)
+{
+    switch (service) {
+    case LISTEN_SMTP:
+        smtp_serve(fd, SMTP_ROLE_MX, false, settings);
+        return;
+    case LISTEN_SUBMISSION:
+        smtp_serve(fd, SMTP_ROLE_SUBMISSION, false, settings);
+        return;
+    case LISTEN_SUBMISSIONS:
+        smtp_serve(fd, SMTP_ROLE_SUBMISSION, true, settings);
+        return;
+    case LISTEN_IMAP:
+        imap_serve(fd, false, settings);
+        return;
+    case LISTEN_IMAPS:
+        imap_serve(fd, true, settings);
+        return;
+    case LISTEN_POP3:
+        pop3_serve(fd, false, settings);
+        return;
+    case LISTEN_POP3S:
+        pop3_serve(fd, true, settings);
+        return;
+    case LISTEN_ADMIN:
+        break; /* the admin process's; no door is opened for it here */
+    }
+    close(fd);
+}
+
+/* One connection a turn: the socket is shared, and whoever is less busy comes back first. */
+static void on_connection(evutil_socket_t door, short what, void *arg)
+{
+    const struct listener *listener = arg;
+    int fd = accept4((int)door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    (void)what;
+    if (fd >= 0) {
+        serve(fd, listener->service);
+        return;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        log_warn("no descriptor for a connection", log_str("error", strerror(errno)));
+        doors_set(false);
+        loop_timer_set(&reopen_timer, ACCEPT_PAUSE_MS, on_reopen, NULL);
+    }
+}
+
+static void doors_make(void)
+{
+    for (unsigned i = 0; i < plan->listeners->count; i++) {
+        const struct listener *listener = &plan->listeners->list[i];
+
+        if (listener->service == LISTEN_ADMIN)
+            continue;
+        doors[i].event = event_new(loop_base(), listener->fd, EV_READ | EV_PERSIST, on_connection, (void *)listener);
+        if (!doors[i].event)
+            log_fatal(1, "cannot watch a listening socket");
+    }
+}
+
+static void doors_close(void)
+{
+    doors_set(false);
+    for (unsigned i = 0; i < plan->listeners->count; i++)
+        close(plan->listeners->list[i].fd);
+}
+
+/* ------------------------------------------------------------------ ending */
+
+static void leave(void *arg)
+{
+    (void)arg;
+    if (node_alive() && node_leave() != DB_DONE)
+        log_warn("could not give back leases; they run out");
+    loop_stop();
+}
+
+static void on_limit(void *arg)
+{
+    (void)arg;
+    if (leaving) {
+        loop_stop();
+        return;
+    }
+    log_warn("sessions did not end in time", log_int("smtp", server_session_count(SERVER_SMTP)),
+             log_int("imap", server_session_count(SERVER_IMAP)), log_int("pop3", server_session_count(SERVER_POP3)));
+    leaving = true;
+    loop_timer_set(&limit_timer, 2000, on_limit, NULL);
+    if (!task_start(housekeeping, leave, NULL))
+        loop_stop();
+}
+
+static void on_runner_done(void *arg)
+{
+    (void)arg;
+    runner_done = true;
+}
+
+static void on_closing(void *arg)
+{
+    unsigned sessions = 0;
+
+    (void)arg;
+    for (unsigned p = 0; p < SERVER_PROTOCOLS; p++)
+        sessions += server_session_count((enum server_protocol)p);
+    if (sessions || (runner_running && !runner_done) || leaving) {
+        loop_timer_set(&closing_timer, CLOSING_MS, on_closing, NULL);
+        return;
+    }
+    leaving = true;
+    if (!task_start(housekeeping, leave, NULL))
+        loop_stop();
+}
+
+static void on_retire_over(void *arg)
+{
+    (void)arg;
+    server_drain();
+    loop_timer_set(&limit_timer, (uint64_t)plan->config->drain_limit_ms, on_limit, NULL);
+}
+
+static void close_down(bool at_once)
+{
+    uint64_t limit = (uint64_t)(at_once ? plan->config->drain_limit_ms : plan->config->retire_limit_ms);
+
+    if (!closing) {
+        closing = true;
+        doors_close();
+        if (runner_running)
+            runner_drain(on_runner_done, NULL);
+        loop_timer_set(&closing_timer, CLOSING_MS, on_closing, NULL);
+    }
+    if (at_once)
+        server_drain();
+    loop_timer_set(&limit_timer, limit, at_once ? on_limit : on_retire_over, NULL);
+}
+
+static void on_order(enum process_order order)
+{
+    switch (order) {
+    case PROCESS_DUMP:
+        task_dump();
+        return;
+    case PROCESS_RETIRE:
+        close_down(false);
+        return;
+    case PROCESS_DRAIN:
+        close_down(true);
+        return;
+    }
+}
+
+/* ------------------------------------------------------------------ periodic work */
+
+static void collect(void *arg)
+{
+    struct accept_counters accepted;
+    struct runner_counters run = {0};
+    struct db_counters db;
+
+    (void)arg;
+    accept_counters(&accepted);
+    if (runner_running)
+        runner_counters(&run);
+    db_counters(&db);
+    stats_set(STAT_SMTP_SESSIONS, server_session_count(SERVER_SMTP));
+    stats_set(STAT_IMAP_SESSIONS, server_session_count(SERVER_IMAP));
+    stats_set(STAT_POP3_SESSIONS, server_session_count(SERVER_POP3));
+    stats_set(STAT_TASKS_BUSY, task_pool_busy(server_tasks()));
+    stats_set(STAT_TASKS_QUEUED, task_pool_queued(server_tasks()));
+    stats_set(STAT_MESSAGES_ACCEPTED, accepted.messages);
+    stats_set(STAT_RECIPIENTS_ACCEPTED, accepted.recipients);
+    stats_set(STAT_BYTES_ACCEPTED, accepted.bytes);
+    stats_set(STAT_ACCEPT_BATCHES, accepted.batches);
+    stats_set(STAT_DELIVERED, run.delivered);
+    stats_set(STAT_DEFERRED, run.deferred);
+    stats_set(STAT_BOUNCED, run.bounced);
+    stats_set(STAT_DELIVERIES_ACTIVE, run.active);
+    stats_set(STAT_OUTAGES_RUN, run.outages_open);
+    stats_set(STAT_DB_UNITS, db.units);
+    stats_set(STAT_DB_FAILED, db.failed);
+    stats_set(STAT_DB_UNCERTAIN, db.uncertain);
+    stats_set(STAT_DB_RECONNECTS, db.reconnects);
+    stats_set(STAT_DB_CONNECTED, db.connected);
+    stats_set(STAT_WORKERS_READY, serving && !closing && node_alive() && db_ready());
+    loop_timer_set(&stats_timer, STATS_MS, collect, NULL);
+}
+
+static AWAITS void renew_for_ever(void *arg)
+{
+    (void)arg;
+    while (!leaving) {
+        task_sleep(NODE_RENEW_MS);
+        if (node_alive()) {
+            if (node_renew() != DB_DONE)
+                log_warn("could not renew the worker's lease");
+        } else if (node_register(plan->config->hostname) == DB_DONE) {
+            log_info("registered again", log_int("worker", id_worker()));
+        }
+    }
+}
+
+static AWAITS void sweep_for_ever(void *arg)
+{
+    (void)arg;
+    while (!closing) {
+        task_sleep(MAINTENANCE_MS);
+        if (!closing && node_alive() && db_ready())
+            maintenance_run(plan->config->history_retention_ms);
+    }
+}
+
+/* Waits for the database, however long; then opens the doors. */
+static AWAITS void boot(void *arg)
+{
+    unsigned tries = 0;
+
+    (void)arg;
+    while (node_register(plan->config->hostname) != DB_DONE) {
+        if (tries++ % 50 == 0)
+            log_warn("waiting for the database");
+        task_sleep(200);
+        if (closing)
+            return;
+    }
+    log_info("serving", log_int("worker", id_worker()));
+    runner_init(settings_runner(plan->config));
+    runner_running = true;
+    serving = true;
+    if (!task_start(housekeeping, renew_for_ever, NULL) || !task_start(housekeeping, sweep_for_ever, NULL))
+        log_fatal(1, "no stack for housekeeping");
+    doors_set(true);
+}
+
+int worker_run(const struct process_plan *p)
+{
+    plan = p;
+    process_begin(p, on_order);
+    settings = settings_server(p->config); /* reads the key: before privileges go */
+    process_drop_privileges(p->config);
+    if (*p->config->spool_directory)
+        spool_set_directory(p->config->spool_directory);
+    process_open_storage(p->config, (unsigned)p->config->read_connections, (unsigned)p->config->write_connections);
+    dns_init(&(struct dns_settings){*p->config->dns_resolver ? p->config->dns_resolver : NULL, NULL});
+    sasl_start(p->config->hostname);
+    server_set_limits(&(struct server_limits){(unsigned)p->config->sessions_max, (unsigned)p->config->sessions_per_client_max});
+    server_set_tasks(task_pool_new("session", (unsigned)p->config->tasks, (unsigned)p->config->sessions_max));
+    housekeeping = task_pool_new("housekeeping", 4, 4);
+    doors_make();
+    collect(NULL);
+    if (!task_start(housekeeping, boot, NULL))
+        return 1;
+    loop_run();
+    return 0;
+}
