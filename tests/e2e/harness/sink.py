@@ -1,0 +1,206 @@
+"""A next hop that the test controls: it stores what it gets, or behaves badly on purpose.
+
+Change `behave` while it runs; each connection looks at it once, at its beginning, each recipient and each end of
+data again. Closing the listener altogether (connection refused) is stop() and start(): the port stays the same.
+"""
+import socket
+import socketserver
+import threading
+from dataclasses import dataclass, field
+
+from .process import free_port
+
+
+@dataclass
+class Received:
+    sender: str
+    recipients: list
+    data: bytes          # wire form without dot-stuffing
+    helo: str
+    mail_parameters: str
+
+
+@dataclass
+class Behaviour:
+    banner: str = "220 sink.test ESMTP"
+    extensions: tuple = ("PIPELINING", "8BITMIME", "SIZE 104857600", "ENHANCEDSTATUSCODES")
+    mail_reply: str = "250 2.1.0 Ok"
+    recipient_replies: dict = field(default_factory=dict)  # address -> reply; others get 250
+    data_reply: str = "354 go on"
+    end_reply: str = "250 2.0.0 stored"
+    cut_at: str = ""       # "banner", "mail", "rcpt", "data", "body", "end": closes there without a word
+    silent_at: str = ""    # the same places: says nothing until hold is set
+    store: bool = True     # with cut_at="end": was it stored before the cut?
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    def setup(self):
+        super().setup()
+        self.server.sink._connected(self.connection)
+
+    def finish(self):
+        self.server.sink._disconnected(self.connection)
+        try:
+            super().finish()
+        except OSError:
+            pass
+
+    def say(self, text):
+        self.wfile.write(text.encode() + b"\r\n")
+
+    def at(self, place):
+        """True: end the connection here."""
+        behave = self.server.sink.behave
+        if behave.silent_at == place:
+            self.server.sink.hold.wait()
+        return behave.cut_at == place
+
+    def handle(self):
+        try:
+            self.dialogue()
+        except OSError:
+            pass
+
+    def dialogue(self):
+        sink = self.server.sink
+        if self.at("banner"):
+            return
+        self.say(sink.behave.banner)
+        if not sink.behave.banner.startswith("220"):
+            return
+        helo, sender, parameters, recipients = "", None, "", []
+        while True:
+            line = self.rfile.readline(70000)
+            if not line:
+                return
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            verb, _, rest = text.partition(" ")
+            verb = verb.upper()
+            if verb in ("EHLO", "HELO"):
+                helo = rest
+                lines = ["sink.test"] + (list(sink.behave.extensions) if verb == "EHLO" else [])
+                for place, name in enumerate(lines):
+                    self.say(("250 " if place == len(lines) - 1 else "250-") + name)
+            elif verb == "MAIL":
+                if self.at("mail"):
+                    return
+                address, _, parameters = rest.partition(">")
+                sender, recipients = address.partition("<")[2], []
+                self.say(sink.behave.mail_reply)
+            elif verb == "RCPT":
+                if self.at("rcpt"):
+                    return
+                address = rest.partition("<")[2].partition(">")[0]
+                reply = sink.behave.recipient_replies.get(address, "250 2.1.5 Ok")
+                if reply.startswith("2"):
+                    recipients.append(address)
+                self.say(reply)
+            elif verb == "DATA":
+                if self.at("data"):
+                    return
+                if not recipients:
+                    self.say("554 5.5.1 no valid recipients")
+                    continue
+                self.say(sink.behave.data_reply)
+                if not sink.behave.data_reply.startswith("354"):
+                    continue
+                data = bytearray()
+                while True:
+                    line = self.rfile.readline()
+                    if not line:
+                        return
+                    if line == b".\r\n":
+                        break
+                    data += line[1:] if line.startswith(b".") else line
+                    if self.at("body"):
+                        return
+                behave = sink.behave
+                if behave.end_reply.startswith("2") and behave.store:
+                    sink._store(Received(sender, list(recipients), bytes(data), helo, parameters.strip()))
+                if self.at("end"):
+                    return
+                self.say(behave.end_reply)
+                sender, recipients = None, []
+            elif verb == "RSET":
+                sender, recipients = None, []
+                self.say("250 2.0.0 Ok")
+            elif verb == "NOOP":
+                self.say("250 2.0.0 Ok")
+            elif verb == "QUIT":
+                self.say("221 2.0.0 Bye")
+                return
+            else:
+                self.say("500 5.5.2 unknown command")
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+class Sink:
+    def __init__(self):
+        self.port = free_port()
+        self.behave = Behaviour()
+        self.hold = threading.Event()
+        self.connections = 0
+        self._received = []
+        self._open = set()
+        self._lock = threading.Lock()
+        self._server = None
+
+    def start(self):
+        self._server = _Server(("127.0.0.1", self.port), _Handler)
+        self._server.sink = self
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def stop(self):
+        """Connections are refused from now on, and open ones are closed."""
+        if not self._server:
+            return
+        self._server.shutdown()
+        self._server.server_close()
+        self._server = None
+        self.hold.set()
+        with self._lock:
+            for connection in self._open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    close = stop
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def messages(self):
+        with self._lock:
+            return list(self._received)
+
+    def clear(self):
+        with self._lock:
+            self._received.clear()
+
+    def _store(self, message):
+        with self._lock:
+            self._received.append(message)
+
+    def _connected(self, connection):
+        with self._lock:
+            self.connections += 1
+            self._open.add(connection)
+
+    def _disconnected(self, connection):
+        with self._lock:
+            self._open.discard(connection)
