@@ -1,0 +1,70 @@
+#ifndef RELAY_AUTHORIZE_H
+#define RELAY_AUTHORIZE_H
+/*
+ * authorize: who may send what where.  Pure decisions over values that the caller has looked up, each with its
+ * reason in words, so that a reply, the log, an event and a dry run all say the same.
+ *
+ * Two questions: may this client use this sender (at MAIL), and may it reach this recipient (at RCPT).  "It
+ * could not be asked" is not a value here: the caller answers 451 itself.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "storage/directory.h"
+
+enum authorize_role {
+    AUTHORIZE_MX,         /* port 25: mail for us, and from networks that may relay */
+    AUTHORIZE_SUBMISSION, /* 587, 465: mail from our accounts */
+};
+
+/* What is known of the client. */
+struct authorize_client {
+    enum authorize_role role;
+    const char *address;                     /* "192.0.2.1" */
+    const struct directory_account *account; /* who signed in; NULL: nobody */
+    const struct directory_network *network; /* the block that contains it; NULL: none, or not asked yet */
+};
+
+/* What is known of the sender. */
+struct authorize_sender {
+    struct slice address; /* "" : null sender */
+    bool owned;           /* submission: the account's own address, or an alias of it */
+    int64_t customer_id;  /* whose domain the address is in; 0: nobody's, or not asked */
+};
+
+enum authorize_verdict {
+    AUTHORIZE_ALLOWED, /* only for the sender */
+    AUTHORIZE_MAILBOX, /* into the account's INBOX */
+    AUTHORIZE_RELAY,   /* to the relay domain's next hops */
+    AUTHORIZE_OUTSIDE, /* by the default route or MX */
+    AUTHORIZE_UNKNOWN, /* refused: no such user in a domain of ours */
+    AUTHORIZE_DENIED,  /* refused */
+};
+
+struct authorize_decision {
+    enum authorize_verdict verdict;
+    /* One word for logs and counters: "hosted", "relay-domain", "account", "network", or why not. */
+    const char *reason;
+    /* The reply.  For refusals text is a sentence; in the arena. */
+    unsigned code;
+    const char *enhanced;
+    const char *text;
+};
+
+void authorize_sender(struct arena *arena, const struct authorize_client *client, const struct authorize_sender *sender,
+                      struct authorize_decision *out);
+
+/*
+ * recipient: with `literal`, its domain is an address literal and was not looked up.
+ *
+ * The answer depends on client->network and sender->customer_id only when authorize_needs_grant() says so:
+ * most mail from strangers is for us, and needs neither look-up.
+ */
+bool authorize_needs_grant(const struct authorize_client *client, const struct directory_recipient *recipient);
+void authorize_recipient(struct arena *arena, const struct authorize_client *client,
+                         const struct authorize_sender *sender, struct slice address, bool literal,
+                         const struct directory_recipient *recipient, struct authorize_decision *out);
+
+#endif
