@@ -104,7 +104,8 @@ create table worker (
     node      text not null,
     pid       integer not null,
     started_at timestamptz not null,
-    lease_until timestamptz not null         -- past: the number may be taken over, its mail too
+    lease_until timestamptz not null,        -- past: the number may be taken over, its mail too
+    delivers   boolean not null              -- takes cells; the admin process has a number only
 );
 
 create table cell_lease (

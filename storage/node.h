@@ -20,13 +20,18 @@
 #define NODE_LEASE_MS 30000
 #define NODE_RENEW_MS 5000
 
-/* Sets id_set_worker().  node: the host's name. */
+/* Sets id_set_worker().  node: the host's name; must stay.  Takes the number it had, if nobody else did meanwhile. */
 AWAITS enum db_write node_register(const char *node) __attribute__((warn_unused_result));
+/* A number only, no cells: for the admin process, which makes ids but delivers nothing. */
+AWAITS enum db_write node_register_plain(const char *node) __attribute__((warn_unused_result));
+/* Every NODE_RENEW_MS.  CONFLICT: the number was lost to another; register again. */
 AWAITS enum db_write node_renew(void) __attribute__((warn_unused_result));
 /* Gives number and cells back at once (orderly stop). */
 AWAITS enum db_write node_leave(void) __attribute__((warn_unused_result));
 bool node_alive(void);
-/* The cells leased to this worker now; valid until the next wait. */
+/* The cells leased to this worker now; none while it is not alive; valid until the next wait. */
 const int16_t *node_cells(unsigned *count);
+/* How many delivering workers live, in the whole installation.  FOUND also when there are none. */
+AWAITS enum db_status node_count(unsigned *workers) __attribute__((warn_unused_result));
 
 #endif

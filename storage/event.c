@@ -1,0 +1,47 @@
+/*
+ * Reading events.  The table is partitioned by time, and an event is never older than its message, whose
+ * id carries the time it was made: so partitions before it are not touched.  The margin covers clocks of
+ * nodes that differ a little.
+ */
+#include "storage/event.h"
+
+#include "core/id.h"
+#include "storage/db.h"
+
+#define EVENT_CLOCK_MARGIN_MS (10 * 60 * 1000)
+
+static const struct db_statement list = {
+    "event_list",
+    "select id, at, recipient, kind, detail from event"
+    " where cell = $1::smallint and message_id = $2::bigint and id > $3::bigint and at >= $4::timestamptz"
+    " order by id limit $5::integer",
+};
+
+AWAITS enum db_status event_list(struct arena *arena, int64_t message_id, int64_t after_id, unsigned limit,
+                                 struct event_step **out, unsigned *count)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    *out = NULL;
+    *count = 0;
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)id_cell(message_id));
+    params_int64(&params, message_id);
+    params_int64(&params, after_id);
+    params_time(&params, id_ms(message_id) - EVENT_CLOCK_MARGIN_MS);
+    params_int32(&params, (int32_t)limit);
+    enum db_status status = db_read(arena, &list, &params, &rows);
+    if (status != DB_FOUND)
+        return status;
+    *count = rows_count(rows);
+    *out = arena_array(arena, *count, sizeof **out);
+    for (unsigned i = 0; i < *count; i++)
+        (*out)[i] = (struct event_step){
+            .id = row_int64(rows, i, 0),
+            .at_ms = row_time(rows, i, 1),
+            .recipient = row_text(rows, i, 2),
+            .kind = row_text(rows, i, 3),
+            .detail = row_text(rows, i, 4),
+        };
+    return DB_FOUND;
+}

@@ -1,0 +1,26 @@
+#ifndef STORAGE_EVENT_H
+#define STORAGE_EVENT_H
+/*
+ * event: the steps of a message's life, as the API shows them.  Written by whoever takes the step, in the
+ * transaction that takes it (storage/accept, storage/queue, storage/outage); partitions come and go by
+ * storage/maintenance.
+ */
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "storage/status.h"
+
+struct event_step {
+    int64_t id, at_ms;
+    struct slice recipient; /* {NULL,0}: the message as a whole */
+    struct slice kind;
+    struct slice detail; /* {NULL,0}: none */
+};
+
+/* In order of time, after the event after_id (0: from the first), at most limit. */
+AWAITS enum db_status event_list(struct arena *arena, int64_t message_id, int64_t after_id, unsigned limit,
+                                 struct event_step **out, unsigned *count) __attribute__((warn_unused_result));
+
+#endif
