@@ -172,6 +172,7 @@ create index queue_entry_waiting on queue_entry (cell, destination, id) where wo
 create index queue_entry_leased on queue_entry (cell, lease_until) where worker is not null;
 create index queue_entry_message on queue_entry (cell, message_id);
 create index queue_entry_domain on queue_entry (cell, domain_id, id) where domain_id is not null;
+create index queue_entry_unshown on queue_entry (cell, domain_id, id) where not shown and account_id is not null;
 create index queue_entry_expires on queue_entry (cell, expires_at);
 
 create table destination (

@@ -1,0 +1,366 @@
+/*
+ * queue: claiming, leases and destinations.  What deliveries report is in queue_report.c.
+ *
+ * Claiming is a read and a write.  The read walks destinations that are due, and of each the oldest entries that
+ * are due: a dead destination with 100,000 entries is not looked at, because its own due_at lies ahead.  The write takes the
+ * candidates by id and checks again that nobody has them; as only the holder of a cell's lease claims in it, there is
+ * nearly never anybody.  (FOR UPDATE SKIP LOCKED in one statement would do on one PostgreSQL, but not over several
+ * cells on Citus.)
+ *
+ * A destination that has failed gives out one entry at a time, as a probe, and is put off while that one is under way; what the
+ * delivery reports then moves it.  A destination that is due but has nothing claimable is moved to the time of its
+ * earliest entry: its row is locked first and the entries are read in a statement after it, so that an entry deferred
+ * meanwhile cannot be overlooked (queue_report takes the same lock after its own changes).
+ *
+ * Times compared in SQL are the database's now(), so nodes' clocks need not agree about leases.
+ */
+#include "storage/queue.h"
+
+#include <stdlib.h>
+
+#include "core/id.h"
+#include "storage/db.h"
+
+#define QUEUE_CONFLICT_TRIES 5
+
+#define ENTRY_COLUMNS                                                                                      \
+    "q.id, q.message_id, m.customer_id, m.account_id, m.sender, q.recipient, q.destination,"               \
+    " q.domain_id, q.account_id, m.eight_bit, m.size, m.received_at, q.expires_at, q.attempts"
+
+static const struct db_statement claim_read = {
+    "queue_claim_read",
+    "select d.cell, q.id, d.key"
+    "  from destination d left join lateral"
+    "       (select e.id from queue_entry e"
+    "         where e.cell = d.cell and e.destination = d.key and e.worker is null and e.due_at <= now()"
+    "         order by e.id limit case when d.failures > 0 then 1 else $2::integer end) q on true"
+    " where d.cell = any($1::smallint[]) and d.due_at <= now()"
+    " order by d.due_at limit $3::integer"};
+static const struct db_statement claim_put_off = {
+    "queue_claim_put_off",
+    "update destination d set due_at = now() + case when d.failures > 0 then interval '2 minutes' else interval '0' end"
+    "  from (select distinct cell, key from unnest($1::smallint[], $2::text[]) u (cell, key)) t"
+    " where d.cell = t.cell and d.key = t.key and d.due_at <= now()"};
+static const struct db_statement claim_write = {
+    "queue_claim_write",
+    "update queue_entry q set worker = $3::smallint, lease_until = now() + $4::integer * interval '1 ms'"
+    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), message m"
+    " where q.cell = u.cell and q.id = u.id and q.worker is null and m.cell = q.cell and m.id = q.message_id"
+    " returning " ENTRY_COLUMNS};
+static const struct db_statement settle_lock = {
+    "queue_settle_lock", "select d.key from destination d join unnest($1::smallint[], $2::text[]) u (cell, key)"
+                         "    on d.cell = u.cell and d.key = u.key order by d.cell, d.key for update of d"};
+static const struct db_statement settle = {
+    "queue_settle",
+    "update destination d set due_at = coalesce((select min(e.due_at) from queue_entry e where e.cell = d.cell"
+    "                  and e.destination = d.key and e.worker is null), 'infinity')"
+    "  from unnest($1::smallint[], $2::text[]) u (cell, key)"
+    " where d.cell = u.cell and d.key = u.key and d.due_at <= now()"};
+static const struct db_statement expired_read = {
+    "queue_expired_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and expires_at <= now()"
+                          "   and worker is null order by expires_at limit $2::integer"};
+static const struct db_statement renew = {
+    "queue_renew", "update queue_entry q set lease_until = now() + $4::integer * interval '1 ms'"
+                   "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+                   " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint"};
+static const struct db_statement reclaim = {
+    "queue_reclaim",
+    "update queue_entry set worker = null, lease_until = null"
+    " where cell = any($1::smallint[]) and worker is not null and lease_until < now() returning cell, destination"};
+static const struct db_statement destination_ensure = {
+    "destination_ensure", "insert into destination (cell, key, due_at)"
+                          " select distinct u.cell, u.key, now() from unnest($1::smallint[], $2::text[]) u (cell, key)"
+                          "  order by 1, 2 on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
+                          "  where destination.failures = 0"};
+static const struct db_statement destination_away = {
+    "destination_away", "insert into destination (cell, key, due_at, failures, last_error)"
+                        " values ($1::smallint, $2::text, $3::timestamptz, 1, $4::text)"
+                        " on conflict (cell, key) do update set due_at = excluded.due_at,"
+                        " failures = destination.failures + 1, last_error = excluded.last_error"};
+static const struct db_statement destination_back = {
+    "destination_back", "insert into destination (cell, key, due_at) values ($1::smallint, $2::text, now())"
+                        " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
+static const struct db_statement destination_read = {
+    "destination_read", "select failures, due_at from destination where cell = $1::smallint and key = $2::text"};
+static const struct db_statement waiting_count = {
+    "queue_waiting_count", "select count(*), count(*) filter (where due_at <= now()) from queue_entry"
+                           " where cell = $1::smallint and destination = $2::text and worker is null"};
+
+struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
+{
+    return slice_str(arena_printf(arena, "domain:%lld", (long long)domain_id));
+}
+
+struct slice queue_destination_mx(struct arena *arena, struct slice domain)
+{
+    struct slice lower = arena_lower(arena, domain);
+
+    return slice_str(arena_printf(arena, "mx:%.*s", SLICE_ARG(lower)));
+}
+
+/* ------------------------------------------------------------------ claiming */
+
+static int by_id(const void *a, const void *b)
+{
+    int64_t x = ((const struct queue_entry *)a)->id, y = ((const struct queue_entry *)b)->id;
+
+    return x < y ? -1 : x > y;
+}
+
+static void entries_take(struct arena *arena, const struct rows *rows, struct queue_entry **out, unsigned *count)
+{
+    *count = rows_count(rows);
+    *out = arena_array(arena, *count, sizeof **out);
+    for (unsigned i = 0; i < *count; i++)
+        (*out)[i] = (struct queue_entry){
+            .id = row_int64(rows, i, 0),
+            .message_id = row_int64(rows, i, 1),
+            .customer_id = row_int64(rows, i, 2),
+            .account_sender = row_is_null(rows, i, 3) ? 0 : row_int64(rows, i, 3),
+            .sender = row_text(rows, i, 4),
+            .recipient = row_text(rows, i, 5),
+            .destination = row_text(rows, i, 6),
+            .domain_id = row_is_null(rows, i, 7) ? 0 : row_int64(rows, i, 7),
+            .account_id = row_is_null(rows, i, 8) ? 0 : row_int64(rows, i, 8),
+            .eight_bit = row_bool(rows, i, 9),
+            .size = (uint64_t)row_int64(rows, i, 10),
+            .received_ms = row_time(rows, i, 11),
+            .expires_ms = row_time(rows, i, 12),
+            .attempts = (int32_t)row_int64(rows, i, 13),
+        };
+    qsort(*out, *count, sizeof **out, by_id);
+}
+
+/* (cell, key) or (cell, id) pairs picked from a reading. */
+struct picked {
+    int16_t *cells;
+    int64_t *ids;
+    struct slice *keys;
+    unsigned count;
+};
+
+static struct picked picked_new(struct arena *arena, unsigned most)
+{
+    return (struct picked){arena_array(arena, most, sizeof(int16_t)), arena_array(arena, most, sizeof(int64_t)),
+                           arena_array(arena, most, sizeof(struct slice)), 0};
+}
+
+static AWAITS void settle_destinations(struct arena *arena, const struct picked *empty)
+{
+    struct db_unit *unit = db_unit_new(arena);
+    const struct db_statement *const steps[] = {&settle_lock, &settle};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct params *p = db_unit_add(unit, steps[i]);
+
+        params_int16s(p, empty->cells, empty->count);
+        params_texts(p, empty->keys, empty->count);
+    }
+    /* Whatever comes of it: a destination that was not moved is looked at again. */
+    if (db_unit_run(unit) != DB_DONE)
+        return;
+}
+
+static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off, struct queue_entry **out,
+                                        unsigned *count)
+{
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &claim_write);
+
+    params_int16s(p, found->cells, found->count);
+    params_int64s(p, found->ids, found->count);
+    params_int16(p, (int16_t)id_worker());
+    params_int32(p, QUEUE_LEASE_MS);
+    if (put_off) {
+        p = db_unit_add(unit, &claim_put_off);
+        params_int16s(p, found->cells, found->count);
+        params_texts(p, found->keys, found->count);
+    }
+    /* UNCERTAIN: what was claimed comes back when its lease runs out. */
+    if (db_unit_run(unit) != DB_DONE)
+        return DB_FAILED;
+    entries_take(arena, unit->steps[0].rows, out, count);
+    return *count ? DB_FOUND : DB_NONE;
+}
+
+enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned per_destination,
+                           unsigned limit, struct queue_entry **out, unsigned *count)
+{
+    struct picked found = picked_new(arena, limit), empty = picked_new(arena, limit);
+    struct params params;
+    struct rows *rows;
+    enum db_status status;
+
+    *count = 0;
+    params_init(&params, arena);
+    params_int16s(&params, cells, cell_count);
+    params_int32(&params, (int32_t)per_destination);
+    params_int32(&params, (int32_t)limit);
+    status = db_read(arena, &claim_read, &params, &rows);
+    if (status != DB_FOUND)
+        return status;
+    for (unsigned i = 0; i < rows_count(rows) && i < limit; i++) {
+        struct picked *to = row_is_null(rows, i, 1) ? &empty : &found;
+
+        to->cells[to->count] = (int16_t)row_int64(rows, i, 0);
+        to->keys[to->count] = row_text(rows, i, 2);
+        if (to == &found)
+            to->ids[to->count] = row_int64(rows, i, 1);
+        to->count++;
+    }
+    if (empty.count)
+        settle_destinations(arena, &empty);
+    return found.count ? claim_take(arena, &found, true, out, count) : DB_NONE;
+}
+
+enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+                                   struct queue_entry **out, unsigned *count)
+{
+    struct picked found = picked_new(arena, limit);
+    struct params params;
+    struct rows *rows;
+    enum db_status status;
+
+    *count = 0;
+    params_init(&params, arena);
+    params_int16s(&params, cells, cell_count);
+    params_int32(&params, (int32_t)limit);
+    status = db_read(arena, &expired_read, &params, &rows);
+    if (status != DB_FOUND)
+        return status;
+    for (unsigned i = 0; i < rows_count(rows) && i < limit; i++) {
+        found.cells[i] = (int16_t)row_int64(rows, i, 0);
+        found.ids[i] = row_int64(rows, i, 1);
+        found.count++;
+    }
+    return claim_take(arena, &found, false, out, count);
+}
+
+/* ------------------------------------------------------------------ leases */
+
+/* Runs the unit, again while it loses against another transaction. */
+static AWAITS enum db_write run_patiently(struct db_unit *unit)
+{
+    enum db_write written = DB_CONFLICT;
+
+    for (unsigned tries = 0; tries < QUEUE_CONFLICT_TRIES && written == DB_CONFLICT; tries++)
+        written = db_unit_run(unit);
+    return written;
+}
+
+enum db_write queue_renew(const int64_t *entry_ids, unsigned count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &renew);
+    int16_t *cells = arena_array(arena, count, sizeof *cells);
+    enum db_write written;
+
+    for (unsigned i = 0; i < count; i++)
+        cells[i] = (int16_t)id_cell(entry_ids[i]);
+    params_int16s(p, cells, count);
+    params_int64s(p, entry_ids, count);
+    params_int16(p, (int16_t)id_worker());
+    params_int32(p, QUEUE_LEASE_MS);
+    written = run_patiently(unit);
+    arena_free(&arena);
+    return written;
+}
+
+enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned *count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    enum db_write written;
+
+    *count = 0;
+    params_int16s(db_unit_add(unit, &reclaim), cells, cell_count);
+    written = run_patiently(unit);
+    if (written == DB_DONE && (*count = rows_count(unit->steps[0].rows)) > 0) {
+        const struct rows *rows = unit->steps[0].rows;
+        struct picked back = picked_new(arena, *count);
+        struct params *p;
+
+        for (unsigned i = 0; i < *count; i++) {
+            back.cells[i] = (int16_t)row_int64(rows, i, 0);
+            back.keys[i] = row_text(rows, i, 1);
+        }
+        /* Should this fail, maintenance makes the missing destinations. */
+        unit = db_unit_new(arena);
+        p = db_unit_add(unit, &destination_ensure);
+        params_int16s(p, back.cells, *count);
+        params_texts(p, back.keys, *count);
+        written = run_patiently(unit);
+    }
+    arena_free(&arena);
+    return written;
+}
+
+/* ------------------------------------------------------------------ destinations */
+
+enum db_write queue_destination_away(unsigned cell, struct slice destination, int64_t due_ms, struct slice reason)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &destination_away);
+    enum db_write written;
+
+    params_int16(p, (int16_t)cell);
+    params_text(p, destination);
+    params_time(p, due_ms);
+    params_text(p, reason);
+    written = run_patiently(unit);
+    arena_free(&arena);
+    return written;
+}
+
+enum db_write queue_destination_back(unsigned cell, struct slice destination)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &destination_back);
+    enum db_write written;
+
+    params_int16(p, (int16_t)cell);
+    params_text(p, destination);
+    written = run_patiently(unit);
+    arena_free(&arena);
+    return written;
+}
+
+static AWAITS enum db_status read_destination(struct arena *arena, const struct db_statement *statement, unsigned cell,
+                                              struct slice destination, struct rows **rows)
+{
+    struct params params;
+
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)cell);
+    params_text(&params, destination);
+    return db_read(arena, statement, &params, rows);
+}
+
+enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct rows *rows;
+    enum db_status status = read_destination(arena, &destination_read, cell, destination, &rows);
+
+    if (status == DB_FOUND)
+        *out = (struct queue_destination_state){(int32_t)row_int64(rows, 0, 0), row_time(rows, 0, 1)};
+    arena_free(&arena);
+    return status;
+}
+
+enum db_status queue_waiting(unsigned cell, struct slice destination, uint64_t *waiting, uint64_t *due)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct rows *rows;
+    enum db_status status = read_destination(arena, &waiting_count, cell, destination, &rows);
+
+    if (status == DB_FOUND) {
+        *waiting = (uint64_t)row_int64(rows, 0, 0);
+        *due = (uint64_t)row_int64(rows, 0, 1);
+    }
+    arena_free(&arena);
+    return status;
+}

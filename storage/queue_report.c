@@ -1,0 +1,291 @@
+/*
+ * queue_report: what became of deliveries, many in one transaction.
+ *
+ * Requests are gathered while the transaction before is on its way (as in accept.c), so that the faster mail flows, the
+ * fewer flushes a delivery costs.  There is one flight at a time: its length is the gathering time.
+ *
+ * A report is a fact about the outside world (the next hop said 250) that nobody else knows.  Losing it means
+ * delivering twice, so a flight that fails is repeated until it succeeds, for as long as the process lives or
+ * REPORT_PATIENCE_MS.  Everything in it may be repeated: deleting a row that is gone does nothing, entries that are put
+ * back must still be leased to this worker, and events have their ids from here.
+ *
+ * Rows are sorted by key, so that two workers' flights take their locks in the same order.
+ */
+#include <stdlib.h>
+
+#define LOG_MODULE "queue"
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/log.h"
+#include "storage/db.h"
+#include "storage/queue.h"
+#include "storage/show.h"
+
+#define REPORT_FLIGHT_MAX 512
+#define REPORT_PATIENCE_MS (10 * 60 * 1000)
+#define REPORT_RETRY_FIRST_MS 50
+#define REPORT_RETRY_MAX_MS 1000
+#define REPORT_AWAY_MS 5000 /* a destination row made only because mail waits for it is looked at this much later */
+
+static const struct db_statement report_delete = {
+    "report_delete", "delete from queue_entry q using unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+                     " where q.cell = u.cell and q.id = u.id"};
+static const struct db_statement report_release = {
+    "report_release", "insert into message_release (cell, message_id)"
+                      " select distinct u.cell, u.message_id from unnest($1::smallint[], $2::bigint[]) u (cell, message_id)"
+                      "  order by 1, 2 on conflict do nothing"};
+static const struct db_statement report_back = {
+    "report_back",
+    "update queue_entry q set worker = null, lease_until = null, last_attempt_at = now(), last_reply = u.reply,"
+    "       due_at = coalesce(u.due_at, q.due_at), attempts = q.attempts + case when u.due_at is null then 0 else 1 end"
+    "  from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[]) u (cell, id, due_at, reply)"
+    " where q.cell = u.cell and q.id = u.id and q.worker = $5::smallint"};
+static const struct db_statement report_destination = {
+    "report_destination",
+    "insert into destination (cell, key, due_at)"
+    " select u.cell, u.key, min(u.due_at) from unnest($1::smallint[], $2::text[], $3::timestamptz[]) u (cell, key, due_at)"
+    "  group by 1, 2 order by 1, 2"
+    " on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
+    "  where destination.failures = 0 and destination.due_at > excluded.due_at"};
+static const struct db_statement report_event = {
+    "report_event",
+    "insert into event (cell, id, at, message_id, recipient, kind, detail)"
+    " select * from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[], $7::text[])"
+    " on conflict do nothing"};
+
+struct request {
+    struct request *next;
+    struct task_wait wait;
+    const struct queue_result *results;
+    unsigned count;
+    enum db_write answer;
+};
+
+static struct request *first, **last = &first;
+static bool flying;
+static struct task_pool *pool;
+
+static const char *outcome_name(enum queue_outcome outcome)
+{
+    switch (outcome) {
+    case QUEUE_DELIVERED:
+        return "delivered";
+    case QUEUE_DEFERRED:
+    case QUEUE_AWAY:
+        return "deferred";
+    case QUEUE_BOUNCED:
+        return "bounced";
+    }
+    abort();
+}
+
+static bool outcome_ends(enum queue_outcome outcome)
+{
+    return outcome == QUEUE_DELIVERED || outcome == QUEUE_BOUNCED;
+}
+
+/* ------------------------------------------------------------------ one flight */
+
+static int by_entry(const void *a, const void *b)
+{
+    const struct queue_result *x = *(const struct queue_result *const *)a, *y = *(const struct queue_result *const *)b;
+
+    return x->entry_id < y->entry_id ? -1 : x->entry_id > y->entry_id;
+}
+
+struct columns {
+    unsigned count;
+    int16_t *cells;
+    int64_t *ids, *messages, *times;
+    struct slice *texts, *more, *kinds;
+};
+
+static struct columns columns_new(struct arena *arena, unsigned most)
+{
+    return (struct columns){0,
+                            arena_array(arena, most, sizeof(int16_t)),
+                            arena_array(arena, most, sizeof(int64_t)),
+                            arena_array(arena, most, sizeof(int64_t)),
+                            arena_array(arena, most, sizeof(int64_t)),
+                            arena_array(arena, most, sizeof(struct slice)),
+                            arena_array(arena, most, sizeof(struct slice)),
+                            arena_array(arena, most, sizeof(struct slice))};
+}
+
+static void add_ended(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
+{
+    struct columns c = columns_new(arena, count);
+    struct params *p;
+
+    for (unsigned i = 0; i < count; i++)
+        if (outcome_ends(list[i]->outcome)) {
+            c.cells[c.count] = (int16_t)id_cell(list[i]->entry_id);
+            c.ids[c.count] = list[i]->entry_id;
+            c.messages[c.count++] = list[i]->message_id;
+        }
+    if (!c.count)
+        return;
+    p = db_unit_add(unit, &report_delete);
+    params_int16s(p, c.cells, c.count);
+    params_int64s(p, c.ids, c.count);
+    p = db_unit_add(unit, &report_release);
+    params_int16s(p, c.cells, c.count);
+    params_int64s(p, c.messages, c.count);
+}
+
+static void add_put_back(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
+{
+    struct columns c = columns_new(arena, count);
+    int64_t *due = arena_array(arena, count, sizeof *due), now = clock_now_ms();
+    struct params *p;
+
+    for (unsigned i = 0; i < count; i++)
+        if (!outcome_ends(list[i]->outcome)) {
+            bool deferred = list[i]->outcome == QUEUE_DEFERRED;
+
+            c.cells[c.count] = (int16_t)id_cell(list[i]->entry_id);
+            c.ids[c.count] = list[i]->entry_id;
+            c.times[c.count] = deferred ? list[i]->due_ms : INT64_MIN;
+            c.texts[c.count] = list[i]->reply;
+            c.more[c.count] = list[i]->destination;
+            due[c.count++] = deferred ? list[i]->due_ms : now + REPORT_AWAY_MS;
+        }
+    if (!c.count)
+        return;
+    p = db_unit_add(unit, &report_back);
+    params_int16s(p, c.cells, c.count);
+    params_int64s(p, c.ids, c.count);
+    params_times(p, c.times, c.count);
+    params_texts(p, c.texts, c.count);
+    params_int16(p, (int16_t)id_worker());
+    p = db_unit_add(unit, &report_destination);
+    params_int16s(p, c.cells, c.count);
+    params_texts(p, c.more, c.count);
+    params_times(p, due, c.count);
+}
+
+static void add_events(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
+{
+    struct columns c = columns_new(arena, count);
+    int64_t now = clock_now_ms();
+    struct params *p = db_unit_add(unit, &report_event);
+
+    for (unsigned i = 0; i < count; i++) {
+        c.cells[i] = (int16_t)id_cell(list[i]->entry_id);
+        c.ids[i] = id_make(id_cell(list[i]->entry_id));
+        c.times[i] = now;
+        c.messages[i] = list[i]->message_id;
+        c.texts[i] = list[i]->recipient;
+        c.kinds[i] = slice_str(outcome_name(list[i]->outcome));
+        c.more[i] = list[i]->reply;
+    }
+    params_int16s(p, c.cells, count);
+    params_int64s(p, c.ids, count);
+    params_times(p, c.times, count);
+    params_int64s(p, c.messages, count);
+    params_texts(p, c.texts, count);
+    params_texts(p, c.kinds, count);
+    params_texts(p, c.more, count);
+}
+
+/* Entries that came back while an outage is open; what fails here, outage_show() finds half a second later. */
+static AWAITS void show_put_back(struct arena *arena, const struct queue_result **list, unsigned count)
+{
+    int64_t *ids = arena_array(arena, count, sizeof *ids);
+
+    for (unsigned i = 0; i < count;) {
+        unsigned cell = id_cell(list[i]->entry_id), n = 0, shown;
+
+        for (; i < count && id_cell(list[i]->entry_id) == cell; i++)
+            if (list[i]->show && !outcome_ends(list[i]->outcome))
+                ids[n++] = list[i]->entry_id;
+        if (n && show_entries(cell, ids, n, &shown) != DB_DONE)
+            log_debug("entries will be shown later", log_int("count", n));
+    }
+}
+
+static int by_cell(const void *a, const void *b)
+{
+    const struct queue_result *x = *(const struct queue_result *const *)a, *y = *(const struct queue_result *const *)b;
+    unsigned cx = id_cell(x->entry_id), cy = id_cell(y->entry_id);
+
+    return cx != cy ? (cx < cy ? -1 : 1) : by_entry(a, b);
+}
+
+static AWAITS enum db_write fly(const struct queue_result **list, unsigned count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    uint64_t give_up = clock_steady_ms() + REPORT_PATIENCE_MS, pause = REPORT_RETRY_FIRST_MS;
+    enum db_write written;
+
+    qsort(list, count, sizeof *list, by_cell);
+    add_ended(arena, unit, list, count);
+    add_put_back(arena, unit, list, count);
+    add_events(arena, unit, list, count);
+    while ((written = db_unit_run(unit)) != DB_DONE && clock_steady_ms() < give_up) {
+        log_warn("deliveries are not recorded yet", log_int("count", count), log_str("error", unit->error.message));
+        task_sleep(pause);
+        pause = pause * 2 < REPORT_RETRY_MAX_MS ? pause * 2 : REPORT_RETRY_MAX_MS;
+    }
+    if (written == DB_DONE)
+        show_put_back(arena, list, count);
+    arena_free(&arena);
+    return written;
+}
+
+/* ------------------------------------------------------------------ gathering */
+
+static AWAITS void fly_while_requested(void *arg)
+{
+    (void)arg;
+    while (first) {
+        const struct queue_result *list[REPORT_FLIGHT_MAX];
+        struct request *flight = first, **end = &flight;
+        unsigned count = 0;
+        enum db_write answer;
+
+        /* A request larger than a flight cannot be: queue_report() splits. */
+        while (*end && count + (*end)->count <= REPORT_FLIGHT_MAX) {
+            for (unsigned i = 0; i < (*end)->count; i++)
+                list[count++] = &(*end)->results[i];
+            end = &(*end)->next;
+        }
+        first = *end;
+        if (!first)
+            last = &first;
+        *end = NULL;
+        answer = fly(list, count);
+        while (flight) {
+            struct request *done = flight;
+
+            flight = done->next;
+            done->answer = answer;
+            task_wake(&done->wait);
+        }
+    }
+    flying = false;
+}
+
+static AWAITS enum db_write report_part(const struct queue_result *results, unsigned count)
+{
+    struct request request = {.results = results, .count = count};
+
+    *last = &request;
+    last = &request.next;
+    if (!pool)
+        pool = task_pool_new("report", 1, 1);
+    if (!flying)
+        flying = task_start(pool, fly_while_requested, NULL);
+    task_wait(&request.wait);
+    return request.answer;
+}
+
+enum db_write queue_report(const struct queue_result *results, unsigned count)
+{
+    enum db_write written = DB_DONE;
+
+    for (unsigned at = 0; at < count && written == DB_DONE; at += REPORT_FLIGHT_MAX)
+        written = report_part(results + at, count - at < REPORT_FLIGHT_MAX ? count - at : REPORT_FLIGHT_MAX);
+    return written;
+}
