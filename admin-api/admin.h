@@ -16,6 +16,8 @@ struct admin_settings {
     /* Lines of other processes for /metrics, in the exposition format; appended as they are.  May be NULL. */
     char *(*metrics)(void); /* malloc'ed */
 };
+/* Reads certificate and key if there are any, while the process may; fatal (78) when it cannot.  Call before admin_start(). */
+void admin_load_tls(const struct admin_settings *settings);
 void admin_start(const struct admin_settings *settings); /* fatal when libmicrohttpd cannot start */
 void admin_stop(void);
 

@@ -24,7 +24,7 @@
 #define EXIT_USAGE 64
 #define EXIT_CONFIG 78
 
-enum command { RUN, CHECK_CONFIG, SAMPLE_CONFIG, MIGRATE, CREATE_TOKEN, MAKE_CERTIFICATE, HELP, VERSION };
+enum command { COMMAND_RUN, COMMAND_CHECK, COMMAND_SAMPLE, COMMAND_MIGRATE, COMMAND_TOKEN, COMMAND_CERTIFICATE, COMMAND_HELP, COMMAND_VERSION };
 
 static const char usage[] =
     "Usage: posthoused [--config FILE] [COMMAND]\n"
@@ -106,19 +106,19 @@ static int carry_out(enum command command, const char *argument, const char *pat
     struct config *config;
     int status;
 
-    if (command == SAMPLE_CONFIG) {
+    if (command == COMMAND_SAMPLE) {
         config_sample(stdout);
         return 0;
     }
     config = config_load(path, stderr);
     if (!config)
         return EXIT_CONFIG;
-    if (command == RUN)
+    if (command == COMMAND_RUN)
         return master_run(config, path);
     logging_apply(config);
-    status = command == CHECK_CONFIG  ? check_config(config, path)
-             : command == MIGRATE     ? migrate(config)
-             : command == CREATE_TOKEN ? create_token(config, argument)
+    status = command == COMMAND_CHECK  ? check_config(config, path)
+             : command == COMMAND_MIGRATE     ? migrate(config)
+             : command == COMMAND_TOKEN ? create_token(config, argument)
                                        : make_certificate(config, argument);
     config_free(&config);
     return status;
@@ -128,17 +128,17 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
-        {"check-config", no_argument, NULL, CHECK_CONFIG},
-        {"sample-config", no_argument, NULL, SAMPLE_CONFIG},
-        {"migrate", no_argument, NULL, MIGRATE},
-        {"create-admin-token", required_argument, NULL, CREATE_TOKEN},
-        {"make-certificate", required_argument, NULL, MAKE_CERTIFICATE},
-        {"help", no_argument, NULL, HELP},
-        {"version", no_argument, NULL, VERSION},
+        {"check-config", no_argument, NULL, COMMAND_CHECK},
+        {"sample-config", no_argument, NULL, COMMAND_SAMPLE},
+        {"migrate", no_argument, NULL, COMMAND_MIGRATE},
+        {"create-admin-token", required_argument, NULL, COMMAND_TOKEN},
+        {"make-certificate", required_argument, NULL, COMMAND_CERTIFICATE},
+        {"help", no_argument, NULL, COMMAND_HELP},
+        {"version", no_argument, NULL, COMMAND_VERSION},
         {NULL, 0, NULL, 0},
     };
     const char *path = POSTHOUSE_SYSCONFDIR "/posthouse.conf", *argument = NULL;
-    enum command command = RUN;
+    enum command command = COMMAND_RUN;
     int c;
 
     log_init("posthoused");
@@ -147,7 +147,7 @@ int main(int argc, char **argv)
             path = optarg;
             continue;
         }
-        if (c == '?' || command != RUN) {
+        if (c == '?' || command != COMMAND_RUN) {
             fputs(c == '?' ? "Try posthoused --help\n" : "posthoused: one command at a time\n", stderr);
             return EXIT_USAGE;
         }
@@ -158,11 +158,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "posthoused: unexpected argument \"%s\"; try --help\n", argv[optind]);
         return EXIT_USAGE;
     }
-    if (command == HELP) {
+    if (command == COMMAND_HELP) {
         fputs(usage, stdout);
         return 0;
     }
-    if (command == VERSION) {
+    if (command == COMMAND_VERSION) {
         puts("posthoused " POSTHOUSE_VERSION);
         return 0;
     }

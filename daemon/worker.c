@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,6 +25,7 @@
 
 #define LOG_MODULE "worker"
 #include "core/dns.h"
+#include "core/id.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/offload.h"
@@ -39,10 +41,12 @@
 #include "storage/db.h"
 #include "storage/maintenance.h"
 #include "storage/node.h"
+#include "storage/schema.h"
 
 #define MAINTENANCE_MS 10000
 #define STATS_MS 500
 #define CLOSING_MS 20
+#define DATABASE_POLL_MS 100
 #define ACCEPT_PAUSE_MS 100
 
 static const struct process_plan *plan;
@@ -282,25 +286,43 @@ static AWAITS void sweep_for_ever(void *arg)
 {
     (void)arg;
     while (!closing) {
+        int16_t cells[ID_CELLS]; /* a copy: node_cells() is valid until the next wait only */
+        const int16_t *held;
+        unsigned count;
+
         task_sleep(MAINTENANCE_MS);
-        if (!closing && node_alive() && db_ready())
-            maintenance_run(plan->config->history_retention_ms);
+        held = node_cells(&count);
+        memcpy(cells, held, count * sizeof *cells);
+        if (!closing && count && db_ready())
+            maintenance_run(cells, count, plan->config->history_retention_ms);
     }
 }
 
-/* Waits for the database, however long; then opens the doors. */
+/* Waits for a database with the schema that this program knows, and for a number.  False: told to end meanwhile. */
+static AWAITS bool wait_for_database(void)
+{
+    char why[400], told[400] = "";
+
+    while (!closing) {
+        if (schema_check(why, sizeof why) == SCHEMA_CURRENT) {
+            if (node_register(plan->config->hostname) == DB_DONE)
+                return true;
+            snprintf(why, sizeof why, "no number for this worker yet");
+        }
+        if (strcmp(why, told) != 0)
+            log_warn("waiting for the database", log_str("why", why));
+        snprintf(told, sizeof told, "%s", why);
+        task_sleep(DATABASE_POLL_MS);
+    }
+    return false;
+}
+
+/* Then opens the doors. */
 static AWAITS void boot(void *arg)
 {
-    unsigned tries = 0;
-
     (void)arg;
-    while (node_register(plan->config->hostname) != DB_DONE) {
-        if (tries++ % 50 == 0)
-            log_warn("waiting for the database");
-        task_sleep(200);
-        if (closing)
-            return;
-    }
+    if (!wait_for_database())
+        return;
     log_info("serving", log_int("worker", id_worker()));
     runner_init(settings_runner(plan->config));
     runner_running = true;
