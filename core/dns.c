@@ -1,0 +1,301 @@
+/*
+ * dns: look-ups by libunbound, in its own thread, answered on our loop.
+ *
+ * libunbound caches, retries, and validates when the root's trust anchor is installed (Debian: dns-root-data); a
+ * bogus answer is then FAILED, as a forged one must neither bounce mail nor divert it.  Its descriptor is an
+ * event of ours; the callbacks run from ub_process() and wake the task that asked.
+ *
+ * A hard run: nobody answers.  libunbound would try for minutes; after LOOKUP_MS we cancel the query (its callback
+ * then never comes, so nothing points to the task's stack any more) and say FAILED.
+ *
+ * Bounded: the number of queries by the number of tasks, answers by RECORDS_MAX.  Records that cannot be host
+ * names (a dot or a control character inside a label) are passed over: they go into logs and SMTP dialogues.
+ */
+#include "core/dns.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unbound.h>
+#include <unistd.h>
+
+#define LOG_MODULE "dns"
+#include "core/log.h"
+#include "core/loop.h"
+
+#define LOOKUP_MS 30000
+#define RECORDS_MAX 64
+#define NAME_SIZE 256
+#define TRUST_ANCHOR "/usr/share/dns/root.key"
+
+enum { TYPE_A = 1, TYPE_MX = 15, TYPE_AAAA = 28, CLASS_IN = 1, RCODE_NOERROR = 0, RCODE_NXDOMAIN = 3 };
+
+/* One question under way; lives on the asking task's stack. */
+struct query {
+    struct task_wait *wait;
+    int id;
+    bool done;
+    struct ub_result *result; /* NULL when done: it failed */
+};
+
+static struct ub_ctx *context;
+static struct event *readable;
+
+/* ------------------------------------------------------------------ set-up */
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what, (void)arg;
+    ub_process(context);
+}
+
+static void check(int error, const char *what)
+{
+    if (error)
+        log_warn(what, log_str("reason", ub_strerror(error)));
+}
+
+void dns_init(const struct dns_settings *settings)
+{
+    context = ub_ctx_create();
+    if (!context)
+        log_fatal(1, "cannot set up DNS look-ups");
+    if (settings->resolver)
+        check(ub_ctx_set_fwd(context, settings->resolver), "DNS resolver not usable");
+    else
+        check(ub_ctx_resolvconf(context, NULL), "/etc/resolv.conf not usable");
+    check(ub_ctx_hosts(context, settings->hosts_file), "hosts file not usable");
+    if (access(TRUST_ANCHOR, R_OK) == 0)
+        check(ub_ctx_add_ta_file(context, TRUST_ANCHOR), "DNSSEC trust anchor not usable");
+    ub_ctx_async(context, 1); /* a thread; a process of its own would outlive a killed worker */
+    readable = event_new(loop_base(), ub_fd(context), EV_READ | EV_PERSIST, on_readable, NULL);
+    if (!readable || event_add(readable, NULL) != 0)
+        log_fatal(1, "cannot watch DNS look-ups");
+}
+
+void dns_done(void)
+{
+    if (readable)
+        event_free(readable);
+    readable = NULL;
+    if (context)
+        ub_ctx_delete(context);
+    context = NULL;
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static void on_answer(void *arg, int error, struct ub_result *result)
+{
+    struct query *query = arg;
+
+    query->done = true;
+    query->result = error ? NULL : result;
+    if (error)
+        ub_resolve_free(result);
+    task_wake(query->wait);
+}
+
+static void on_deadline(void *arg)
+{
+    task_wake(arg);
+}
+
+static void query_begin(struct query *query, struct task_wait *wait, const char *name, int type)
+{
+    *query = (struct query){.wait = wait};
+    if (ub_resolve_async(context, name, type, CLASS_IN, query, on_answer, &query->id) != 0)
+        query->done = true;
+}
+
+/* Sleeps until all are done or the time is over; what is not done then is cancelled. */
+static AWAITS void queries_wait(struct query *queries, unsigned count, struct task_wait *wait)
+{
+    struct loop_timer timer = {0};
+    unsigned open = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        open += !queries[i].done;
+    loop_timer_set(&timer, LOOKUP_MS, on_deadline, wait);
+    while (open > 0 && loop_timer_is_set(&timer)) {
+        task_wait(wait);
+        open = 0;
+        for (unsigned i = 0; i < count; i++)
+            open += !queries[i].done;
+    }
+    loop_timer_clear(&timer);
+    for (unsigned i = 0; i < count; i++)
+        if (!queries[i].done)
+            ub_cancel(context, queries[i].id);
+}
+
+static enum dns_status query_status(const struct query *query)
+{
+    const struct ub_result *r = query->result;
+
+    if (!r || r->bogus || (r->rcode != RCODE_NOERROR && r->rcode != RCODE_NXDOMAIN))
+        return DNS_FAILED;
+    return r->havedata ? DNS_FOUND : DNS_NONE;
+}
+
+static unsigned record_count(const struct query *query)
+{
+    unsigned n = 0;
+
+    while (n < RECORDS_MAX && query->result->data[n])
+        n++;
+    return n;
+}
+
+/* ------------------------------------------------------------------ MX */
+
+/* RFC 1035 section 3.1: labels, each a length and its bytes, up to the root's length 0.  Lower case, no final dot. */
+static bool name_parse(const unsigned char *wire, size_t n, char out[NAME_SIZE])
+{
+    size_t at = 0, used = 0;
+
+    while (at < n && wire[at] > 0) {
+        size_t label = wire[at++];
+
+        if (label > 63 || label > n - at || used + label + 2 > NAME_SIZE)
+            return false;
+        if (used > 0)
+            out[used++] = '.';
+        for (; label > 0; label--, at++) {
+            if (!isgraph(wire[at]) || wire[at] == '.')
+                return false;
+            out[used++] = (char)tolower(wire[at]);
+        }
+    }
+    out[used] = '\0';
+    return at < n;
+}
+
+static bool mx_parse(struct arena *arena, const char *data, int length, struct dns_mx *out)
+{
+    const unsigned char *bytes = (const unsigned char *)data;
+    char name[NAME_SIZE];
+
+    if (length < 3 || !name_parse(bytes + 2, (size_t)length - 2, name))
+        return false;
+    out->preference = (unsigned)bytes[0] << 8 | bytes[1];
+    out->host = arena_strdup(arena, name);
+    return true;
+}
+
+static int by_preference(const void *a, const void *b)
+{
+    const struct dns_mx *one = a, *other = b;
+
+    return (one->preference > other->preference) - (one->preference < other->preference);
+}
+
+AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dns_mx **out, unsigned *count)
+{
+    struct task_wait wait = TASK_WAIT_INIT;
+    struct query query;
+    enum dns_status status;
+
+    *out = NULL;
+    *count = 0;
+    query_begin(&query, &wait, domain, TYPE_MX);
+    queries_wait(&query, 1, &wait);
+    status = query_status(&query);
+    if (status == DNS_FOUND) {
+        unsigned n = record_count(&query);
+
+        *out = arena_array(arena, n, sizeof **out);
+        for (unsigned i = 0; i < n; i++)
+            if (mx_parse(arena, query.result->data[i], query.result->len[i], &(*out)[*count]))
+                (*count)++;
+        qsort(*out, *count, sizeof **out, by_preference);
+        if (*count == 0) /* there are some, none of use: not the same as none */
+            status = DNS_FAILED;
+    }
+    ub_resolve_free(query.result);
+    return status;
+}
+
+/* ------------------------------------------------------------------ addresses */
+
+static bool literal(const char *host, struct dns_address *out)
+{
+    struct sockaddr_in *four = (struct sockaddr_in *)&out->address;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&out->address;
+
+    if (inet_pton(AF_INET, host, &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        out->length = sizeof *four;
+        return true;
+    }
+    if (inet_pton(AF_INET6, host, &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        out->length = sizeof *six;
+        return true;
+    }
+    return false;
+}
+
+static bool address_parse(const struct query *query, unsigned i, struct dns_address *out)
+{
+    const char *data = query->result->data[i];
+    int length = query->result->len[i];
+
+    if (query->result->qtype == TYPE_A && length == 4) {
+        struct sockaddr_in *four = (struct sockaddr_in *)&out->address;
+
+        four->sin_family = AF_INET;
+        memcpy(&four->sin_addr, data, 4);
+        out->length = sizeof *four;
+        return true;
+    }
+    if (query->result->qtype == TYPE_AAAA && length == 16) {
+        struct sockaddr_in6 *six = (struct sockaddr_in6 *)&out->address;
+
+        six->sin6_family = AF_INET6;
+        memcpy(&six->sin6_addr, data, 16);
+        out->length = sizeof *six;
+        return true;
+    }
+    return false;
+}
+
+AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, struct dns_address **out, unsigned *count)
+{
+    struct task_wait wait = TASK_WAIT_INIT;
+    struct query queries[2]; /* IPv6, IPv4 */
+    enum dns_status status = DNS_NONE;
+    struct dns_address one = {0};
+    unsigned room = 0;
+
+    *out = NULL;
+    *count = 0;
+    if (literal(host, &one)) {
+        *out = arena_memdup(arena, &one, sizeof one);
+        *count = 1;
+        return DNS_FOUND;
+    }
+    query_begin(&queries[0], &wait, host, TYPE_AAAA);
+    query_begin(&queries[1], &wait, host, TYPE_A);
+    queries_wait(queries, 2, &wait);
+    for (unsigned q = 0; q < 2; q++)
+        if (query_status(&queries[q]) == DNS_FOUND)
+            room += record_count(&queries[q]);
+    *out = arena_array(arena, room, sizeof **out);
+    for (unsigned q = 0; q < 2; q++) {
+        switch (query_status(&queries[q])) {
+        case DNS_FOUND:
+            for (unsigned i = 0; i < record_count(&queries[q]); i++)
+                if (address_parse(&queries[q], i, &(*out)[*count]))
+                    (*count)++;
+            break;
+        case DNS_NONE: break;
+        case DNS_FAILED: status = DNS_FAILED; break;
+        }
+        ub_resolve_free(queries[q].result);
+    }
+    return *count > 0 ? DNS_FOUND : status;
+}

@@ -1,0 +1,87 @@
+#ifndef CORE_STREAM_INTERNAL_H
+#define CORE_STREAM_INTERNAL_H
+/*
+ * stream_internal: what stream.c (life cycle), stream_io.c (bytes), stream_serve.c (lines to callbacks) and
+ * stream_drive.c (waiting tasks) share.  Nobody else includes this.
+ *
+ * Everything happens in stream_turn(), which only the event loop calls.  What the rest of the program calls
+ * changes the struct and, when no turn is under way, asks for one (stream_kick).  So no callback runs
+ * from inside a call of ours, and a turn sees every change before it arms events for the next one.
+ */
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+
+#include "core/stream.h"
+
+enum stream_phase {
+    STREAM_CONNECTING, /* driven: connect() is under way */
+    STREAM_OPEN,       /* bytes flow, in clear or over TLS */
+    STREAM_TURNING,    /* STARTTLS: the last clear_left bytes go out in clear, nothing is read */
+    STREAM_HANDSHAKE,
+    STREAM_LINGER, /* our side is shut; what still comes is discarded, so that no RST kills our last reply */
+    STREAM_DEAD,   /* descriptor closed; freed when the turn ends */
+};
+
+struct stream {
+    int fd;
+    enum stream_phase phase;
+    bool driven; /* by a task; else served by callbacks */
+    bool in_turn;
+    bool closing;              /* stream_close() was called: no callbacks any more */
+    bool ended;                /* on_end was called, or is not due any more */
+    bool eof;                  /* the peer's side is shut */
+    bool broken;               /* no byte will go either way */
+    enum stream_end end;       /* why broken */
+    enum stream_status status; /* the same, for a task */
+
+    struct event read_event, write_event, timer_event, later_event;
+    bool reading, writing; /* armed */
+    uint64_t timer_at;     /* 0: not set */
+
+    struct evbuffer *input, *output;
+    bool above_low;    /* output rose over STREAM_OUTPUT_LOW since on_drain */
+    uint64_t heard_ms; /* last byte came, or waiting for one began */
+    uint64_t sent_ms;  /* last byte went, or output began to wait */
+    uint64_t close_by_ms;
+
+    struct tls *tls; /* until the handshake begins */
+    struct ssl_st *ssl;
+    const char *name; /* driven: of the peer, while the handshake begins */
+    size_t clear_left;
+    bool handshake_wants_write, read_wants_write, write_wants_read;
+    size_t lingered;
+
+    /* served */
+    const struct stream_handler *handler;
+    void *arg;
+    struct stream_limits limits;
+    bool paused, raw;
+    bool swallowing; /* in the rest of a line that is too long */
+    size_t scanned;  /* bytes of input known to hold no LF */
+    size_t offered;  /* raw: bytes that on_data has left lying */
+
+    /* driven */
+    struct task_wait *waiter;
+
+    struct sockaddr_storage peer_address;
+    char peer[INET6_ADDRSTRLEN], local[INET6_ADDRSTRLEN];
+};
+
+/* stream.c */
+struct stream *stream_new(int fd, bool driven, enum stream_phase phase);
+void stream_learn_addresses(struct stream *stream);
+void stream_kick(struct stream *stream);
+
+/* stream_io.c */
+void stream_turn(struct stream *stream, short what);
+void stream_fail(struct stream *stream, enum stream_end end, enum stream_status status);
+void stream_begin_tls(struct stream *stream, struct tls *tls); /* common to both kinds */
+void stream_bury(struct stream *stream);
+
+/* stream_serve.c: true when the turn's share is used up and more could be dispatched at once. */
+bool stream_dispatch(struct stream *stream);
+/* Calls on_end unless that is done or the owner has closed. */
+void stream_tell_end(struct stream *stream, enum stream_end end);
+
+#endif
