@@ -116,45 +116,6 @@ static AWAITS enum db_write keep_number(struct arena *arena)
     return result == DB_DONE && rows_count(unit->steps[0].rows) == 0 ? DB_CONFLICT : result;
 }
 
-/* After UNCERTAIN the number may be taken by us unknowingly; it then expires unused, which costs nothing. */
-static AWAITS enum db_write register_as(const char *name, bool delivers)
-{
-    struct arena *arena = arena_new(64 * 1024);
-    uint64_t asked_ms = clock_steady_ms();
-    unsigned number = id_worker();
-    node.name = name;
-    node.delivers = delivers;
-    node.alive_until_ms = 0;
-    enum db_write result = node.started_ms ? keep_number(arena) : DB_CONFLICT;
-    if (result == DB_CONFLICT) {
-        node.cell_count = 0;
-        node.started_ms = clock_now_ms();
-        for (unsigned attempt = 0; attempt < 5 && result == DB_CONFLICT; attempt++) {
-            asked_ms = clock_steady_ms();
-            result = take_any(arena, &number);
-        }
-        if (result != DB_DONE)
-            node.started_ms = 0;
-    }
-    if (result == DB_DONE) {
-        id_set_worker(number);
-        node.alive_until_ms = asked_ms + NODE_LEASE_MS;
-        log_info("registered", log_str("node", name), log_int("worker", number));
-    }
-    arena_free(&arena);
-    return result;
-}
-
-AWAITS enum db_write node_register(const char *name)
-{
-    return register_as(name, true);
-}
-
-AWAITS enum db_write node_register_plain(const char *name)
-{
-    return register_as(name, false);
-}
-
 /* ------------------------------------------------------------------ cells */
 
 /* ceil(256 / living workers), ourselves among them */
@@ -205,6 +166,55 @@ static AWAITS enum db_write renew_cells(struct arena *arena)
     return DB_DONE;
 }
 
+/* Without cells a worker still accepts mail and makes ids; so this does not fail what it is part of. */
+static AWAITS void take_cells(struct arena *arena)
+{
+    if (node.delivers && renew_cells(arena) != DB_DONE)
+        log_warn("cells could not be renewed", log_int("worker", id_worker()));
+}
+
+/* ------------------------------------------------------------------ registering, renewing */
+
+/* After UNCERTAIN the number may be taken by us unknowingly; it then expires unused, which costs nothing. */
+static AWAITS enum db_write register_as(const char *name, bool delivers)
+{
+    struct arena *arena = arena_new(64 * 1024);
+    uint64_t asked_ms = clock_steady_ms();
+    unsigned number = id_worker();
+    node.name = name;
+    node.delivers = delivers;
+    node.alive_until_ms = 0;
+    enum db_write result = node.started_ms ? keep_number(arena) : DB_CONFLICT;
+    if (result == DB_CONFLICT) {
+        node.cell_count = 0;
+        node.started_ms = clock_now_ms();
+        for (unsigned attempt = 0; attempt < 5 && result == DB_CONFLICT; attempt++) {
+            asked_ms = clock_steady_ms();
+            result = take_any(arena, &number);
+        }
+        if (result != DB_DONE)
+            node.started_ms = 0;
+    }
+    if (result == DB_DONE) {
+        id_set_worker(number);
+        node.alive_until_ms = asked_ms + NODE_LEASE_MS;
+        log_info("registered", log_str("node", name), log_int("worker", number));
+        take_cells(arena);
+    }
+    arena_free(&arena);
+    return result;
+}
+
+AWAITS enum db_write node_register(const char *name)
+{
+    return register_as(name, true);
+}
+
+AWAITS enum db_write node_register_plain(const char *name)
+{
+    return register_as(name, false);
+}
+
 AWAITS enum db_write node_renew(void)
 {
     if (node.started_ms == 0)
@@ -219,9 +229,7 @@ AWAITS enum db_write node_renew(void)
     }
     if (result == DB_DONE) {
         node.alive_until_ms = asked_ms + NODE_LEASE_MS;
-        /* Cells come second: without them this worker still accepts mail and makes ids. */
-        if (node.delivers && renew_cells(arena) != DB_DONE)
-            log_warn("cells could not be renewed", log_int("worker", id_worker()));
+        take_cells(arena);
     }
     arena_free(&arena);
     return result;
