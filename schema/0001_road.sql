@@ -7,6 +7,14 @@
 
 -- ------------------------------------------------------------------ directory
 
+-- Some rules span tables (an address is an account's or an alias, not both).  A transaction states such a
+-- rule as a step: select refuse('rule') where <it is broken>; it then ends as if a constraint of that
+-- name had been violated.
+create function refuse(rule text) returns void language plpgsql as $$
+begin
+    raise exception using errcode = 'integrity_constraint_violation', message = rule, constraint = rule;
+end $$;
+
 create table customer (
     id         bigint primary key,
     cell       smallint not null check (cell between 0 and 255),

@@ -1,0 +1,128 @@
+/*
+ * What all provisioning has in common: run the transaction, know what became of it, and say why not.
+ *
+ * A change's audit row is written in the same transaction with an id made here.  That makes it a witness:
+ * when the connection broke between COMMIT and its answer, we wait for a new one and look whether the
+ * audit row is there.
+ *
+ * Refusals come as constraint names: those of tables, and those that a transaction states by the function
+ * refuse() (schema/0001).  The table below turns them into words; a constraint that is missing in it is
+ * our mistake, is logged, and still refuses.
+ */
+#define LOG_MODULE "provision"
+#include "storage/provision.h"
+
+#include <string.h>
+
+#include "core/id.h"
+#include "core/log.h"
+#include "storage/db.h"
+
+#define PROVISION_ATTEMPTS 3
+#define PROVISION_CERTAIN_MS 10000
+
+static const struct {
+    const char *constraint;
+    struct provision_refusal refusal;
+} rules[] = {
+    {"gone", {PROVISION_GONE, NULL, "it does not exist", 0}},
+
+    {"customer_name_key", {PROVISION_TAKEN, "name", "a customer of this name exists", 0}},
+    {"domain_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has domains", 0}},
+    {"account_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has accounts", 0}},
+    {"network_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has networks", 0}},
+
+    {"customer_missing", {PROVISION_INVALID, "customer", "there is no such customer", 0}},
+    {"domain_name_key", {PROVISION_TAKEN, "name", "the domain exists", 0}},
+    {"next_hop_pkey", {PROVISION_INVALID, "next_hops", "a next hop is listed twice", 0}},
+    {"account_domain_fkey", {PROVISION_IN_USE, NULL, "the domain still has accounts", 0}},
+    {"alias_domain_fkey", {PROVISION_IN_USE, NULL, "the domain still has aliases", 0}},
+    {"domain_has_queue", {PROVISION_IN_USE, NULL, "mail for the domain is still in the queue", 0}},
+    {"domain_is_hosted", {PROVISION_INVALID, "next_hops", "a hosted domain has no next hops", 0}},
+
+    {"account_address_key", {PROVISION_TAKEN, "address", "an account has this address", 0}},
+    {"address_is_alias", {PROVISION_TAKEN, "address", "an account has this address as an alias", 0}},
+    {"account_domain", {PROVISION_INVALID, "address", "the customer has no such domain", 0}},
+    {"alias_taken", {PROVISION_TAKEN, "aliases", "an alias is an address of another account", 0}},
+    {"alias_domain", {PROVISION_INVALID, "aliases", "the customer has no such domain", 0}},
+    {"mailbox_message_mailbox_fkey", {PROVISION_IN_USE, NULL, "mail is arriving for it at this moment", 0}},
+
+    {"network_cidr_key", {PROVISION_TAKEN, "cidr", "the network exists", 0}},
+};
+
+static void explain(const struct db_error *error, struct provision_refusal *refusal)
+{
+    for (unsigned i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (strcmp(rules[i].constraint, error->constraint) == 0) {
+            *refusal = rules[i].refusal;
+            return;
+        }
+    log_error("refused by an unknown rule", log_str("constraint", error->constraint),
+              log_str("message", error->message));
+    *refusal = (struct provision_refusal){PROVISION_IN_USE, NULL, "the database refused it", 0};
+}
+
+static const struct db_statement audit = {
+    "provision_audit",
+    "insert into audit_log (id, token_id, method, path, status)"
+    " values ($1::bigint, $2::bigint, $3::text, $4::text, $5::integer)",
+};
+static const struct db_statement witness = {
+    "provision_witness",
+    "select 1 from audit_log where id = $1::bigint",
+};
+
+static AWAITS enum db_write settle(struct arena *arena, int64_t audit_id)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    if (!db_certain_wait(PROVISION_CERTAIN_MS))
+        return DB_UNCERTAIN;
+    params_init(&params, arena);
+    params_int64(&params, audit_id);
+    switch (db_read(arena, &witness, &params, &rows)) {
+    case DB_FOUND: return DB_DONE;
+    case DB_NONE: return DB_UNDONE;
+    case DB_FAILED: break;
+    }
+    return DB_UNCERTAIN;
+}
+
+AWAITS enum db_write provision_run(struct db_unit *unit, const struct provision_actor *actor,
+                                   struct provision_refusal *refusal)
+{
+    int64_t audit_id = id_make(0);
+    struct params *params = db_unit_add(unit, &audit);
+    params_int64(params, audit_id);
+    params_int64(params, actor->token_id);
+    params_text(params, slice_str(actor->method));
+    params_text(params, slice_str(actor->path));
+    params_int32(params, (int32_t)actor->status);
+
+    enum db_write result = DB_CONFLICT;
+    for (unsigned i = 0; i < PROVISION_ATTEMPTS && result == DB_CONFLICT; i++)
+        result = db_unit_run(unit);
+    if (result == DB_UNCERTAIN)
+        result = settle(unit->arena, audit_id);
+    if (result == DB_REFUSED)
+        explain(&unit->error, refusal);
+    return result;
+}
+
+struct slice *provision_words(struct arena *arena, struct slice text, unsigned *count)
+{
+    *count = 0;
+    if (text.n == 0)
+        return NULL;
+    unsigned n = 1;
+    for (size_t i = 0; i < text.n; i++)
+        n += text.p[i] == ' ';
+    struct slice *words = arena_array(arena, n, sizeof *words);
+    while (*count < n) {
+        const char *end = memchr(text.p, ' ', text.n);
+        size_t length = end ? (size_t)(end - text.p) : text.n;
+        words[(*count)++] = slice_of(text.p, length);
+        text = slice_skip(text, length + 1);
+    }
+    return words;
+}

@@ -1,0 +1,41 @@
+#ifndef STORAGE_PROVISION_DOMAIN_H
+#define STORAGE_PROVISION_DOMAIN_H
+/* provision_domain: domains and the next hops of relay domains.  See provision.h. */
+#include <stdbool.h>
+
+#include "storage/directory.h"
+#include "storage/provision.h"
+
+#define PROVISION_HOPS_MAX 32
+
+struct provision_domain {
+    int64_t id, customer_id;
+    struct slice name;
+    enum directory_kind kind;
+    struct directory_hop *hops; /* in order */
+    unsigned hop_count;
+    int64_t outage_id; /* 0: its primary is not known to be away */
+    int64_t created_ms;
+};
+
+/* The kind is for good: what is queued, held or filed already depends on it. */
+AWAITS enum db_write provision_domain_create(struct arena *arena, int64_t customer_id, struct slice name,
+                                             enum directory_kind kind, const struct directory_hop *hops,
+                                             unsigned hop_count, const struct provision_actor *actor, int64_t *id,
+                                             struct provision_refusal *refusal) __attribute__((warn_unused_result));
+/* key: an id in letters, or a name. */
+AWAITS enum db_status provision_domain_get(struct arena *arena, struct slice key, struct provision_domain *out)
+    __attribute__((warn_unused_result));
+/* customer_id 0: of all. FOUND also when it is empty. */
+AWAITS enum db_status provision_domain_list(struct arena *arena, int64_t customer_id,
+                                            const struct provision_page *page, struct provision_domain **out,
+                                            unsigned *count) __attribute__((warn_unused_result));
+/* Replaces the next hops of a relay domain; what waits for it is due at once. */
+AWAITS enum db_write provision_domain_set_hops(struct arena *arena, int64_t id, const struct directory_hop *hops,
+                                               unsigned hop_count, const struct provision_actor *actor,
+                                               struct provision_refusal *refusal) __attribute__((warn_unused_result));
+/* Refused while accounts, aliases or queued mail belong to it. */
+AWAITS enum db_write provision_domain_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
+                                             struct provision_refusal *refusal) __attribute__((warn_unused_result));
+
+#endif
