@@ -160,8 +160,10 @@ static bool take_mailbox(struct arena *arena, struct slice *rest, struct smtp_pa
     out->literal = rest->n && *rest->p == '[';
     if (!(out->literal ? take_literal(rest) : take_domain(rest)))
         return false;
-    out->domain = arena_lower(arena, cursor_taken(start, *rest));
-    out->address = slice_str(arena_printf(arena, "%.*s@%.*s", SLICE_ARG(out->local), SLICE_ARG(out->domain)));
+    struct slice domain = arena_lower(arena, cursor_taken(start, *rest)), local = out->local;
+    out->address = slice_str(arena_printf(arena, "%.*s@%.*s", SLICE_ARG(local), SLICE_ARG(domain)));
+    out->local = slice_of(out->address.p, local.n);
+    out->domain = slice_skip(out->address, local.n + 1);
     return true;
 }
 

@@ -3,7 +3,7 @@
 /*
  * smtp_address: addresses in SMTP's envelope (RFC 5321 4.1.2, 4.1.3), as pure functions.
  *
- * Results point into the input or the arena.
+ * Results are in the arena.
  */
 #include <stdbool.h>
 

@@ -233,7 +233,7 @@ const struct smtp_fault *smtp_parse_auth(struct slice arguments, struct smtp_aut
     while (rest.n && (cursor_is_let_dig(*rest.p) || *rest.p == '-' || *rest.p == '_'))
         rest = slice_skip(rest, 1);
     out->mechanism = cursor_taken(arguments, rest);
-    if (!out->mechanism.n || out->mechanism.n > 20)
+    if (!out->mechanism.n || out->mechanism.n > SMTP_MECHANISM_MAX)
         return &fault_auth;
     if (!rest.n)
         return NULL;

@@ -56,6 +56,8 @@ const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice argum
 /* The name in EHLO and HELO: one word of printable ASCII.  Whether it is true is nobody's business here. */
 const struct smtp_fault *smtp_parse_helo(struct slice arguments, struct slice *out);
 
+#define SMTP_MECHANISM_MAX 20 /* RFC 4422 section 3.1 */
+
 struct smtp_auth {
     struct slice mechanism;
     struct slice initial; /* still base64; {NULL,0}: none; "=" stands as it came */

@@ -1,0 +1,135 @@
+/*
+ * smtp_accept: the end of data: one transaction that makes the message ours, then 250.
+ *
+ * Recipients are gathered by the customer whose mail this becomes: the recipient's for our domains, the
+ * sender's for outside.  Each customer gets a stored copy of its own, in its cell, with its own id and
+ * Received line: what one customer's account, retention and deletion do then never touches another's.  All copies
+ * go in one accept_commit(), so that 250 means all of them and 451 means none.
+ *
+ * Which answer: DONE is 250.  REFUSED (an account was deleted since RCPT), CONFLICT and UNDONE changed nothing:
+ * 451, and the client's next attempt learns more at RCPT.  UNCERTAIN is 451, too: rather twice than lost.
+ */
+#include "storage/accept.h"
+
+#define LOG_MODULE "smtp"
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/log.h"
+#include "protocols/smtp_counters.h"
+#include "protocols/smtp_session.h"
+#include "storage/node.h"
+
+static unsigned recipients_of(const struct smtp_transaction *transaction, int64_t customer_id)
+{
+    unsigned count = 0;
+    for (const struct smtp_recipient *r = transaction->recipients; r; r = r->next)
+        count += r->customer_id == customer_id;
+    return count;
+}
+
+static struct accept_recipient make_recipient(const struct smtp_recipient *from, int64_t now_ms, int64_t lifetime_ms)
+{
+    return (struct accept_recipient){
+        .address = from->address,
+        .mailbox_id = from->mailbox_id,
+        .internal_ms = now_ms,
+        .queue = from->destination.n > 0,
+        .destination = from->destination,
+        .domain_id = from->domain_id,
+        .account_id = from->account_id,
+        .waiting = from->waiting,
+        .expires_ms = now_ms + lifetime_ms,
+    };
+}
+
+static void begin_message(const struct smtp_session *session, const struct smtp_recipient *recipient, int64_t now_ms,
+                          struct accept_message *out)
+{
+    struct smtp_transaction *transaction = session->transaction;
+    struct arena *arena = session->transaction_arena;
+
+    out->cell = recipient->cell;
+    out->id = id_make(recipient->cell);
+    out->customer_id = recipient->customer_id;
+    out->account_id = session->authenticated ? session->account.id : 0;
+    out->sender = transaction->sender.address;
+    out->eight_bit = transaction->eight_bit;
+    out->received_ms = now_ms;
+    out->client = session->peer;
+    out->helo = session->helo.p;
+    out->protocol = smtp_trace_protocol(session);
+    out->tls = stream_is_tls(session->stream) ? arena_printf(arena, "%s %s", stream_tls_version(session->stream),
+                                                             stream_tls_cipher(session->stream))
+                                              : NULL;
+    out->prefix = smtp_trace(arena, session, out->id, now_ms,
+                             transaction->recipient_count == 1 ? recipient->address : (struct slice){0});
+    out->spool = transaction->spool;
+    out->recipients = arena_array(arena, recipients_of(transaction, out->customer_id), sizeof(*out->recipients));
+}
+
+/* One message for each customer.  Returns how many. */
+static unsigned gather(const struct smtp_session *session, struct accept_message *messages)
+{
+    int64_t now_ms = clock_now_ms();
+    unsigned count = 0, i;
+
+    for (const struct smtp_recipient *r = session->transaction->recipients; r; r = r->next) {
+        for (i = 0; i < count && messages[i].customer_id != r->customer_id; i++)
+            ;
+        struct accept_message *message = &messages[i];
+        if (i == count) {
+            begin_message(session, r, now_ms, message);
+            count++;
+        }
+        message->recipients[message->recipient_count++] =
+            make_recipient(r, now_ms, session->settings->queue_lifetime_ms);
+    }
+    return count;
+}
+
+static void accepted(struct smtp_session *session, const struct accept_message *messages, unsigned count)
+{
+    const struct smtp_transaction *transaction = session->transaction;
+    char id[ID_TEXT_SIZE];
+
+    for (unsigned i = 0; i < count; i++)
+        log_info("message accepted", log_id("message", messages[i].id), log_slice("sender", messages[i].sender),
+                 log_int("recipients", messages[i].recipient_count), log_int("size", (int64_t)transaction->size),
+                 log_str("protocol", messages[i].protocol), log_str("grant", transaction->recipients->reason));
+    smtp_counters.messages_accepted++;
+    smtp_counters.recipients_accepted += transaction->recipient_count;
+    smtp_reply(session, 250, "2.0.0", "Ok: queued as %s", id_print(messages[0].id, id));
+}
+
+static void deferred(struct smtp_session *session, const char *reason)
+{
+    smtp_counters.messages_deferred++;
+    log_warn("message not accepted", log_slice("sender", session->transaction->sender.address),
+             log_str("reason", reason));
+    smtp_reply(session, 451, "4.3.0", "Temporary failure, try again later");
+}
+
+static AWAITS void commit(struct smtp_session *session)
+{
+    struct smtp_transaction *transaction = session->transaction;
+    struct accept_message *messages =
+        arena_array(session->transaction_arena, transaction->recipient_count, sizeof(*messages));
+    unsigned count = gather(session, messages);
+
+    switch (accept_commit(messages, count)) {
+    case DB_DONE: accepted(session, messages, count); return;
+    case DB_REFUSED: deferred(session, "a recipient is gone"); return;
+    case DB_CONFLICT: deferred(session, "conflict"); return;
+    case DB_UNDONE: deferred(session, "database"); return;
+    case DB_UNCERTAIN: deferred(session, "uncertain"); return;
+    }
+}
+
+AWAITS void smtp_accept(struct smtp_session *session)
+{
+    if (node_alive())
+        commit(session);
+    else
+        deferred(session, "this worker has no number"); /* no ids can be made */
+    smtp_session_reset(session);
+}

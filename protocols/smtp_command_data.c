@@ -1,0 +1,139 @@
+/*
+ * smtp_command_data: DATA, and the bytes that follow it.
+ *
+ *     data = "DATA" CRLF                                                (RFC 5321 4.1.1.4)
+ *
+ * After 354 the stream is raw: bytes go through the dot machine (smtp_dot.c) into the spool as they come, and nothing
+ * of the message stays in the session.  The spool writes to disk beyond its memory, synchronously, which is the
+ * back-pressure.
+ *
+ * A message that is wrong (too long, bare CR or LF, NUL, looping, no room) is read to its end all the same,
+ * without being kept, because only there the client listens for an answer.  A client that goes on to send twice what
+ * is allowed is hung up on.  So is one that trickles: after GRACE_MS DATA must have come at SLOWEST on average.
+ *
+ * Lines of the message may be longer than the 1,000 octets of section 4.5.3.1.6, and 8-bit whether BODY said so or
+ * not: both are everywhere in real mail, are kept as they came, and harm nobody here.
+ */
+#include <event2/buffer.h>
+
+#define LOG_MODULE "smtp"
+#include "core/clock.h"
+#include "core/log.h"
+#include "protocols/smtp_counters.h"
+#include "protocols/smtp_session.h"
+
+#define PIECES 16
+#define GRACE_MS (10 * 60 * 1000)
+#define SLOWEST 128 /* octets per second */
+
+static void keep(void *arg, struct slice bytes)
+{
+    struct smtp_session *session = arg;
+    struct smtp_transaction *transaction = session->transaction;
+
+    transaction->size += bytes.n;
+    if (transaction->size > session->settings->message_size_max)
+        spool_unref(&transaction->spool); /* the rest is counted, not kept */
+    if (transaction->spool && !spool_failed(transaction->spool) && !spool_append(transaction->spool, bytes))
+        log_error("no room in the spool", log_int("size", (int64_t)transaction->size));
+}
+
+static void refuse(struct smtp_session *session, unsigned code, const char *enhanced, const char *reason,
+                   const char *text)
+{
+    if (code < 500)
+        smtp_counters.messages_deferred++;
+    else
+        smtp_counters.messages_refused++;
+    log_info("message refused", log_slice("sender", session->transaction->sender.address), log_str("reason", reason),
+             log_int("size", (int64_t)session->transaction->size));
+    smtp_session_reset(session);
+    smtp_reply(session, code, enhanced, "%s", text);
+}
+
+/* The whole message is here. */
+static void end_of_data(struct smtp_session *session)
+{
+    const struct smtp_transaction *transaction = session->transaction;
+
+    if (transaction->dot.bare)
+        refuse(session, 554, "5.6.0", "bare-cr-lf", "The message has a CR or LF alone; lines end in CRLF");
+    else if (transaction->dot.nul)
+        refuse(session, 554, "5.6.0", "nul", "The message has a NUL character");
+    else if (!transaction->spool)
+        refuse(session, 552, "5.3.4", "too-big", "Message too big");
+    else if (spool_failed(transaction->spool))
+        refuse(session, 452, "4.3.1", "spool-failed", "Insufficient storage, try again later");
+    else if (transaction->dot.received > session->settings->received_max)
+        refuse(session, 554, "5.4.6", "loop", "Too many Received fields: the message is going in circles");
+    else
+        smtp_session_run(session, smtp_accept);
+}
+
+static bool is_flooding(const struct smtp_session *session)
+{
+    return session->transaction->size / 2 > session->settings->message_size_max;
+}
+
+static bool is_trickling(const struct smtp_session *session)
+{
+    uint64_t ms = clock_steady_ms() - session->transaction->data_began_ms;
+    return ms > GRACE_MS && session->transaction->size < ms / 1000 * SLOWEST;
+}
+
+void smtp_data_on_input(struct smtp_session *session, struct evbuffer *input)
+{
+    struct evbuffer_iovec pieces[PIECES];
+    bool ended = false;
+
+    while (!ended && evbuffer_get_length(input)) {
+        int count = evbuffer_peek(input, -1, NULL, pieces, PIECES);
+        size_t consumed = 0;
+        for (int i = 0; i < count && i < PIECES && !ended; i++) {
+            struct slice piece = slice_of(pieces[i].iov_base, pieces[i].iov_len);
+            ended = smtp_dot_feed(&session->transaction->dot, &piece, keep, session);
+            consumed += pieces[i].iov_len - piece.n;
+        }
+        evbuffer_drain(input, consumed);
+    }
+    if (ended) {
+        session->receiving = false;
+        stream_mode_line(session->stream);
+        end_of_data(session);
+    } else if (is_flooding(session)) {
+        log_info("message refused", log_str("reason", "flood"));
+        smtp_counters.messages_refused++;
+        smtp_reply_goodbye(session, 552, "5.3.4", "Message far too big, closing connection");
+    } else if (is_trickling(session)) {
+        smtp_reply_goodbye(session, 421, "4.4.2", "Too slow, closing connection");
+    }
+}
+
+void smtp_command_data(struct smtp_session *session, struct slice arguments)
+{
+    struct smtp_transaction *transaction = session->transaction;
+
+    if (arguments.n) {
+        smtp_reply_error(session, 501, "5.5.4", "DATA takes no argument");
+        return;
+    }
+    if (!transaction) {
+        smtp_reply_error(session, 503, "5.5.1", "MAIL first");
+        return;
+    }
+    /* RFC 2920 section 3.1: a pipelining client learns here that none of its recipients was taken. */
+    if (!transaction->recipient_count && transaction->rcpt_seen) {
+        smtp_reply(session, 554, "5.5.1", "No valid recipients");
+        return;
+    }
+    if (!transaction->recipient_count) {
+        smtp_reply_error(session, 503, "5.5.1", "RCPT first");
+        return;
+    }
+    transaction->spool = spool_new();
+    transaction->data_began_ms = clock_steady_ms();
+    session->receiving = true;
+    smtp_reply(session, 354, NULL, "End data with <CR><LF>.<CR><LF>");
+    stream_write_buffer(session->stream, session->replies);
+    stream_mode_raw(session->stream);
+}

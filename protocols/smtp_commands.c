@@ -1,0 +1,95 @@
+/*
+ * smtp_commands: which verb is which function, and the commands that are too small for a file of their own.
+ *
+ * These answer at once and change nothing but the transaction: NOOP, RSET, QUIT, HELP; VRFY and EXPN, which tell
+ * strangers nothing; and what is no command.  The others are in smtp_command_NAME.c.
+ */
+#include "protocols/smtp_session.h"
+
+static bool no_arguments(struct smtp_session *session, struct slice arguments)
+{
+    if (!arguments.n)
+        return true;
+    smtp_reply_error(session, 501, "5.5.4", "This command takes no argument");
+    return false;
+}
+
+/* noop = "NOOP" [ SP String ] */
+static void command_noop(struct smtp_session *session, struct slice arguments)
+{
+    (void)arguments;
+    smtp_reply(session, 250, "2.0.0", "Ok");
+}
+
+static void command_rset(struct smtp_session *session, struct slice arguments)
+{
+    if (!no_arguments(session, arguments))
+        return;
+    smtp_session_reset(session);
+    smtp_reply(session, 250, "2.0.0", "Ok");
+}
+
+static void command_quit(struct smtp_session *session, struct slice arguments)
+{
+    if (no_arguments(session, arguments))
+        smtp_reply_goodbye(session, 221, "2.0.0", "Closing connection");
+}
+
+/* Section 3.5.3: 252 says that we do not tell who exists, but would try. */
+static void command_vrfy(struct smtp_session *session, struct slice arguments)
+{
+    if (!arguments.n)
+        smtp_reply_error(session, 501, "5.5.4", "Syntax: VRFY address");
+    else
+        smtp_reply(session, 252, "2.0.0", "Cannot verify; send to it and see");
+}
+
+static void command_help(struct smtp_session *session, struct slice arguments)
+{
+    (void)arguments;
+    smtp_reply(session, 214, "2.0.0", "See RFC 5321");
+}
+
+static void command_expn(struct smtp_session *session, struct slice arguments)
+{
+    (void)arguments;
+    smtp_reply_error(session, 502, "5.5.1", "EXPN is not implemented");
+}
+
+static void command_unknown(struct smtp_session *session, struct slice arguments)
+{
+    (void)arguments;
+    smtp_reply_error(session, 500, "5.5.2", "Command not recognized");
+}
+
+static void command_ehlo(struct smtp_session *session, struct slice arguments)
+{
+    smtp_command_hello(session, arguments, true);
+}
+
+static void command_helo(struct smtp_session *session, struct slice arguments)
+{
+    smtp_command_hello(session, arguments, false);
+}
+
+static void (*const commands[])(struct smtp_session *session, struct slice arguments) = {
+    [SMTP_VERB_UNKNOWN] = command_unknown,
+    [SMTP_VERB_AUTH] = smtp_command_auth,
+    [SMTP_VERB_DATA] = smtp_command_data,
+    [SMTP_VERB_EHLO] = command_ehlo,
+    [SMTP_VERB_EXPN] = command_expn,
+    [SMTP_VERB_HELO] = command_helo,
+    [SMTP_VERB_HELP] = command_help,
+    [SMTP_VERB_MAIL] = smtp_command_mail,
+    [SMTP_VERB_NOOP] = command_noop,
+    [SMTP_VERB_QUIT] = command_quit,
+    [SMTP_VERB_RCPT] = smtp_command_rcpt,
+    [SMTP_VERB_RSET] = command_rset,
+    [SMTP_VERB_STARTTLS] = smtp_command_starttls,
+    [SMTP_VERB_VRFY] = command_vrfy,
+};
+
+void smtp_commands_run(struct smtp_session *session)
+{
+    commands[session->line.verb](session, session->line.arguments);
+}

@@ -1,0 +1,19 @@
+#ifndef PROTOCOLS_SMTP_COUNTERS_H
+#define PROTOCOLS_SMTP_COUNTERS_H
+/* smtp_counters: what the SMTP server of this process has done, for /metrics.  Plain sums, never reset. */
+#include <stdint.h>
+
+struct smtp_counters {
+    uint64_t connections;         /* accepted */
+    uint64_t connections_refused; /* over a limit, or draining */
+    uint64_t messages_accepted;   /* 250 after the end of data */
+    uint64_t messages_refused;    /* 5xx there */
+    uint64_t messages_deferred;   /* 4xx there */
+    uint64_t recipients_accepted;
+    uint64_t recipients_unknown;
+    uint64_t recipients_denied;
+    uint64_t auth_succeeded, auth_failed;
+};
+extern struct smtp_counters smtp_counters;
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * smtp_reply: replies, gathered.
+ *
+ * Replies go into a buffer of the session; smtp_session_settle() sends it when no further command is at hand,
+ * so that a pipelined group is answered in one write (RFC 2920 section 3.2).
+ *
+ *     Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF
+ *
+ * A reply line has at most 512 octets (RFC 5321 4.5.3.1.5); a longer text, which only an address of the
+ * client's can make, is broken into several lines.  What we print of a client's input was parsed: it has no
+ * control characters.
+ */
+#include <event2/buffer.h>
+
+#define LOG_MODULE "smtp"
+#include "core/log.h"
+#include "protocols/smtp_counters.h"
+#include "protocols/smtp_session.h"
+
+#define TEXT_MAX 480
+
+void smtp_reply(struct smtp_session *session, unsigned code, const char *enhanced, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    struct slice text = slice_str(arena_vprintf(session->command, format, args));
+    va_end(args);
+    do {
+        size_t n = text.n > TEXT_MAX ? TEXT_MAX : text.n;
+        evbuffer_add_printf(session->replies, "%03u%c%s%s%.*s\r\n", code, n < text.n ? '-' : ' ',
+                            enhanced ? enhanced : "", enhanced ? " " : "", (int)n, text.p);
+        text = slice_skip(text, n);
+    } while (text.n);
+}
+
+void smtp_reply_lines(struct smtp_session *session, unsigned code, const char *const *lines, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        evbuffer_add_printf(session->replies, "%03u%c%s\r\n", code, i + 1 < count ? '-' : ' ', lines[i]);
+}
+
+void smtp_reply_error(struct smtp_session *session, unsigned code, const char *enhanced, const char *text)
+{
+    if (++session->errors > session->settings->errors_max) {
+        log_info("too many bad commands", log_int("errors", session->errors));
+        smtp_reply_goodbye(session, 421, "4.7.0", "Too many errors, closing connection");
+        return;
+    }
+    smtp_reply(session, code, enhanced, "%s", text);
+}
+
+void smtp_reply_fault(struct smtp_session *session, const struct smtp_fault *fault)
+{
+    smtp_reply_error(session, fault->code, fault->enhanced, fault->text);
+}
+
+void smtp_reply_goodbye(struct smtp_session *session, unsigned code, const char *enhanced, const char *text)
+{
+    smtp_reply(session, code, enhanced, "%s %s", session->settings->hostname, text);
+    session->closing = true;
+}

@@ -1,0 +1,155 @@
+#ifndef PROTOCOLS_SMTP_SESSION_H
+#define PROTOCOLS_SMTP_SESSION_H
+/*
+ * smtp_session: what the files of the SMTP server share.  Nobody else includes this; the way in is
+ * smtp_serve() in protocols/server.h.
+ *
+ * A session owns itself.  It is entered in three ways, each of which ends in smtp_session_settle(), the only
+ * place that flushes replies, pauses or resumes the stream, closes it and frees the session:
+ *
+ *     an event of the stream (a line, data, the end)      on the loop
+ *     a command's task came to its end                    in that task
+ *     a timer                                             on the loop
+ *
+ * A command answers with smtp_reply*() at once, or calls smtp_session_run() and answers in the task.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/loop.h"
+#include "core/spool.h"
+#include "core/stream.h"
+#include "protocols/sasl.h"
+#include "protocols/server.h"
+#include "protocols/smtp_dot.h"
+#include "protocols/smtp_parse.h"
+#include "relay/authorize.h"
+#include "storage/directory.h"
+
+#define SMTP_LINE_MAX 2048       /* RFC 5321 4.5.3.1.4 wants 512, MAIL's parameters want more */
+#define SMTP_AUTH_LINE_MAX 12288 /* RFC 4954 section 4 */
+#define SMTP_SESSION_MEMORY (64 * 1024)
+#define SMTP_COMMAND_MEMORY (128 * 1024)
+#define SMTP_TRANSACTION_MEMORY (2 * 1024 * 1024)
+
+struct smtp_recipient {
+    struct smtp_recipient *next;
+    struct slice address;
+    enum authorize_verdict verdict;
+    const char *reason;  /* the grant, for the log */
+    int64_t customer_id; /* whose mail this becomes: the recipient's, for outside the sender's */
+    unsigned cell;
+    int64_t mailbox_id;       /* INBOX to be filled now, or 0 */
+    int64_t account_id;       /* in a relay domain: who may read it while it is held, or 0 */
+    int64_t domain_id;        /* the relay domain, or 0 */
+    struct slice destination; /* empty: not for the queue */
+    bool waiting;             /* an outage is open: the queue will bring it later */
+};
+
+/* From MAIL to the end of data; lives in session->transaction. */
+struct smtp_transaction {
+    struct smtp_path sender;
+    bool eight_bit;
+    struct smtp_recipient *recipients, **tail;
+    unsigned recipient_count;
+    bool rcpt_seen; /* one was tried, perhaps refused */
+
+    /* A network's grant, asked for once, when a recipient needs it. */
+    bool grant_known, has_network;
+    struct directory_network network;
+    int64_t sender_customer_id;
+
+    /* DATA */
+    struct spool *spool; /* NULL after the size limit was passed */
+    struct smtp_dot dot;
+    uint64_t size;
+    uint64_t data_began_ms;
+};
+
+struct smtp_session {
+    struct server_session server; /* first: shutdown() casts */
+    struct server_settings *settings;
+    struct stream *stream; /* NULL: the client is gone */
+    struct evbuffer *replies;
+    enum smtp_role role;
+    bool implicit_tls;
+    bool registered;
+    const char *peer; /* the client's address */
+
+    bool greeted; /* EHLO or HELO was answered */
+    bool esmtp;
+    struct slice helo; /* in the session's arena */
+    bool authenticated;
+    struct directory_account account;
+
+    struct arena *arena, *transaction_arena, *command;
+    struct smtp_transaction *transaction; /* NULL: no MAIL yet */
+    bool receiving;                       /* between 354 and the end of data */
+
+    struct sasl_attempt *attempt; /* between AUTH and its end: lines are responses */
+    bool attempt_ok;              /* it succeeded with data, which the client has yet to acknowledge */
+    struct slice response;        /* for the task */
+    char mechanism[SMTP_MECHANISM_MAX + 1];
+    unsigned attempts_failed;
+
+    struct smtp_command line;                      /* for the task */
+    void (*running)(struct smtp_session *session); /* a task is at work */
+    bool held;                                     /* the answer is delayed on purpose */
+    struct loop_timer hold;
+    bool paused; /* we have paused the stream */
+    bool closing;
+    unsigned errors, refused;
+};
+
+/* ------------------------------------------------------------------ smtp_session.c */
+
+/* Runs a command's straight-line part in a task; when none can be had: 421 and good-bye. */
+void smtp_session_run(struct smtp_session *session, void (*command)(struct smtp_session *session));
+/* Sends nothing and reads nothing for a while. */
+void smtp_session_hold(struct smtp_session *session, unsigned ms);
+/* Forgets MAIL and what followed. */
+void smtp_session_reset(struct smtp_session *session);
+/* Forgets all that the client said (after STARTTLS). */
+void smtp_session_forget(struct smtp_session *session);
+void smtp_session_settle(struct smtp_session *session);
+
+/* ------------------------------------------------------------------ smtp_reply.c */
+
+/* enhanced NULL: none is due (RFC 2034: greeting, EHLO, 3xx).  Long texts become several lines. */
+void smtp_reply(struct smtp_session *session, unsigned code, const char *enhanced, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* A command that makes no sense here: counted, and too many of them end the session. */
+void smtp_reply_error(struct smtp_session *session, unsigned code, const char *enhanced, const char *text);
+void smtp_reply_fault(struct smtp_session *session, const struct smtp_fault *fault);
+/* Lines as they are, without enhanced codes. */
+void smtp_reply_lines(struct smtp_session *session, unsigned code, const char *const *lines, unsigned count);
+/* The last words: 421 or 221, then close. */
+void smtp_reply_goodbye(struct smtp_session *session, unsigned code, const char *enhanced, const char *text);
+
+/* ------------------------------------------------------------------ commands, each in its file */
+
+void smtp_commands_run(struct smtp_session *session); /* the one in session->line; smtp_commands.c */
+void smtp_command_hello(struct smtp_session *session, struct slice arguments, bool esmtp); /* smtp_command_hello.c */
+void smtp_command_starttls(struct smtp_session *session, struct slice arguments);
+void smtp_command_auth(struct smtp_session *session, struct slice arguments); /* smtp_command_auth.c */
+void smtp_auth_on_line(struct smtp_session *session, struct slice line);
+void smtp_auth_drop(struct smtp_session *session);
+void smtp_command_mail(struct smtp_session *session, struct slice arguments); /* smtp_command_mail.c */
+void smtp_command_rcpt(struct smtp_session *session, struct slice arguments); /* smtp_command_rcpt.c */
+void smtp_command_data(struct smtp_session *session, struct slice arguments); /* smtp_command_data.c */
+void smtp_data_on_input(struct smtp_session *session, struct evbuffer *input);
+
+/* smtp_accept.c: the task at the end of data. */
+AWAITS void smtp_accept(struct smtp_session *session);
+
+/* smtp_trace.c: Return-Path and Received for one stored copy; recipient empty: not told. */
+struct slice smtp_trace(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms,
+                        struct slice recipient);
+/* "ESMTPSA" and so on, RFC 3848. */
+const char *smtp_trace_protocol(const struct smtp_session *session);
+
+/* What the client is, for relay/authorize. */
+struct authorize_client smtp_session_client(const struct smtp_session *session);
+
+#endif

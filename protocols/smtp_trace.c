@@ -1,0 +1,63 @@
+/*
+ * smtp_trace: the lines that we put before a message, RFC 5321 section 4.4.
+ *
+ *     Return-Path: <alice@example.test>
+ *     Received: from client.example ([192.0.2.1])
+ *      	by mx.example.test with ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384)
+ *      	id 0k3v5w8t2r6qm for <bob@example.test>;
+ *      	Mon, 23 Nov 2026 20:25:14 +0000
+ *
+ * Each stored copy (one for each customer) has its own id, so each has its own lines.  "for" names the
+ * recipient only when the transaction had a single one: else it would tell one recipient of the others
+ * (section 7.6).
+ *
+ * The name after "from" is what the client called itself.  The grammar wants a domain or an address literal there;
+ * any other word was accepted in EHLO (see smtp_parse.h), and is then replaced by the client's address.  What
+ * the client is called in DNS is not looked up: it costs a wait and says little.
+ */
+#include <arpa/inet.h>
+
+#include "core/clock.h"
+#include "core/id.h"
+#include "protocols/smtp_address.h"
+#include "protocols/smtp_session.h"
+
+/* address-literal (section 4.1.3) of the client. */
+static const char *client_literal(struct arena *arena, const struct smtp_session *session)
+{
+    const char *peer = session->peer;
+    return arena_printf(arena, "[%s%s]", strchr(peer, ':') ? "IPv6:" : "", peer);
+}
+
+const char *smtp_trace_protocol(const struct smtp_session *session)
+{
+    if (!session->esmtp)
+        return "SMTP";
+    if (stream_is_tls(session->stream))
+        return session->authenticated ? "ESMTPSA" : "ESMTPS";
+    return session->authenticated ? "ESMTPA" : "ESMTP";
+}
+
+struct slice smtp_trace(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms,
+                        struct slice recipient)
+{
+    const char *literal = client_literal(arena, session), *tls = "", *for_clause = "";
+    struct slice name = session->helo;
+    char id_text[ID_TEXT_SIZE], date[CLOCK_RFC5322_SIZE];
+
+    if (!smtp_is_domain(name) && !smtp_is_address_literal(name))
+        name = slice_str(literal);
+    if (stream_is_tls(session->stream))
+        tls = arena_printf(arena, " (%s %s)", stream_tls_version(session->stream), stream_tls_cipher(session->stream));
+    if (recipient.n)
+        for_clause = arena_printf(arena, " for <%.*s>", SLICE_ARG(recipient));
+    return slice_str(arena_printf(arena,
+                                  "Return-Path: <%.*s>\r\n"
+                                  "Received: from %.*s (%s)\r\n"
+                                  "\tby %s with %s%s\r\n"
+                                  "\tid %s%s;\r\n"
+                                  "\t%s\r\n",
+                                  SLICE_ARG(session->transaction->sender.address), SLICE_ARG(name), literal,
+                                  session->settings->hostname, smtp_trace_protocol(session), tls, id_print(id, id_text),
+                                  for_clause, clock_rfc5322(now_ms, date)));
+}
