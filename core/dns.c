@@ -58,6 +58,21 @@ static void check(int error, const char *what)
         log_warn(what, log_str("reason", ub_strerror(error)));
 }
 
+static void on_warm(void *arg, int error, struct ub_result *result)
+{
+    (void)arg, (void)error;
+    ub_resolve_free(result);
+}
+
+/*
+ * The first question makes libunbound set everything up, in the caller: more than a task's stack holds.  So it is
+ * asked here; its answer is in libunbound itself and interests nobody.
+ */
+static void warm_up(void)
+{
+    check(ub_resolve_async(context, "localhost", TYPE_A, CLASS_IN, NULL, on_warm, NULL), "DNS look-ups do not start");
+}
+
 void dns_init(const struct dns_settings *settings)
 {
     context = ub_ctx_create();
@@ -74,6 +89,7 @@ void dns_init(const struct dns_settings *settings)
     readable = event_new(loop_base(), ub_fd(context), EV_READ | EV_PERSIST, on_readable, NULL);
     if (!readable || event_add(readable, NULL) != 0)
         log_fatal(1, "cannot watch DNS look-ups");
+    warm_up();
 }
 
 void dns_done(void)
