@@ -128,7 +128,8 @@ static AWAITS void rcpt(struct smtp_session *session)
         return;
     }
 
-    if (!path.domain.n) {
+    bool bare = !path.domain.n;
+    if (bare) {
         path.domain = slice_str(session->settings->hostname);
         path.address = slice_str(arena_printf(session->command, "postmaster@%s", session->settings->hostname));
     }
@@ -136,6 +137,8 @@ static AWAITS void rcpt(struct smtp_session *session)
         smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
         return;
     }
+    if (bare)
+        found.has_domain = true; /* our own, whether the directory knows it or not: never to be sent on */
     struct authorize_client client = smtp_session_client(session);
     if (authorize_needs_grant(&client, &found) && !ask_grant(session)) {
         smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");

@@ -1,0 +1,187 @@
+"""Plays tests/transcripts/*.txt; the README there tells what they look like."""
+import base64
+import fnmatch
+import itertools
+import re
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+
+from harness.posthouse import PASSWORD, make_message
+from harness.process import PATIENCE, free_port
+
+FOLDER = Path(__file__).resolve().parents[1] / "transcripts"
+FILES = sorted(FOLDER.glob("*.txt"))
+DOMAIN = "transcripts.test"
+_numbers = itertools.count(1)
+
+
+class Transcript:
+    def __init__(self, path):
+        head, _, body = path.read_text().partition("\n\n")
+        self.port = "smtp"
+        self.deliver = []
+        self.settings = {}
+        self.bytewise = True
+        for line in head.splitlines():
+            if line.startswith("#"):
+                continue
+            name, _, value = line.partition(":")
+            value = value.strip()
+            if name == "port":
+                self.port = value
+            elif name == "deliver":
+                self.deliver.append(value)
+            elif name == "settings":
+                key, _, setting = value.partition("=")
+                self.settings[key] = setting
+            elif name == "bytes":
+                self.bytewise = value != "no"
+            else:
+                raise ValueError(f"{path.name}: unknown setting {name}")
+        first = len(head.splitlines()) + 2
+        self.lines = [(number, line) for number, line in enumerate(body.splitlines(), first)
+                      if line.strip() and not line.startswith("#")]
+
+
+def prepare(node):
+    """The directory that the README promises."""
+    node.api.customer("transcripts")
+    node.api.hosted_domain(DOMAIN, "transcripts")
+    node.api.relay_domain("relayed.test", "transcripts", free_port())
+    node.api.account("carol@relayed.test", "transcripts")
+    return node
+
+
+@pytest.fixture(scope="module")
+def shared(posthouse):
+    return prepare(posthouse)
+
+
+def make_user(node):
+    address = f"user{next(_numbers)}@{DOMAIN}"
+    node.api.account(address, "transcripts")
+    return address
+
+
+def unescape(text):
+    def one(match):
+        code = match.group(1)
+        return {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}.get(code) or chr(int(code[1:], 16))
+    return re.sub(r"\\(r|n|t|0|\\|x[0-9a-fA-F]{2})", one, text)
+
+
+def work_out(text):
+    text = re.sub(r"\$\(repeat (\d+) (.*?)\)", lambda m: int(m.group(1)) * m.group(2), text)
+    text = unescape(text)
+    return re.sub(r"\$\(base64 (.*?)\)", lambda m: base64.b64encode(m.group(1).encode("latin-1")).decode(), text)
+
+
+class Player:
+    def __init__(self, node, transcript, bytewise):
+        self.node = node
+        self.bytewise = bytewise
+        self.variables = {"$user": make_user(node), "$other": make_user(node), "$password": PASSWORD}
+        for subject in transcript.deliver:
+            node.send("sender@outside.test", self.variables["$user"],
+                      make_message(subject, to=self.variables["$user"]))
+        self.buffer = b""
+        self.socket = socket.create_connection(("127.0.0.1", node.ports[transcript.port]), timeout=20 * PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if transcript.port in ("submissions", "imaps", "pop3s"):
+            self.start_tls()
+
+    def start_tls(self):
+        assert not self.buffer, f"the server sent {self.buffer} before TLS"
+        self.socket = self.node.certificate.context().wrap_socket(self.socket, server_hostname="localhost")
+
+    def fill_in(self, text):
+        for name, value in self.variables.items():
+            text = text.replace(name, value)
+        return text
+
+    def send(self, data):
+        if not self.bytewise:
+            self.socket.sendall(data)
+            return
+        for place in range(len(data)):
+            self.socket.sendall(data[place:place + 1])
+
+    def read_line(self):
+        while b"\n" not in self.buffer:
+            got = self.socket.recv(65536)
+            if not got:
+                raise AssertionError(f"the server closed the connection after {self.buffer!r}")
+            self.buffer += got
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        assert line.endswith(b"\r"), f"a line of the server ends in a bare LF: {line!r}"
+        return line[:-1].decode("latin-1")
+
+    def expect_end(self):
+        try:
+            rest = self.buffer + self.socket.recv(65536)
+        except (ConnectionResetError, ssl.SSLError):
+            rest = self.buffer
+        assert rest == b"", f"instead of closing the server sent {rest!r}"
+
+    def close(self):
+        self.socket.close()
+
+
+def matches(expected, line):
+    if expected.startswith("S~"):
+        return re.search(expected[2:].strip(), line) is not None
+    pattern = expected[2:].lstrip().replace("[", "[[]").replace("?", "[?]")
+    return fnmatch.fnmatchcase(line, pattern)
+
+
+def play(transcript, player):
+    pending, skipping = b"", False
+    for number, raw in transcript.lines:
+        line = player.fill_in(raw)
+        if line.startswith(("C:", "C>")):
+            text = work_out(line[3:]).encode("latin-1")
+            pending += text if line.startswith("C>") else text + b"\r\n"
+            continue
+        if pending:
+            player.send(pending)
+            pending = b""
+        if line.startswith("S..."):
+            skipping = True
+        elif line.startswith(("S:", "S~")):
+            got = player.read_line()
+            while skipping and not matches(line, got):
+                got = player.read_line()
+            skipping = False
+            assert matches(line, got), f"line {number}: expected {line[2:].strip()!r}, got {got!r}"
+        elif line == "TLS":
+            player.start_tls()
+        elif line == "END":
+            player.expect_end()
+        else:
+            raise ValueError(f"line {number}: {raw!r} makes no sense")
+    if pending:
+        player.send(pending)
+
+
+def plays():
+    for path in FILES:
+        transcript = Transcript(path)
+        for bytewise in [False, True] if transcript.bytewise else [False]:
+            yield pytest.param(transcript, bytewise, id=f"{path.stem}-{'bytes' if bytewise else 'groups'}")
+
+
+@pytest.mark.parametrize("transcript, bytewise", plays())
+def test_transcript(transcript, bytewise, request):
+    if transcript.settings:
+        node = prepare(request.getfixturevalue("new_posthouse")(settings=transcript.settings).start())
+    else:
+        node = request.getfixturevalue("shared")
+    player = Player(node, transcript, bytewise)
+    try:
+        play(transcript, player)
+    finally:
+        player.close()
+    assert node.process.running()
