@@ -2,6 +2,7 @@
  * replay: runs a fuzz target over the files of its corpus, so that `make check` keeps what fuzzing once found.
  *
  * Linked with fuzz_NAME.c it reads $srcdir/tests/fuzz/corpus/NAME, or the folders that are its arguments.
+ * Each input is also given cut off after every byte of its beginning: parsers break at ends.
  * An empty corpus is a failure: it means that the wrong folder was named.
  */
 #include <dirent.h>
@@ -11,6 +12,20 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define TRUNCATE_MAX 512
+
+/* In a block of exactly its size, so that the sanitizer sees a read beyond it. */
+static void give(const uint8_t *data, size_t size)
+{
+    uint8_t *exact = malloc(size ? size : 1);
+
+    if (!exact)
+        abort();
+    memcpy(exact, data, size);
+    LLVMFuzzerTestOneInput(exact, size);
+    free(exact);
+}
 
 static int run_file(const char *path)
 {
@@ -31,14 +46,10 @@ static int run_file(const char *path)
     } while (got);
     fclose(file);
 
-    /* A block of exactly this size, so that the sanitizer sees a read beyond it. */
-    uint8_t *exact = malloc(size ? size : 1);
-    if (!exact)
-        abort();
-    memcpy(exact, data, size);
+    give(data, size);
+    for (size_t n = 0; n < size && n < TRUNCATE_MAX; n++)
+        give(data, n);
     free(data);
-    LLVMFuzzerTestOneInput(exact, size);
-    free(exact);
     return 0;
 }
 
