@@ -200,7 +200,7 @@ static const struct db_statement notify = {"hint_notify", "select pg_notify($1::
 static struct slice payload(struct arena *arena, const int64_t *ids, unsigned count)
 {
     char *text = arena_alloc(arena, 16 + (size_t)count * ID_TEXT_SIZE);
-    int n = sprintf(text, "%u:", id_worker());
+    int n = snprintf(text, 16, "%u:", id_worker());
     for (unsigned i = 0; i < count; i++, n += ID_TEXT_SIZE) {
         id_print(ids[i], text + n);
         text[n + ID_TEXT_SIZE - 1] = ','; /* in place of NUL */
