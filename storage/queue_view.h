@@ -1,0 +1,71 @@
+#ifndef STORAGE_QUEUE_VIEW_H
+#define STORAGE_QUEUE_VIEW_H
+/*
+ * queue_view: the queue, messages and outages as an administrator looks at them, page by page.  Reading
+ * only; nothing here is used by delivery.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "storage/status.h"
+
+struct queue_view_entry {
+    int64_t id, message_id;
+    struct slice sender, recipient, destination;
+    uint64_t size;
+    bool active; /* in a worker's hands now; otherwise it waits */
+    bool shown;  /* readable in the recipient's INBOX meanwhile */
+    int32_t attempts;
+    int64_t received_ms, expires_ms;
+    int64_t due_ms;          /* its own or its destination's, whichever is later */
+    int64_t last_attempt_ms; /* INT64_MIN: none yet */
+    struct slice last_reply; /* {NULL,0}: none yet */
+};
+
+/*
+ * In order of (cell, id), after the entry `after` (0: from the first), at most limit.  domain {NULL,0}: all,
+ * else those whose recipient is in it.  *next: where to go on, 0 at the end; a page may hold fewer
+ * than limit, even none, and still have a next (the work per call is bounded, the filter may be rare).
+ */
+AWAITS enum db_status queue_view_list(struct arena *arena, struct slice domain, int64_t after, unsigned limit,
+                                      struct queue_view_entry **out, unsigned *count, int64_t *next)
+    __attribute__((warn_unused_result));
+
+struct queue_view_message {
+    int64_t id, customer_id;
+    int64_t account_id;  /* who submitted it; 0: came from outside */
+    struct slice sender; /* "": null sender */
+    uint64_t size;
+    bool eight_bit, body_gone;
+    int64_t received_ms;
+    struct slice client, helo, protocol, tls; /* {NULL,0}: unknown */
+    uint64_t in_mailboxes;                    /* how many mailbox items refer to it */
+    struct queue_view_entry *queued;          /* its queue entries, at most QUEUE_VIEW_RECIPIENTS */
+    unsigned queued_count;
+};
+#define QUEUE_VIEW_RECIPIENTS 1000
+
+AWAITS enum db_status queue_view_message(struct arena *arena, int64_t id, struct queue_view_message *out)
+    __attribute__((warn_unused_result));
+
+struct queue_view_outage {
+    int64_t id, domain_id;
+    struct slice domain; /* {NULL,0}: deleted since */
+    struct slice reason;
+    int64_t started_ms, ended_ms; /* ended: INT64_MIN while open */
+};
+/* Newest first, older than the outage `before` (0: from the newest). domain_id 0: of all. */
+AWAITS enum db_status queue_view_outages(struct arena *arena, int64_t domain_id, bool open_only, int64_t before,
+                                         unsigned limit, struct queue_view_outage **out, unsigned *count)
+    __attribute__((warn_unused_result));
+
+struct queue_view_totals {
+    uint64_t waiting, active, outages_open;
+};
+/* Counts every entry: some 100 ms for a million.  For metrics, behind a cache. */
+AWAITS enum db_status queue_view_totals(struct queue_view_totals *out) __attribute__((warn_unused_result));
+
+#endif
