@@ -1,0 +1,176 @@
+/*
+ * /v1/accounts: who has mailboxes and may log in.
+ *
+ * An account is addressed by its id or its address.  Its aliases are further addresses: it receives there
+ * and may send as them; a PATCH gives the whole list.  A password goes in and never comes out; "login"
+ * tells whether there is one, and null in a PATCH takes it away.
+ */
+#include <json-c/json.h>
+
+#include "admin-api/handlers.h"
+#include "admin-api/json.h"
+#include "core/id.h"
+#include "storage/credential.h"
+#include "storage/name.h"
+#include "storage/provision_account.h"
+
+#define ADDRESS_MAX_BYTES 254
+#define PASSWORD_MIN_BYTES 8
+
+static struct json_object *as_json(const struct provision_account *account)
+{
+    struct json_object *aliases = json_object_new_array(), *object = json_object_new_object();
+    for (unsigned i = 0; i < account->alias_count; i++)
+        json_object_array_add(aliases, json_object_new_string_len(account->aliases[i].p, (int)account->aliases[i].n));
+    json_put_id(object, "id", account->id);
+    json_put_text(object, "address", account->address);
+    json_put_id(object, "customer", account->customer_id);
+    json_put_id(object, "domain", account->domain_id);
+    json_put_text(object, "state", account->active ? SLICE("active") : SLICE("suspended"));
+    json_put_bool(object, "login", account->has_password);
+    json_object_object_add(object, "aliases", aliases);
+    json_put_time(object, "created_at", account->created_ms);
+    return object;
+}
+
+/* False, and answered. */
+static AWAITS bool get(struct request *r, struct slice key, struct provision_account *out)
+{
+    switch (provision_account_get(r->arena, key, out)) {
+    case DB_FOUND: return true;
+    case DB_NONE: reply_not_found(r); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
+}
+
+static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
+{
+    struct provision_account account;
+    char text[ID_TEXT_SIZE];
+    if (!get(r, slice_str(id_print(id, text)), &account))
+        return;
+    reply_json(r, status, as_json(&account));
+    if (status == 201)
+        r->reply.location = arena_printf(r->arena, "/v1/accounts/%s", text);
+}
+
+AWAITS void accounts_list(struct request *r)
+{
+    static const char *const parameters[] = {"cursor", "limit", "customer", "domain", NULL};
+    struct provision_page page;
+    struct provision_account *accounts = NULL;
+    unsigned count = 0;
+    int64_t customer_id = 0, domain_id = 0;
+    if (!request_query_check(r, parameters) || !request_page(r, &page))
+        return;
+    struct slice customer = request_query(r, "customer"), domain = request_query(r, "domain");
+    if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
+        return;
+    if (domain.p && !domains_resolve(r, "domain", domain, &domain_id))
+        return;
+    unsigned limit = page.limit++;
+    if (provision_account_list(r->arena, customer_id, domain_id, &page, &accounts, &count) != DB_FOUND) {
+        reply_away(r);
+        return;
+    }
+    struct json_object *items = json_object_new_array();
+    for (unsigned i = 0; i < count && i < limit; i++)
+        json_object_array_add(items, as_json(&accounts[i]));
+    reply_list(r, items, count > limit ? accounts[limit - 1].id : 0);
+}
+
+static struct slice read_password(struct json_fields *f)
+{
+    struct slice password = json_text(f, "password", false, CREDENTIAL_PASSWORD_MAX);
+    if (password.p && password.n < PASSWORD_MIN_BYTES)
+        json_reject(f, "password", "must have at least %d bytes", PASSWORD_MIN_BYTES);
+    return password;
+}
+
+/* own {NULL,0}: not known here; the database refuses an alias that is the account's address. */
+static struct slice *read_aliases(struct json_fields *f, struct slice own, unsigned *count)
+{
+    struct slice *aliases = json_texts(f, "aliases", PROVISION_ALIASES_MAX, ADDRESS_MAX_BYTES, count);
+    for (unsigned i = 0; i < *count && !f->failed; i++) {
+        const char *place = arena_printf(f->r->arena, "aliases[%u]", i);
+        if (!name_address(f->r->arena, aliases[i], &aliases[i]))
+            json_reject(f, place, "must be an address, local@domain");
+        else if (slice_equal(aliases[i], own))
+            json_reject(f, place, "is the account's own address");
+        for (unsigned j = 0; j < i; j++)
+            if (slice_equal(aliases[j], aliases[i]))
+                json_reject(f, place, "is given twice");
+    }
+    return aliases;
+}
+
+AWAITS void accounts_create(struct request *r)
+{
+    struct json_fields f;
+    unsigned alias_count = 0;
+    if (!json_begin(r, &f))
+        return;
+    struct slice given = json_text(&f, "address", true, ADDRESS_MAX_BYTES), address = {0};
+    if (given.p && !name_address(r->arena, given, &address))
+        json_reject(&f, "address", "must be an address, local@domain");
+    struct slice customer = json_text(&f, "customer", true, 200);
+    struct slice password = read_password(&f);
+    struct slice *aliases = read_aliases(&f, address, &alias_count);
+    if (!json_end(&f))
+        return;
+
+    int64_t id = 0, customer_id = 0;
+    struct provision_refusal refusal;
+    if (!customers_resolve(r, "customer", customer, &customer_id))
+        return;
+    r->actor.status = 201;
+    enum db_write result = provision_account_create(r->arena, customer_id, address, password, aliases, alias_count,
+                                                    &r->actor, &id, &refusal);
+    if (!reply_failed_write(r, result, &refusal))
+        reply_with(r, 201, id);
+}
+
+AWAITS void accounts_show(struct request *r)
+{
+    struct provision_account account;
+    if (get(r, r->key, &account))
+        reply_json(r, 200, as_json(&account));
+}
+
+AWAITS void accounts_change(struct request *r)
+{
+    struct json_fields f;
+    struct provision_account_change change = {0};
+    bool active = true;
+    if (!json_begin(r, &f))
+        return;
+    change.drop_password = json_is_null(&f, "password");
+    if (!change.drop_password)
+        change.password = read_password(&f);
+    if (json_state(&f, "state", &active))
+        change.active = &active;
+    change.set_aliases = json_given(&f, "aliases");
+    change.aliases = read_aliases(&f, slice_of(NULL, 0), &change.alias_count);
+    if (!json_end(&f))
+        return;
+    struct provision_account account;
+    struct provision_refusal refusal;
+    if (!get(r, r->key, &account))
+        return;
+    r->actor.status = 200;
+    if (!reply_failed_write(r, provision_account_update(r->arena, &account, &change, &r->actor, &refusal), &refusal))
+        reply_with(r, 200, account.id);
+}
+
+AWAITS void accounts_delete(struct request *r)
+{
+    struct provision_account account;
+    struct provision_refusal refusal;
+    if (!get(r, r->key, &account))
+        return;
+    r->actor.status = 204;
+    if (!reply_failed_write(r, provision_account_delete(r->arena, account.id, &r->actor, &refusal), &refusal))
+        reply_empty(r, 204);
+}

@@ -1,0 +1,195 @@
+/*
+ * /v1/domains: domains and where their mail goes.
+ *
+ * A hosted domain's mail ends in our mailboxes; a relay domain's goes on to its next hops, the lowest
+ * priority number first, and is held readable while they are away.  The kind of a domain is for good.
+ */
+#include <json-c/json.h>
+
+#include "admin-api/handlers.h"
+#include "admin-api/json.h"
+#include "core/id.h"
+#include "storage/name.h"
+#include "storage/provision_domain.h"
+
+#define NAME_MAX_BYTES 254 /* with a final dot */
+
+static struct json_object *hops_json(const struct provision_domain *domain)
+{
+    struct json_object *hops = json_object_new_array();
+    for (unsigned i = 0; i < domain->hop_count; i++) {
+        struct json_object *hop = json_object_new_object();
+        json_put_text(hop, "host", slice_str(domain->hops[i].host));
+        json_put_number(hop, "port", domain->hops[i].port);
+        json_put_number(hop, "priority", domain->hops[i].priority);
+        json_object_array_add(hops, hop);
+    }
+    return hops;
+}
+
+static struct json_object *as_json(const struct provision_domain *domain)
+{
+    struct json_object *object = json_object_new_object();
+    json_put_id(object, "id", domain->id);
+    json_put_text(object, "name", domain->name);
+    json_put_id(object, "customer", domain->customer_id);
+    json_put_text(object, "kind", domain->kind == DIRECTORY_RELAY ? SLICE("relay") : SLICE("hosted"));
+    json_object_object_add(object, "next_hops", hops_json(domain));
+    json_put_id(object, "outage", domain->outage_id);
+    json_put_time(object, "created_at", domain->created_ms);
+    return object;
+}
+
+/* False, and answered. */
+static AWAITS bool get(struct request *r, struct slice key, struct provision_domain *out)
+{
+    switch (provision_domain_get(r->arena, key, out)) {
+    case DB_FOUND: return true;
+    case DB_NONE: reply_not_found(r); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
+}
+
+static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
+{
+    struct provision_domain domain;
+    char text[ID_TEXT_SIZE];
+    if (!get(r, slice_str(id_print(id, text)), &domain))
+        return;
+    reply_json(r, status, as_json(&domain));
+    if (status == 201)
+        r->reply.location = arena_printf(r->arena, "/v1/domains/%s", text);
+}
+
+AWAITS bool domains_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
+{
+    struct provision_domain domain;
+    switch (provision_domain_get(r->arena, key, &domain)) {
+    case DB_FOUND: *id = domain.id; return true;
+    case DB_NONE: reply_problem(r, 422, field, "there is no such domain"); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
+}
+
+AWAITS void domains_list(struct request *r)
+{
+    static const char *const parameters[] = {"cursor", "limit", "customer", NULL};
+    struct provision_page page;
+    struct provision_domain *domains = NULL;
+    unsigned count = 0;
+    int64_t customer_id = 0;
+    if (!request_query_check(r, parameters) || !request_page(r, &page))
+        return;
+    struct slice customer = request_query(r, "customer");
+    if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
+        return;
+    unsigned limit = page.limit++;
+    if (provision_domain_list(r->arena, customer_id, &page, &domains, &count) != DB_FOUND) {
+        reply_away(r);
+        return;
+    }
+    struct json_object *items = json_object_new_array();
+    for (unsigned i = 0; i < count && i < limit; i++)
+        json_object_array_add(items, as_json(&domains[i]));
+    reply_list(r, items, count > limit ? domains[limit - 1].id : 0);
+}
+
+/* "next_hops":[{"host","port","priority"}]; an error is the list's, with the element's place in its name. */
+static struct directory_hop *read_hops(struct json_fields *f, unsigned *count)
+{
+    struct json_object *array = json_array(f, "next_hops", PROVISION_HOPS_MAX, count);
+    struct directory_hop *hops = arena_array(f->r->arena, *count + 1, sizeof *hops);
+    for (unsigned i = 0; array && i < *count && !f->failed; i++) {
+        struct json_fields e;
+        if (!json_element(f, array, i, "next_hops", &e))
+            break;
+        struct slice given = json_text(&e, "host", true, NAME_MAX_BYTES), host = {0};
+        if (given.p && !name_host(f->r->arena, given, &host))
+            json_reject(&e, "host", "must be a host name or an address, without brackets");
+        hops[i].host = host.p ? arena_slicedup(f->r->arena, host) : "";
+        hops[i].port = (unsigned)json_number(&e, "port", 1, 65535, 25);
+        hops[i].priority = (unsigned)json_number(&e, "priority", 0, 65535, 10);
+        f->failed = !json_end(&e); /* it has answered */
+    }
+    return hops;
+}
+
+AWAITS void domains_create(struct request *r)
+{
+    struct json_fields f;
+    unsigned hop_count = 0;
+    if (!json_begin(r, &f))
+        return;
+    struct slice given = json_text(&f, "name", true, NAME_MAX_BYTES), name = {0};
+    if (given.p && !name_domain(r->arena, given, &name))
+        json_reject(&f, "name", "must be a domain name of at least two labels (A-labels for other scripts)");
+    struct slice customer = json_text(&f, "customer", true, 200);
+    struct slice kind = json_text(&f, "kind", true, 16);
+    bool relay = slice_equal(kind, SLICE("relay"));
+    if (kind.p && !relay && !slice_equal(kind, SLICE("hosted")))
+        json_reject(&f, "kind", "must be \"hosted\" or \"relay\"");
+    struct directory_hop *hops = read_hops(&f, &hop_count);
+    if (relay && hop_count == 0)
+        json_reject(&f, "next_hops", "a relay domain needs at least one next hop");
+    if (!relay && hop_count > 0)
+        json_reject(&f, "next_hops", "a hosted domain has no next hops");
+    if (!json_end(&f))
+        return;
+
+    int64_t id = 0, customer_id = 0;
+    struct provision_refusal refusal;
+    if (!customers_resolve(r, "customer", customer, &customer_id))
+        return;
+    r->actor.status = 201;
+    enum db_write result =
+        provision_domain_create(r->arena, customer_id, name, relay ? DIRECTORY_RELAY : DIRECTORY_HOSTED, hops,
+                                hop_count, &r->actor, &id, &refusal);
+    if (!reply_failed_write(r, result, &refusal))
+        reply_with(r, 201, id);
+}
+
+AWAITS void domains_show(struct request *r)
+{
+    struct provision_domain domain;
+    if (get(r, r->key, &domain))
+        reply_json(r, 200, as_json(&domain));
+}
+
+AWAITS void domains_change(struct request *r)
+{
+    struct json_fields f;
+    unsigned hop_count = 0;
+    if (!json_begin(r, &f))
+        return;
+    bool hops_given = json_given(&f, "next_hops");
+    struct directory_hop *hops = read_hops(&f, &hop_count);
+    if (hops_given && hop_count == 0)
+        json_reject(&f, "next_hops", "a relay domain needs at least one next hop");
+    if (!json_end(&f))
+        return;
+    struct provision_domain domain;
+    struct provision_refusal refusal;
+    if (!get(r, r->key, &domain))
+        return;
+    r->actor.status = 200;
+    if (hops_given &&
+        reply_failed_write(r, provision_domain_set_hops(r->arena, domain.id, hops, hop_count, &r->actor, &refusal),
+                           &refusal))
+        return;
+    reply_with(r, 200, domain.id);
+}
+
+AWAITS void domains_delete(struct request *r)
+{
+    struct provision_domain domain;
+    struct provision_refusal refusal;
+    if (!get(r, r->key, &domain))
+        return;
+    r->actor.status = 204;
+    if (!reply_failed_write(r, provision_domain_delete(r->arena, domain.id, &r->actor, &refusal), &refusal))
+        reply_empty(r, 204);
+}

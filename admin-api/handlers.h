@@ -1,0 +1,56 @@
+#ifndef ADMIN_API_HANDLERS_H
+#define ADMIN_API_HANDLERS_H
+/*
+ * handlers: one function per operation, one file per resource.  They run in tasks; each answers exactly
+ * once.  admin-api/router.c says which path leads to which.
+ */
+#include "admin-api/request.h"
+
+AWAITS void customers_list(struct request *r);
+AWAITS void customers_create(struct request *r);
+AWAITS void customers_show(struct request *r);
+AWAITS void customers_change(struct request *r);
+AWAITS void customers_delete(struct request *r);
+/* The customer that a field or query parameter names, by id or name.  False, and answered: there is none. */
+AWAITS bool customers_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
+    __attribute__((warn_unused_result));
+
+AWAITS void domains_list(struct request *r);
+AWAITS void domains_create(struct request *r);
+AWAITS void domains_show(struct request *r);
+AWAITS void domains_change(struct request *r);
+AWAITS void domains_delete(struct request *r);
+AWAITS bool domains_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
+    __attribute__((warn_unused_result));
+
+AWAITS void accounts_list(struct request *r);
+AWAITS void accounts_create(struct request *r);
+AWAITS void accounts_show(struct request *r);
+AWAITS void accounts_change(struct request *r);
+AWAITS void accounts_delete(struct request *r);
+
+AWAITS void networks_list(struct request *r);
+AWAITS void networks_create(struct request *r);
+AWAITS void networks_show(struct request *r);
+AWAITS void networks_change(struct request *r);
+AWAITS void networks_delete(struct request *r);
+
+struct queue_view_entry;
+AWAITS void queue_list(struct request *r);
+struct json_object *queue_entry_json(const struct queue_view_entry *entry);
+AWAITS void messages_show(struct request *r);
+AWAITS void messages_events(struct request *r);
+AWAITS void outages_list(struct request *r);
+
+AWAITS void health_live(struct request *r);
+AWAITS void health_ready(struct request *r);
+AWAITS void metrics_show(struct request *r);
+/* Lines of other processes, appended as they are; malloc'ed.  NULL: none. */
+void metrics_set_source(char *(*source)(void));
+/* One more request was answered so. */
+void metrics_count(unsigned status);
+AWAITS void openapi_show(struct request *r);
+/* The document itself. */
+struct slice openapi_text(void);
+
+#endif

@@ -1,0 +1,85 @@
+#ifndef ADMIN_API_REQUEST_H
+#define ADMIN_API_REQUEST_H
+/*
+ * request: one API request as the handlers see it, and how they answer.  libmicrohttpd stays in http.c.
+ *
+ * A handler runs in a task and answers exactly once, by one of the reply functions; everything it
+ * allocates is in the request's arena.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "storage/provision.h"
+#include "storage/status.h"
+
+#define REQUEST_BODY_MAX (1024 * 1024)
+#define REQUEST_QUERY_MAX 16
+#define REQUEST_LIMIT_DEFAULT 100
+#define REQUEST_LIMIT_MAX 1000
+
+struct json_object;
+
+struct request_pair {
+    struct slice name, value; /* decoded */
+};
+
+struct request {
+    struct arena *arena;
+
+    const char *method;        /* GET also for HEAD */
+    const char *path;          /* as it came, percent-encoded, without the query */
+    const char *authorization; /* header, or NULL */
+    const char *media_type;    /* Content-Type, or NULL */
+    bool loopback;             /* the client is on this machine */
+    struct slice body;
+    struct request_pair query[REQUEST_QUERY_MAX];
+    unsigned query_count;
+
+    struct slice key;              /* what stands for {...} in the route's path, decoded */
+    struct provision_actor actor;  /* who asks; token_id 0: nobody */
+
+    struct {
+        unsigned status; /* 0: not answered yet */
+        const char *media_type;
+        struct slice body;
+        const char *location, *allow; /* header values, or NULL */
+        bool challenge;               /* WWW-Authenticate: Bearer */
+        unsigned retry_after_s;       /* 0: no header */
+    } reply;
+};
+
+/* ------------------------------------------------------------------ answering */
+
+/* Takes over the object. */
+void reply_json(struct request *r, unsigned status, struct json_object *object);
+void reply_text(struct request *r, unsigned status, const char *media_type, struct slice body);
+void reply_empty(struct request *r, unsigned status);
+/* {"items": items, "next_cursor": next or null}.  Takes over items. */
+void reply_list(struct request *r, struct json_object *items, int64_t next);
+/* RFC 9457.  field: of the request, or NULL. */
+void reply_problem(struct request *r, unsigned status, const char *field, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* 503: the database is away. */
+void reply_away(struct request *r);
+/* 404 for the thing that the path names. */
+void reply_not_found(struct request *r);
+/* What became of a change, unless it is DONE: true, and answered. */
+bool reply_failed_write(struct request *r, enum db_write result, const struct provision_refusal *refusal);
+const char *reply_phrase(unsigned status);
+
+/* ------------------------------------------------------------------ the query */
+
+/* False, and answered: a parameter is not among the names (NULL-terminated list), or comes twice. */
+bool request_query_check(struct request *r, const char *const *names) __attribute__((warn_unused_result));
+/* {NULL,0}: not given. */
+struct slice request_query(const struct request *r, const char *name);
+/* cursor= and limit=.  False, and answered: one of them is none. */
+bool request_page(struct request *r, struct provision_page *page) __attribute__((warn_unused_result));
+/* Percent-decoding (RFC 3986 2.1); plus: '+' is a blank.  False: malformed, or NUL. */
+bool request_decode(struct arena *arena, struct slice in, bool plus, struct slice *out)
+    __attribute__((warn_unused_result));
+
+#endif

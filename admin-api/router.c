@@ -1,0 +1,140 @@
+/*
+ * From a request to its handler.
+ *
+ *   path unknown            404
+ *   method not offered      405 with Allow
+ *   token missing or wrong  401 with WWW-Authenticate (RFC 6750 section 3)
+ *   database away           503, as the token cannot be checked
+ *
+ * in this order: what exists is no secret (the OpenAPI document is), what is in it is.  HEAD is GET, its body
+ * dropped by the HTTP library.
+ */
+#define LOG_MODULE "admin"
+#include "admin-api/router.h"
+
+#include <string.h>
+
+#include "admin-api/handlers.h"
+#include "storage/token.h"
+
+static const struct router_route routes[] = {
+    {"GET", "/healthz", "getHealth", ROUTER_OPEN, health_live},
+    {"GET", "/readyz", "getReadiness", ROUTER_OPEN, health_ready},
+    {"GET", "/metrics", "getMetrics", ROUTER_LOOPBACK, metrics_show},
+    {"GET", "/v1/openapi.json", "getOpenApi", ROUTER_OPEN, openapi_show},
+
+    {"GET", "/v1/customers", "listCustomers", ROUTER_TOKEN, customers_list},
+    {"POST", "/v1/customers", "createCustomer", ROUTER_TOKEN, customers_create},
+    {"GET", "/v1/customers/{customer}", "getCustomer", ROUTER_TOKEN, customers_show},
+    {"PATCH", "/v1/customers/{customer}", "changeCustomer", ROUTER_TOKEN, customers_change},
+    {"DELETE", "/v1/customers/{customer}", "deleteCustomer", ROUTER_TOKEN, customers_delete},
+
+    {"GET", "/v1/domains", "listDomains", ROUTER_TOKEN, domains_list},
+    {"POST", "/v1/domains", "createDomain", ROUTER_TOKEN, domains_create},
+    {"GET", "/v1/domains/{domain}", "getDomain", ROUTER_TOKEN, domains_show},
+    {"PATCH", "/v1/domains/{domain}", "changeDomain", ROUTER_TOKEN, domains_change},
+    {"DELETE", "/v1/domains/{domain}", "deleteDomain", ROUTER_TOKEN, domains_delete},
+
+    {"GET", "/v1/accounts", "listAccounts", ROUTER_TOKEN, accounts_list},
+    {"POST", "/v1/accounts", "createAccount", ROUTER_TOKEN, accounts_create},
+    {"GET", "/v1/accounts/{account}", "getAccount", ROUTER_TOKEN, accounts_show},
+    {"PATCH", "/v1/accounts/{account}", "changeAccount", ROUTER_TOKEN, accounts_change},
+    {"DELETE", "/v1/accounts/{account}", "deleteAccount", ROUTER_TOKEN, accounts_delete},
+
+    {"GET", "/v1/networks", "listNetworks", ROUTER_TOKEN, networks_list},
+    {"POST", "/v1/networks", "createNetwork", ROUTER_TOKEN, networks_create},
+    {"GET", "/v1/networks/{network}", "getNetwork", ROUTER_TOKEN, networks_show},
+    {"PATCH", "/v1/networks/{network}", "changeNetwork", ROUTER_TOKEN, networks_change},
+    {"DELETE", "/v1/networks/{network}", "deleteNetwork", ROUTER_TOKEN, networks_delete},
+
+    {"GET", "/v1/queue", "listQueue", ROUTER_TOKEN, queue_list},
+    {"GET", "/v1/messages/{message}", "getMessage", ROUTER_TOKEN, messages_show},
+    {"GET", "/v1/messages/{message}/events", "listMessageEvents", ROUTER_TOKEN, messages_events},
+    {"GET", "/v1/outages", "listOutages", ROUTER_TOKEN, outages_list},
+};
+#define ROUTES (sizeof routes / sizeof *routes)
+
+const struct router_route *router_routes(unsigned *count)
+{
+    *count = ROUTES;
+    return routes;
+}
+
+bool router_match(const char *pattern, const char *path, struct slice *key)
+{
+    size_t fixed = strcspn(pattern, "{");
+    *key = slice_of(NULL, 0);
+    if (pattern[fixed] == '\0')
+        return strcmp(pattern, path) == 0;
+    if (strncmp(pattern, path, fixed) != 0)
+        return false;
+    const char *rest = strchr(pattern + fixed, '}') + 1;
+    *key = slice_of(path + fixed, strcspn(path + fixed, "/"));
+    return key->n > 0 && strcmp(rest, key->p + key->n) == 0;
+}
+
+/* NULL: nothing at this path (*allow NULL), or not by this method (*allow: those it has). */
+static const struct router_route *find(struct request *r, struct slice *key, const char **allow)
+{
+    const char *method = strcmp(r->method, "HEAD") == 0 ? "GET" : r->method;
+    *allow = NULL;
+    for (unsigned i = 0; i < ROUTES; i++) {
+        if (!router_match(routes[i].path, r->path, key))
+            continue;
+        if (strcmp(routes[i].method, method) == 0)
+            return &routes[i];
+        const char *more = strcmp(routes[i].method, "GET") == 0 ? "GET, HEAD" : routes[i].method;
+        *allow = *allow ? arena_printf(r->arena, "%s, %s", *allow, more) : more;
+    }
+    return NULL;
+}
+
+/* "Bearer" SP token; the scheme in any case (RFC 9110 11.1). */
+static struct slice bearer(const char *authorization)
+{
+    if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
+        return slice_of(NULL, 0);
+    return slice_str(authorization + 7 + strspn(authorization + 7, " "));
+}
+
+/* False, and answered: may not. */
+static AWAITS bool admitted(struct request *r, enum router_access access)
+{
+    if (access == ROUTER_OPEN || (access == ROUTER_LOOPBACK && r->loopback))
+        return true;
+    struct slice token = bearer(r->authorization);
+    enum db_status status = token.p ? token_check(token, &r->actor.token_id) : DB_NONE;
+    switch (status) {
+    case DB_FOUND: return true;
+    case DB_FAILED: reply_away(r); return false;
+    case DB_NONE: break;
+    }
+    reply_problem(r, 401, NULL, token.p ? "the token is not valid" : "a bearer token is needed");
+    r->reply.challenge = true;
+    return false;
+}
+
+AWAITS void router_answer(struct request *r)
+{
+    const char *allow = NULL;
+    struct slice key;
+    const struct router_route *route = find(r, &key, &allow);
+    if (!route && allow) {
+        reply_problem(r, 405, NULL, "this path does not take %s", r->method);
+        r->reply.allow = allow;
+        return;
+    }
+    if (!route) {
+        reply_problem(r, 404, NULL, "there is no such path");
+        return;
+    }
+    if (!admitted(r, route->access))
+        return;
+    if (key.p && !request_decode(r->arena, key, false, &r->key)) {
+        reply_problem(r, 400, NULL, "the path is malformed");
+        return;
+    }
+    r->actor.method = r->method;
+    r->actor.path = r->path;
+    route->handler(r);
+}
