@@ -13,6 +13,7 @@
  */
 #include "core/arena.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -221,6 +222,7 @@ char *arena_vprintf(struct arena *arena, const char *format, va_list args)
     char *out;
     int n;
 
+    assert(format); /* tells it to the compiler, which under UBSan thinks it might be */
     va_copy(again, args);
     n = vsnprintf(NULL, 0, format, again);
     va_end(again);

@@ -166,7 +166,8 @@ static void stack_unmap(char *stack)
     munmap(stack - page, TASK_STACK + page);
 }
 
-static struct task *task_take(struct task_pool *pool)
+/* Not inlined: getcontext() in the caller returns twice, and a local of a loop here could be clobbered. */
+__attribute__((noinline)) static struct task *task_take(struct task_pool *pool)
 {
     struct task *task = pool->free;
 

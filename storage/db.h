@@ -120,6 +120,7 @@ AWAITS enum db_write db_unit_run(struct db_unit *unit) __attribute__((warn_unuse
 AWAITS bool db_certain_wait(unsigned max_ms);
 
 /* -------- hints (LISTEN/NOTIFY), see storage/hint.h */
+/* channel: a plain identifier in lower case; must stay.  After db_open(). */
 typedef void db_notify_fn(const char *payload, void *arg);
 void db_listen(const char *channel, db_notify_fn *fn, void *arg);
 

@@ -1,0 +1,231 @@
+/*
+ * smtp_client: the connection: greeting, EHLO, TLS, QUIT.  What happens to a message is in smtp_client_send.c.
+ *
+ * A normal run: connect, 220, EHLO, STARTTLS, handshake, EHLO again (RFC 3207 4.2: what was offered in clear is
+ * forgotten).  The connection is then kept by whoever asked for it, for as many messages as there are.
+ *
+ * TLS without verification is opportunistic (RFC 7435): it protects against listening, not against a forger, so
+ * a server whose TLS does not work is sent to in clear, over a new connection; refusing would only lose mail.  With
+ * verify_tls there is no mail without it.
+ *
+ * HELO is said when EHLO is refused (RFC 5321 3.2); a server that answers 421 to EHLO is away.
+ *
+ * Bounds: a line of a reply may be REPLY_LINE_MAX long, a reply SMTP_CLIENT_LINES_MAX lines, and must be complete
+ * within its deadline: a server that drips a line a minute holds us no longer than a silent one.
+ */
+#include "protocols/smtp_client.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_MODULE "smtp-client"
+#include "core/clock.h"
+#include "core/log.h"
+#include "protocols/smtp_client_internal.h"
+#include "relay/retry.h"
+
+#define REPLY_LINE_MAX 4096
+#define SCRATCH_MAX (REPLY_LINE_MAX * SMTP_CLIENT_LINES_MAX)
+#define QUIT_TIMEOUT_MS 2000
+
+/* ------------------------------------------------------------------ replies */
+
+static bool give_up(struct smtp_client *client, const char *trouble)
+{
+    client->broken = true;
+    client->trouble = trouble;
+    return false;
+}
+
+bool smtp_client_await(struct smtp_client *client, unsigned timeout_ms, struct smtp_client_features *features)
+{
+    uint64_t deadline = clock_steady_ms() + timeout_ms, now;
+
+    if (client->broken)
+        return false;
+    arena_reset(client->scratch);
+    smtp_client_reply_init(&client->reply);
+    while ((now = clock_steady_ms()) <= deadline) {
+        struct slice line;
+        enum stream_status status =
+            stream_read_line(client->stream, client->scratch, REPLY_LINE_MAX, (unsigned)(deadline - now), &line);
+
+        if (status != STREAM_OK)
+            return give_up(client, stream_status_text(status));
+        if (features)
+            smtp_client_features_line(features, client->reply.lines, line);
+        switch (smtp_client_reply_line(&client->reply, line)) {
+        case SMTP_CLIENT_MORE: break;
+        case SMTP_CLIENT_DONE: return true;
+        case SMTP_CLIENT_GARBAGE: return give_up(client, "not an SMTP reply");
+        }
+    }
+    return give_up(client, stream_status_text(STREAM_TIMED_OUT));
+}
+
+/* ------------------------------------------------------------------ opening */
+
+enum opening { OPENED, OPENING_FAILED, OPENING_TLS_FAILED };
+
+static bool accepted(const struct smtp_client *client, enum retry_stage stage)
+{
+    return retry_classify(stage, client->reply.code, client->reply.enhanced) == RETRY_VERDICT_ACCEPTED;
+}
+
+/* The words for what has just failed: the server's, if it said something. */
+static struct slice told(struct smtp_client *client, struct arena *arena, const char *doing)
+{
+    if (client->broken)
+        return slice_str(arena_printf(arena, "%s while %s", client->trouble, doing));
+    return arena_slice(arena, slice_of(client->reply.text, client->reply.text_size));
+}
+
+static AWAITS bool say_hello(struct smtp_client *client)
+{
+    client->features = (struct smtp_client_features){0};
+    stream_printf(client->stream, "EHLO %s\r\n", client->settings.hostname);
+    if (!smtp_client_await(client, client->settings.reply_timeout_ms, &client->features))
+        return false;
+    if (client->reply.code / 100 != 5)
+        return accepted(client, RETRY_STAGE_HELLO);
+    client->features = (struct smtp_client_features){0};
+    stream_printf(client->stream, "HELO %s\r\n", client->settings.hostname);
+    return smtp_client_await(client, client->settings.reply_timeout_ms, NULL) && accepted(client, RETRY_STAGE_HELLO);
+}
+
+static AWAITS enum opening turn_to_tls(struct smtp_client *client, struct arena *arena, struct slice *why)
+{
+    const struct smtp_client_settings *settings = &client->settings;
+    enum stream_status status;
+
+    if (!client->features.starttls) {
+        *why = SLICE("TLS is required, and the server does not offer it");
+        return settings->verify_tls ? OPENING_FAILED : OPENED;
+    }
+    stream_printf(client->stream, "STARTTLS\r\n");
+    if (!smtp_client_await(client, settings->reply_timeout_ms, NULL)) {
+        *why = told(client, arena, "asking for TLS");
+        return OPENING_TLS_FAILED;
+    }
+    if (client->reply.code != 220) {
+        *why = told(client, arena, "");
+        return settings->verify_tls || client->reply.code == 421 ? OPENING_FAILED : OPENED;
+    }
+    status = stream_connect_tls(client->stream, settings->tls, client->host, settings->reply_timeout_ms);
+    if (status != STREAM_OK) {
+        *why = slice_str(arena_printf(arena, "TLS handshake failed: %s", stream_status_text(status)));
+        return OPENING_TLS_FAILED;
+    }
+    if (!say_hello(client)) {
+        *why = told(client, arena, "saying EHLO under TLS");
+        return OPENING_FAILED;
+    }
+    return OPENED;
+}
+
+static AWAITS enum opening begin(struct smtp_client *client, struct arena *arena, bool tls, struct slice *why)
+{
+    if (!smtp_client_await(client, client->settings.greeting_timeout_ms, NULL) ||
+        !accepted(client, RETRY_STAGE_GREETING)) {
+        *why = told(client, arena, "waiting for the greeting");
+        return OPENING_FAILED;
+    }
+    if (!say_hello(client)) {
+        *why = told(client, arena, "saying EHLO");
+        return OPENING_FAILED;
+    }
+    return tls ? turn_to_tls(client, arena, why) : OPENED;
+}
+
+static AWAITS enum opening open_once(const struct smtp_client_settings *settings, struct arena *arena,
+                                     const struct dns_address *address, const char *host, bool tls,
+                                     struct smtp_client **out, struct slice *why)
+{
+    struct smtp_client *client;
+    struct stream *stream;
+    enum opening opening;
+    enum stream_status status = stream_connect((const struct sockaddr *)&address->address, address->length, NULL, 0,
+                                               settings->connect_timeout_ms, &stream);
+
+    if (status != STREAM_OK) {
+        *why = slice_str(arena_printf(arena, "%s while connecting", stream_status_text(status)));
+        return OPENING_FAILED;
+    }
+    client = calloc(1, sizeof *client);
+    if (!client || !(client->host = strdup(host)))
+        abort();
+    client->settings = *settings;
+    client->stream = stream;
+    client->scratch = arena_new(SCRATCH_MAX);
+    opening = begin(client, arena, tls, why);
+    if (opening == OPENED) {
+        *out = client;
+        return OPENED;
+    }
+    if (client->broken)
+        smtp_client_abort(&client);
+    else
+        smtp_client_quit(&client);
+    return opening;
+}
+
+bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena,
+                      const struct dns_address *address, unsigned port, const char *host, struct smtp_client **out,
+                      struct slice *why)
+{
+    struct dns_address with_port = *address;
+    enum opening opening;
+
+    *out = NULL;
+    if (with_port.address.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&with_port.address)->sin6_port = htons((uint16_t)port);
+    else
+        ((struct sockaddr_in *)&with_port.address)->sin_port = htons((uint16_t)port);
+    opening = open_once(settings, arena, &with_port, host, settings->tls != NULL, out, why);
+    if (opening == OPENING_TLS_FAILED && !settings->verify_tls) {
+        log_info("TLS failed, sending in clear", log_str("host", host), log_slice("reason", *why));
+        opening = open_once(settings, arena, &with_port, host, false, out, why);
+    }
+    return opening == OPENED;
+}
+
+/* ------------------------------------------------------------------ afterwards */
+
+bool smtp_client_usable(const struct smtp_client *client)
+{
+    return !client->broken;
+}
+
+const char *smtp_client_host(const struct smtp_client *client)
+{
+    return client->host;
+}
+
+bool smtp_client_used(const struct smtp_client *client)
+{
+    return client->used;
+}
+
+void smtp_client_quit(struct smtp_client **client)
+{
+    if (!*client)
+        return;
+    if (!(*client)->broken) {
+        stream_printf((*client)->stream, "QUIT\r\n");
+        if (smtp_client_await(*client, QUIT_TIMEOUT_MS, NULL)) /* whatever it says */
+            stream_close(&(*client)->stream);
+    }
+    smtp_client_abort(client);
+}
+
+void smtp_client_abort(struct smtp_client **client)
+{
+    if (!*client)
+        return;
+    stream_abort(&(*client)->stream);
+    arena_free(&(*client)->scratch);
+    free((*client)->host);
+    free(*client);
+    *client = NULL;
+}

@@ -1,0 +1,90 @@
+#ifndef PROTOCOLS_SMTP_CLIENT_H
+#define PROTOCOLS_SMTP_CLIENT_H
+/*
+ * smtp_client: one connection to a next hop, driven by a task; several messages over it, one after the other.
+ *
+ * The caller chooses the address and owns the connection; it may keep it between messages (idle, without a
+ * task) and give it up with smtp_client_quit() or smtp_client_abort().
+ *
+ * Every recipient gets an outcome.  The one that matters most is UNCERTAIN: the connection went after the final dot and
+ * before its reply (RFC 5321 6.1, RFC 1047).  The message must be sent again; it may then be there twice, and nowhere
+ * else in this program can that happen.
+ *
+ * Deadlines are those of RFC 5321 4.5.3.2, as given in the settings.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/dns.h"
+#include "core/slice.h"
+#include "core/spool.h"
+#include "core/task.h"
+#include "core/tls.h"
+
+struct smtp_client_settings {
+    const char *hostname;   /* ours, for EHLO */
+    struct tls *tls;        /* NULL: never STARTTLS */
+    bool verify_tls;        /* no mail without TLS and a certificate that fits */
+    unsigned connect_timeout_ms;
+    unsigned greeting_timeout_ms;
+    unsigned reply_timeout_ms; /* to commands; also without progress while the message is sent */
+    unsigned end_timeout_ms;   /* to the final dot */
+};
+
+struct smtp_client;
+
+/*
+ * Connects, is greeted, says EHLO (or HELO), turns to TLS when it is offered; when TLS fails and need not be, connects again
+ * in clear (RFC 7435).  host: the name, for TLS and messages.  False: this address does not serve; *why (in the arena)
+ * says it in words or in the server's.
+ */
+AWAITS bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena,
+                             const struct dns_address *address, unsigned port, const char *host,
+                             struct smtp_client **out, struct slice *why) __attribute__((warn_unused_result));
+
+enum smtp_client_outcome {
+    SMTP_CLIENT_DELIVERED,
+    SMTP_CLIENT_LATER,     /* 4xx, for this recipient */
+    SMTP_CLIENT_REFUSED,   /* 5xx, for this recipient */
+    SMTP_CLIENT_AGAIN,     /* too many recipients for one transaction: at once, in another */
+    SMTP_CLIENT_AWAY,      /* 421, or the connection went before the final dot: not delivered */
+    SMTP_CLIENT_UNCERTAIN, /* it went after the final dot */
+};
+
+struct smtp_client_recipient {
+    struct slice address;
+    enum smtp_client_outcome outcome;
+    struct slice reply;  /* the server's words, or ours; one line of ASCII, in the arena */
+    struct slice status; /* RFC 3463, for a DSN */
+};
+
+struct smtp_client_message {
+    struct slice sender;
+    bool eight_bit; /* it was submitted as BODY=8BITMIME */
+    /* What is sent: prefix, then the spool from offset on. */
+    struct slice prefix;
+    struct spool *spool;
+    size_t offset;
+    /* The last chance to hold it back: asked just before the final dot.  False: abandoned, AWAY.  NULL: no question. */
+    bool (*may_finish)(void *arg);
+    void *arg;
+    struct smtp_client_recipient *recipients;
+    unsigned count; /* at least 1 */
+};
+
+/* One transaction.  Fills every recipient's outcome. */
+AWAITS void smtp_client_send(struct smtp_client *client, struct arena *arena, struct smtp_client_message *message);
+
+/* Can another message be sent over it?  What is not usable is given up by the caller. */
+bool smtp_client_usable(const struct smtp_client *client);
+const char *smtp_client_host(const struct smtp_client *client);
+/* Has a transaction gone over it already?  A reused connection that fails says nothing about the host. */
+bool smtp_client_used(const struct smtp_client *client);
+
+/* Says QUIT and waits shortly for the reply; nulls *client. */
+AWAITS void smtp_client_quit(struct smtp_client **client);
+/* Closes without a word; outside tasks, too. */
+void smtp_client_abort(struct smtp_client **client);
+
+#endif

@@ -1,0 +1,357 @@
+/*
+ * smtp_client_send: one message over an open connection (RFC 5321 3.3).
+ *
+ * The dialogue is a row of steps: MAIL, a RCPT for each recipient, DATA.  With PIPELINING (RFC 2920) all of them are
+ * written at once and then read one by one; without, each is written when the one before was answered.  Either way
+ * on_reply() sees the same replies in the same order, so the two differ in nothing but time.
+ *
+ * A recipient is open until something decides about it: its own RCPT, or what happens to the transaction.  What
+ * decides: MAIL, DATA and the final dot decide for all that are open; a connection that goes decides AWAY for
+ * all before the final dot and UNCERTAIN after it.
+ *
+ * Hard cases
+ *   - DATA was pipelined and is answered 354 although no recipient was accepted: a lone dot ends it (RFC 2920 3.1).
+ *   - 452 to RCPT after others were accepted is "enough for one transaction" (RFC 5321 4.5.3.1.10): AGAIN.  With none
+ *     accepted before it is what it says, LATER, so AGAIN always makes progress.
+ *   - A message that was submitted as 8BITMIME and does hold 8-bit bytes may not go to a server without 8BITMIME
+ *     (RFC 6152 section 3).  Converting it would break its signatures, so it is refused (5.6.3), which tells
+ *     the sender; undeclared 8-bit bytes are passed as they came, as every relay does.
+ *   - SIZE (RFC 1870): a message over the server's limit is refused here, without sending it first.
+ *   - The content cannot be read to its end: the connection is dropped without the final dot.
+ *
+ * Memory: a piece of the content and its encoded form; more is not made while STREAM_OUTPUT_HIGH bytes wait to be sent.
+ */
+#include <stdlib.h>
+
+#define LOG_MODULE "smtp-client"
+#include "core/log.h"
+#include "protocols/smtp_client_body.h"
+#include "protocols/smtp_client_internal.h"
+#include "relay/retry.h"
+
+#define PIECE (16 * 1024)
+
+struct transaction {
+    struct smtp_client *client;
+    struct arena *arena;
+    struct smtp_client_message *message;
+    unsigned accepted; /* recipients that got 2xx and are open */
+    bool mail_refused;
+};
+
+/* ------------------------------------------------------------------ deciding */
+
+static bool is_open(const struct smtp_client_recipient *recipient)
+{
+    return !recipient->reply.p;
+}
+
+static void decide(struct smtp_client_recipient *recipient, enum smtp_client_outcome outcome, struct slice reply,
+                   struct slice status)
+{
+    *recipient = (struct smtp_client_recipient){recipient->address, outcome, reply, status};
+}
+
+static void decide_all(struct transaction *t, enum smtp_client_outcome outcome, struct slice reply, struct slice status)
+{
+    for (unsigned i = 0; i < t->message->count; i++)
+        if (is_open(&t->message->recipients[i]))
+            decide(&t->message->recipients[i], outcome, reply, status);
+    t->accepted = 0;
+}
+
+static enum smtp_client_outcome outcome_of(enum retry_verdict verdict)
+{
+    switch (verdict) {
+    case RETRY_VERDICT_ACCEPTED: return SMTP_CLIENT_DELIVERED;
+    case RETRY_VERDICT_LATER: return SMTP_CLIENT_LATER;
+    case RETRY_VERDICT_REFUSED: return SMTP_CLIENT_REFUSED;
+    case RETRY_VERDICT_AWAY: return SMTP_CLIENT_AWAY;
+    }
+    abort();
+}
+
+static enum retry_verdict verdict(const struct transaction *t, enum retry_stage stage)
+{
+    return retry_classify(stage, t->client->reply.code, t->client->reply.enhanced);
+}
+
+static struct slice words(const struct transaction *t)
+{
+    return arena_slice(t->arena, slice_of(t->client->reply.text, t->client->reply.text_size));
+}
+
+static struct slice status(const struct transaction *t, enum retry_stage stage)
+{
+    return arena_slice(t->arena, retry_status(stage, verdict(t, stage), t->client->reply.enhanced));
+}
+
+/* The connection went, or the server said that it will.  What was to go in another transaction has none now. */
+static void lose(struct transaction *t, enum smtp_client_outcome outcome, const char *when)
+{
+    struct slice reply = t->client->broken
+                             ? slice_str(arena_printf(t->arena, "%s %s", t->client->trouble, when))
+                             : words(t);
+
+    decide_all(t, outcome, reply, SLICE("4.4.2"));
+    for (unsigned i = 0; i < t->message->count; i++)
+        if (t->message->recipients[i].outcome == SMTP_CLIENT_AGAIN)
+            decide(&t->message->recipients[i], SMTP_CLIENT_AWAY, reply, SLICE("4.4.2"));
+    if (!t->client->broken) { /* 421: it closes; so do we */
+        t->client->broken = true;
+        t->client->trouble = "the server closed the session";
+    }
+}
+
+/* ------------------------------------------------------------------ commands */
+
+static void write_mail(struct transaction *t, size_t size)
+{
+    const struct smtp_client_features *features = &t->client->features;
+
+    stream_printf(t->client->stream, "MAIL FROM:<%.*s>", SLICE_ARG(t->message->sender));
+    if (features->size)
+        stream_printf(t->client->stream, " SIZE=%zu", size);
+    if (features->eight_bit && t->message->eight_bit)
+        stream_printf(t->client->stream, " BODY=8BITMIME");
+    stream_printf(t->client->stream, "\r\n");
+}
+
+/* step 0: MAIL, 1 to count: RCPT, count + 1: DATA */
+static void write_step(struct transaction *t, unsigned step, size_t size)
+{
+    if (step == 0)
+        write_mail(t, size);
+    else if (step <= t->message->count)
+        stream_printf(t->client->stream, "RCPT TO:<%.*s>\r\n", SLICE_ARG(t->message->recipients[step - 1].address));
+    else
+        stream_printf(t->client->stream, "DATA\r\n");
+}
+
+static void on_mail(struct transaction *t)
+{
+    enum retry_verdict v = verdict(t, RETRY_STAGE_MAIL);
+
+    t->mail_refused = v != RETRY_VERDICT_ACCEPTED;
+    if (t->mail_refused)
+        decide_all(t, outcome_of(v), words(t), status(t, RETRY_STAGE_MAIL));
+}
+
+static void on_recipient(struct transaction *t, struct smtp_client_recipient *recipient)
+{
+    enum retry_verdict v = verdict(t, RETRY_STAGE_RECIPIENT);
+    unsigned code = t->client->reply.code;
+
+    if (!is_open(recipient)) /* MAIL was refused; this is the 503 that follows */
+        return;
+    if (v == RETRY_VERDICT_ACCEPTED) {
+        t->accepted++;
+        return;
+    }
+    if (v == RETRY_VERDICT_LATER && (code == 452 || code == 552) && t->accepted)
+        decide(recipient, SMTP_CLIENT_AGAIN, words(t), SLICE("4.5.3"));
+    else
+        decide(recipient, outcome_of(v), words(t), status(t, RETRY_STAGE_RECIPIENT));
+}
+
+static const char *const when_step[] = {"after MAIL", "after RCPT", "after DATA"};
+
+/* True: the server waits for the content. */
+static AWAITS bool ask(struct transaction *t, size_t size)
+{
+    struct smtp_client *client = t->client;
+    unsigned last = t->message->count + 1;
+    bool pipelining = client->features.pipelining;
+
+    for (unsigned step = 0; pipelining && step <= last; step++)
+        write_step(t, step, size);
+    for (unsigned step = 0; step <= last; step++) {
+        if (!pipelining && (t->mail_refused || (step == last && !t->accepted)))
+            return false;
+        if (!pipelining)
+            write_step(t, step, size);
+        if (!smtp_client_await(client, client->settings.reply_timeout_ms, NULL) || client->reply.code == 421) {
+            lose(t, SMTP_CLIENT_AWAY, when_step[step == 0 ? 0 : step < last ? 1 : 2]);
+            return false;
+        }
+        if (step == 0)
+            on_mail(t);
+        else if (step < last)
+            on_recipient(t, &t->message->recipients[step - 1]);
+    }
+    if (verdict(t, RETRY_STAGE_DATA) == RETRY_VERDICT_ACCEPTED)
+        return true;
+    decide_all(t, outcome_of(verdict(t, RETRY_STAGE_DATA)), words(t), status(t, RETRY_STAGE_DATA));
+    return false;
+}
+
+/* ------------------------------------------------------------------ content */
+
+static struct slice content_at(struct transaction *t, size_t position, char *buffer, bool *failed)
+{
+    const struct smtp_client_message *m = t->message;
+    struct slice piece = {NULL, 0};
+
+    if (position < m->prefix.n) {
+        piece = slice_skip(m->prefix, position);
+        piece.n = piece.n < PIECE ? piece.n : PIECE;
+        return piece;
+    }
+    *failed = !spool_read(m->spool, m->offset + position - m->prefix.n, PIECE, buffer, &piece);
+    return piece;
+}
+
+static bool has_eight_bit(struct slice piece)
+{
+    for (size_t i = 0; i < piece.n; i++)
+        if ((unsigned char)piece.p[i] > 0x7f)
+            return true;
+    return false;
+}
+
+static bool content_is_eight_bit(struct transaction *t)
+{
+    char *buffer = malloc(PIECE);
+    bool found = false, failed = false;
+    struct slice piece;
+
+    if (!buffer)
+        abort();
+    for (size_t at = 0; !found && (piece = content_at(t, at, buffer, &failed)).n && !failed; at += piece.n)
+        found = has_eight_bit(piece);
+    free(buffer);
+    return found;
+}
+
+/* Everything but the final dot. */
+static AWAITS bool write_content(struct transaction *t, char *buffer, char *encoded, struct smtp_client_body *body)
+{
+    struct smtp_client *client = t->client;
+    bool failed = false;
+    struct slice piece;
+
+    for (size_t at = 0; (piece = content_at(t, at, buffer, &failed)).n && !failed; at += piece.n) {
+        stream_write(client->stream, slice_of(encoded, smtp_client_body_encode(body, piece, encoded)));
+        if (stream_output_pending(client->stream) < STREAM_OUTPUT_HIGH)
+            continue;
+        enum stream_status flushed =
+            stream_flush(client->stream, STREAM_OUTPUT_LOW, client->settings.reply_timeout_ms);
+        if (flushed != STREAM_OK) {
+            client->trouble = stream_status_text(flushed);
+            return false;
+        }
+    }
+    if (failed)
+        client->trouble = "the message could not be read from the spool";
+    return !failed;
+}
+
+/* A server that cuts the content off may have said why before: 421, 552. */
+static AWAITS void lose_in_content(struct transaction *t)
+{
+    const char *trouble = t->client->trouble;
+    enum retry_verdict v;
+
+    if (smtp_client_await(t->client, 1, NULL) && (v = verdict(t, RETRY_STAGE_END)) != RETRY_VERDICT_ACCEPTED &&
+        v != RETRY_VERDICT_AWAY)
+        decide_all(t, outcome_of(v), words(t), status(t, RETRY_STAGE_END));
+    t->client->broken = true;
+    t->client->trouble = trouble;
+    lose(t, SMTP_CLIENT_AWAY, "while sending the message");
+}
+
+static AWAITS void send_content(struct transaction *t, char *buffer, char *encoded)
+{
+    struct smtp_client *client = t->client;
+    struct smtp_client_body body = SMTP_CLIENT_BODY_INIT;
+
+    if (t->accepted && !write_content(t, buffer, encoded, &body)) {
+        lose_in_content(t);
+        return;
+    }
+    if (t->accepted && t->message->may_finish && !t->message->may_finish(t->message->arg)) {
+        client->broken = true;
+        client->trouble = "held back";
+        lose(t, SMTP_CLIENT_AWAY, "before the final dot");
+        return;
+    }
+    stream_write(client->stream, slice_of(encoded, smtp_client_body_end(&body, encoded)));
+    if (!smtp_client_await(client, client->settings.end_timeout_ms, NULL)) {
+        lose(t, SMTP_CLIENT_UNCERTAIN, "after the final dot; it may have been taken");
+        return;
+    }
+    if (client->reply.code == 421) {
+        lose(t, SMTP_CLIENT_AWAY, "");
+        return;
+    }
+    client->dirty = false;
+    decide_all(t, outcome_of(verdict(t, RETRY_STAGE_END)), words(t), status(t, RETRY_STAGE_END));
+}
+
+/* ------------------------------------------------------------------ a transaction */
+
+static size_t content_size(const struct smtp_client_message *m)
+{
+    return m->prefix.n + spool_size(m->spool) - m->offset;
+}
+
+/* What need not be asked. False: all is decided. */
+static bool may_begin(struct transaction *t, size_t size)
+{
+    const struct smtp_client_features *features = &t->client->features;
+
+    if (features->size_max && size > features->size_max) {
+        decide_all(t, SMTP_CLIENT_REFUSED,
+                   slice_str(arena_printf(t->arena, "%s takes messages up to %llu bytes; this one has %zu",
+                                          t->client->host, (unsigned long long)features->size_max, size)),
+                   SLICE("5.3.4"));
+        return false;
+    }
+    if (t->message->eight_bit && !features->eight_bit && content_is_eight_bit(t)) {
+        decide_all(t, SMTP_CLIENT_REFUSED,
+                   slice_str(arena_printf(t->arena, "%s does not offer 8BITMIME, which this message needs",
+                                          t->client->host)),
+                   SLICE("5.6.3"));
+        return false;
+    }
+    return true;
+}
+
+/* Ends what an earlier transaction left open. */
+static AWAITS bool clean(struct smtp_client *client)
+{
+    if (!client->dirty)
+        return true;
+    stream_printf(client->stream, "RSET\r\n");
+    if (!smtp_client_await(client, client->settings.reply_timeout_ms, NULL))
+        return false;
+    client->dirty = client->reply.code != 250;
+    return !client->dirty;
+}
+
+void smtp_client_send(struct smtp_client *client, struct arena *arena, struct smtp_client_message *message)
+{
+    struct transaction t = {client, arena, message, 0, false};
+    size_t size = content_size(message);
+    char *buffer;
+    bool wanted;
+
+    for (unsigned i = 0; i < message->count; i++)
+        message->recipients[i].reply = (struct slice){NULL, 0};
+    if (!may_begin(&t, size))
+        return;
+    if (!clean(client)) {
+        lose(&t, SMTP_CLIENT_AWAY, "after RSET");
+        return;
+    }
+    client->dirty = true;
+    wanted = ask(&t, size);
+    client->used = true;
+    if (!wanted)
+        return;
+    buffer = malloc(PIECE + 2 * PIECE + SMTP_CLIENT_BODY_END);
+    if (!buffer)
+        abort();
+    send_content(&t, buffer, buffer + PIECE);
+    free(buffer);
+}

@@ -1,0 +1,57 @@
+#ifndef RELAY_ROUTE_H
+#define RELAY_ROUTE_H
+/*
+ * route: from a destination key and what was looked up for it to the hosts to try, in order.  Pure.
+ *
+ * Results live in the caller's arena; host names are those given (not copied).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/dns.h"
+#include "core/slice.h"
+#include "storage/directory.h"
+
+#define ROUTE_SMTP_PORT 25
+#define ROUTE_HOPS_MAX 16 /* more than that are not tried in one attempt */
+
+enum route_kind { ROUTE_DOMAIN, ROUTE_DEFAULT, ROUTE_MX };
+
+/* A destination key taken apart (storage/queue.h makes them). */
+struct route_key {
+    enum route_kind kind;
+    int64_t domain_id;   /* ROUTE_DOMAIN */
+    struct slice domain; /* ROUTE_MX; points into the key */
+};
+bool route_parse_key(struct slice destination, struct route_key *out) __attribute__((warn_unused_result));
+
+struct route_hop {
+    const char *host;
+    unsigned port;
+};
+struct route {
+    struct route_hop *hops;
+    unsigned count;
+};
+
+enum route_answer {
+    ROUTE_FOUND,
+    ROUTE_NO_HOPS,  /* nothing is configured: mail waits */
+    ROUTE_NULL_MX,  /* RFC 7505: the domain takes no mail (556 5.1.10) */
+    ROUTE_LOOPS,    /* we are its best MX, and it is none of our domains (5.4.6) */
+};
+
+/* A relay domain's next hops: by priority, equal ones in the order given. */
+enum route_answer route_from_hops(struct arena *arena, const struct directory_hop *hops, unsigned count,
+                                  struct route *out) __attribute__((warn_unused_result));
+/*
+ * RFC 5321 5.1: MX hosts by preference, equal ones shuffled by seed; if our own name is among them, it goes with all that
+ * are equally or less preferred.  count 0: the domain itself is its MX (implicit MX; the caller then finds whether
+ * it has an address).
+ */
+enum route_answer route_from_mx(struct arena *arena, const char *domain, const struct dns_mx *mx, unsigned count,
+                                const char *own_name, uint64_t seed, struct route *out)
+    __attribute__((warn_unused_result));
+
+#endif

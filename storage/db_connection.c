@@ -1,0 +1,481 @@
+/*
+ * db_connection: one connection to PostgreSQL, in pipeline mode.
+ *
+ *     down --timer--> connecting --> up --break--> down
+ *
+ * A request is sent as Bind/Execute for each step and one Sync; PostgreSQL runs what stands between two Syncs as one
+ * transaction.  Answers come in order, so the requests in flight are a queue and each result belongs to its
+ * head.  A statement used for the first time on a connection is prepared in a little transaction of its own before, so
+ * that a request that fails cannot take the preparation with it; should the preparation itself fail (a schema that was
+ * not migrated), the statement counts as unprepared again and the next use tries anew.
+ *
+ * When the connection breaks every request in flight ends as LOST, unless its error had come already: what that
+ * means (nothing for a reading, uncertainty for a transaction) is the caller's business.
+ *
+ * A server that has stopped answering (a frozen machine, a lost network) is noticed by a tick each second: if
+ * the oldest request is older than the statement timeout and some, the connection is given up.  Connecting is
+ * bounded by CONNECT_LIMIT_MS.
+ *
+ * PQconnectStart() resolves names with getaddrinfo(), which blocks: the configuration should name an address or a socket
+ * directory, and its documentation says so.
+ */
+#include <assert.h>
+#include <event2/event.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_MODULE "db"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/secret.h"
+#include "storage/db_private.h"
+
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MAX_MS 5000
+#define CONNECT_LIMIT_MS 10000
+#define ANSWER_GRACE_MS 5000
+#define TICK_MS 1000
+#define STATEMENTS_MAX 512
+
+enum connection_state { CONNECTION_DOWN, CONNECTION_CONNECTING, CONNECTION_UP };
+
+struct connection {
+    enum connection_state state;
+    const struct db_settings *settings;
+    const struct connection_events *events;
+    PGconn *pg;
+    struct event *readable, *writable;
+    struct loop_timer timer; /* back-off while down, limit while connecting, tick while up */
+    uint64_t backoff_ms;
+    struct request *first, **last;
+    unsigned in_flight;
+    unsigned errors_told;
+    bool prepared[STATEMENTS_MAX];
+};
+
+static void go_down(struct connection *c, const char *why);
+static void connect_begin(void *arg);
+
+/* ------------------------------------------------------------------ statements: pointer to small number */
+
+/* Open addressing; nothing is ever removed, and twice the room is kept free. */
+static struct {
+    const struct db_statement *statement;
+    unsigned number;
+} known[STATEMENTS_MAX * 2];
+static unsigned known_count;
+
+static unsigned statement_number(const struct db_statement *statement)
+{
+    unsigned slot = (unsigned)(((uintptr_t)statement >> 4) * 2654435761u) % (STATEMENTS_MAX * 2);
+
+    while (known[slot].statement && known[slot].statement != statement)
+        slot = (slot + 1) % (STATEMENTS_MAX * 2);
+    if (!known[slot].statement) {
+        assert(known_count < STATEMENTS_MAX);
+        known[slot].statement = statement;
+        known[slot].number = known_count++;
+    }
+    return known[slot].number;
+}
+
+/* ------------------------------------------------------------------ the queue */
+
+static void queue_push(struct connection *c, struct request *request)
+{
+    request->next = NULL;
+    request->at = 0;
+    request->failed = false;
+    request->sent_ms = clock_steady_ms();
+    *c->last = request;
+    c->last = &request->next;
+    c->in_flight++;
+}
+
+static void queue_pop(struct connection *c, enum request_end end)
+{
+    struct request *request = c->first;
+
+    c->first = request->next;
+    if (!c->first)
+        c->last = &c->first;
+    c->in_flight--;
+    request->done(request, end);
+}
+
+/* ------------------------------------------------------------------ watching the socket */
+
+static void on_socket(evutil_socket_t fd, short what, void *arg);
+
+static void unwatch(struct connection *c)
+{
+    if (c->readable)
+        event_free(c->readable);
+    if (c->writable)
+        event_free(c->writable);
+    c->readable = c->writable = NULL;
+}
+
+/* While connecting the socket may change between polls, so this is done anew for each. */
+static void watch(struct connection *c, bool reading, bool writing)
+{
+    unwatch(c);
+    c->readable = event_new(loop_base(), PQsocket(c->pg), EV_READ | EV_PERSIST, on_socket, c);
+    c->writable = event_new(loop_base(), PQsocket(c->pg), EV_WRITE, on_socket, c);
+    if (!c->readable || !c->writable)
+        log_fatal(1, "cannot watch a database socket");
+    if (reading)
+        event_add(c->readable, NULL);
+    if (writing)
+        event_add(c->writable, NULL);
+}
+
+static bool flush(struct connection *c)
+{
+    int left = PQflush(c->pg);
+
+    if (left == 1)
+        event_add(c->writable, NULL);
+    return left >= 0;
+}
+
+/* ------------------------------------------------------------------ results */
+
+static void take_error(struct request *request, const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (!request->failed && request->error) {
+        snprintf(request->error->sqlstate, sizeof request->error->sqlstate, "%s", state ? state : "");
+        snprintf(request->error->constraint, sizeof request->error->constraint, "%s", constraint ? constraint : "");
+        snprintf(request->error->message, sizeof request->error->message, "%s", message ? message : "");
+    }
+    request->failed = true;
+}
+
+static void take_result(struct connection *c, PGresult *result)
+{
+    struct request *request = c->first;
+
+    switch (PQresultStatus(result)) {
+    case PGRES_PIPELINE_SYNC:
+        PQclear(result);
+        c->errors_told = 0;
+        queue_pop(c, request->failed ? REQUEST_ERROR : REQUEST_ANSWERED);
+        return;
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK:
+        if (request->at < request->count && request->steps[request->at].rows) {
+            *request->steps[request->at].rows = rows_keep(request->arena, (struct pg_result *)(void *)result);
+            result = NULL;
+        }
+        break;
+    case PGRES_PIPELINE_ABORTED: /* a step before it failed */
+        request->failed = true;
+        break;
+    case PGRES_FATAL_ERROR:
+    case PGRES_NONFATAL_ERROR:
+    case PGRES_BAD_RESPONSE:
+    case PGRES_EMPTY_QUERY:
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH:
+    case PGRES_SINGLE_TUPLE:
+        take_error(request, result);
+        break;
+    }
+    request->at++;
+    PQclear(result);
+}
+
+/* In pipeline mode PQgetResult() says NULL after each command's results, and again when there is nothing more. */
+static void take_results(struct connection *c)
+{
+    PGnotify *notify;
+
+    while (c->state == CONNECTION_UP && c->first && !PQisBusy(c->pg)) {
+        PGresult *result = PQgetResult(c->pg);
+
+        if (result)
+            take_result(c, result);
+        else if (PQstatus(c->pg) == CONNECTION_BAD)
+            break;
+    }
+    while (c->state == CONNECTION_UP && (notify = PQnotifies(c->pg)) != NULL) {
+        if (c->events->notify)
+            c->events->notify(notify->relname, notify->extra);
+        PQfreemem(notify);
+    }
+}
+
+/* ------------------------------------------------------------------ life */
+
+static void on_tick(void *arg)
+{
+    struct connection *c = arg;
+    uint64_t limit = c->settings->statement_timeout_ms + ANSWER_GRACE_MS;
+
+    if (c->first && clock_steady_ms() - c->first->sent_ms > limit) {
+        go_down(c, "the server does not answer");
+        return;
+    }
+    loop_timer_set(&c->timer, TICK_MS, on_tick, c);
+}
+
+static void on_setup_done(struct request *request, enum request_end end)
+{
+    struct connection *c = request->arg;
+
+    free(request);
+    if (end == REQUEST_ERROR)
+        go_down(c, "the session could not be set up");
+}
+
+static const struct db_statement setup_session = {
+    "setup_session", "select set_config('statement_timeout', $1::text, false),"
+                     "       set_config('idle_in_transaction_session_timeout', '60s', false)"};
+
+static void connect_done(struct connection *c)
+{
+    static char milliseconds[16];
+    static struct params params;
+    static struct request_step step = {&setup_session, &params, NULL};
+    struct request *request = calloc(1, sizeof *request);
+
+    if (!request)
+        abort();
+    c->state = CONNECTION_UP;
+    c->backoff_ms = 0;
+    PQsetnonblocking(c->pg, 1);
+    if (PQenterPipelineMode(c->pg) != 1) {
+        free(request);
+        go_down(c, "no pipeline mode");
+        return;
+    }
+    watch(c, true, false);
+    loop_timer_set(&c->timer, TICK_MS, on_tick, c);
+    snprintf(milliseconds, sizeof milliseconds, "%u", c->settings->statement_timeout_ms);
+    params_init(&params, NULL);
+    params_text(&params, slice_str(milliseconds));
+    *request = (struct request){.steps = &step, .count = 1, .done = on_setup_done, .arg = c};
+    if (!connection_send(c, request)) {
+        free(request);
+        return;
+    }
+    log_info("database connected", log_int("backend", PQbackendPID(c->pg)));
+    if (c->events->up)
+        c->events->up(c);
+}
+
+static void connect_poll(struct connection *c)
+{
+    switch (PQconnectPoll(c->pg)) {
+    case PGRES_POLLING_OK:
+        connect_done(c);
+        return;
+    case PGRES_POLLING_READING:
+        watch(c, true, false);
+        return;
+    case PGRES_POLLING_WRITING:
+        watch(c, false, true);
+        return;
+    case PGRES_POLLING_FAILED:
+    case PGRES_POLLING_ACTIVE:
+        break;
+    }
+    go_down(c, PQerrorMessage(c->pg));
+}
+
+static void on_connect_limit(void *arg)
+{
+    go_down(arg, "connecting takes too long");
+}
+
+static void connect_begin(void *arg)
+{
+    static const char *const keys[] = {"dbname", "fallback_application_name", "client_encoding", "keepalives_idle",
+                                       "tcp_user_timeout", NULL};
+    struct connection *c = arg;
+    const char *const values[] = {c->settings->conninfo, "posthoused", "UTF8", "30", "15000", NULL};
+
+    c->state = CONNECTION_CONNECTING;
+    memset(c->prepared, 0, sizeof c->prepared);
+    c->pg = PQconnectStartParams(keys, values, 1);
+    if (!c->pg)
+        abort();
+    if (PQstatus(c->pg) == CONNECTION_BAD) {
+        go_down(c, PQerrorMessage(c->pg));
+        return;
+    }
+    loop_timer_set(&c->timer, CONNECT_LIMIT_MS, on_connect_limit, c);
+    watch(c, false, true); /* as after PGRES_POLLING_WRITING */
+}
+
+/* Answers for everything in flight; then waits a while, longer each time, and not all at the same moment. */
+static void go_down(struct connection *c, const char *why)
+{
+    struct request *list = c->first;
+    unsigned char noise;
+
+    if (c->errors_told++ < 3)
+        log_warn("database connection lost", log_slice("why", slice_of(why, strcspn(why, "\n"))));
+    if (c->state == CONNECTION_UP)
+        db_count_reconnect();
+    c->state = CONNECTION_DOWN;
+    unwatch(c);
+    PQfinish(c->pg);
+    c->pg = NULL;
+    c->first = NULL;
+    c->last = &c->first;
+    c->in_flight = 0;
+    c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_FIRST_MS;
+    if (c->backoff_ms > BACKOFF_MAX_MS)
+        c->backoff_ms = BACKOFF_MAX_MS;
+    secret_random(&noise, sizeof noise);
+    loop_timer_set(&c->timer, c->backoff_ms * (192 + noise / 2) / 256, connect_begin, c);
+    while (list) {
+        struct request *request = list;
+
+        list = request->next;
+        request->done(request, request->failed ? REQUEST_ERROR : REQUEST_LOST);
+    }
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *arg)
+{
+    struct connection *c = arg;
+
+    (void)fd;
+    if (c->state == CONNECTION_CONNECTING) {
+        connect_poll(c);
+        return;
+    }
+    if (what & EV_READ) {
+        bool alive = PQconsumeInput(c->pg) == 1;
+
+        take_results(c); /* also what came before it broke */
+        if (c->state != CONNECTION_UP)
+            return;
+        if (!alive || PQstatus(c->pg) == CONNECTION_BAD) {
+            go_down(c, PQerrorMessage(c->pg));
+            return;
+        }
+    }
+    if (!flush(c))
+        go_down(c, PQerrorMessage(c->pg));
+}
+
+struct connection *connection_new(const struct db_settings *settings, const struct connection_events *events)
+{
+    struct connection *c = calloc(1, sizeof *c);
+
+    if (!c)
+        abort();
+    c->settings = settings;
+    c->events = events;
+    c->last = &c->first;
+    loop_timer_set(&c->timer, 0, connect_begin, c);
+    return c;
+}
+
+void connection_free(struct connection **connection)
+{
+    struct connection *c = *connection;
+
+    if (!c)
+        return;
+    *connection = NULL;
+    if (c->pg)
+        go_down(c, "closing");
+    loop_timer_clear(&c->timer);
+    free(c);
+}
+
+bool connection_up(const struct connection *c)
+{
+    return c->state == CONNECTION_UP;
+}
+
+unsigned connection_in_flight(const struct connection *c)
+{
+    return c->in_flight;
+}
+
+/* ------------------------------------------------------------------ sending */
+
+/* A preparation: its own little transaction, told to nobody. */
+struct preparation {
+    struct request request;
+    struct connection *connection;
+    unsigned number;
+};
+
+static void on_prepared(struct request *request, enum request_end end)
+{
+    struct preparation *p = (struct preparation *)(void *)request;
+
+    if (end != REQUEST_ANSWERED)
+        p->connection->prepared[p->number] = false;
+    free(p);
+}
+
+static bool prepare(struct connection *c, const struct db_statement *statement)
+{
+    unsigned number = statement_number(statement);
+    struct preparation *p;
+
+    if (c->prepared[number])
+        return true;
+    p = calloc(1, sizeof *p);
+    if (!p)
+        abort();
+    if (PQsendPrepare(c->pg, statement->name, statement->sql, 0, NULL) != 1 || PQpipelineSync(c->pg) != 1) {
+        free(p);
+        return false;
+    }
+    c->prepared[number] = true;
+    p->request.done = on_prepared;
+    p->connection = c;
+    p->number = number;
+    queue_push(c, &p->request);
+    return true;
+}
+
+static bool send_step(struct connection *c, const struct request_step *step)
+{
+    enum { MOST = sizeof step->params->list / sizeof step->params->list[0] };
+    const char *values[MOST];
+    int lengths[MOST], formats[MOST];
+    unsigned count = step->params->count;
+
+    for (unsigned i = 0; i < count; i++) {
+        values[i] = step->params->list[i].bytes;
+        lengths[i] = step->params->list[i].length;
+        formats[i] = 1;
+    }
+    return PQsendQueryPrepared(c->pg, step->statement->name, (int)count, values, lengths, formats, 1) == 1;
+}
+
+bool connection_send(struct connection *c, struct request *request)
+{
+    bool sent = true;
+
+    for (unsigned i = 0; i < request->count && sent; i++)
+        sent = prepare(c, request->steps[i].statement);
+    for (unsigned i = 0; i < request->count && sent; i++)
+        sent = send_step(c, &request->steps[i]);
+    /* Where the Sync did not leave as a whole the server has nothing to commit: "not sent" is the truth. */
+    if (!sent || PQpipelineSync(c->pg) != 1) {
+        go_down(c, PQerrorMessage(c->pg));
+        return false;
+    }
+    queue_push(c, request);
+    if (!flush(c))
+        go_down(c, PQerrorMessage(c->pg));
+    return true;
+}
