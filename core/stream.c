@@ -32,6 +32,8 @@
 
 #define CLOSE_TIMEOUT_MS 10000 /* when no write timeout is known */
 
+static unsigned closing_count;
+
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct stream *stream = arg;
@@ -236,6 +238,11 @@ size_t stream_output_pending(const struct stream *stream)
 
 /* ------------------------------------------------------------------ closing */
 
+unsigned stream_closing(void)
+{
+    return closing_count;
+}
+
 void stream_close(struct stream **stream)
 {
     struct stream *s = *stream;
@@ -244,6 +251,8 @@ void stream_close(struct stream **stream)
         return;
     *stream = NULL;
     s->closing = s->ended = true;
+    s->leaving = true;
+    closing_count++;
     s->handler = NULL;
     s->close_by_ms = clock_steady_ms() + (s->limits.write_timeout_ms ? s->limits.write_timeout_ms : CLOSE_TIMEOUT_MS);
     stream_kick(s);
@@ -268,6 +277,9 @@ void stream_bury(struct stream *stream)
     if (stream->phase == STREAM_DEAD)
         return;
     stream->phase = STREAM_DEAD;
+    if (stream->leaving)
+        closing_count--;
+    stream->leaving = false;
     event_del(&stream->read_event);
     event_del(&stream->write_event);
     event_del(&stream->timer_event);

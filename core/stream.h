@@ -37,9 +37,9 @@ struct stream;
 struct evbuffer;
 
 enum stream_end {
-    STREAM_END_EOF,      /* the peer closed */
-    STREAM_END_TIMEOUT,  /* nothing came, or nothing could be sent, within the time */
-    STREAM_END_ERROR,    /* reset, TLS failure */
+    STREAM_END_EOF,     /* the peer closed */
+    STREAM_END_TIMEOUT, /* nothing came, or nothing could be sent, within the time */
+    STREAM_END_ERROR,   /* reset, TLS failure */
 };
 
 struct stream_handler {
@@ -103,6 +103,8 @@ const char *stream_local(const struct stream *stream);
 void stream_close(struct stream **stream);
 /* Closes at once, dropping what is queued (RST when input is unread). */
 void stream_abort(struct stream **stream);
+/* How many were closed but still have words to send: a process that ends orderly waits for them. */
+unsigned stream_closing(void);
 
 /* ------------------------------------------------------------------ driven: only in a task */
 
@@ -111,9 +113,11 @@ enum stream_status { STREAM_OK, STREAM_REFUSED, STREAM_TIMED_OUT, STREAM_BROKEN,
 /* What went wrong, in words, for logs and events: "connection refused", "timed out", ... */
 const char *stream_status_text(enum stream_status status);
 
-AWAITS enum stream_status stream_connect(const struct sockaddr *address, socklen_t length, const struct sockaddr *source,
-                                         socklen_t source_length, unsigned timeout_ms, struct stream **out);
-AWAITS enum stream_status stream_connect_tls(struct stream *stream, struct tls *tls, const char *name, unsigned timeout_ms);
+AWAITS enum stream_status stream_connect(const struct sockaddr *address, socklen_t length,
+                                         const struct sockaddr *source, socklen_t source_length, unsigned timeout_ms,
+                                         struct stream **out);
+AWAITS enum stream_status stream_connect_tls(struct stream *stream, struct tls *tls, const char *name,
+                                             unsigned timeout_ms);
 /* A line without its end, in the arena. */
 AWAITS enum stream_status stream_read_line(struct stream *stream, struct arena *arena, size_t max, unsigned timeout_ms,
                                            struct slice *line);

@@ -29,6 +29,7 @@ struct stream {
     bool driven; /* by a task; else served by callbacks */
     bool in_turn;
     bool closing;              /* stream_close() was called: no callbacks any more */
+    bool leaving;              /* counted by stream_closing() */
     bool ended;                /* on_end was called, or is not due any more */
     bool eof;                  /* the peer's side is shut */
     bool broken;               /* no byte will go either way */

@@ -28,6 +28,7 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "core/loop.h"
+#include "core/stream.h"
 #include "core/offload.h"
 #include "core/spool.h"
 #include "core/task.h"
@@ -180,7 +181,7 @@ static void on_runner_done(void *arg)
 
 static void on_closing(void *arg)
 {
-    unsigned sessions = 0;
+    unsigned sessions = stream_closing(); /* their last words are on the way */
 
     (void)arg;
     for (unsigned p = 0; p < SERVER_PROTOCOLS; p++)

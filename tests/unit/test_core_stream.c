@@ -387,10 +387,11 @@ static void close_in_callback_delivers_the_last_words(void **state)
     send_text(fd, many, sizeof many); /* unread input must not make the kernel reset */
     assert_int_equal(receive_all(fd, got, sizeof got), 0);
     assert_string_equal(got, "bye\r\n");
+    assert_int_equal(stream_closing(), 1); /* it lingers until the peer closes */
     assert_int_equal(p.lines, 1);
     assert_int_equal(p.ended, 0);
     close(fd);
-    run_idle();
+    run_until(stream_closing() == 0);
 }
 
 static void silence_ends_it_but_words_still_go_out(void **state)
