@@ -97,6 +97,8 @@ static void answer(struct smtp_session *session, enum sasl_result result, struct
 static AWAITS void begin(struct smtp_session *session)
 {
     struct slice challenge = {0};
+
+    session->attempt = sasl_attempt_new("smtp", stream_is_tls(session->stream));
     enum sasl_result result = sasl_attempt_begin(session->attempt, session->command, slice_str(session->mechanism),
                                                  session->response, &challenge);
     if (session->stream)
@@ -177,6 +179,5 @@ void smtp_command_auth(struct smtp_session *session, struct slice arguments)
         return;
     }
     snprintf(session->mechanism, sizeof(session->mechanism), "%.*s", SLICE_ARG(auth.mechanism));
-    session->attempt = sasl_attempt_new("smtp", stream_is_tls(session->stream));
     smtp_session_run(session, begin);
 }
