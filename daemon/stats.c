@@ -19,6 +19,14 @@ static const struct {
     const char *help;
 } table[STATS] = {
     [STAT_SMTP_SESSIONS] = {"posthouse_smtp_sessions", false, "SMTP and submission sessions open."},
+    [STAT_SMTP_CONNECTIONS] = {"posthouse_smtp_connections_total", true, "SMTP connections that became sessions."},
+    [STAT_SMTP_CONNECTIONS_REFUSED] = {"posthouse_smtp_connections_refused_total", true, "SMTP connections over a limit."},
+    [STAT_SMTP_MESSAGES_REFUSED] = {"posthouse_smtp_messages_refused_total", true, "Messages answered with 5xx."},
+    [STAT_SMTP_MESSAGES_DEFERRED] = {"posthouse_smtp_messages_deferred_total", true, "Messages answered with 4xx."},
+    [STAT_SMTP_RECIPIENTS_UNKNOWN] = {"posthouse_smtp_recipients_unknown_total", true, "RCPTs for users that do not exist."},
+    [STAT_SMTP_RECIPIENTS_DENIED] = {"posthouse_smtp_recipients_denied_total", true, "RCPTs refused by permission."},
+    [STAT_SMTP_AUTH_SUCCEEDED] = {"posthouse_smtp_auth_succeeded_total", true, "Authentications by SMTP that succeeded."},
+    [STAT_SMTP_AUTH_FAILED] = {"posthouse_smtp_auth_failed_total", true, "Authentications by SMTP that failed."},
     [STAT_IMAP_SESSIONS] = {"posthouse_imap_sessions", false, "IMAP sessions open."},
     [STAT_POP3_SESSIONS] = {"posthouse_pop3_sessions", false, "POP3 sessions open."},
     [STAT_TASKS_BUSY] = {"posthouse_tasks_busy", false, "Commands at work."},

@@ -38,6 +38,7 @@
 #include "daemon/stats.h"
 #include "protocols/sasl.h"
 #include "protocols/server.h"
+#include "protocols/smtp_counters.h"
 #include "storage/accept.h"
 #include "storage/db.h"
 #include "storage/maintenance.h"
@@ -247,6 +248,14 @@ static void collect(void *arg)
         runner_counters(&run);
     db_counters(&db);
     stats_set(STAT_SMTP_SESSIONS, server_session_count(SERVER_SMTP));
+    stats_set(STAT_SMTP_CONNECTIONS, smtp_counters.connections);
+    stats_set(STAT_SMTP_CONNECTIONS_REFUSED, smtp_counters.connections_refused);
+    stats_set(STAT_SMTP_MESSAGES_REFUSED, smtp_counters.messages_refused);
+    stats_set(STAT_SMTP_MESSAGES_DEFERRED, smtp_counters.messages_deferred);
+    stats_set(STAT_SMTP_RECIPIENTS_UNKNOWN, smtp_counters.recipients_unknown);
+    stats_set(STAT_SMTP_RECIPIENTS_DENIED, smtp_counters.recipients_denied);
+    stats_set(STAT_SMTP_AUTH_SUCCEEDED, smtp_counters.auth_succeeded);
+    stats_set(STAT_SMTP_AUTH_FAILED, smtp_counters.auth_failed);
     stats_set(STAT_IMAP_SESSIONS, server_session_count(SERVER_IMAP));
     stats_set(STAT_POP3_SESSIONS, server_session_count(SERVER_POP3));
     stats_set(STAT_TASKS_BUSY, task_pool_busy(server_tasks()));
