@@ -333,7 +333,8 @@ void pop3_serve(int fd, bool implicit_tls, struct server_settings *settings)
                                    &handler, session);
     pop3_session_limits(session);
     session->server.shutdown = on_shutdown;
-    session->registered = server_session_add(&session->server, SERVER_POP3, stream_peer(session->stream));
+    snprintf(session->peer, sizeof session->peer, "%s", stream_peer(session->stream));
+    session->registered = server_session_add(&session->server, SERVER_POP3, session->peer);
     log_set_context(&session->server.context);
     if (!session->registered) {
         log_info("too many connections");

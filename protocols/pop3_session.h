@@ -18,6 +18,7 @@
 #include "protocols/sasl.h"
 #include "protocols/server.h"
 
+#define POP3_PEER_SIZE 64
 #define POP3_LINE_MAX 1024       /* RFC 2449 section 4 wants 255 */
 #define POP3_AUTH_LINE_MAX 12288 /* RFC 4954 section 4, which RFC 5034 follows */
 #define POP3_ITEMS_MAX 100000    /* messages in one session; the oldest first, the rest next time */
@@ -36,7 +37,8 @@ struct pop3_item {
 struct pop3_session {
     struct server_session server; /* first: shutdown() casts */
     struct server_settings *settings;
-    struct stream *stream; /* NULL: the client is gone */
+    struct stream *stream;     /* NULL: the client is gone */
+    char peer[POP3_PEER_SIZE]; /* the client's address; outlives the stream */
     bool registered;
     enum pop3_state state;
 
