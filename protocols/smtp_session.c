@@ -248,9 +248,8 @@ static void on_end(void *arg, enum stream_end end)
     struct smtp_session *session = arg;
 
     log_set_context(&session->server.context);
-    arena_reset(session->command);
     switch (end) {
-    case STREAM_END_TIMEOUT:
+    case STREAM_END_TIMEOUT: /* never while a task runs: the stream is paused then */
         smtp_reply_goodbye(session, 421, "4.4.2", "Timeout, closing connection");
         flush(session);
         break;
@@ -260,7 +259,7 @@ static void on_end(void *arg, enum stream_end end)
             log_info("connection lost during DATA");
         break;
     }
-    stream_close(&session->stream);
+    stream_close(&session->stream); /* a task may be at work with session->command: nothing is reset here */
     smtp_session_settle(session);
     log_set_context(NULL);
 }
