@@ -96,6 +96,11 @@ class Postfix:
         (self.config / "main.cf").write_text(MAIN.format(**values))
         (self.config / "master.cf").write_text(MASTER.format(**values))
 
+    def serve(self, *domains):
+        """These domains instead; before start()."""
+        with open(self.config / "main.cf", "a") as file:
+            file.write(f"virtual_mailbox_domains = {', '.join(domains)}\n")
+
     def start(self):
         self.process = Process("postfix", ["/usr/sbin/postfix", "-c", self.config, "start-fg"], self.folder / "log")
         wait_until(self._listening, "Postfix listens", timeout=60)

@@ -18,6 +18,7 @@ class Received:
     data: bytes          # wire form without dot-stuffing
     helo: str
     mail_parameters: str
+    confirmed: bool = False  # the client came back after our reply: it knows that we have it
 
 
 @dataclass
@@ -68,11 +69,13 @@ class _Handler(socketserver.StreamRequestHandler):
         self.say(sink.behave.banner)
         if not sink.behave.banner.startswith("220"):
             return
-        helo, sender, parameters, recipients = "", None, "", []
+        helo, sender, parameters, recipients, last = "", None, "", [], None
         while True:
             line = self.rfile.readline(70000)
             if not line:
                 return
+            if last:
+                last.confirmed = True
             text = line.decode("utf-8", "replace").rstrip("\r\n")
             verb, _, rest = text.partition(" ")
             verb = verb.upper()
@@ -116,7 +119,8 @@ class _Handler(socketserver.StreamRequestHandler):
                         return
                 behave = sink.behave
                 if behave.end_reply.startswith("2") and behave.store:
-                    sink._store(Received(sender, list(recipients), bytes(data), helo, parameters.strip()))
+                    last = Received(sender, list(recipients), bytes(data), helo, parameters.strip())
+                    sink._store(last)
                 if self.at("end"):
                     return
                 self.say(behave.end_reply)

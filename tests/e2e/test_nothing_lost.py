@@ -1,0 +1,121 @@
+"""Nothing that was answered with 250 is lost, and nothing is there twice, whatever is killed while it is on its way.
+
+Four clients send without pause to a mailbox and to a relay domain. In rounds a worker, PostgreSQL and the master are killed
+with SIGKILL, each after a number of messages was acknowledged, not after a time. At the end every message with a
+250 is in the mailbox or at the primary. At the primary one may be twice only if the connection that brought it
+first ended before the relay could know that it had been taken.
+"""
+import collections
+import itertools
+import os
+import signal
+import smtplib
+import threading
+
+import pytest
+
+from harness.posthouse import make_message, subject_of
+from harness.process import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+
+BETWEEN = 40  # messages acknowledged before each blow and after each recovery
+MAILBOX = "kept@lost.test"
+RELAYED = "kept@primary.lost.test"
+_numbers = itertools.count(1)
+
+
+class Client(threading.Thread):
+    """Sends to both recipients in turn; each message once, whatever the answer."""
+
+    def __init__(self, node, acknowledged, stop):
+        super().__init__(daemon=True)
+        self.node, self.acknowledged, self.stop = node, acknowledged, stop
+
+    def run(self):
+        connection = None
+        while not self.stop.is_set():
+            number = next(_numbers)
+            recipient = RELAYED if number % 2 else MAILBOX
+            try:
+                if connection is None:
+                    connection = self.node.smtp(timeout=20)
+                connection.sendmail("client@outside.test", [recipient],
+                                    make_message(f"n{number}", to=recipient, body="x" * (number * 97 % 6000) + "\n"))
+                self.acknowledged[recipient].append(f"n{number}")
+            except (OSError, smtplib.SMTPException):
+                if connection is not None:
+                    connection.close()
+                connection = None
+                self.stop.wait(0.05)
+        if connection is not None:
+            connection.close()
+
+
+def test_nothing_is_lost(new_posthouse, own_postgres, sink):
+    node = new_posthouse(postgres=own_postgres).start()
+    node.api.customer("lost")
+    node.api.hosted_domain("lost.test", "lost")
+    node.api.relay_domain("primary.lost.test", "lost", sink.port)
+    node.api.account(MAILBOX, "lost")
+    node.api.account(RELAYED, "lost")
+
+    acknowledged = {MAILBOX: [], RELAYED: []}
+    stop = threading.Event()
+    clients = [Client(node, acknowledged, stop) for _ in range(4)]
+
+    def count():
+        return sum(len(found) for found in acknowledged.values())
+
+    def progress(what):
+        target = count() + BETWEEN
+        wait_until(lambda: count() >= target, what, timeout=90)
+
+    for client in clients:
+        client.start()
+    try:
+        for blow in ("worker", "postgres", "master", "worker", "master", "postgres", "worker and postgres"):
+            progress(f"messages are taken before the blow to the {blow}")
+            if "worker" in blow:
+                os.kill(node.family()[-1], signal.SIGKILL)
+            if "postgres" in blow:
+                own_postgres.kill()
+                own_postgres.start()
+            if blow == "master":
+                node.kill()
+                node.start()
+            progress(f"messages are taken after the blow to the {blow}")
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+
+    # A dead worker's queue entries are taken over when their lease has run out.
+    wait_until(lambda: node.query("select count(*) from queue_entry") == [["0"]], "the queue is empty", timeout=180)
+    in_mailbox = collections.Counter(node.subjects(MAILBOX))
+    at_primary = collections.defaultdict(list)
+    for message in sink.messages:
+        at_primary[subject_of(message.data)].append(message)
+
+    assert [name for name in acknowledged[MAILBOX] if not in_mailbox[name]] == [], "lost on the way to the mailbox"
+    assert [name for name in acknowledged[RELAYED] if name not in at_primary] == [], "lost on the way to the primary"
+    assert [name for name, times in in_mailbox.items() if times > 1] == [], "twice in the mailbox"
+    unexcused = [name for name, copies in at_primary.items() if any(copy.confirmed for copy in copies[:-1])]
+    assert unexcused == [], "twice at the primary although its reply was seen"
+    assert count() > 10 * BETWEEN
+
+
+def test_next_hop_breaks_after_the_final_dot(new_posthouse, sink):
+    """It stored the message and died before its reply: it gets the message again, since losing it would be worse."""
+    node = new_posthouse().start()
+    node.api.customer("cut")
+    node.api.relay_domain("cut.test", "cut", sink.port)
+    node.api.account("lea@cut.test", "cut")
+    sink.behave.cut_at = "end"
+    node.send("client@outside.test", "lea@cut.test", make_message("cut"))
+    wait_until(lambda: len(sink.messages) >= 1, "it is at the primary")
+    sink.behave.cut_at = ""
+    wait_until(lambda: node.query("select count(*) from queue_entry") == [["0"]], "the queue is empty", timeout=90)
+    assert len(sink.messages) >= 2
+    assert sink.messages[-1].confirmed
+    assert {subject_of(message.data) for message in sink.messages} == {"cut"}

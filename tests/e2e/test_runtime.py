@@ -1,0 +1,174 @@
+"""The processes: configuration errors, reload, orderly stop, crashes, privileges, and a database that is away."""
+import contextlib
+import os
+import re
+import signal
+import smtplib
+from pathlib import Path
+
+import pytest
+
+from harness.posthouse import ROOT, make_message
+from harness.process import alive, port_open, run, wait_until
+
+
+def status_field(pid, name):
+    return re.search(rf"^{name}:\s*(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE).group(1).split()
+
+
+# ------------------------------------------------------------------ configuration
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"daemon__nonsense": "1"}, "nonsense"),
+    ({"smtp__message_size_max": "lots"}, "message_size_max"),
+    ({"listen__smtp": "localhost"}, "listen"),
+    ({"tls__key_file": "/nonexistent/key.pem"}, "/nonexistent/key.pem"),
+])
+def test_check_config_tells_what_is_wrong(new_posthouse, change, words):
+    node = new_posthouse()
+    assert node.command("--check-config").returncode == 0
+    node.write_config(**change)
+    done = node.command("--check-config", check=False)
+    assert done.returncode == 78
+    assert words in done.stderr
+    if "/" not in words and "localhost" not in change.values():
+        line = next(number for number, text in enumerate(node.config_path.read_text().splitlines(), 1) if words in text)
+        assert f"{node.config_path}:{line}:" in done.stderr
+
+
+def test_sample_configuration_is_current(posthouse):
+    sample = posthouse.command("--sample-config").stdout
+    assert sample == (ROOT / "doc/posthouse.conf.sample").read_text()
+
+
+def test_migrate_twice(new_posthouse):
+    node = new_posthouse()
+    node.command("--migrate")
+    assert "current" in node.command("--migrate").stdout
+
+
+# ------------------------------------------------------------------ signals
+
+
+def test_reload_keeps_sessions_and_changes_settings(new_posthouse):
+    node = new_posthouse().start()
+    old = set(node.family())
+    with node.smtp() as connection:
+        connection.ehlo()
+        assert connection.esmtp_features["size"] != "123456"
+        node.write_config(smtp__message_size_max=123456)
+        node.reload()
+
+        def renewed():
+            with node.smtp() as other:
+                other.ehlo()
+                return other.esmtp_features["size"] == "123456"
+
+        wait_until(renewed, "new sessions see the new limit")
+        assert connection.noop()[0] == 250, "the session that began before goes on"
+    wait_until(lambda: not old & set(node.family()), "the old processes are gone")
+
+
+def test_reload_of_a_bad_file_changes_nothing(new_posthouse):
+    node = new_posthouse().start()
+    family = node.family()
+    node.write_config(smtp__message_size_max="lots")
+    node.reload()
+    wait_until(lambda: "message_size_max" in node.log(), "the error is told")
+    assert node.family() == family
+    with node.smtp() as connection:
+        assert connection.noop()[0] == 250
+
+
+def test_stop_says_good_bye(new_posthouse):
+    """SIGTERM: idle sessions get 421, everything ends with status 0, no port stays open."""
+    node = new_posthouse().start()
+    ports = list(node.ports.values())
+    connection = node.smtp()
+    connection.ehlo()
+    family = node.family()
+    node.process.send_signal(signal.SIGTERM)
+    code = connection.getreply()[0]
+    connection.close()
+    assert code == 421
+    node.stop()
+    assert not any(alive(pid) for pid in family)
+    assert not any(port_open(port) for port in ports)
+
+
+@pytest.mark.faults
+def test_a_crashed_worker_is_replaced(new_posthouse):
+    node = new_posthouse().start()
+    before = node.family()
+    os.kill(before[-1], signal.SIGSEGV)
+    wait_until(lambda: len(node.family()) == len(before) and before[-1] not in node.family(), "a new one stands in")
+    assert before[0] in node.family(), "the others are left alone"
+    wait_until(node.ready, "ready again")
+    with node.smtp() as connection:
+        assert connection.noop()[0] == 250
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="there are no privileges to drop")
+def test_privileges_are_dropped(posthouse):
+    for pid in posthouse.family():
+        assert "0" not in status_field(pid, "Uid"), "a child runs as root"
+        assert "0" not in status_field(pid, "Gid")
+        assert int(status_field(pid, "CapEff")[0], 16) == 0
+        assert status_field(pid, "NoNewPrivs") == ["1"]
+
+
+# ------------------------------------------------------------------ a database that is away
+
+
+@pytest.mark.faults
+def test_database_away_at_start(new_posthouse, own_postgres):
+    node = new_posthouse(postgres=own_postgres).migrate()
+    own_postgres.stop()
+    node.start(wait=False)
+    wait_until(lambda: node.api.request("GET", "/readyz", token="")[0] == 503, "not ready, and says so")
+    assert node.api.request("GET", "/healthz", token="")[0] == 200
+    own_postgres.start()
+    node.wait_ready()
+
+
+@pytest.mark.faults
+def test_database_away_later(new_posthouse, own_postgres):
+    """451, NO and -ERR [SYS/TEMP] while it is away, never a lie about who exists; afterwards all is well by itself."""
+    node = new_posthouse(postgres=own_postgres).start()
+    node.api.customer("away")
+    node.api.hosted_domain("away.test", "away")
+    node.api.account("ann@away.test", "away")
+    held_imap = node.imap("ann@away.test")
+    imap = held_imap.__enter__()
+    own_postgres.stop()
+    wait_until(lambda: not node.ready(), "it notices")
+
+    with node.smtp() as connection:
+        connection.ehlo()
+        assert connection.mail("joe@outside.test")[0] == 250
+        code, text = connection.rcpt("ann@away.test")
+        assert code == 451 and text.startswith(b"4.3.0"), (code, text)
+    with contextlib.suppress(smtplib.SMTPServerDisconnected), node.submission() as connection:
+        with pytest.raises(smtplib.SMTPResponseException) as refusal:
+            connection.login("ann@away.test", "posthouse-demo")
+        assert refusal.value.smtp_code == 454
+    assert imap.select("INBOX")[0] == "NO"
+    with pytest.raises(Exception, match=r"SYS/TEMP"):
+        with node.pop3("ann@away.test"):
+            pass
+    status, _, problem = node.api.request("GET", "/v1/customers")
+    assert status == 503 and problem["status"] == 503
+
+    own_postgres.start()
+    wait_until(node.ready, "it recovers by itself")
+    assert imap.select("INBOX")[0] == "OK", "the session lived through it"
+    held_imap.__exit__(None, None, None)
+    node.send("joe@outside.test", "ann@away.test", make_message("back"))
+    wait_until(lambda: node.subjects("ann@away.test") == ["back"], "mail flows again")
+
+
+def test_version_and_help(posthouse):
+    assert run([os.environ.get("POSTHOUSED", ROOT / "var/build/posthoused"), "--version"],
+               env=dict(os.environ, **posthouse.environment())).stdout.startswith("posthoused 0.")
+    assert "--check-config" in posthouse.command("--help").stdout
