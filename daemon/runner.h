@@ -24,6 +24,7 @@ struct runner_settings {
     unsigned retry_first_ms;       /* first retry elsewhere: 5 minutes */
     unsigned retry_max_ms;         /* 1 hour */
     bool verify_tls;               /* false: opportunistic */
+    int64_t queue_lifetime_ms;     /* of the bounces that we send */
 };
 
 void runner_init(const struct runner_settings *settings);

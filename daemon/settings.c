@@ -85,6 +85,7 @@ const struct runner_settings *settings_runner(const struct config *c)
         .retry_first_ms = (unsigned)c->retry_first_ms,
         .retry_max_ms = (unsigned)c->retry_max_ms,
         .verify_tls = c->verify_tls,
+        .queue_lifetime_ms = c->queue_lifetime_ms,
     };
     return &s;
 }

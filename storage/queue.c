@@ -67,6 +67,10 @@ static const struct db_statement reclaim = {
     "queue_reclaim",
     "update queue_entry set worker = null, lease_until = null"
     " where cell = any($1::smallint[]) and worker is not null and lease_until < now() returning cell, destination"};
+static const struct db_statement release = {
+    "queue_release", "update queue_entry q set worker = null, lease_until = null"
+                     "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+                     " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint returning q.cell, q.destination"};
 static const struct db_statement destination_ensure = {
     "destination_ensure", "insert into destination (cell, key, due_at)"
                           " select distinct u.cell, u.key, now() from unnest($1::smallint[], $2::text[]) u (cell, key)"
@@ -267,6 +271,23 @@ enum db_write queue_renew(const int64_t *entry_ids, unsigned count)
     return written;
 }
 
+/* rows: (cell, destination) of entries that wait again.  Should it fail, maintenance makes the missing destinations. */
+static AWAITS enum db_write ensure_destinations(struct arena *arena, const struct rows *rows)
+{
+    unsigned count = rows_count(rows);
+    struct picked back = picked_new(arena, count);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &destination_ensure);
+
+    for (unsigned i = 0; i < count; i++) {
+        back.cells[i] = (int16_t)row_int64(rows, i, 0);
+        back.keys[i] = row_text(rows, i, 1);
+    }
+    params_int16s(p, back.cells, count);
+    params_texts(p, back.keys, count);
+    return run_patiently(unit);
+}
+
 enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned *count)
 {
     struct arena *arena = arena_new(SIZE_MAX);
@@ -276,22 +297,28 @@ enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned 
     *count = 0;
     params_int16s(db_unit_add(unit, &reclaim), cells, cell_count);
     written = run_patiently(unit);
-    if (written == DB_DONE && (*count = rows_count(unit->steps[0].rows)) > 0) {
-        const struct rows *rows = unit->steps[0].rows;
-        struct picked back = picked_new(arena, *count);
-        struct params *p;
+    if (written == DB_DONE && (*count = rows_count(unit->steps[0].rows)) > 0)
+        written = ensure_destinations(arena, unit->steps[0].rows);
+    arena_free(&arena);
+    return written;
+}
 
-        for (unsigned i = 0; i < *count; i++) {
-            back.cells[i] = (int16_t)row_int64(rows, i, 0);
-            back.keys[i] = row_text(rows, i, 1);
-        }
-        /* Should this fail, maintenance makes the missing destinations. */
-        unit = db_unit_new(arena);
-        p = db_unit_add(unit, &destination_ensure);
-        params_int16s(p, back.cells, *count);
-        params_texts(p, back.keys, *count);
-        written = run_patiently(unit);
-    }
+enum db_write queue_release(const int64_t *entry_ids, unsigned count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &release);
+    int16_t *cells = arena_array(arena, count, sizeof *cells);
+    enum db_write written;
+
+    for (unsigned i = 0; i < count; i++)
+        cells[i] = (int16_t)id_cell(entry_ids[i]);
+    params_int16s(p, cells, count);
+    params_int64s(p, entry_ids, count);
+    params_int16(p, (int16_t)id_worker());
+    written = run_patiently(unit);
+    if (written == DB_DONE && rows_count(unit->steps[0].rows) > 0)
+        written = ensure_destinations(arena, unit->steps[0].rows);
     arena_free(&arena);
     return written;
 }

@@ -70,6 +70,8 @@ AWAITS enum db_write queue_report(const struct queue_result *results, unsigned c
 
 /* Extends the lease of everything this worker has in memory. */
 AWAITS enum db_write queue_renew(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
+/* Gives leases back untried: too much in memory, or this worker stops.  Due at once, for whoever claims. */
+AWAITS enum db_write queue_release(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
 /* Entries whose lease ran out go back to waiting (their worker died).  *count: how many. */
 AWAITS enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned *count)
     __attribute__((warn_unused_result));
