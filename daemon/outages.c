@@ -1,0 +1,324 @@
+/*
+ * outages: relay domains whose primary is away.
+ *
+ *     a delivery finds no hop          outages_away(): a row is opened, what waits is shown, hints wake readers
+ *     holder of the cell sees the row  a run begins: AWAY
+ *     AWAY                             every tick: show what came in between; every probe interval: probe
+ *     a probe is answered              queue_destination_back(), a claim, DRAINING
+ *     DRAINING                         one lane, in order of acceptance (runner_destination.sequential)
+ *     nothing is due any more          outage_close(), the run ends
+ *     a delivery fails meanwhile       AWAY again; the row stays open: one outage, not many
+ *
+ * A probe is a whole greeting (connect, 220, EHLO, QUIT) but no mail: a host that accepts connections and then
+ * does nothing is not back.
+ *
+ * Nothing here is the only record of anything.  The row says that there is an outage, the queue what waits; when this
+ * process dies, whoever gets the cell lists open rows and begins a run in AWAY, and so probes at once.  Showing is
+ * repeatable, draining is ordinary delivery: exactly once is the queue's business, not ours.
+ *
+ * One task looks at all outages each TICK_MS (a list and, for each, one index probe); probes, which may wait half a minute
+ * for a dead host, are tasks of their own, one for an outage at most.
+ */
+#include "daemon/outages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_MODULE "outage"
+#include "core/clock.h"
+#include "core/log.h"
+#include "daemon/runner_internal.h"
+#include "storage/hint.h"
+#include "storage/node.h"
+#include "storage/outage.h"
+
+#define TICK_MS 500
+#define SHOW_BATCH 500
+#define PROBES_MAX 32
+#define CLOSE_PATIENCE_MS 1000 /* nothing was due for so long: sessions that saw the outage have committed */
+
+enum state { AWAY, DRAINING };
+
+struct run {
+    struct run *next;
+    int64_t id, domain_id;
+    char *name, *key;
+    enum state state;
+    bool seen;           /* in the list of this tick */
+    bool probing;        /* a task refers to it */
+    uint64_t probe_at;
+    uint64_t empty_since; /* DRAINING: 0: something was due */
+};
+
+static struct run *runs;
+static unsigned run_count;
+static struct task_pool *pool, *probes;
+static struct task_wait tick_wait;
+static bool tick_waiting, tick_kicked;
+
+static void *must(void *p)
+{
+    if (!p)
+        abort();
+    return p;
+}
+
+/* ------------------------------------------------------------------ runs */
+
+static struct run *run_find(int64_t domain_id)
+{
+    struct run *run = runs;
+
+    while (run && run->domain_id != domain_id)
+        run = run->next;
+    return run;
+}
+
+static void run_begin(const struct outage *outage)
+{
+    struct run *run = must(calloc(1, sizeof *run));
+    struct arena *arena = arena_new(SIZE_MAX);
+
+    run->id = outage->id;
+    run->domain_id = outage->domain_id;
+    run->name = must(strndup(outage->domain.p, outage->domain.n));
+    run->key = must(strdup(queue_destination_domain(arena, outage->domain_id).p));
+    run->seen = true;
+    run->next = runs;
+    runs = run;
+    run_count++;
+    runner_destination(slice_str(run->key))->sequential = true;
+    log_info("outage taken on", log_str("domain", run->name), log_id("outage", run->id), log_slice("reason", outage->reason));
+    arena_free(&arena);
+}
+
+static void run_end(struct run *run)
+{
+    struct run **link = &runs;
+    struct runner_destination *d = runner_destination_find(slice_str(run->key));
+
+    while (*link != run)
+        link = &(*link)->next;
+    *link = run->next;
+    run_count--;
+    if (d) {
+        d->sequential = false;
+        runner_pump(d);
+    }
+    free(run->name);
+    free(run->key);
+    free(run);
+}
+
+unsigned outages_running(void)
+{
+    return run_count;
+}
+
+/* ------------------------------------------------------------------ showing */
+
+static AWAITS void show_waiting(int64_t domain_id)
+{
+    unsigned shown;
+
+    do {
+        if (outage_show(domain_id, SHOW_BATCH, &shown) != DB_DONE) {
+            log_warn("held mail could not be shown yet", log_id("domain", domain_id));
+            return;
+        }
+        if (shown)
+            log_info("held mail shown", log_id("domain", domain_id), log_int("count", shown));
+    } while (shown >= SHOW_BATCH);
+}
+
+static void kick(void)
+{
+    tick_kicked = true;
+    if (tick_waiting) {
+        tick_waiting = false;
+        task_wake(&tick_wait);
+    }
+}
+
+void outages_away(int64_t domain_id, struct slice why)
+{
+    struct run *run = run_find(domain_id);
+    bool opened = false;
+
+    if (run) {
+        run->state = AWAY;
+        run->probe_at = clock_steady_ms() + runner_settings()->retry_min_ms;
+    }
+    if (outage_open(domain_id, why, &opened) != DB_DONE)
+        log_warn("an outage could not be opened", log_id("domain", domain_id));
+    if (opened)
+        log_warn("outage opened", log_id("domain", domain_id), log_slice("reason", why));
+    show_waiting(domain_id);
+    kick();
+}
+
+/* ------------------------------------------------------------------ probing */
+
+/* Its primary answers: mail may go. */
+static AWAITS void come_back(struct run *run)
+{
+    if (queue_destination_back(id_cell(run->domain_id), slice_str(run->key)) != DB_DONE) {
+        log_warn("a destination's return could not be recorded", log_str("domain", run->name));
+        return;
+    }
+    run->state = DRAINING;
+    run->empty_since = 0;
+    log_info("primary answers again", log_str("domain", run->name), log_id("outage", run->id));
+    runner_claim_kick(NULL);
+}
+
+static AWAITS void probe(void *arg)
+{
+    struct run *run = arg;
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct route_key key = {.kind = ROUTE_DOMAIN, .domain_id = run->domain_id};
+    struct runner_walk walk = {0};
+    struct smtp_client *client = NULL;
+    enum runner_hop found = runner_hop_next(arena, &key, &walk, &client);
+
+    if (found == RUNNER_HOP_OPEN) {
+        smtp_client_quit(&client);
+        come_back(run);
+    }
+    run->probe_at = clock_steady_ms() + runner_settings()->retry_min_ms;
+    run->probing = false;
+    arena_free(&arena);
+    kick();
+}
+
+static void start_probe(struct run *run)
+{
+    if (run->probing || clock_steady_ms() < run->probe_at)
+        return;
+    run->probing = task_start(probes, probe, run);
+}
+
+/* ------------------------------------------------------------------ draining */
+
+static AWAITS bool is_drained(struct run *run)
+{
+    const struct runner_destination *d;
+    uint64_t waiting = 0, due = 0;
+
+    switch (queue_waiting(id_cell(run->domain_id), slice_str(run->key), &waiting, &due)) {
+    case DB_FOUND:
+    case DB_NONE: break;
+    case DB_FAILED: return false;
+    }
+    d = runner_destination_find(slice_str(run->key));
+    if (due || (d && d->entries)) {
+        run->empty_since = 0;
+        if (due)
+            runner_claim_kick(NULL);
+        return false;
+    }
+    if (!run->empty_since)
+        run->empty_since = clock_steady_ms();
+    return clock_steady_ms() >= run->empty_since + CLOSE_PATIENCE_MS;
+}
+
+/* True: closed. */
+static AWAITS bool drain(struct run *run)
+{
+    if (!is_drained(run) || run->state != DRAINING)
+        return false;
+    if (outage_close(run->id) != DB_DONE)
+        return false;
+    log_warn("outage closed", log_str("domain", run->name), log_id("outage", run->id));
+    return true;
+}
+
+/* ------------------------------------------------------------------ the tick */
+
+static AWAITS bool list_open(struct arena *arena)
+{
+    int16_t cells[ID_CELLS];
+    unsigned cell_count, count = 0;
+    const int16_t *held = node_cells(&cell_count);
+    struct outage *list = NULL;
+
+    memcpy(cells, held, cell_count * sizeof *cells);
+    for (struct run *run = runs; run; run = run->next)
+        run->seen = false;
+    if (!cell_count)
+        return true;
+    switch (outage_list_open(arena, cells, cell_count, &list, &count)) {
+    case DB_FOUND: break;
+    case DB_NONE: return true;
+    case DB_FAILED: return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct run *run = run_find(list[i].domain_id);
+
+        if (run && run->id == list[i].id)
+            run->seen = true;
+        else if (!run)
+            run_begin(&list[i]);
+    }
+    return true;
+}
+
+/* Runs whose outage is closed, or whose cell is another worker's now, end; the rest goes a step on. */
+static AWAITS void step(struct run *run)
+{
+    bool over = !run->seen;
+
+    if (!over)
+        show_waiting(run->domain_id);
+    if (!over)
+        switch (run->state) {
+        case AWAY: start_probe(run); break;
+        case DRAINING: over = drain(run); break;
+        }
+    if (over && !run->probing)
+        run_end(run);
+}
+
+static void on_tick(void *arg)
+{
+    (void)arg;
+    kick();
+}
+
+static AWAITS void wait_for_tick(void)
+{
+    struct loop_timer timer = {0};
+
+    if (!tick_kicked) {
+        tick_wait = (struct task_wait)TASK_WAIT_INIT;
+        tick_waiting = true;
+        loop_timer_set(&timer, TICK_MS, on_tick, NULL);
+        task_wait(&tick_wait);
+        loop_timer_clear(&timer);
+    }
+    tick_kicked = false;
+}
+
+static AWAITS void run_for_ever(void *arg)
+{
+    (void)arg;
+    while (!runner_draining()) {
+        struct arena *arena = arena_new(SIZE_MAX);
+
+        if (list_open(arena))
+            for (struct run *run = runs, *next; run; run = next) {
+                next = run->next; /* only this task adds and removes */
+                step(run);
+            }
+        arena_free(&arena);
+        wait_for_tick();
+    }
+}
+
+void outages_init(void)
+{
+    pool = task_pool_new("outage", 1, 0);
+    probes = task_pool_new("probe", PROBES_MAX, 0);
+    if (!task_start(pool, run_for_ever, NULL))
+        log_fatal(1, "no stack for outages");
+}

@@ -1,0 +1,19 @@
+#ifndef DAEMON_OUTAGES_H
+#define DAEMON_OUTAGES_H
+/*
+ * outages: relay domains whose primary is away, from the first failure to the last held message's delivery.
+ *
+ * Any worker that finds a primary away opens the outage; the worker that holds the domain's cell runs it: shows
+ * what waits, probes, drains, closes.  storage/outage.h has the rows, from which another worker goes on.
+ */
+#include <stdint.h>
+
+#include "core/slice.h"
+#include "core/task.h"
+
+void outages_init(void);
+/* A delivery found none of the domain's next hops.  Opens an outage unless one is open, and shows what waits. */
+AWAITS void outages_away(int64_t domain_id, struct slice why);
+unsigned outages_running(void);
+
+#endif

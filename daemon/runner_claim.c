@@ -1,0 +1,299 @@
+/*
+ * runner_claim: what comes from the database: mail that is due, leases that must be renewed or were left behind, mail
+ * whose time is over.
+ *
+ * Claiming is a poll of CLAIM_MS, shortened by hints and by lanes that run dry (runner_claim_kick); it stops while
+ * half of memory is taken.  Only the holder of a cell claims in it (storage/node.h).
+ *
+ * Leases are renewed in rounds: the entries of a round carry its number, and when it has succeeded, and only then,
+ * those that are still here believe in a new end, counted from before the request was sent.
+ *
+ * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living have run
+ * out as well, among them those of entries that *were* delivered and whose outcome is just about to be recorded.
+ * So nothing is taken back until the database has answered for CALM_MS: their owners come first.
+ */
+#include <string.h>
+
+#define LOG_MODULE "runner"
+#include "core/clock.h"
+#include "core/log.h"
+#include "daemon/runner_internal.h"
+#include "storage/hint.h"
+#include "storage/node.h"
+
+#define CLAIM_MS 1000
+#define CLAIM_MAX 500
+#define CLAIM_PER_DESTINATION 100
+#define MEMORY_SHARE 5000 /* entries, above which nothing is claimed */
+#define RENEW_MS 15000
+#define RENEW_MAX 20000
+#define EXPIRE_MS 2000
+#define RECLAIM_MS 5000
+#define CALM_MS 10000
+
+static struct task_wait claim_wait;
+static bool claim_waiting, claim_kicked;
+static uint64_t trouble_at = 0; /* when the database last failed us */
+static bool trouble_ever;
+
+static void trouble(void)
+{
+    trouble_at = clock_steady_ms();
+    trouble_ever = true;
+}
+
+static bool calm(void)
+{
+    return !trouble_ever || clock_steady_ms() > trouble_at + CALM_MS;
+}
+
+/* A copy: node_cells() is valid until the next wait only. */
+static unsigned copy_cells(int16_t cells[ID_CELLS])
+{
+    unsigned count;
+    const int16_t *held = node_cells(&count);
+
+    memcpy(cells, held, count * sizeof *cells);
+    return count;
+}
+
+/* ------------------------------------------------------------------ claiming */
+
+void runner_claim_kick(void *unused)
+{
+    (void)unused;
+    claim_kicked = true;
+    if (claim_waiting) {
+        claim_waiting = false;
+        task_wake(&claim_wait);
+    }
+}
+
+static void on_claim_time(void *arg)
+{
+    runner_claim_kick(arg);
+}
+
+static AWAITS void wait_for_kick(void)
+{
+    struct loop_timer timer = {0};
+
+    if (!claim_kicked) {
+        claim_wait = (struct task_wait)TASK_WAIT_INIT;
+        claim_waiting = true;
+        loop_timer_set(&timer, CLAIM_MS, on_claim_time, NULL);
+        task_wait(&claim_wait);
+        loop_timer_clear(&timer);
+    }
+    claim_kicked = false;
+}
+
+/* NULL: it is in memory already. */
+static struct runner_entry *entry_from(const struct queue_entry *q, uint64_t lease_ends)
+{
+    struct runner_entry *entry = runner_entry_find(q->id);
+    struct runner_message *m;
+
+    if (entry) {
+        entry->lease_ends = lease_ends;
+        return NULL;
+    }
+    m = runner_message_find(q->message_id);
+    if (!m) {
+        m = runner_message_new(q->message_id);
+        m->customer_id = q->customer_id;
+        m->account_id = q->account_sender;
+        m->sender = arena_slice(m->arena, q->sender);
+        m->eight_bit = q->eight_bit;
+        m->received_ms = q->received_ms;
+    }
+    entry = runner_entry_new(m, runner_destination(q->destination), q->id, q->recipient);
+    entry->domain_id = q->domain_id;
+    entry->account_id = q->account_id;
+    entry->expires_ms = q->expires_ms;
+    entry->attempts = (unsigned)q->attempts;
+    entry->lease_ends = lease_ends;
+    entry->claimed = true;
+    return entry;
+}
+
+static unsigned count_of_destination(const struct queue_entry *entries, unsigned count, struct slice destination)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        n += slice_equal(entries[i].destination, destination);
+    return n;
+}
+
+static void take_in(const struct queue_entry *list, unsigned count, uint64_t lease_ends)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct runner_entry *entry = entry_from(&list[i], lease_ends);
+
+        if (entry)
+            runner_entry_put(entry);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct runner_destination *d = runner_destination_find(list[i].destination);
+
+        if (!d)
+            continue;
+        if (i == 0 || !slice_equal(list[i].destination, list[i - 1].destination))
+            d->more = count_of_destination(list, count, list[i].destination) >= CLAIM_PER_DESTINATION;
+        runner_pump(d);
+    }
+}
+
+/* True: there may be more. */
+static AWAITS bool claim_once(struct arena *arena)
+{
+    uint64_t asked = clock_steady_ms();
+    struct queue_entry *list = NULL;
+    int16_t cells[ID_CELLS];
+    unsigned cell_count = copy_cells(cells), count = 0;
+
+    if (!cell_count || runner_entry_count() >= MEMORY_SHARE)
+        return false;
+    switch (queue_claim(arena, cells, cell_count, CLAIM_PER_DESTINATION, CLAIM_MAX, &list, &count)) {
+    case DB_FOUND: break;
+    case DB_NONE: return false;
+    case DB_FAILED: trouble(); return false;
+    }
+    take_in(list, count, asked + QUEUE_LEASE_MS);
+    return count >= CLAIM_MAX;
+}
+
+void runner_claim_for_ever(void *arg)
+{
+    (void)arg;
+    hint_on_queue(runner_claim_kick, NULL);
+    while (!runner_draining()) {
+        struct arena *arena = arena_new(SIZE_MAX);
+
+        while (!runner_draining() && claim_once(arena))
+            arena_reset(arena);
+        arena_free(&arena);
+        wait_for_kick();
+    }
+}
+
+/* ------------------------------------------------------------------ leases */
+
+struct round {
+    int64_t *ids;
+    unsigned count, number;
+    uint64_t lease_ends;
+};
+
+static void join_round(struct runner_entry *entry, void *arg)
+{
+    struct round *round = arg;
+
+    if (round->count >= RENEW_MAX)
+        return;
+    entry->renewing = round->number;
+    round->ids[round->count++] = entry->id;
+}
+
+static void believe(struct runner_entry *entry, void *arg)
+{
+    const struct round *round = arg;
+
+    if (entry->renewing == round->number)
+        entry->lease_ends = round->lease_ends;
+}
+
+void runner_renew_for_ever(void *arg)
+{
+    struct round round = {0};
+
+    (void)arg;
+    for (;;) {
+        struct arena *arena;
+
+        task_sleep(RENEW_MS);
+        if (!runner_entry_count())
+            continue;
+        arena = arena_new(SIZE_MAX);
+        round.number++;
+        round.count = 0;
+        round.ids = arena_array(arena, RENEW_MAX, sizeof *round.ids);
+        round.lease_ends = clock_steady_ms() + QUEUE_LEASE_MS;
+        runner_entries_each(join_round, &round);
+        if (queue_renew(round.ids, round.count) == DB_DONE)
+            runner_entries_each(believe, &round);
+        else
+            trouble();
+        arena_free(&arena);
+    }
+}
+
+/* ------------------------------------------------------------------ expiry, and what the dead left */
+
+static AWAITS void bounce_expired(struct arena *arena)
+{
+    uint64_t asked = clock_steady_ms();
+    struct queue_entry *list = NULL;
+    struct runner_entry *batch[RUNNER_BATCH_MAX];
+    int16_t cells[ID_CELLS];
+    unsigned cell_count = copy_cells(cells), count = 0, n = 0;
+
+    if (!cell_count)
+        return;
+    switch (queue_claim_expired(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
+    case DB_FOUND: break;
+    case DB_NONE: return;
+    case DB_FAILED: trouble(); return;
+    }
+    /* Ids of one message's entries are neighbours: one bounce for each run of them. */
+    for (unsigned i = 0; i < count; i++) {
+        struct runner_entry *entry = entry_from(&list[i], asked + QUEUE_LEASE_MS);
+
+        if (!entry)
+            continue;
+        if (n && batch[0]->message != entry->message) {
+            runner_bounce_all(arena, batch, n, SLICE("4.4.7"), SLICE("delivery time expired"));
+            n = 0;
+        }
+        batch[n++] = entry;
+    }
+    if (n)
+        runner_bounce_all(arena, batch, n, SLICE("4.4.7"), SLICE("delivery time expired"));
+}
+
+static AWAITS void reclaim(void)
+{
+    int16_t cells[ID_CELLS];
+    unsigned cell_count = copy_cells(cells), count;
+
+    if (!cell_count || !calm())
+        return;
+    if (queue_reclaim(cells, cell_count, &count) != DB_DONE) {
+        trouble();
+        return;
+    }
+    if (!count)
+        return;
+    log_info("took back what another worker left", log_int("count", count));
+    runner_claim_kick(NULL);
+}
+
+void runner_expire_for_ever(void *arg)
+{
+    uint64_t reclaim_at = 0;
+
+    (void)arg;
+    while (!runner_draining()) {
+        struct arena *arena = arena_new(SIZE_MAX);
+
+        bounce_expired(arena);
+        arena_free(&arena);
+        if (clock_steady_ms() >= reclaim_at) {
+            reclaim();
+            reclaim_at = clock_steady_ms() + RECLAIM_MS;
+        }
+        runner_sweep();
+        task_sleep(EXPIRE_MS);
+    }
+}

@@ -1,0 +1,172 @@
+#ifndef DAEMON_RUNNER_INTERNAL_H
+#define DAEMON_RUNNER_INTERNAL_H
+/*
+ * runner_internal: what the runner's files share.  Nobody else includes this.
+ *
+ *   runner_memory.c    messages, entries, destinations: what is in memory
+ *   runner.c           settings, starting lanes, draining
+ *   runner_delivery.c  a lane: one connection of one destination, message after message
+ *   runner_away.c      a destination that cannot be reached
+ *   runner_hop.c       from a destination to an open connection
+ *   runner_claim.c     what comes from the database: claims, leases, expiry
+ *   runner_report.c    what goes back to it: outcomes, releases
+ */
+#include "core/arena.h"
+#include "core/id.h"
+#include "core/loop.h"
+#include "core/slice.h"
+#include "core/spool.h"
+#include "core/task.h"
+#include "daemon/runner.h"
+#include "protocols/smtp_client.h"
+#include "relay/route.h"
+#include "storage/accept.h"
+#include "storage/queue.h"
+
+#define RUNNER_BATCH_MAX 100        /* recipients of one transaction; RFC 5321 4.5.3.1.8 */
+#define RUNNER_LEASE_MARGIN_MS 15000 /* nothing is begun on a lease that ends sooner */
+
+struct runner_message {
+    struct runner_message *next; /* in its bucket */
+    int64_t id, customer_id, account_id;
+    unsigned references;  /* entries */
+    struct arena *arena;  /* its own strings and those of its entries */
+    struct slice sender;
+    bool eight_bit;
+    int64_t received_ms;
+    struct slice prefix;  /* to be sent before the spool; without Return-Path */
+    struct spool *spool;  /* NULL: not loaded yet */
+    size_t offset;        /* where in the spool what is sent begins */
+    size_t cost;          /* bytes of memory, for the bound */
+};
+
+struct runner_entry {
+    struct runner_entry *next, *previous; /* in its destination's list, while pending */
+    struct runner_entry *bucket_next;
+    struct runner_message *message;
+    struct runner_destination *destination;
+    int64_t id, domain_id, account_id, expires_ms;
+    struct slice recipient;
+    unsigned attempts;
+    uint64_t lease_ends;  /* steady clock, earlier than the database's */
+    unsigned renewing;    /* the round of renewal that it is in */
+    bool claimed;         /* from the database: its destination was due */
+    bool pending;
+};
+
+struct runner_destination {
+    struct runner_destination *next;       /* in its bucket */
+    struct runner_destination *ready_next; /* waits for a stack */
+    bool ready;
+    char *key;
+    struct route_key route;
+    struct runner_entry *first, *last; /* pending, by id */
+    unsigned pending, entries;         /* entries: all that refer to it */
+    unsigned lanes, connected, limit;
+    bool sequential;         /* an outage is being drained: one lane, in order */
+    bool more;               /* the last claim filled its share: there is more in the database */
+    bool marking;            /* a lane is telling the database that it is away */
+    uint8_t known[ID_CELLS / 8], failing[ID_CELLS / 8]; /* per cell: its row was read; it says failures */
+    uint64_t away_until;     /* steady; 0: not away */
+    uint64_t checked;        /* when the rows were read last */
+    uint64_t good_at;        /* the last delivery */
+    uint64_t limited_until;  /* the other side wanted no more connections: limit does not grow before */
+    struct smtp_client *idle;
+    struct loop_timer idle_timer;
+};
+
+/* ------------------------------------------------------------------ memory */
+
+struct runner_destination *runner_destination(struct slice key); /* made when it is not there */
+struct runner_destination *runner_destination_find(struct slice key);
+/* Frees those that nobody needs. */
+void runner_sweep(void);
+
+struct runner_message *runner_message_new(int64_t id);
+struct runner_message *runner_message_find(int64_t id);
+/* Takes Return-Path off; prefix is copied. */
+void runner_message_content(struct runner_message *message, struct slice prefix, struct spool *spool);
+/* Loads it when it is not loaded.  NONE: it is not in the database (any more). */
+AWAITS enum db_status runner_message_load(struct runner_message *message);
+
+/* recipient is copied.  Not yet pending. */
+struct runner_entry *runner_entry_new(struct runner_message *message, struct runner_destination *destination, int64_t id,
+                                      struct slice recipient);
+struct runner_entry *runner_entry_find(int64_t id);
+void runner_entry_free(struct runner_entry *entry); /* and its message with the last */
+void runner_entry_put(struct runner_entry *entry);  /* pending, in order of ids */
+void runner_entry_take(struct runner_entry *entry);
+void runner_entries_each(void (*fn)(struct runner_entry *entry, void *arg), void *arg);
+bool runner_lease_good(const struct runner_entry *entry);
+
+unsigned runner_entry_count(void);
+bool runner_full(void);
+void runner_on_committed(const struct accept_message *message);
+
+/* ------------------------------------------------------------------ running */
+
+const struct runner_settings *runner_settings(void);
+struct tls *runner_tls(void);
+struct task_pool *runner_lanes(void);
+extern struct runner_counters runner_count; /* its sums; the rest is computed */
+bool runner_draining(void);
+/* Starts lanes for it as its limit and the stacks allow. */
+void runner_pump(struct runner_destination *destination);
+/* A lane of it has ended. */
+void runner_lane_ended(struct runner_destination *destination);
+bool runner_others_wait(void); /* for a stack */
+unsigned runner_limit(const struct runner_destination *destination); /* of lanes, now */
+AWAITS void runner_lane(void *arg);
+/* Entries of one message, in nobody's list: tells the sender, then ends them. */
+AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
+                              struct slice diagnostic);
+uint32_t runner_random(void);
+
+/* ------------------------------------------------------------------ hops */
+
+enum runner_hop {
+    RUNNER_HOP_OPEN,
+    RUNNER_HOP_AWAY,    /* none can be reached */
+    RUNNER_HOP_REFUSED, /* there is no such destination: bounce */
+    RUNNER_HOP_LATER,   /* it could not be found out */
+};
+/* Where the search for a connection stands: hops, and of the current one its addresses. */
+struct runner_walk {
+    bool begun;
+    struct route route;
+    unsigned hop, address, address_count, tried;
+    struct dns_address *addresses;
+    struct slice why, status; /* of the last failure */
+};
+/* The next address that answers.  walk: zeroed at first; its memory and the words are in the arena. */
+AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
+                                       struct smtp_client **out);
+
+/* ------------------------------------------------------------------ away */
+
+/* Is it known, here or in the database, that it cannot be reached now? */
+AWAITS bool runner_is_away(struct runner_destination *destination, unsigned cell);
+/* It cannot be reached: tells the database (and opens an outage), gives back what is pending. */
+AWAITS void runner_mark_away(struct runner_destination *destination, unsigned cell, struct slice why);
+/* It took a message. */
+AWAITS void runner_mark_good(struct runner_destination *destination);
+
+/* ------------------------------------------------------------------ reports */
+
+/* The entry's last station in memory.  reply is copied. */
+void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struct slice reply, int64_t due_ms);
+/* Gives an untried entry back to the database. */
+void runner_release(struct runner_entry *entry);
+void runner_release_id(int64_t entry_id);
+bool runner_reports_empty(void);
+AWAITS void runner_report_for_ever(void *arg);
+
+/* ------------------------------------------------------------------ claims */
+
+AWAITS void runner_claim_for_ever(void *arg);
+AWAITS void runner_renew_for_ever(void *arg);
+AWAITS void runner_expire_for_ever(void *arg);
+/* Claims soon. */
+void runner_claim_kick(void *unused);
+
+#endif

@@ -1,0 +1,161 @@
+/*
+ * runner_report: what goes back to the database: outcomes of deliveries, and leases given back untried.
+ *
+ * Lanes do not wait for their outcomes to be recorded: they hand them over here and send the next message meanwhile.
+ * One task takes all that has gathered and records it in one transaction, so the faster mail flows the fewer
+ * flushes a delivery costs.  Until then the entry stays in memory, with its lease renewed: should recording take
+ * long (the database is away), nobody else may take the entry for untried and deliver it again.
+ *
+ * What could not be recorded after all of queue_report()'s patience is forgotten here; its lease runs out.
+ */
+#include <stdlib.h>
+
+#define LOG_MODULE "runner"
+#include "core/log.h"
+#include "daemon/runner_internal.h"
+
+#define FLIGHT_MAX 512
+#define RELEASE_MAX 2000
+
+struct report {
+    struct report *next;
+    struct runner_entry *entry; /* NULL: release of an id that has no entry here */
+    int64_t entry_id;
+    bool release;
+    enum queue_outcome outcome;
+    struct slice reply; /* in the message's arena */
+    int64_t due_ms;
+};
+
+static struct report *first, **last = &first;
+static bool flying;
+static struct task_wait work = TASK_WAIT_INIT;
+static bool waiting;
+
+static void add(struct report report)
+{
+    struct report *r = malloc(sizeof *r);
+
+    if (!r)
+        abort();
+    *r = report;
+    r->next = NULL;
+    *last = r;
+    last = &r->next;
+    if (waiting) {
+        waiting = false;
+        task_wake(&work);
+    }
+}
+
+void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struct slice reply, int64_t due_ms)
+{
+    switch (outcome) {
+    case QUEUE_DELIVERED: runner_count.delivered++; break;
+    case QUEUE_DEFERRED:
+    case QUEUE_AWAY: runner_count.deferred++; break;
+    case QUEUE_BOUNCED: runner_count.bounced++; break;
+    }
+    add((struct report){.entry = entry,
+                        .entry_id = entry->id,
+                        .outcome = outcome,
+                        .reply = arena_slice(entry->message->arena, reply),
+                        .due_ms = due_ms});
+}
+
+void runner_release(struct runner_entry *entry)
+{
+    add((struct report){.entry = entry, .entry_id = entry->id, .release = true});
+}
+
+void runner_release_id(int64_t entry_id)
+{
+    add((struct report){.entry_id = entry_id, .release = true});
+}
+
+bool runner_reports_empty(void)
+{
+    return !first && !flying;
+}
+
+/* The first reports that are of one kind, at most so many; in order. */
+static struct report *take(unsigned *count)
+{
+    struct report *flight = first, **end = &flight;
+    unsigned most = flight->release ? RELEASE_MAX : FLIGHT_MAX;
+
+    *count = 0;
+    while (*end && (*end)->release == flight->release && *count < most) {
+        end = &(*end)->next;
+        (*count)++;
+    }
+    first = *end;
+    if (!first)
+        last = &first;
+    *end = NULL;
+    return flight;
+}
+
+static AWAITS void record(struct arena *arena, const struct report *flight, unsigned count)
+{
+    struct queue_result *results = arena_array(arena, count, sizeof *results);
+
+    for (unsigned i = 0; i < count; i++, flight = flight->next)
+        results[i] = (struct queue_result){
+            .entry_id = flight->entry_id,
+            .message_id = flight->entry->message->id,
+            .outcome = flight->outcome,
+            .due_ms = flight->due_ms,
+            .recipient = flight->entry->recipient,
+            .destination = slice_str(flight->entry->destination->key),
+            .reply = flight->reply,
+            /* AWAY of a relay domain has opened an outage; a recipient that was put off has not. */
+            .show = flight->outcome == QUEUE_AWAY && flight->entry->domain_id && flight->entry->account_id,
+        };
+    if (queue_report(results, count) != DB_DONE)
+        log_error("outcomes of deliveries could not be recorded", log_int("count", count));
+}
+
+static AWAITS void release(struct arena *arena, const struct report *flight, unsigned count)
+{
+    int64_t *ids = arena_array(arena, count, sizeof *ids);
+
+    for (unsigned i = 0; i < count; i++, flight = flight->next)
+        ids[i] = flight->entry_id;
+    if (queue_release(ids, count) != DB_DONE)
+        log_warn("leases could not be given back; they run out", log_int("count", count));
+}
+
+void runner_report_for_ever(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        struct arena *arena;
+        struct report *flight;
+        unsigned count;
+
+        if (!first) {
+            waiting = true;
+            work = (struct task_wait)TASK_WAIT_INIT;
+            task_wait(&work);
+            continue;
+        }
+        flying = true;
+        arena = arena_new(SIZE_MAX);
+        flight = take(&count);
+        if (flight->release)
+            release(arena, flight, count);
+        else
+            record(arena, flight, count);
+        while (flight) {
+            struct report *done = flight;
+
+            flight = done->next;
+            if (done->entry)
+                runner_entry_free(done->entry);
+            free(done);
+        }
+        arena_free(&arena);
+        flying = false;
+    }
+}

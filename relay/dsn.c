@@ -1,0 +1,270 @@
+/*
+ * dsn: a delivery status notification for what has failed for good.
+ *
+ *     multipart/report; report-type=delivery-status           RFC 6522
+ *       text/plain                   for people
+ *       message/delivery-status      RFC 3464: a block for the message, then one for each recipient
+ *       text/rfc822-headers          the header of the message that failed, at most HEADER_MAX of it
+ *
+ * Only the header is returned, not the content: the sender has that, and a forged sender should not get it from
+ * us.  It goes out in quoted-printable when it holds anything but short lines of ASCII (RFC 6522 section 4 allows
+ * that); so the whole is 7-bit, fits every next hop, and cannot be broken by what a stranger wrote.
+ *
+ * Every word that came from outside (addresses, diagnostics) is made printable ASCII and cut, one line each; a line that
+ * would be too long for RFC 5322 2.1.1 is folded where fields allow it (diagnostics are: xtext is for others).
+ *
+ * Auto-Submitted (RFC 3834) and the null sender, which the caller uses, keep vacation programs from answering.
+ */
+#include "relay/dsn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/id.h"
+
+#define HEADER_MAX (64 * 1024)
+#define WORDS_MAX 900
+#define FOLD_AT 72
+
+struct text {
+    struct arena *arena;
+    char *p;
+    size_t n, room;
+};
+
+static void put(struct text *text, struct slice bytes)
+{
+    if (text->n + bytes.n > text->room) {
+        size_t room = (text->n + bytes.n) * 2;
+        char *larger = arena_alloc(text->arena, room);
+
+        if (text->n)
+            memcpy(larger, text->p, text->n);
+        text->p = larger;
+        text->room = room;
+    }
+    if (bytes.n)
+        memcpy(text->p + text->n, bytes.p, bytes.n);
+    text->n += bytes.n;
+}
+
+static void put_str(struct text *text, const char *words)
+{
+    put(text, slice_str(words));
+}
+
+/* One line of printable ASCII, cut. */
+static struct slice clean(struct arena *arena, struct slice words)
+{
+    size_t n = words.n < WORDS_MAX ? words.n : WORDS_MAX;
+    char *out = arena_alloc(arena, n + 1);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = words.p[i] >= 0x20 && words.p[i] < 0x7f ? words.p[i] : words.p[i] == '\t' ? ' ' : '?';
+    return slice_of(out, n);
+}
+
+/* "Name: value", folded at blanks (RFC 5322 2.2.3). */
+static void put_field(struct text *text, const char *name, struct slice value)
+{
+    size_t column = strlen(name) + 2;
+
+    put_str(text, name);
+    put_str(text, ":");
+    for (struct slice rest = clean(text->arena, value); rest.n;) {
+        size_t blanks = 0, word;
+
+        while (blanks < rest.n && rest.p[blanks] == ' ')
+            blanks++;
+        for (word = blanks; word < rest.n && rest.p[word] != ' '; word++)
+            continue;
+        if (word == blanks)
+            break;
+        put_str(text, column > strlen(name) + 2 && column + word > FOLD_AT ? "\r\n " : " ");
+        column = column + word > FOLD_AT ? word : column + word + 1;
+        put(text, slice_of(rest.p + blanks, word - blanks));
+        rest = slice_skip(rest, word);
+    }
+    put_str(text, "\r\n");
+}
+
+static void put_time(struct text *text, const char *name, int64_t ms)
+{
+    char date[CLOCK_RFC5322_SIZE];
+
+    put_field(text, name, slice_str(clock_rfc5322(ms, date)));
+}
+
+/* ------------------------------------------------------------------ the parts */
+
+static void put_top(struct text *text, const struct dsn *dsn, const char *id, const char *boundary)
+{
+    put_field(text, "From",
+              slice_str(arena_printf(text->arena, "Mail Delivery System <MAILER-DAEMON@%.*s>", SLICE_ARG(dsn->reporting_mta))));
+    put_field(text, "To", slice_str(arena_printf(text->arena, "<%.*s>", SLICE_ARG(dsn->sender))));
+    put_str(text, "Subject: Undelivered mail returned to sender\r\n");
+    put_time(text, "Date", dsn->now_ms);
+    put_field(text, "Message-ID", slice_str(arena_printf(text->arena, "<%s@%.*s>", id, SLICE_ARG(dsn->reporting_mta))));
+    put_str(text, "Auto-Submitted: auto-replied\r\n"
+                  "MIME-Version: 1.0\r\n"
+                  "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"");
+    put_str(text, boundary);
+    put_str(text, "\"\r\n\r\nThis is a delivery report in MIME format (RFC 6522).\r\n");
+}
+
+static void put_part(struct text *text, const char *boundary, const char *head)
+{
+    put_str(text, "\r\n--");
+    put_str(text, boundary);
+    put_str(text, "\r\n");
+    put_str(text, head);
+    put_str(text, "\r\n");
+}
+
+static void put_for_people(struct text *text, const struct dsn *dsn, const char *id)
+{
+    put_str(text, "This is the mail system at ");
+    put(text, clean(text->arena, dsn->reporting_mta));
+    put_str(text, ".\r\n\r\nYour message could not be delivered to the recipients below. It has been given up\r\n"
+                  "and will not be tried again. The header of your message is attached.\r\n");
+    for (unsigned i = 0; i < dsn->count; i++) {
+        const struct dsn_recipient *r = &dsn->recipients[i];
+
+        put_str(text, "\r\n");
+        put_field(text, "  Recipient", r->address);
+        if (r->remote.n)
+            put_field(text, "  Refused by", r->remote);
+        put_field(text, "  Reason", r->diagnostic);
+    }
+    put_str(text, "\r\nThe message is known here as ");
+    put_str(text, id);
+    put_str(text, ".\r\n");
+}
+
+/* addr-type ";" text; without one that fits, x-local */
+static void put_typed(struct text *text, const char *name, const char *type, struct slice value)
+{
+    put_field(text, name, slice_str(arena_printf(text->arena, "%s; %.*s", type, SLICE_ARG(clean(text->arena, value)))));
+}
+
+static void put_for_programs(struct text *text, const struct dsn *dsn)
+{
+    put_typed(text, "Reporting-MTA", "dns", dsn->reporting_mta); /* RFC 3464 2.2.2 */
+    put_time(text, "Arrival-Date", dsn->arrival_ms);
+    for (unsigned i = 0; i < dsn->count; i++) {
+        const struct dsn_recipient *r = &dsn->recipients[i];
+
+        put_str(text, "\r\n");
+        put_typed(text, "Final-Recipient", "rfc822", r->address);
+        put_str(text, "Action: failed\r\n");
+        put_field(text, "Status", r->status);
+        if (r->remote.n) {
+            put_typed(text, "Remote-MTA", "dns", r->remote);
+            put_typed(text, "Diagnostic-Code", "smtp", r->diagnostic); /* 2.3.6: smtp only for a server's own words */
+        } else {
+            put_typed(text, "Diagnostic-Code", "x-posthouse", r->diagnostic);
+        }
+        if (r->attempt_ms)
+            put_time(text, "Last-Attempt-Date", r->attempt_ms);
+    }
+}
+
+/* ------------------------------------------------------------------ the header that comes back */
+
+/* Short lines of ASCII, each ended by CRLF. */
+static bool is_plain(struct slice text)
+{
+    size_t column = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+
+        if (c == '\r' && i + 1 < text.n && text.p[i + 1] == '\n') {
+            column = 0;
+            i++;
+            continue;
+        }
+        if ((c < 0x20 && c != '\t') || c == 0x7f || ++column > 998) /* char is signed: 8-bit bytes are below, too */
+            return false;
+    }
+    return column == 0;
+}
+
+/* RFC 2045 6.7, over lines: what is not a CRLF is content. */
+static void put_quoted_printable(struct text *text, struct slice in)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    unsigned column = 0;
+
+    for (size_t i = 0; i < in.n; i++) {
+        unsigned char c = (unsigned char)in.p[i];
+        bool at_end = i + 1 == in.n || in.p[i + 1] == '\r' || in.p[i + 1] == '\n';
+        bool literal = (c > 0x20 && c < 0x7f && c != '=') || ((c == ' ' || c == '\t') && !at_end);
+        char out[3] = {'=', hex[c >> 4], hex[c & 15]};
+
+        if (c == '\r' && i + 1 < in.n && in.p[i + 1] == '\n') {
+            put_str(text, "\r\n");
+            column = 0;
+            i++;
+            continue;
+        }
+        if (column + (literal ? 1 : 3) > 75) {
+            put_str(text, "=\r\n");
+            column = 0;
+        }
+        put(text, literal ? slice_of(in.p + i, 1) : slice_of(out, 3));
+        column += literal ? 1 : 3;
+    }
+    if (column)
+        put_str(text, "\r\n");
+}
+
+/* Up to the empty line, and not more than HEADER_MAX, whole lines. */
+static struct slice header_of(struct slice content)
+{
+    size_t n = 0;
+
+    while (n < content.n && n < HEADER_MAX) {
+        const char *end = memchr(content.p + n, '\n', content.n - n);
+        size_t next = end ? (size_t)(end - content.p) + 1 : content.n;
+
+        if (next - n <= 2 && content.p[next - 1] == '\n' && (next - n == 1 || content.p[n] == '\r'))
+            break;
+        n = next;
+    }
+    return slice_of(content.p, n < HEADER_MAX ? n : HEADER_MAX);
+}
+
+static void put_header(struct text *text, const char *boundary, struct slice content)
+{
+    struct slice header = header_of(content);
+    bool plain = is_plain(header);
+
+    put_part(text, boundary,
+             plain ? "Content-Type: text/rfc822-headers\r\n"
+                   : "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n");
+    if (plain)
+        put(text, header);
+    else
+        put_quoted_printable(text, header);
+}
+
+struct slice dsn_build(struct arena *arena, const struct dsn *dsn)
+{
+    struct text text = {.arena = arena};
+    char id[ID_TEXT_SIZE], own[ID_TEXT_SIZE];
+    /* Both unique; "=_" cannot stand in quoted-printable, and headers do not contain our ids at a line's start. */
+    const char *boundary = arena_printf(arena, "=_%s.%s", id_print(dsn->dsn_id, own), id_print(dsn->message_id, id));
+
+    put_top(&text, dsn, own, boundary);
+    put_part(&text, boundary, "Content-Type: text/plain; charset=us-ascii\r\n");
+    put_for_people(&text, dsn, id);
+    put_part(&text, boundary, "Content-Type: message/delivery-status\r\n");
+    put_for_programs(&text, dsn);
+    put_header(&text, boundary, dsn->header);
+    put_str(&text, "\r\n--");
+    put_str(&text, boundary);
+    put_str(&text, "--\r\n");
+    return slice_of(text.p, text.n);
+}
