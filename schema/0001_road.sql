@@ -95,6 +95,15 @@ create table api_token (
     last_used_at timestamptz
 );
 
+create table installation (
+    one      boolean primary key default true check (one),
+    salt_key bytea not null
+);
+insert into installation (salt_key)
+    select decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex');
+comment on table installation is
+    'What all nodes share. salt_key: unknown accounts get SCRAM salts made from it, the same on every node, so that they look like known ones';
+
 create table audit_log (
     id       bigint primary key,
     at       timestamptz not null default now(),

@@ -1,0 +1,348 @@
+/*
+ * sasl: authentication by Cyrus SASL, with our own auxprop plugin over the account store.
+ *
+ * How one attempt goes.  A dialogue makes an attempt and hands it the client's messages, each in a task.  libsasl runs the
+ * mechanism and asks us back, synchronously, at two places:
+ *
+ *   - SCRAM wants the account's stored keys: on_lookup(), the auxprop plugin, sets the property "authPassword".
+ *   - PLAIN and LOGIN want a password checked: on_checkpass() verifies it against the crypt(3) hash.
+ *
+ * Both look the account up once per attempt (libsasl asks twice) and may wait there: only the task sleeps, libsasl does not
+ * notice.  libsasl keeps all state in the connection, so attempts may interleave.  The attempt travels as the context
+ * of the checkpass callback, where the plugin finds it too.
+ *
+ * What a stranger learns: nothing but yes or no.  An unknown, suspended or passwordless account gets made-up SCRAM keys with a
+ * salt that is always the same for the same name on every node, and a dummy hash; the exchange then fails where a wrong
+ * password fails.  A database that is away sets `unavailable`, which outranks whatever libsasl makes of it.
+ *
+ * No security layers are offered: TLS is below us.  No configuration file of libsasl is read (there is no
+ * application name), so what the system's administrator set for others does not change us.
+ */
+#include "protocols/sasl.h"
+
+#include <sasl/sasl.h>
+#include <sasl/saslplug.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOG_MODULE "sasl"
+#include "core/log.h"
+#include "core/secret.h"
+#include "storage/credential.h"
+#include "storage/installation.h"
+
+#define NAME_MAX_BYTES 320 /* local part 64, '@', domain 255 */
+
+struct sasl_attempt {
+    sasl_conn_t *connection;
+    struct arena *arena;
+    bool tls, looked_up, unavailable;
+    bool verified; /* the password was right (PLAIN, LOGIN) */
+    struct slice login;
+    bool known;
+    struct directory_account account;
+    sasl_callback_t callbacks[2];
+};
+
+static const char *server_name;
+
+/* ------------------------------------------------------------------ looking up */
+
+/* Keys that no password fits, always the same for the same name. */
+static enum db_status made_up_keys(struct arena *arena, struct slice login, struct slice *out)
+{
+    struct slice key, lower = arena_lower(arena, login);
+    unsigned char salt[SECRET_SHA256_SIZE], stored[SECRET_SHA256_SIZE], server[SECRET_SHA256_SIZE];
+    enum db_status status = installation_salt_key(&key);
+
+    if (status != DB_FOUND)
+        return status;
+    secret_hmac_sha256(key, slice_str(arena_printf(arena, "salt %.*s", SLICE_ARG(lower))), salt);
+    secret_random(stored, sizeof stored);
+    secret_random(server, sizeof server);
+    *out = slice_str(arena_printf(arena, "SCRAM-SHA-256$%u:%s$%s:%s", CREDENTIAL_SCRAM_ITERATIONS,
+                                  secret_base64(arena, slice_of((char *)salt, 16)).p,
+                                  secret_base64(arena, slice_of((char *)stored, sizeof stored)).p,
+                                  secret_base64(arena, slice_of((char *)server, sizeof server)).p));
+    return DB_FOUND;
+}
+
+/* Once per attempt and name.  Afterwards account.scram_sha256 is set whoever it is. */
+static AWAITS void look_up(struct sasl_attempt *attempt, struct slice login)
+{
+    struct directory_account found = {0};
+
+    if (attempt->looked_up && slice_equal_nocase(attempt->login, login))
+        return;
+    attempt->looked_up = true;
+    attempt->known = false;
+    attempt->login = arena_slice(attempt->arena, login);
+    switch (login.n <= NAME_MAX_BYTES ? directory_account(attempt->arena, attempt->login, &found) : DB_NONE) {
+    case DB_FOUND:
+        attempt->known = found.active;
+        break;
+    case DB_NONE:
+        break;
+    case DB_FAILED:
+        attempt->unavailable = true;
+        return;
+    }
+    attempt->account = found;
+    if (!attempt->known)
+        attempt->account.password_hash = attempt->account.scram_sha256 = (struct slice){NULL, 0};
+    if (!attempt->account.scram_sha256.p &&
+        made_up_keys(attempt->arena, attempt->login, &attempt->account.scram_sha256) != DB_FOUND)
+        attempt->unavailable = true;
+}
+
+static AWAITS int on_checkpass(sasl_conn_t *connection, void *context, const char *user, const char *password,
+                               unsigned length, struct propctx *properties)
+{
+    struct sasl_attempt *attempt = context;
+
+    (void)connection, (void)properties;
+    look_up(attempt, slice_str(user));
+    if (attempt->unavailable)
+        return SASL_UNAVAIL;
+    attempt->verified = credential_verify(attempt->account.password_hash, slice_of(password, length));
+    return attempt->verified && attempt->known ? SASL_OK : SASL_BADAUTH;
+}
+
+/* The auxprop plugin.  Properties named with '*' are about the authentication identity, the only one we have. */
+static AWAITS int on_lookup(void *glob, sasl_server_params_t *params, unsigned flags, const char *user, unsigned length)
+{
+    const struct propval *wanted = params->utils->prop_get(params->propctx);
+    sasl_callback_ft fn;
+    void *context;
+
+    (void)glob;
+    if ((flags & SASL_AUXPROP_AUTHZID) || !wanted)
+        return SASL_OK;
+    if (params->utils->getcallback(params->utils->conn, SASL_CB_SERVER_USERDB_CHECKPASS, &fn, &context) != SASL_OK)
+        return SASL_FAIL;
+    for (; wanted->name; wanted++) {
+        struct sasl_attempt *attempt = context;
+
+        if (strcmp(wanted->name, "*authPassword") != 0 || (wanted->values && !(flags & SASL_AUXPROP_OVERRIDE)))
+            continue;
+        look_up(attempt, slice_of(user, length));
+        if (attempt->unavailable)
+            return SASL_UNAVAIL;
+        if (wanted->values)
+            params->utils->prop_erase(params->propctx, wanted->name);
+        params->utils->prop_set(params->propctx, wanted->name, attempt->account.scram_sha256.p,
+                                (int)attempt->account.scram_sha256.n);
+    }
+    return SASL_OK;
+}
+
+static sasl_auxprop_plug_t plugin = {.auxprop_lookup = on_lookup, .name = (char *)"posthouse"};
+
+static int plugin_init(const sasl_utils_t *utils, int max_version, int *out_version, sasl_auxprop_plug_t **out,
+                       const char *name)
+{
+    (void)utils, (void)name;
+    if (max_version < SASL_AUXPROP_PLUG_VERSION)
+        return SASL_BADVERS;
+    *out_version = SASL_AUXPROP_PLUG_VERSION;
+    *out = &plugin;
+    return SASL_OK;
+}
+
+/* ------------------------------------------------------------------ libsasl's surroundings */
+
+static int on_getopt(void *context, const char *plugin_name, const char *option, const char **result, unsigned *length)
+{
+    static const struct {
+        const char *option, *value;
+    } table[] = {
+        {"mech_list", "SCRAM-SHA-256 PLAIN LOGIN"},
+        {"auxprop_plugin", "posthouse"},
+        {"pwcheck_method", "auxprop"},
+        {"log_level", "1"},
+    };
+
+    (void)context, (void)plugin_name;
+    for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(option, table[i].option) == 0) {
+            *result = table[i].value;
+            if (length)
+                *length = (unsigned)strlen(table[i].value);
+            return SASL_OK;
+        }
+    return SASL_FAIL;
+}
+
+/* What libsasl says is for us, never for a client: it tells who exists. */
+static int on_log(void *context, int level, const char *message)
+{
+    (void)context, (void)level;
+    if (message)
+        log_debug("libsasl", log_str("text", message));
+    return SASL_OK;
+}
+
+/* libsasl keeps callbacks of all types as one; by way of void (*)(void), which gcc knows to mean that. */
+#define CALLBACK(fn) ((int (*)(void))(void (*)(void))(fn))
+
+void sasl_start(const char *hostname)
+{
+    static sasl_callback_t callbacks[3];
+    int status;
+
+    server_name = hostname;
+    callbacks[0] = (sasl_callback_t){SASL_CB_GETOPT, CALLBACK(on_getopt), NULL};
+    callbacks[1] = (sasl_callback_t){SASL_CB_LOG, CALLBACK(on_log), NULL};
+    callbacks[2] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
+    status = sasl_auxprop_add_plugin("posthouse", plugin_init);
+    if (status == SASL_OK)
+        status = sasl_server_init(callbacks, NULL);
+    if (status != SASL_OK)
+        log_fatal(1, "Cyrus SASL does not start: %s", sasl_errstring(status, NULL, NULL));
+}
+
+void sasl_stop(void)
+{
+    sasl_server_done();
+}
+
+const char *sasl_mechanisms(bool tls)
+{
+    return tls ? "SCRAM-SHA-256 PLAIN LOGIN" : "SCRAM-SHA-256";
+}
+
+static bool mechanism_allowed(bool tls, struct slice name)
+{
+    const char *list = sasl_mechanisms(tls);
+
+    while (*list) {
+        size_t n = strcspn(list, " ");
+
+        if (slice_equal_nocase(slice_of(list, n), name))
+            return true;
+        list += n + strspn(list + n, " ");
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ attempts */
+
+struct sasl_attempt *sasl_attempt_new(const char *service, bool tls)
+{
+    struct sasl_attempt *attempt = calloc(1, sizeof *attempt);
+    sasl_security_properties_t properties = {.maxbufsize = 0, .security_flags = SASL_SEC_NOANONYMOUS};
+    int status;
+
+    if (!attempt)
+        abort();
+    attempt->arena = arena_new(SIZE_MAX);
+    attempt->tls = tls;
+    attempt->callbacks[0] =
+        (sasl_callback_t){SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(on_checkpass), attempt};
+    attempt->callbacks[1] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
+    status = sasl_server_new(service, server_name, NULL, NULL, NULL, attempt->callbacks, 0, &attempt->connection);
+    if (status == SASL_OK)
+        status = sasl_setprop(attempt->connection, SASL_SEC_PROPS, &properties);
+    if (status != SASL_OK) {
+        log_error("Cyrus SASL makes no connection", log_str("error", sasl_errstring(status, NULL, NULL)));
+        attempt->unavailable = true;
+    }
+    return attempt;
+}
+
+void sasl_attempt_free(struct sasl_attempt **attempt)
+{
+    struct sasl_attempt *a = *attempt;
+
+    if (!a)
+        return;
+    *attempt = NULL;
+    if (a->connection)
+        sasl_dispose(&a->connection);
+    arena_free(&a->arena);
+    free(a);
+}
+
+static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *arena, int status, const char *out,
+                                 unsigned length, struct slice *challenge)
+{
+    *challenge = out && length ? arena_slice(arena, slice_of(out, length)) : (struct slice){NULL, 0};
+    if (attempt->unavailable)
+        return SASL_RESULT_UNAVAILABLE;
+    switch (status) {
+    case SASL_CONTINUE:
+        if (!challenge->p)
+            *challenge = SLICE("");
+        return SASL_RESULT_CHALLENGE;
+    case SASL_OK:
+        return attempt->known ? SASL_RESULT_OK : SASL_RESULT_DENIED;
+    case SASL_BADPROT:
+        return SASL_RESULT_MALFORMED;
+    case SASL_NOMECH:
+        return SASL_RESULT_NO_MECHANISM;
+    default:
+        return SASL_RESULT_DENIED;
+    }
+}
+
+enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *arena, struct slice mechanism,
+                                    struct slice initial, struct slice *challenge)
+{
+    const char *out = NULL;
+    unsigned length = 0;
+    int status;
+
+    *challenge = (struct slice){NULL, 0};
+    if (!mechanism_allowed(attempt->tls, mechanism))
+        return SASL_RESULT_NO_MECHANISM;
+    if (attempt->unavailable)
+        return SASL_RESULT_UNAVAILABLE;
+    status = sasl_server_start(attempt->connection, arena_slicedup(arena, mechanism), initial.p, (unsigned)initial.n, &out,
+                               &length);
+    return conclude(attempt, arena, status, out, length, challenge);
+}
+
+enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, struct arena *arena, struct slice response,
+                                       struct slice *challenge)
+{
+    const char *out = NULL;
+    unsigned length = 0;
+    int status = sasl_server_step(attempt->connection, response.p ? response.p : "", (unsigned)response.n, &out, &length);
+
+    return conclude(attempt, arena, status, out, length, challenge);
+}
+
+/* Secrets stay behind. */
+static void copy_account(struct arena *arena, const struct directory_account *from, struct directory_account *out)
+{
+    *out = *from;
+    out->address = arena_slice(arena, from->address);
+    out->password_hash = out->scram_sha256 = (struct slice){NULL, 0};
+}
+
+void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *arena, struct directory_account *out)
+{
+    copy_account(arena, &attempt->account, out);
+}
+
+enum sasl_result sasl_password(struct arena *arena, struct slice login, struct slice password, struct directory_account *out)
+{
+    struct arena *scratch = arena_new(SIZE_MAX);
+    struct directory_account found = {0};
+    enum sasl_result result = SASL_RESULT_DENIED;
+
+    switch (login.n <= NAME_MAX_BYTES ? directory_account(scratch, login, &found) : DB_NONE) {
+    case DB_FAILED:
+        result = SASL_RESULT_UNAVAILABLE;
+        break;
+    case DB_NONE:
+    case DB_FOUND:
+        if (credential_verify(found.active ? found.password_hash : (struct slice){NULL, 0}, password) && found.active) {
+            copy_account(arena, &found, out);
+            result = SASL_RESULT_OK;
+        }
+        break;
+    }
+    arena_free(&scratch);
+    return result;
+}
