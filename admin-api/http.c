@@ -166,6 +166,19 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
         log_error("header refused", log_str("name", name));
 }
 
+/* Changes are news; looking is not. */
+static void log_request(const struct exchange *x)
+{
+    const struct request *r = &x->request;
+    int64_t ms = (int64_t)(clock_steady_ms() - x->began_ms);
+    if (r->actor.token_id && strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0)
+        log_info("request", log_str("method", r->method), log_str("path", r->path), log_int("status", r->reply.status),
+                 log_int("ms", ms), log_id("token", r->actor.token_id));
+    else
+        log_debug("request", log_str("method", r->method), log_str("path", r->path), log_int("status", r->reply.status),
+                  log_int("ms", ms));
+}
+
 static enum MHD_Result respond(struct exchange *x)
 {
     struct request *r = &x->request;
@@ -187,8 +200,7 @@ static enum MHD_Result respond(struct exchange *x)
     enum MHD_Result queued = MHD_queue_response(x->connection, r->reply.status, response);
     MHD_destroy_response(response);
     metrics_count(r->reply.status);
-    log_info("request", log_str("method", r->method), log_str("path", r->path), log_int("status", r->reply.status),
-             log_int("ms", (int64_t)(clock_steady_ms() - x->began_ms)), log_id("token", r->actor.token_id));
+    log_request(x);
     return queued;
 }
 

@@ -4,7 +4,7 @@
  *   path unknown            404
  *   method not offered      405 with Allow
  *   token missing or wrong  401 with WWW-Authenticate (RFC 6750 section 3)
- *   database away           503, as the token cannot be checked
+ *   database away           503, as the token cannot be checked; also changes before this process has its number
  *
  * in this order: what exists is no secret (the OpenAPI document is), what is in it is.  HEAD is GET, its body
  * dropped by the HTTP library.
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "admin-api/handlers.h"
+#include "storage/node.h"
 #include "storage/token.h"
 
 static const struct router_route routes[] = {
@@ -132,6 +133,11 @@ AWAITS void router_answer(struct request *r)
         return;
     if (key.p && !request_decode(r->arena, key, false, &r->key)) {
         reply_problem(r, 400, NULL, "the path is malformed");
+        return;
+    }
+    /* A change makes ids, and those need this process's number. */
+    if (strcmp(route->method, "GET") != 0 && !node_alive()) {
+        reply_away(r);
         return;
     }
     r->actor.method = r->method;
