@@ -58,6 +58,7 @@ struct stream {
     void *arg;
     struct stream_limits limits;
     bool paused, raw;
+    bool recheck;    /* resumed after this turn's dispatch: buffered input needs another */
     bool swallowing; /* in the rest of a line that is too long */
     size_t scanned;  /* bytes of input known to hold no LF */
     size_t offered;  /* raw: bytes that on_data has left lying */

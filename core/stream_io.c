@@ -444,6 +444,7 @@ static bool hand_on(struct stream *stream)
         return false;
     }
     more = stream_dispatch(stream);
+    stream->recheck = false; /* what a callback changed, dispatching has seen */
     if (stream->eof && !more && !stream->paused && stream->phase == STREAM_OPEN)
         stream_tell_end(stream, STREAM_END_EOF);
     return more;
@@ -490,6 +491,6 @@ void stream_turn(struct stream *stream, short what)
     arm(&stream->read_event, wants_read(stream), &stream->reading);
     arm(&stream->write_event, wants_write(stream), &stream->writing);
     arm_timer(stream);
-    if (more || (wants_read(stream) && input_waits_inside(stream)))
+    if (more || stream->recheck || (wants_read(stream) && input_waits_inside(stream)))
         event_add(&stream->later_event, &now);
 }

@@ -59,6 +59,7 @@ void stream_resume(struct stream *stream)
     if (stream->paused)
         stream->heard_ms = clock_steady_ms(); /* the peer's silence begins to count now */
     stream->paused = false;
+    stream->recheck = true;
     stream->offered = 0;
     stream_kick(stream);
 }
@@ -66,6 +67,7 @@ void stream_resume(struct stream *stream)
 void stream_mode_raw(struct stream *stream)
 {
     stream->raw = true;
+    stream->recheck = true;
     stream->offered = 0;
     stream_kick(stream);
 }
@@ -73,6 +75,7 @@ void stream_mode_raw(struct stream *stream)
 void stream_mode_line(struct stream *stream)
 {
     stream->raw = false;
+    stream->recheck = true;
     stream->scanned = 0;
     stream_kick(stream);
 }

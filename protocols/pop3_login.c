@@ -31,7 +31,8 @@ static void refuse(struct pop3_session *session)
 
 static void denied(struct pop3_session *session, struct slice login)
 {
-    log_info("login failed", log_slice("login", login), log_int("failures", ++session->login_failures));
+    session->login_failures++;
+    log_info("login failed", log_slice("login", login), log_int("failures", session->login_failures));
     pop3_session_hold(session, LOGIN_DELAY_MS << (session->login_failures - 1), refuse);
 }
 

@@ -35,7 +35,7 @@ struct peer {
     unsigned lines, drained, ended, tls_up;
     size_t raw_bytes;
     enum stream_end end;
-    bool echo, pause_each, close_after_first;
+    bool echo, pause_each, close_after_first, resume_at_drain;
     unsigned raw_after; /* switch to raw for that many bytes after a line "DATA" */
     unsigned raw_left;
     struct tls *start_tls; /* at a line "STARTTLS" */
@@ -110,7 +110,11 @@ static void on_data(void *arg, struct evbuffer *input)
 
 static void on_drain(void *arg)
 {
-    ((struct peer *)arg)->drained++;
+    struct peer *p = arg;
+
+    p->drained++;
+    if (p->resume_at_drain)
+        stream_resume(p->stream);
 }
 
 static void on_tls(void *arg)
@@ -469,6 +473,26 @@ static void drain_is_told_once(void **state)
     part(&p, fd);
 }
 
+/* A client pipelines behind a command with a long answer: on_drain resumes, and the line that lies here must come. */
+static void resumed_by_drain(void **state)
+{
+    struct peer p = {.pause_each = true, .resume_at_drain = true};
+    int fd = serve(&p);
+    static char much[1024 * 1024], got[64 * 1024];
+
+    (void)state;
+    SEND(fd, "one\r\ntwo\r\n");
+    run_until(p.lines == 1);
+    stream_write(p.stream, slice_of(much, sizeof much));
+    while (p.lines == 1 && !p.drained) {
+        if (recv(fd, got, sizeof got, 0) < 0)
+            assert_int_equal(errno, EAGAIN);
+        event_base_loop(loop_base(), EVLOOP_NONBLOCK);
+    }
+    run_until(p.lines == 2);
+    part(&p, fd);
+}
+
 static void writing_to_a_vanished_peer_is_an_error(void **state)
 {
     struct peer p = {0};
@@ -788,6 +812,7 @@ int main(void)
         cmocka_unit_test(paused_streams_do_not_time_out),
         cmocka_unit_test(stuck_reader_times_out),
         cmocka_unit_test(drain_is_told_once),
+        cmocka_unit_test(resumed_by_drain),
         cmocka_unit_test(writing_to_a_vanished_peer_is_an_error),
         cmocka_unit_test(driven_in_clear),
         cmocka_unit_test(driven_refused),
