@@ -1,0 +1,313 @@
+/*
+ * mailbox_write: changes to mailboxes and what is in them.
+ *
+ * Every change to items first updates their mailbox's row (a new modseq, or UIDs): that row's lock makes changes to one
+ * mailbox follow each other, so a session that has seen modseq M has seen every change up to M.  Two mailboxes (COPY,
+ * RENAME of INBOX) are locked in the order of their ids.
+ *
+ * COPY locks its source rows, so an item that is being expunged either is gone, and is not copied, or waits; the
+ * purge of bodies (storage/maintenance) relies on that.  What EXPUNGE takes away is noted in message_release.
+ *
+ * UIDVALIDITY of a new mailbox is the second of its birth, which is larger than that of any earlier mailbox of the name
+ * (RFC 3501 2.3.1.1).
+ */
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/id.h"
+#include "storage/db.h"
+#include "storage/hint.h"
+#include "storage/mailbox.h"
+
+#define CONFLICT_TRIES 10
+
+static const struct db_statement create = {
+    "mailbox_create", "insert into mailbox (cell, id, account_id, name, uidvalidity)"
+                      " values ($1::smallint, $2::bigint, $3::bigint, $4::text, $5::bigint)"};
+static const struct db_statement create_superior = {
+    "mailbox_create_superior", "insert into mailbox (cell, id, account_id, name, uidvalidity)"
+                               " values ($1::smallint, $2::bigint, $3::bigint, $4::text, $5::bigint)"
+                               " on conflict (cell, account_id, name) do nothing"};
+static const struct db_statement lock_mailbox = {
+    "mailbox_lock", "select id from mailbox where cell = $1::smallint and id = $2::bigint for update"};
+static const struct db_statement release_all = {
+    "mailbox_release_all", "insert into message_release (cell, message_id)"
+                           " select distinct cell, message_id from mailbox_message"
+                           "  where cell = $1::smallint and mailbox_id = $2::bigint order by 1, 2 on conflict do nothing"};
+static const struct db_statement delete_items = {
+    "mailbox_delete_items", "delete from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"};
+static const struct db_statement delete_mailbox = {
+    "mailbox_delete", "delete from mailbox where cell = $1::smallint and id = $2::bigint"};
+static const struct db_statement rename_one = {
+    "mailbox_rename", "update mailbox set name = $4::text || substr(name, length($3::text) + 1)"
+                      " where cell = $1::smallint and account_id = $2::bigint"
+                      "   and (name = $3::text or starts_with(name, $3::text || '/'))"};
+static const struct db_statement take_inbox_uids = {
+    "mailbox_inbox_uids",
+    "update mailbox m set uidnext = m.uidnext + (select count(*) from mailbox_message i where i.cell = $1::smallint"
+    "           and i.mailbox_id = $2::bigint), modseq = m.modseq + 1"
+    " where m.cell = $1::smallint and m.id = $3::bigint"};
+static const struct db_statement move_inbox = {
+    "mailbox_move_inbox",
+    "insert into mailbox_message (cell, mailbox_id, uid, message_id, flags, keywords, internal_at, size, modseq)"
+    " select i.cell, m.id, m.uidnext - count(*) over () + row_number() over (order by i.uid) - 1, i.message_id, i.flags,"
+    "        i.keywords, i.internal_at, i.size, m.modseq"
+    "   from mailbox_message i join mailbox m on m.cell = i.cell and m.id = $3::bigint"
+    "  where i.cell = $1::smallint and i.mailbox_id = $2::bigint"};
+static const struct db_statement subscribe = {
+    "mailbox_subscribe", "update mailbox set subscribed = $3::boolean where cell = $1::smallint and id = $2::bigint"};
+static const struct db_statement bump = {
+    "mailbox_bump", "update mailbox set modseq = modseq + 1 where cell = $1::smallint and id = $2::bigint returning modseq"};
+/* how: 0 set, 1 add, 2 remove.  Keywords are compared as they are written. */
+static const struct db_statement store = {
+    "mailbox_store",
+    "update mailbox_message i set modseq = m.modseq,"
+    "   flags = case $4::smallint when 0 then $5::integer when 1 then i.flags | $5::integer else i.flags & ~$5::integer end,"
+    "   keywords = case $4::smallint when 0 then $6::text[]"
+    "       when 1 then i.keywords || array(select k from unnest($6::text[]) k where k <> all(i.keywords))"
+    "       else array(select k from unnest(i.keywords) k where k <> all($6::text[])) end"
+    "  from mailbox m"
+    " where m.cell = $1::smallint and m.id = $2::bigint and i.cell = $1::smallint and i.mailbox_id = $2::bigint"
+    "   and i.uid = any($3::bigint[])"};
+static const struct db_statement lock_sources = {
+    "mailbox_lock_sources", "select uid from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"
+                            "   and uid = any($3::bigint[]) order by uid for share"};
+static const struct db_statement copy_uids = {
+    "mailbox_copy_uids",
+    "update mailbox m set uidnext = m.uidnext + s.n, modseq = m.modseq + 1"
+    "  from (select count(*) as n from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"
+    "           and uid = any($3::bigint[])) s"
+    " where m.cell = $1::smallint and m.id = $4::bigint returning m.uidnext - s.n, s.n"};
+static const struct db_statement copy_items = {
+    "mailbox_copy_items",
+    "insert into mailbox_message (cell, mailbox_id, uid, message_id, flags, keywords, internal_at, size, modseq)"
+    " select i.cell, m.id, m.uidnext - count(*) over () + row_number() over (order by i.uid) - 1, i.message_id, i.flags,"
+    "        i.keywords, i.internal_at, i.size, m.modseq"
+    "   from mailbox_message i join mailbox m on m.cell = i.cell and m.id = $4::bigint"
+    "  where i.cell = $1::smallint and i.mailbox_id = $2::bigint and i.uid = any($3::bigint[])"};
+static const struct db_statement release_some = {
+    "mailbox_release_some",
+    "insert into message_release (cell, message_id) select distinct cell, message_id from mailbox_message"
+    "  where cell = $1::smallint and mailbox_id = $2::bigint and uid = any($3::bigint[])"
+    "    and (not $4::boolean or flags & 8 <> 0) order by 1, 2 on conflict do nothing"};
+static const struct db_statement expunge = {
+    "mailbox_expunge", "delete from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"
+                       "   and uid = any($3::bigint[]) and (not $4::boolean or flags & 8 <> 0)"};
+
+static struct params *step(struct db_unit *unit, const struct db_statement *statement, int64_t id)
+{
+    struct params *p = db_unit_add(unit, statement);
+
+    params_int16(p, (int16_t)id_cell(id));
+    params_int64(p, id);
+    return p;
+}
+
+static AWAITS enum db_write run(struct db_unit *unit)
+{
+    enum db_write written = DB_CONFLICT;
+
+    for (unsigned tries = 0; tries < CONFLICT_TRIES && written == DB_CONFLICT; tries++)
+        written = db_unit_run(unit);
+    return written;
+}
+
+/* ------------------------------------------------------------------ mailboxes */
+
+static int64_t add_create(struct db_unit *unit, const struct db_statement *statement, int64_t account_id, struct slice name)
+{
+    struct params *p = db_unit_add(unit, statement);
+    int64_t id = id_make(id_cell(account_id));
+
+    params_int16(p, (int16_t)id_cell(account_id));
+    params_int64(p, id);
+    params_int64(p, account_id);
+    params_text(p, name);
+    params_int64(p, clock_now_ms() / 1000);
+    return id;
+}
+
+/* "a/b/c": a and a/b, those that are missing.  Depth is bounded by DB_UNIT_MAX. */
+static bool add_superiors(struct db_unit *unit, int64_t account_id, struct slice name)
+{
+    for (size_t i = 1; i < name.n; i++)
+        if (name.p[i] == '/') {
+            if (unit->count == DB_UNIT_MAX - 4)
+                return false;
+            if (!slice_equal(slice_of(name.p, i), SLICE("INBOX")))
+                add_create(unit, &create_superior, account_id, slice_of(name.p, i));
+        }
+    return true;
+}
+
+enum db_write mailbox_create(int64_t account_id, struct slice name, int64_t *id)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    enum db_write written = DB_REFUSED;
+
+    if (add_superiors(unit, account_id, name)) {
+        *id = add_create(unit, &create, account_id, name);
+        written = run(unit);
+    }
+    arena_free(&arena);
+    return written;
+}
+
+enum db_write mailbox_delete(int64_t mailbox_id)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    enum db_write written;
+
+    step(unit, &lock_mailbox, mailbox_id);
+    step(unit, &release_all, mailbox_id);
+    step(unit, &delete_items, mailbox_id);
+    step(unit, &delete_mailbox, mailbox_id);
+    written = run(unit);
+    if (written == DB_DONE)
+        hint_mailbox_changed(mailbox_id);
+    arena_free(&arena);
+    return written;
+}
+
+/* INBOX itself stays, empty. */
+static AWAITS enum db_write rename_inbox(struct arena *arena, int64_t account_id, struct slice to)
+{
+    struct db_unit *unit = db_unit_new(arena);
+    struct mailbox inbox;
+    enum db_write written;
+    int64_t id;
+
+    switch (mailbox_find(arena, account_id, SLICE("INBOX"), &inbox)) {
+    case DB_FOUND:
+        break;
+    case DB_NONE:
+        return DB_REFUSED;
+    case DB_FAILED:
+        return DB_UNDONE;
+    }
+    if (!add_superiors(unit, account_id, to))
+        return DB_REFUSED;
+    step(unit, &bump, inbox.id);
+    id = add_create(unit, &create, account_id, to);
+    params_int64(step(unit, &take_inbox_uids, inbox.id), id);
+    params_int64(step(unit, &move_inbox, inbox.id), id);
+    if (unit->count == DB_UNIT_MAX)
+        return DB_REFUSED;
+    step(unit, &delete_items, inbox.id);
+    written = run(unit);
+    if (written == DB_DONE)
+        hint_mailbox_changed(inbox.id);
+    return written;
+}
+
+enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice to)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    enum db_write written = DB_REFUSED;
+
+    if (slice_equal_nocase(from, SLICE("INBOX"))) {
+        written = rename_inbox(arena, account_id, to);
+    } else if (add_superiors(unit, account_id, to)) {
+        struct params *p = step(unit, &rename_one, account_id);
+
+        params_text(p, from);
+        params_text(p, to);
+        written = run(unit);
+    }
+    arena_free(&arena);
+    return written;
+}
+
+enum db_write mailbox_subscribe(int64_t mailbox_id, bool subscribed)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    enum db_write written;
+
+    params_bool(step(unit, &subscribe, mailbox_id), subscribed);
+    written = run(unit);
+    arena_free(&arena);
+    return written;
+}
+
+/* ------------------------------------------------------------------ items */
+
+enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned count, enum mailbox_store how, unsigned flags,
+                            const struct slice *keywords, unsigned keyword_count, int64_t *modseq)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    enum db_write written;
+    struct params *p;
+
+    step(unit, &bump, mailbox_id);
+    p = step(unit, &store, mailbox_id);
+    params_int64s(p, uids, count);
+    params_int16(p, (int16_t)how);
+    params_int32(p, (int32_t)flags);
+    params_texts(p, keywords, keyword_count);
+    written = run(unit);
+    if (written == DB_DONE && rows_count(unit->steps[0].rows)) {
+        *modseq = row_int64(unit->steps[0].rows, 0, 0);
+        hint_mailbox_changed(mailbox_id);
+    } else if (written == DB_DONE) {
+        written = DB_REFUSED; /* the mailbox is gone */
+    }
+    arena_free(&arena);
+    return written;
+}
+
+static struct params *step_uids(struct db_unit *unit, const struct db_statement *statement, int64_t mailbox_id,
+                                const int64_t *uids, unsigned count)
+{
+    struct params *p = step(unit, statement, mailbox_id);
+
+    params_int64s(p, uids, count);
+    return p;
+}
+
+enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
+                           unsigned *copied)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    enum db_write written;
+    unsigned last;
+
+    *copied = 0;
+    step(unit, &lock_mailbox, from_id < to_id ? from_id : to_id);
+    step(unit, &lock_mailbox, from_id < to_id ? to_id : from_id);
+    step_uids(unit, &lock_sources, from_id, uids, count);
+    last = unit->count;
+    params_int64(step_uids(unit, &copy_uids, from_id, uids, count), to_id);
+    params_int64(step_uids(unit, &copy_items, from_id, uids, count), to_id);
+    written = run(unit);
+    if (written == DB_DONE && rows_count(unit->steps[last].rows)) {
+        *first_uid = row_int64(unit->steps[last].rows, 0, 0);
+        *copied = (unsigned)row_int64(unit->steps[last].rows, 0, 1);
+        hint_mailbox_changed(to_id);
+    } else if (written == DB_DONE) {
+        written = DB_REFUSED; /* the target is gone */
+    }
+    arena_free(&arena);
+    return written;
+}
+
+enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    enum db_write written;
+
+    step(unit, &bump, mailbox_id);
+    params_bool(step_uids(unit, &release_some, mailbox_id, uids, count), only_deleted);
+    params_bool(step_uids(unit, &expunge, mailbox_id, uids, count), only_deleted);
+    written = run(unit);
+    if (written == DB_DONE)
+        hint_mailbox_changed(mailbox_id);
+    arena_free(&arena);
+    return written;
+}
