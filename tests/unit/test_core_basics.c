@@ -50,11 +50,12 @@ static void test_arena_limit_is_soft_and_memory_is_zero(void **state)
 static void test_arena_cleanups_run_newest_first(void **state)
 {
     struct arena *arena = arena_new(100);
+    char first[] = "a", second[] = "b";
 
     (void)state;
     order[0] = '\0';
-    arena_on_done(arena, note_cleanup, "a");
-    arena_on_done(arena, note_cleanup, "b");
+    arena_on_done(arena, note_cleanup, first);
+    arena_on_done(arena, note_cleanup, second);
     arena_reset(arena);
     assert_string_equal(order, "ba");
     arena_free(&arena);
