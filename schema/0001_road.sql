@@ -268,3 +268,31 @@ create index event_message on event (cell, message_id, id);
 create table event_default partition of event default;
 comment on table event is 'Every step of a message. Partitioned by week: expiry is a DROP. See storage/maintenance.';
 
+-- Makes the partitions of this week and the next two, drops those that ended before the given age. Called by maintenance;
+-- one node at a time, the others pass.
+create function event_partitions(keep interval) returns void language plpgsql as $$
+declare
+    week date;
+    part text;
+begin
+    if not pg_try_advisory_xact_lock(hashtext('posthouse event_partitions')) then
+        return;
+    end if;
+    for week in select generate_series(date_trunc('week', now()), now() + interval '2 weeks', interval '1 week')::date loop
+        part := 'event_' || to_char(week, 'YYYYMMDD');
+        if to_regclass(part) is null then
+            execute format('create table %I partition of event for values from (%L) to (%L)',
+                           part, week || ' 00:00+00', (week + 7) || ' 00:00+00');
+        end if;
+    end loop;
+    for part, week in
+        select c.relname, to_date(substr(c.relname, 7), 'YYYYMMDD')
+          from pg_inherits i join pg_class c on c.oid = i.inhrelid
+         where i.inhparent = 'event'::regclass and c.relname ~ '^event_[0-9]{8}$' loop
+        if week + 7 < now() - keep then
+            execute format('drop table %I', part);
+        end if;
+    end loop;
+end
+$$;
+select event_partitions(interval '14 days');
