@@ -39,7 +39,7 @@
 #define ADMIN_SILENCE_S 30
 #define ADMIN_HEAD_MAX (32 * 1024)
 #define ADMIN_ARENA_MAX (8 * 1024 * 1024)
-/* A body that is too long and was not announced so is read and dropped up to here, so that its sender can read 413. */
+/* A body that is too long is read and dropped up to here, so that its sender can read 413. */
 #define ADMIN_DROP_MAX (16 * 1024 * 1024)
 
 struct exchange {
@@ -247,6 +247,20 @@ static enum MHD_Result start_answer(struct exchange *x)
 
 /* ------------------------------------------------------------------ called by the library */
 
+/*
+ * A body that is announced to be too long is refused at once when its sender waits for our word (RFC 9110
+ * 10.1.1), or when it is too much to be dropped; otherwise it is read and dropped, as a sender who is still
+ * writing would meet a reset instead of our answer.
+ */
+static bool refuse_at_head(const struct exchange *x)
+{
+    const char *length = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    unsigned long long size = length ? strtoull(length, NULL, 10) : 0;
+    return size > ADMIN_DROP_MAX ||
+           (size > REQUEST_BODY_MAX &&
+            MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT));
+}
+
 static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
                                  const char *version, const char *upload, size_t *upload_size, void **state)
 {
@@ -255,10 +269,9 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
     (void)version;
     if (!x) {
         *state = x = exchange_new(connection, url, method);
-        const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-        if (length && strtoull(length, NULL, 10) > REQUEST_BODY_MAX) {
+        if (refuse_at_head(x)) {
             reply_problem(&x->request, 413, NULL, "the body is longer than %d bytes", REQUEST_BODY_MAX);
-            return respond(x); /* before the body: the library closes the connection after it */
+            return respond(x); /* the library closes the connection after it */
         }
         return MHD_YES;
     }
