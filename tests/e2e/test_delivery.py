@@ -56,7 +56,9 @@ def wait_events(node, *kinds):
 
 
 def bounces(node, login=SENDER):
-    return [email.message_from_bytes(raw, policy=email.policy.default) for raw in node.inbox(login)]
+    with node.pop3(login) as connection:
+        texts = [b"\r\n".join(connection.retr(number + 1)[1]) for number in range(connection.stat()[0])]
+    return [email.message_from_bytes(text, policy=email.policy.default) for text in texts]
 
 
 # ------------------------------------------------------------------ what arrives
