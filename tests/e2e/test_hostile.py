@@ -17,6 +17,26 @@ PROBES = {"smtp": (b"NOOP\r\n", b"250 "), "submission": (b"NOOP\r\n", b"250 "), 
           "pop3": (b"CAPA\r\n", b"+OK")}
 # AddressSanitizer keeps freed memory and shadows: there memory is not judged.
 SANITIZED = b"__asan_init" in PROGRAM.read_bytes() if PROGRAM.exists() else False
+BAD_LINES = {
+    "long": b"A" * 200_000 + b"\r\n",
+    "long-with-spaces": b"NOOP " + b"x " * 100_000 + b"\r\n",
+    "nul": b"\0\0\0NOOP\0\r\n",
+    "nul-inside": b"NO\0OP\r\n",
+    "eight-bit": bytes(range(128, 256)) * 4 + b"\r\n",
+    "blank": b"\r\n",
+    "tls-hello": bytes.fromhex("16030100c8010000c40303") + bytes(189) + b"\r\n",
+    "http": b"GET / HTTP/1.1\r\n",
+}
+ENDS = {"LF.LF": b"\n.\n", "LF.CRLF": b"\n.\r\n", "CRLF.LF": b"\r\n.\n", "CR.CR": b"\r.\r", "NUL": b"\r\n\0.\r\n"}
+BAD_IMAP = {
+    "literal of 4 GB": b"a APPEND INBOX {4294967296}",
+    "number too large": b"a LOGIN {99999999999999999999}",
+    "literal without waiting": b"a LOGIN {100000000+}",
+    "nested": b"a LOGIN " + b"(" * 20000,
+    "long set": b"a UID FETCH " + b"1," * 4000 + b"1 (FLAGS)",
+    "literal for a tag": b"{1}",
+    "long tag": b"a" * 5000 + b" NOOP",
+}
 MEMORY = 96 * 1024 * 1024
 
 
@@ -104,20 +124,11 @@ def is_refusal(line):
 
 
 @pytest.mark.parametrize("port", PORTS)
-@pytest.mark.parametrize("name, data", [
-    ("long", b"A" * 200_000 + b"\r\n"),
-    ("long-with-spaces", b"NOOP " + b"x " * 100_000 + b"\r\n"),
-    ("nul", b"\0\0\0NOOP\0\r\n"),
-    ("nul-inside", b"NO\0OP\r\n"),
-    ("eight-bit", bytes(range(128, 256)) * 4 + b"\r\n"),
-    ("blank", b"\r\n"),
-    ("tls-hello", bytes.fromhex("16030100c8010000c40303") + bytes(189) + b"\r\n"),
-    ("http", b"GET / HTTP/1.1\r\n"),
-])
-def test_one_bad_line(node, port, name, data):
+@pytest.mark.parametrize("name", BAD_LINES)
+def test_one_bad_line(node, port, name):
     """It is refused; the session goes on or is closed."""
     with client(node, port) as peer:
-        peer.send(data)
+        peer.send(BAD_LINES[name])
         line = peer.line()
         assert is_refusal(line), line
 
@@ -222,7 +233,7 @@ def test_slow_clients_hold_nobody_up(node):
     assert "never ends" not in node.subjects("mia@hostile.test")
 
 
-@pytest.mark.parametrize("end", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n\0.\r\n"])
+@pytest.mark.parametrize("end", ENDS)
 def test_false_ends_of_data(node, end):
     """Only CRLF.CRLF ends a message: what stands after another end is never taken as commands (SMTP smuggling)."""
     with client(node, "smtp") as peer:
@@ -231,17 +242,15 @@ def test_false_ends_of_data(node, end):
             peer.send(command + b"\r\n")
             assert peer.line().startswith(answer)
         inner = b"MAIL FROM:<smuggled@outside.test>\r\nRCPT TO:<mia@hostile.test>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
-        peer.send(b"Subject: outer\r\n\r\nx" + end + inner + b"QUIT\r\n")
+        peer.send(b"Subject: outer\r\n\r\nx" + ENDS[end] + inner + b"QUIT\r\n")
         answers = peer.rest().splitlines()
     assert len(answers) <= 2 or not any(line.startswith(b"354") for line in answers), answers
     assert "smuggled" not in node.subjects("mia@hostile.test")
 
 
-@pytest.mark.parametrize("line", [b"a APPEND INBOX {4294967296}", b"a LOGIN {99999999999999999999}", b"a LOGIN {100000000+}",
-                                  b"a LOGIN " + b"(" * 20000, b"a UID FETCH " + b"1," * 4000 + b"1 (FLAGS)",
-                                  b"{1}", b"a" * 5000 + b" NOOP"])
-def test_imap_literals_and_nesting(node, line):
+@pytest.mark.parametrize("what", BAD_IMAP)
+def test_imap_literals_and_nesting(node, what):
     with client(node, "imap") as peer:
-        peer.send(line + b"\r\n")
+        peer.send(BAD_IMAP[what] + b"\r\n")
         answer = peer.line()
         assert is_refusal(answer), answer

@@ -15,7 +15,7 @@ import threading
 import pytest
 
 from harness.posthouse import make_message, subject_of
-from harness.process import wait_until
+from harness.process import wait_equal, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -91,7 +91,7 @@ def test_nothing_is_lost(new_posthouse, own_postgres, sink):
             client.join()
 
     # A dead worker's queue entries are taken over when their lease has run out.
-    wait_until(lambda: node.query("select count(*) from queue_entry") == [["0"]], "the queue is empty", timeout=180)
+    wait_equal(lambda: node.query("select count(*) from queue_entry"), [["0"]], "the queue is empty", timeout=180)
     in_mailbox = collections.Counter(node.subjects(MAILBOX))
     at_primary = collections.defaultdict(list)
     for message in sink.messages:
@@ -115,7 +115,7 @@ def test_next_hop_breaks_after_the_final_dot(new_posthouse, sink):
     node.send("client@outside.test", "lea@cut.test", make_message("cut"))
     wait_until(lambda: len(sink.messages) >= 1, "it is at the primary")
     sink.behave.cut_at = ""
-    wait_until(lambda: node.query("select count(*) from queue_entry") == [["0"]], "the queue is empty", timeout=90)
+    wait_equal(lambda: node.query("select count(*) from queue_entry"), [["0"]], "the queue is empty", timeout=90)
     assert len(sink.messages) >= 2
     assert sink.messages[-1].confirmed
     assert {subject_of(message.data) for message in sink.messages} == {"cut"}

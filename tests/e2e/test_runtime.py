@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.posthouse import ROOT, make_message
-from harness.process import alive, port_open, run, wait_until
+from harness.process import alive, port_open, run, wait_equal, wait_until
 
 
 def status_field(pid, name):
@@ -22,7 +22,7 @@ def status_field(pid, name):
 @pytest.mark.parametrize("change, words", [
     ({"daemon__nonsense": "1"}, "nonsense"),
     ({"smtp__message_size_max": "lots"}, "message_size_max"),
-    ({"listen__smtp": "localhost"}, "listen"),
+    ({"listen__smtp": "localhost"}, "localhost"),
     ({"tls__key_file": "/nonexistent/key.pem"}, "/nonexistent/key.pem"),
 ])
 def test_check_config_tells_what_is_wrong(new_posthouse, change, words):
@@ -32,7 +32,7 @@ def test_check_config_tells_what_is_wrong(new_posthouse, change, words):
     done = node.command("--check-config", check=False)
     assert done.returncode == 78
     assert words in done.stderr
-    if "/" not in words and "localhost" not in change.values():
+    if "/" not in words:
         line = next(number for number, text in enumerate(node.config_path.read_text().splitlines(), 1) if words in text)
         assert f"{node.config_path}:{line}:" in done.stderr
 
@@ -165,7 +165,7 @@ def test_database_away_later(new_posthouse, own_postgres):
     assert imap.select("INBOX")[0] == "OK", "the session lived through it"
     held_imap.__exit__(None, None, None)
     node.send("joe@outside.test", "ann@away.test", make_message("back"))
-    wait_until(lambda: node.subjects("ann@away.test") == ["back"], "mail flows again")
+    wait_equal(lambda: node.subjects("ann@away.test"), ["back"], "mail flows again")
 
 
 def test_version_and_help(posthouse):

@@ -37,6 +37,20 @@ def wait_until(condition, what, timeout=None, interval=0.02):
         time.sleep(interval)
 
 
+def wait_equal(get, expected, what, timeout=None, interval=0.05):
+    """Calls get until it returns what is expected; at the deadline both are shown."""
+    seen = []
+
+    def same():
+        seen[:] = [get()]
+        return seen[0] == expected
+
+    try:
+        wait_until(same, what, timeout, interval)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nexpected {expected!r}\n    last {seen and seen[0]!r}") from None
+
+
 _ports_given = set()
 
 
