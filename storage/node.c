@@ -270,11 +270,13 @@ static const struct db_statement count_living = {
 
 AWAITS enum db_status node_count(unsigned *workers)
 {
+    *workers = 0;
+    if (!db_ready()) /* a connection for reading alone would answer, and nothing could be written */
+        return DB_FAILED;
     struct arena *arena = arena_new(4096);
     struct params none;
     struct rows *rows = NULL;
     params_init(&none, arena);
-    *workers = 0;
     enum db_status status = db_read(arena, &count_living, &none, &rows);
     if (status == DB_FOUND)
         *workers = (unsigned)row_int64(rows, 0, 0);
