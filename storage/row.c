@@ -94,12 +94,12 @@ static uint64_t time_wire(int64_t ms)
 
 void params_time(struct params *params, int64_t ms)
 {
-    uint64_t wire = time_wire(ms);
-
-    if (ms == INT64_MIN)
+    if (ms == INT64_MIN) {
         params_null(params);
-    else
-        add(params, arena_memdup(params->arena, &wire, sizeof wire), sizeof wire);
+        return;
+    }
+    uint64_t wire = time_wire(ms);
+    add(params, arena_memdup(params->arena, &wire, sizeof wire), sizeof wire);
 }
 
 /* -------- arrays: one dimension, counted from 1 */
