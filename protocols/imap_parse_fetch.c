@@ -1,0 +1,188 @@
+/*
+ * imap_parse_fetch: fetch attributes (RFC 3501 6.4.5).
+ *
+ *     fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] / "BODY" ["STRUCTURE"] /
+ *                 "UID" / "BODY" section ["<" number "." nz-number ">"] / "BODY.PEEK" section [...]
+ *     section   = "[" [section-msgtext / (part *("." part) ["." (section-msgtext / "MIME")])] "]"
+ */
+#include "protocols/imap_parse.h"
+
+static const struct {
+    const char *name;
+    unsigned items;
+} macros[] = {
+    {"ALL", IMAP_FETCH_FLAGS | IMAP_FETCH_INTERNALDATE | IMAP_FETCH_SIZE | IMAP_FETCH_ENVELOPE},
+    {"FAST", IMAP_FETCH_FLAGS | IMAP_FETCH_INTERNALDATE | IMAP_FETCH_SIZE},
+    {"FULL", IMAP_FETCH_FLAGS | IMAP_FETCH_INTERNALDATE | IMAP_FETCH_SIZE | IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY},
+};
+static const struct {
+    const char *name;
+    unsigned item;
+} attributes[] = {
+    {"FLAGS", IMAP_FETCH_FLAGS},       {"UID", IMAP_FETCH_UID},   {"INTERNALDATE", IMAP_FETCH_INTERNALDATE},
+    {"RFC822.SIZE", IMAP_FETCH_SIZE},  {"ENVELOPE", IMAP_FETCH_ENVELOPE},
+    {"BODYSTRUCTURE", IMAP_FETCH_BODYSTRUCTURE},
+};
+static const struct {
+    const char *name;
+    enum imap_section_kind kind;
+    bool peek;
+} shorthands[] = {
+    {"RFC822", IMAP_SECTION_ALL, false},
+    {"RFC822.HEADER", IMAP_SECTION_HEADER, true},
+    {"RFC822.TEXT", IMAP_SECTION_TEXT, false},
+};
+
+/* Letters, digits and dots. */
+static struct slice take_name(struct imap_cursor *c)
+{
+    const char *start = c->p;
+
+    while (c->p < c->end && ((*c->p >= 'A' && *c->p <= 'Z') || (*c->p >= 'a' && *c->p <= 'z') ||
+                             (*c->p >= '0' && *c->p <= '9') || *c->p == '.'))
+        c->p++;
+    return slice_of(start, (size_t)(c->p - start));
+}
+
+static struct imap_section *add_section(struct imap_cursor *c, struct imap_fetch *out)
+{
+    struct imap_section *section = arena_alloc(c->arena, sizeof *section), **last = &out->sections;
+
+    while (*last)
+        last = &(*last)->next;
+    return *last = section;
+}
+
+static bool take_fields(struct imap_cursor *c, struct imap_section *section)
+{
+    size_t most = 1;
+
+    if (!imap_take_char(c, ' ') || !imap_take_char(c, '('))
+        return false;
+    for (const char *p = c->p; p < c->end && *p != ')'; p++)
+        most += *p == ' ';
+    section->fields = arena_array(c->arena, most, sizeof *section->fields);
+    do
+        if (section->field_count == most || !imap_take_astring(c, &section->fields[section->field_count++]))
+            return false;
+    while (imap_take_char(c, ' '));
+    return imap_take_char(c, ')');
+}
+
+static bool take_section_text(struct imap_cursor *c, struct slice word, struct imap_section *section)
+{
+    if (slice_equal_nocase(word, SLICE("HEADER")))
+        section->kind = IMAP_SECTION_HEADER;
+    else if (slice_equal_nocase(word, SLICE("TEXT")))
+        section->kind = IMAP_SECTION_TEXT;
+    else if (slice_equal_nocase(word, SLICE("MIME")) && section->part_depth)
+        section->kind = IMAP_SECTION_MIME;
+    else if (slice_equal_nocase(word, SLICE("HEADER.FIELDS")))
+        section->kind = IMAP_SECTION_FIELDS;
+    else if (slice_equal_nocase(word, SLICE("HEADER.FIELDS.NOT")))
+        section->kind = IMAP_SECTION_FIELDS_NOT;
+    else
+        return false;
+    if (section->kind != IMAP_SECTION_FIELDS && section->kind != IMAP_SECTION_FIELDS_NOT)
+        return true;
+    return take_fields(c, section);
+}
+
+/* After "[". */
+static bool take_section(struct imap_cursor *c, struct imap_section *section)
+{
+    while (c->p < c->end && *c->p >= '0' && *c->p <= '9') {
+        if (section->part_depth == IMAP_DEPTH_MAX || !imap_take_number(c, &section->part[section->part_depth]) ||
+            section->part[section->part_depth++] == 0)
+            return false;
+        if (!imap_take_char(c, '.'))
+            return imap_take_char(c, ']');
+    }
+    if (imap_take_char(c, ']'))
+        return section->part_depth == 0; /* not "[1.]" */
+    return take_section_text(c, take_name(c), section) && imap_take_char(c, ']');
+}
+
+static bool take_partial(struct imap_cursor *c, struct imap_section *section)
+{
+    if (!imap_take_char(c, '<'))
+        return true;
+    section->partial = true;
+    return imap_take_number(c, &section->offset) && imap_take_char(c, '.') && imap_take_number(c, &section->length) &&
+           section->length > 0 && imap_take_char(c, '>');
+}
+
+/* "BODY" or "BODY.PEEK" was taken and "[" comes. The response names the section as the client wrote it, in upper case
+ * where it is our word, without PEEK and without the partial's length. */
+static bool take_body_section(struct imap_cursor *c, bool peek, struct imap_fetch *out)
+{
+    struct imap_section *section = add_section(c, out);
+    const char *start = c->p;
+
+    imap_take_char(c, '[');
+    if (!take_section(c, section))
+        return false;
+    section->label = arena_printf(c->arena, "BODY%.*s", (int)(c->p - start), start);
+    section->peek = peek;
+    out->sets_seen |= !peek;
+    return take_partial(c, section);
+}
+
+static bool take_attribute(struct imap_cursor *c, struct imap_fetch *out)
+{
+    struct slice name = take_name(c);
+
+    if (c->p < c->end && *c->p == '[') {
+        if (slice_equal_nocase(name, SLICE("BODY")))
+            return take_body_section(c, false, out);
+        return slice_equal_nocase(name, SLICE("BODY.PEEK")) && take_body_section(c, true, out);
+    }
+    if (slice_equal_nocase(name, SLICE("BODY"))) {
+        out->items |= IMAP_FETCH_BODY;
+        return true;
+    }
+    for (unsigned i = 0; i < sizeof attributes / sizeof attributes[0]; i++)
+        if (slice_equal_nocase(name, slice_str(attributes[i].name))) {
+            out->items |= attributes[i].item;
+            return true;
+        }
+    for (unsigned i = 0; i < sizeof shorthands / sizeof shorthands[0]; i++)
+        if (slice_equal_nocase(name, slice_str(shorthands[i].name))) {
+            struct imap_section *section = add_section(c, out);
+
+            section->label = shorthands[i].name;
+            section->kind = shorthands[i].kind;
+            section->peek = shorthands[i].peek;
+            out->sets_seen |= !section->peek;
+            return true;
+        }
+    return false;
+}
+
+static bool take_macro(struct imap_cursor *c, struct imap_fetch *out)
+{
+    struct imap_cursor ahead = *c;
+    struct slice name = take_name(&ahead);
+
+    for (unsigned i = 0; i < sizeof macros / sizeof macros[0]; i++)
+        if (slice_equal_nocase(name, slice_str(macros[i].name))) {
+            out->items |= macros[i].items;
+            c->p = ahead.p;
+            return true;
+        }
+    return false;
+}
+
+bool imap_take_fetch(struct imap_cursor *c, struct imap_fetch *out)
+{
+    *out = (struct imap_fetch){0};
+    if (take_macro(c, out))
+        return true;
+    if (!imap_take_char(c, '('))
+        return take_attribute(c, out);
+    do
+        if (!take_attribute(c, out))
+            return false;
+    while (imap_take_char(c, ' '));
+    return imap_take_char(c, ')');
+}
