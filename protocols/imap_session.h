@@ -1,0 +1,182 @@
+#ifndef PROTOCOLS_IMAP_SESSION_H
+#define PROTOCOLS_IMAP_SESSION_H
+/*
+ * imap_session: what the files of the IMAP server share.  Nobody else includes this; the way in is imap_serve() in
+ * protocols/server.h.
+ *
+ * A session owns itself.  Whatever enters it (a line, bytes of a literal, the end of a task, a timer, a hint, drained
+ * output) ends in imap_session_settle(), the only place that pauses, resumes, closes and frees.
+ *
+ * One command runs at a time, in a task.  Its handler writes untagged responses and leaves the tagged one in
+ * session->reply; before that is sent the session tells what others changed meanwhile (imap_selected_refresh).  A
+ * response that is longer than we want to queue is made by session->produce, called whenever output has sunk.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/loop.h"
+#include "core/spool.h"
+#include "core/stream.h"
+#include "protocols/imap_parse.h"
+#include "protocols/sasl.h"
+#include "protocols/server.h"
+#include "storage/hint.h"
+#include "storage/mailbox.h"
+
+#define IMAP_LINE_MAX 16384         /* RFC 7162 section 4 wants 8192 */
+#define IMAP_COMMAND_MAX (64 * 1024) /* a command with its literals, but for APPEND's message */
+#define IMAP_KEYWORDS_MAX 64        /* different ones in a mailbox, as far as a session shows them */
+#define IMAP_ITEMS_MAX 1000000
+
+enum imap_state { IMAP_NOT_AUTHENTICATED = 1, IMAP_AUTHENTICATED = 2, IMAP_SELECTED = 4 };
+
+/* A message of the selected mailbox; sequence number n is items[n-1]. */
+struct imap_item {
+    int64_t uid, message_id, internal_ms;
+    uint64_t size;
+    uint64_t keywords; /* bits: session's keyword names */
+    unsigned flags;
+};
+
+struct imap_selected {
+    int64_t id, modseq; /* modseq: all changes up to it have been seen */
+    int64_t uidvalidity;
+    bool read_only;
+    struct imap_item *items; /* on the heap, by UID */
+    uint32_t count, room;
+    char *keywords[IMAP_KEYWORDS_MAX];
+    unsigned keyword_count;
+    struct hint_watch *watch;
+    bool expunged_elsewhere; /* something may be gone that could not be told yet */
+};
+
+struct imap_fetching; /* imap_fetch.c */
+struct imap_searching; /* imap_search.c */
+
+struct imap_session {
+    struct server_session server; /* first: shutdown() casts */
+    struct server_settings *settings;
+    struct stream *stream; /* NULL: the client is gone */
+    char peer[64];
+    bool registered;
+    enum imap_state state;
+    struct arena *arena, *command, *message; /* session; command; one message of a FETCH or SEARCH */
+
+    /* the command that is being gathered */
+    char *pending;
+    size_t pending_count, pending_room;
+    uint64_t literal_left;
+    struct spool *append; /* APPEND's message: where the literal goes */
+    bool swallowing;      /* the rest of a command that was refused already */
+
+    /* the command that is running */
+    struct slice tag;
+    struct imap_cursor cursor;
+    bool uid; /* UID FETCH and so on */
+    bool may_expunge;
+    const char *reply; /* the tagged response, without the tag */
+    AWAITS void (*running)(struct imap_session *session);
+    void (*produce)(struct imap_session *session);
+    void (*held)(struct imap_session *session);
+    struct imap_fetching *fetching;
+    struct imap_searching *searching;
+
+    struct sasl_attempt *attempt; /* between AUTHENTICATE and its end: lines are responses */
+    struct slice attempt_input;
+    unsigned login_failures;
+    struct directory_account account;
+    struct imap_selected selected;
+
+    bool idling, changed;
+    struct loop_timer hold, login_timer, poll;
+    bool paused, closing, said_bye;
+    unsigned errors;
+};
+
+/* ------------------------------------------------------------------ imap_session.c */
+
+void imap_session_settle(struct imap_session *session);
+/* Runs fn in a task; the session is busy until it has ended. */
+void imap_session_run(struct imap_session *session, AWAITS void (*fn)(struct imap_session *session));
+void imap_session_hold(struct imap_session *session, unsigned ms, void (*after)(struct imap_session *session));
+void imap_session_limits(struct imap_session *session);
+void imap_session_logged_in(struct imap_session *session, const char *mechanism);
+void imap_session_break(struct imap_session *session);
+/* After the last produce(): what others changed, then the tagged response. */
+void imap_session_finish(struct imap_session *session);
+
+/* Untagged output; nothing happens when the client is gone. */
+void imap_write(struct imap_session *session, struct slice bytes);
+void imap_printf(struct imap_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void imap_write_string(struct imap_session *session, struct slice text); /* quoted, or as a literal */
+
+/* The tagged response: "OK ...", "NO ...", "BAD ...". */
+void imap_reply(struct imap_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void imap_bad(struct imap_session *session, const char *text); /* counts as an error */
+void imap_unavailable(struct imap_session *session);           /* NO [UNAVAILABLE] */
+void imap_bye(struct imap_session *session, const char *text); /* and the end */
+const char *imap_capabilities(const struct imap_session *session);
+
+/* ------------------------------------------------------------------ imap_commands.c: what to do with which verb */
+
+AWAITS void imap_command_run(struct imap_session *session);
+
+/* ------------------------------------------------------------------ imap_select.c: the selected mailbox */
+
+void imap_selected_drop(struct imap_session *session);
+/* Tells what changed: FETCH, EXISTS and, if may_expunge, EXPUNGE. False: the database is away, or the mailbox is gone. */
+AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge);
+/* Changes with this modseq are the client's own and need not be told (STORE .SILENT). */
+AWAITS bool imap_selected_refresh_silently(struct imap_session *session, int64_t own_modseq);
+/* Index of the UID, or UINT32_MAX. */
+uint32_t imap_selected_find(const struct imap_selected *selected, int64_t uid);
+/* Indexes of the messages in the set (sequence numbers or UIDs), ascending. False: a sequence number that does not exist. */
+bool imap_selected_pick(struct imap_session *session, const struct imap_set *set, uint32_t **out, uint32_t *count);
+void imap_write_flags(struct imap_session *session, const struct imap_item *item); /* "(\Seen work)" */
+uint64_t imap_keyword_bit(struct imap_selected *selected, struct slice keyword); /* 0: no room */
+void imap_command_select(struct imap_session *session);
+void imap_command_examine(struct imap_session *session);
+void imap_command_close(struct imap_session *session);
+void imap_command_unselect(struct imap_session *session);
+
+/* ------------------------------------------------------------------ imap_auth.c */
+
+void imap_command_login(struct imap_session *session);
+void imap_command_authenticate(struct imap_session *session);
+void imap_command_starttls(struct imap_session *session);
+void imap_auth_on_line(struct imap_session *session, struct slice line);
+
+/* ------------------------------------------------------------------ imap_mailboxes.c */
+
+void imap_command_create(struct imap_session *session);
+void imap_command_delete(struct imap_session *session);
+void imap_command_rename(struct imap_session *session);
+void imap_command_subscribe(struct imap_session *session);
+void imap_command_unsubscribe(struct imap_session *session);
+void imap_command_list(struct imap_session *session);
+void imap_command_lsub(struct imap_session *session);
+void imap_command_status(struct imap_session *session);
+void imap_command_namespace(struct imap_session *session);
+
+/* ------------------------------------------------------------------ imap_store.c */
+
+void imap_command_store(struct imap_session *session);
+void imap_command_expunge(struct imap_session *session);
+void imap_command_copy(struct imap_session *session);
+void imap_command_move(struct imap_session *session);
+
+/* ------------------------------------------------------------------ imap_append.c */
+
+/* Is the literal that ends `pending` APPEND's message?  Called while gathering. */
+bool imap_append_expects(const struct imap_session *session);
+void imap_command_append(struct imap_session *session);
+
+/* ------------------------------------------------------------------ imap_fetch.c, imap_search.c */
+
+void imap_command_fetch(struct imap_session *session);
+void imap_fetch_drop(struct imap_session *session);
+void imap_command_search(struct imap_session *session);
+void imap_search_drop(struct imap_session *session);
+
+#endif
