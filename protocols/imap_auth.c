@@ -128,7 +128,8 @@ AWAITS void imap_command_authenticate(struct imap_session *session)
         imap_bad(session, "AUTHENTICATE wants a mechanism and no more");
         return;
     }
-    session->tag = arena_slice(session->arena, session->tag); /* outlives this command's arena */
+    if (!imap_keep_tag(session))
+        return;
     session->attempt = sasl_attempt_new("imap", stream_is_tls(session->stream));
     result = sasl_attempt_begin(session->attempt, session->command, mechanism, initial, &challenge);
     step_done(session, result, challenge);
@@ -140,8 +141,10 @@ static AWAITS void attempt_step(struct imap_session *session)
     enum sasl_result result = sasl_attempt_continue(session->attempt, session->command, session->attempt_input, &challenge);
 
     step_done(session, result, challenge);
-    if (!session->attempt && !session->held && session->stream && !session->closing && session->reply)
+    if (!session->attempt && !session->held && session->reply) {
         imap_printf(session, "%.*s %s\r\n", SLICE_ARG(session->tag), session->reply);
+        session->reply = NULL;
+    }
 }
 
 void imap_auth_on_line(struct imap_session *session, struct slice line)

@@ -36,7 +36,8 @@ static void command_id(struct imap_session *session)
 /* RFC 2177.  What changes is told at once; DONE ends it (imap_session.c). */
 static void command_idle(struct imap_session *session)
 {
-    session->tag = arena_slice(session->arena, session->tag);
+    if (!imap_keep_tag(session))
+        return;
     imap_printf(session, "+ idling\r\n");
     session->idling = session->changed = true;
 }

@@ -127,10 +127,11 @@ static AWAITS void finish(struct imap_session *session)
 {
     if (session->state == IMAP_SELECTED)
         imap_selected_refresh(session, session->may_expunge);
-    if (session->reply)
+    if (session->reply) {
         imap_printf(session, "%.*s %s\r\n", SLICE_ARG(session->tag), session->reply);
-    session->reply = NULL;
-    session->tag = (struct slice){NULL, 0};
+        session->reply = NULL;
+        session->tag = (struct slice){NULL, 0};
+    }
     arena_reset(session->command);
     arena_reset(session->message);
 }
@@ -254,6 +255,17 @@ void imap_bad(struct imap_session *session, const char *text)
     if (++session->errors > session->settings->errors_max)
         imap_bye(session, "Too many bad commands");
     imap_reply(session, "BAD %s", text);
+}
+
+bool imap_keep_tag(struct imap_session *session)
+{
+    if (session->tag.n > sizeof session->kept_tag) {
+        imap_bad(session, "That tag is too long");
+        return false;
+    }
+    memcpy(session->kept_tag, session->tag.p, session->tag.n);
+    session->tag.p = session->kept_tag;
+    return true;
 }
 
 void imap_unavailable(struct imap_session *session)

@@ -89,6 +89,7 @@ struct imap_session {
     struct imap_selected selected;
 
     bool idling, changed;
+    char kept_tag[128]; /* of AUTHENTICATE and IDLE, which span lines */
     struct loop_timer hold, login_timer, poll;
     bool paused, closing, said_bye;
     unsigned errors;
@@ -116,6 +117,8 @@ void imap_reply(struct imap_session *session, const char *format, ...) __attribu
 void imap_bad(struct imap_session *session, const char *text); /* counts as an error */
 void imap_unavailable(struct imap_session *session);           /* NO [UNAVAILABLE] */
 void imap_bye(struct imap_session *session, const char *text); /* and the end */
+/* The tag outlives the command's arena.  False (and BAD): it is absurdly long. */
+bool imap_keep_tag(struct imap_session *session);
 const char *imap_capabilities(const struct imap_session *session);
 
 /* ------------------------------------------------------------------ imap_commands.c: what to do with which verb */

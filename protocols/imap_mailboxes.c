@@ -1,0 +1,338 @@
+/*
+ * imap_mailboxes: CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, LIST, LSUB, STATUS, NAMESPACE (RFC 3501 6.3, RFC 2342,
+ * RFC 3348, RFC 6154).
+ *
+ * The hierarchy is in the names: levels are separated by '/', and a mailbox has inferiors if another name begins with its
+ * name and '/'.  Superiors are made with what is under them, so every level is a mailbox, until one is deleted whose
+ * inferiors stay: then LIST shows it as \Noselect (6.3.4).  Subscription is an attribute of an existing mailbox;
+ * LSUB of a deleted one shows nothing.
+ */
+#include "protocols/imap_session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define NAME_BYTES_MAX 500
+#define LEVELS_MAX 8 /* mailbox_create() makes all superiors in one transaction */
+
+/* Takes one name and nothing more. */
+static bool take_name(struct imap_session *session, struct slice *name)
+{
+    struct imap_cursor *c = &session->cursor;
+
+    if (imap_take_char(c, ' ') && imap_take_mailbox(c, name) && imap_at_end(c))
+        return true;
+    imap_bad(session, "A mailbox name was expected");
+    return false;
+}
+
+/* What may be made: no empty level, no control character, not too deep, nothing that LIST could not ask for. */
+static bool name_is_good(struct slice name)
+{
+    unsigned levels = 1;
+
+    if (!name.n || name.n > NAME_BYTES_MAX || name.p[0] == '/' || name.p[name.n - 1] == '/')
+        return false;
+    for (size_t i = 0; i < name.n; i++) {
+        unsigned char ch = (unsigned char)name.p[i];
+
+        if (ch < 0x20 || ch == 0x7f || ch == '*' || ch == '%' || (ch == '/' && name.p[i - 1] == '/'))
+            return false;
+        levels += ch == '/';
+    }
+    return levels <= LEVELS_MAX && !slice_equal_nocase(name, SLICE("INBOX"));
+}
+
+/* "a/b/" asks for a place for inferiors (6.3.3); here any mailbox is one. */
+static struct slice without_end(struct slice name)
+{
+    return name.n > 1 && name.p[name.n - 1] == '/' ? slice_of(name.p, name.n - 1) : name;
+}
+
+static void reply_written(struct imap_session *session, enum db_write written, const char *verb)
+{
+    switch (written) {
+    case DB_DONE:
+        imap_reply(session, "OK %s completed", verb);
+        return;
+    case DB_REFUSED:
+        imap_reply(session, "NO [ALREADYEXISTS] There is a mailbox of that name");
+        return;
+    case DB_CONFLICT:
+    case DB_UNDONE:
+    case DB_UNCERTAIN:
+        imap_unavailable(session);
+        return;
+    }
+}
+
+AWAITS void imap_command_create(struct imap_session *session)
+{
+    struct slice name;
+    int64_t id;
+
+    if (!take_name(session, &name))
+        return;
+    name = without_end(name);
+    if (slice_equal_nocase(name, SLICE("INBOX")))
+        imap_reply(session, "NO [ALREADYEXISTS] INBOX is always there");
+    else if (!name_is_good(name))
+        imap_reply(session, "NO [CANNOT] A mailbox cannot have that name");
+    else
+        reply_written(session, mailbox_create(session->account.id, name, &id), "CREATE");
+}
+
+/* FOUND, or the reply is given. */
+static AWAITS bool find(struct imap_session *session, struct slice name, struct mailbox *out)
+{
+    switch (mailbox_find(session->command, session->account.id, name, out)) {
+    case DB_FOUND:
+        return true;
+    case DB_NONE:
+        imap_reply(session, "NO [NONEXISTENT] There is no such mailbox");
+        return false;
+    case DB_FAILED:
+        imap_unavailable(session);
+        return false;
+    }
+    return false;
+}
+
+AWAITS void imap_command_delete(struct imap_session *session)
+{
+    struct mailbox mailbox;
+    struct slice name;
+
+    if (!take_name(session, &name))
+        return;
+    name = without_end(name);
+    if (slice_equal_nocase(name, SLICE("INBOX"))) {
+        imap_reply(session, "NO [CANNOT] INBOX cannot be deleted");
+        return;
+    }
+    if (!find(session, name, &mailbox))
+        return;
+    if (session->state == IMAP_SELECTED && mailbox.id == session->selected.id)
+        imap_selected_drop(session);
+    reply_written(session, mailbox_delete(mailbox.id), "DELETE");
+}
+
+AWAITS void imap_command_rename(struct imap_session *session)
+{
+    struct imap_cursor *c = &session->cursor;
+    struct mailbox mailbox;
+    struct slice from, to;
+
+    if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &from) || !imap_take_char(c, ' ') || !imap_take_mailbox(c, &to) ||
+        !imap_at_end(c)) {
+        imap_bad(session, "RENAME wants two mailbox names");
+        return;
+    }
+    to = without_end(to);
+    if (!name_is_good(to) ||
+        (to.n > from.n && to.p[from.n] == '/' && slice_equal(slice_of(to.p, from.n), from))) { /* under itself */
+        imap_reply(session, "NO [CANNOT] A mailbox cannot get that name");
+        return;
+    }
+    if (find(session, from, &mailbox))
+        reply_written(session, mailbox_rename(session->account.id, mailbox.name, to), "RENAME");
+}
+
+static AWAITS void set_subscribed(struct imap_session *session, bool subscribed, const char *verb)
+{
+    struct mailbox mailbox;
+    struct slice name;
+
+    if (take_name(session, &name) && find(session, name, &mailbox))
+        reply_written(session, mailbox_subscribe(mailbox.id, subscribed), verb);
+}
+
+AWAITS void imap_command_subscribe(struct imap_session *session)
+{
+    set_subscribed(session, true, "SUBSCRIBE");
+}
+
+AWAITS void imap_command_unsubscribe(struct imap_session *session)
+{
+    set_subscribed(session, false, "UNSUBSCRIBE");
+}
+
+/* ------------------------------------------------------------------ LIST, LSUB */
+
+static void write_name(struct imap_session *session, struct slice name)
+{
+    imap_write_string(session, imap_utf7_encode(session->command, name));
+    imap_write(session, SLICE("\r\n"));
+}
+
+static bool is_under(struct slice name, struct slice superior)
+{
+    return name.n > superior.n && name.p[superior.n] == '/' && slice_equal(slice_of(name.p, superior.n), superior);
+}
+
+static bool has_children(const struct mailbox *all, unsigned count, struct slice name)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (is_under(all[i].name, name))
+            return true;
+    return false;
+}
+
+static bool is_mailbox(const struct mailbox *all, unsigned count, struct slice name)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (slice_equal(all[i].name, name))
+            return true;
+    return false;
+}
+
+static void write_listed(struct imap_session *session, const char *verb, const struct mailbox *all, unsigned count,
+                         struct slice name, bool selectable, struct slice special_use)
+{
+    imap_printf(session, "* %s (%s%s%s%.*s) \"/\" ", verb, selectable ? "" : "\\Noselect ",
+                has_children(all, count, name) ? "\\HasChildren" : "\\HasNoChildren", special_use.n ? " " : "",
+                SLICE_ARG(special_use));
+    write_name(session, name);
+}
+
+/*
+ * Superiors that are not in the list but match: \Noselect for LIST, and for LSUB with "%" the superior of something
+ * subscribed (6.3.9).  Each once: when the first name under it passes by.
+ */
+static void list_superiors(struct imap_session *session, const char *verb, const struct mailbox *all, unsigned count,
+                           unsigned at, struct slice pattern, bool subscribed)
+{
+    struct slice name = all[at].name;
+
+    for (size_t i = 1; i < name.n; i++) {
+        struct slice superior = slice_of(name.p, i);
+        bool told = false;
+
+        if (name.p[i] != '/' || is_mailbox(all, count, superior) || !imap_pattern_matches(pattern, superior))
+            continue;
+        for (unsigned j = 0; j < at && !told; j++)
+            told = is_under(all[j].name, superior) && (!subscribed || all[j].subscribed);
+        if (!told)
+            write_listed(session, verb, all, count, superior, false, (struct slice){NULL, 0});
+    }
+}
+
+static AWAITS void list(struct imap_session *session, const char *verb, bool subscribed)
+{
+    struct imap_cursor *c = &session->cursor;
+    struct mailbox *all = NULL;
+    struct slice reference, pattern;
+    unsigned count = 0;
+
+    if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &reference) || !imap_take_char(c, ' ') ||
+        !imap_take_pattern(c, &pattern) || !imap_at_end(c)) {
+        imap_bad(session, "A reference and a pattern were expected");
+        return;
+    }
+    if (!pattern.n && !subscribed) { /* asks for the delimiter */
+        imap_printf(session, "* LIST (\\Noselect) \"/\" \"\"\r\n");
+        imap_reply(session, "OK LIST completed");
+        return;
+    }
+    if (mailbox_list(session->command, session->account.id, &all, &count) == DB_FAILED) {
+        imap_unavailable(session);
+        return;
+    }
+    pattern = slice_str(arena_printf(session->command, "%.*s%.*s", SLICE_ARG(reference), SLICE_ARG(pattern)));
+    for (unsigned i = 0; i < count; i++) {
+        bool inbox = slice_equal(all[i].name, SLICE("INBOX")); /* in any case */
+
+        if (subscribed && !all[i].subscribed)
+            continue;
+        list_superiors(session, verb, all, count, i, pattern, subscribed);
+        if (imap_pattern_matches(pattern, all[i].name) ||
+            (inbox && imap_pattern_matches(arena_lower(session->command, pattern), SLICE("inbox"))))
+            write_listed(session, verb, all, count, all[i].name, true, all[i].special_use);
+    }
+    imap_reply(session, "OK %s completed", verb);
+}
+
+AWAITS void imap_command_list(struct imap_session *session)
+{
+    list(session, "LIST", false);
+}
+
+AWAITS void imap_command_lsub(struct imap_session *session)
+{
+    list(session, "LSUB", true);
+}
+
+/* ------------------------------------------------------------------ STATUS, NAMESPACE */
+
+enum { STATUS_MESSAGES = 1, STATUS_RECENT = 2, STATUS_UIDNEXT = 4, STATUS_UIDVALIDITY = 8, STATUS_UNSEEN = 16 };
+
+static bool take_status_items(struct imap_cursor *c, unsigned *items)
+{
+    static const char *const names[] = {"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"};
+    struct slice name;
+
+    *items = 0;
+    if (!imap_take_char(c, '('))
+        return false;
+    do {
+        unsigned i = 0;
+
+        if (!imap_take_atom(c, &name))
+            return false;
+        while (i < 5 && !slice_equal_nocase(name, slice_str(names[i])))
+            i++;
+        if (i == 5)
+            return false;
+        *items |= 1u << i;
+    } while (imap_take_char(c, ' '));
+    return imap_take_char(c, ')') && imap_at_end(c);
+}
+
+AWAITS void imap_command_status(struct imap_session *session)
+{
+    struct imap_cursor *c = &session->cursor;
+    struct mailbox_counts counts = {0};
+    struct mailbox mailbox;
+    struct slice name, encoded;
+    const char *space = "";
+    unsigned items;
+
+    if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &name) || !imap_take_char(c, ' ') || !take_status_items(c, &items)) {
+        imap_bad(session, "STATUS wants a mailbox and a list of items");
+        return;
+    }
+    if (!find(session, name, &mailbox))
+        return;
+    if (mailbox_count(mailbox.id, &counts) != DB_FOUND) {
+        imap_unavailable(session);
+        return;
+    }
+    encoded = imap_utf7_encode(session->command, mailbox.name);
+    imap_write(session, SLICE("* STATUS "));
+    imap_write_string(session, encoded);
+    imap_write(session, SLICE(" ("));
+    for (unsigned bit = STATUS_MESSAGES; bit <= STATUS_UNSEEN; bit <<= 1) {
+        if (!(items & bit))
+            continue;
+        imap_write(session, slice_str(space));
+        space = " ";
+        if (bit == STATUS_MESSAGES)
+            imap_printf(session, "MESSAGES %" PRIu64, counts.messages);
+        else if (bit == STATUS_RECENT)
+            imap_printf(session, "RECENT 0");
+        else if (bit == STATUS_UIDNEXT)
+            imap_printf(session, "UIDNEXT %" PRId64, mailbox.uidnext);
+        else if (bit == STATUS_UIDVALIDITY)
+            imap_printf(session, "UIDVALIDITY %" PRId64, mailbox.uidvalidity);
+        else
+            imap_printf(session, "UNSEEN %" PRIu64, counts.unseen);
+    }
+    imap_write(session, SLICE(")\r\n"));
+    imap_reply(session, "OK STATUS completed");
+}
+
+void imap_command_namespace(struct imap_session *session)
+{
+    imap_printf(session, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+    imap_reply(session, "OK NAMESPACE completed");
+}
