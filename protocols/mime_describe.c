@@ -1,0 +1,284 @@
+/*
+ * mime_describe: ENVELOPE and BODYSTRUCTURE (RFC 3501 7.4.2).
+ *
+ * Strings are sent as they are written in the message, encoded words and all: decoding them is the client's business.  What
+ * has been decoded by GMime (names in addresses, RFC 2231 parameters) is encoded again, so that responses stay ASCII
+ * where the message was.
+ */
+#include <event2/buffer.h>
+#include <stdio.h>
+
+#include "protocols/mime_private.h"
+
+static void put(struct evbuffer *out, const char *text)
+{
+    evbuffer_add(out, text, strlen(text));
+}
+
+void mime_write_string(struct evbuffer *out, struct slice text)
+{
+    bool plain = text.n < 1000;
+
+    if (!text.p) {
+        put(out, "NIL");
+        return;
+    }
+    for (size_t i = 0; i < text.n && plain; i++)
+        plain = (unsigned char)text.p[i] >= 0x20 && (unsigned char)text.p[i] < 0x7f && text.p[i] != '"' && text.p[i] != '\\';
+    if (plain)
+        evbuffer_add_printf(out, "\"%.*s\"", SLICE_ARG(text));
+    else {
+        evbuffer_add_printf(out, "{%zu}\r\n", text.n);
+        evbuffer_add(out, text.p, text.n);
+    }
+}
+
+static bool is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* Names are written again as encoded words where they are not ASCII. */
+static void put_phrase(struct evbuffer *out, const char *text)
+{
+    char *encoded;
+
+    if (!text || is_ascii(slice_str(text))) {
+        mime_write_string(out, slice_str(text));
+        return;
+    }
+    encoded = g_mime_utils_header_encode_phrase(NULL, text, NULL);
+    mime_write_string(out, slice_str(encoded));
+    g_free(encoded);
+}
+
+/* ------------------------------------------------------------------ ENVELOPE */
+
+static void put_mailbox(struct evbuffer *out, InternetAddress *address)
+{
+    const char *addr = internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address));
+    const char *at = addr ? strrchr(addr, '@') : NULL;
+
+    put(out, "(");
+    put_phrase(out, internet_address_get_name(address));
+    put(out, " NIL ");
+    mime_write_string(out, at ? slice_of(addr, (size_t)(at - addr)) : slice_str(addr ? addr : ""));
+    put(out, " ");
+    mime_write_string(out, slice_str(at ? at + 1 : ""));
+    put(out, ")");
+}
+
+/* A group is a mailbox with its name, its members, and an end of NILs; groups do not nest (RFC 5322 3.4). */
+static void put_addresses(struct evbuffer *out, InternetAddressList *list, bool in_group)
+{
+    int count = list ? internet_address_list_length(list) : 0;
+
+    for (int i = 0; i < count; i++) {
+        InternetAddress *address = internet_address_list_get_address(list, i);
+
+        if (INTERNET_ADDRESS_IS_MAILBOX(address)) {
+            put_mailbox(out, address);
+        } else if (INTERNET_ADDRESS_IS_GROUP(address) && !in_group) {
+            put(out, "(NIL NIL ");
+            put_phrase(out, internet_address_get_name(address));
+            put(out, " NIL)");
+            put_addresses(out, internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address)), true);
+            put(out, "(NIL NIL NIL NIL)");
+        }
+    }
+}
+
+static void put_address_field(struct evbuffer *out, struct slice value)
+{
+    InternetAddressList *list = value.n ? internet_address_list_parse(NULL, value.p) : NULL;
+
+    if (list && internet_address_list_length(list) > 0) {
+        put(out, "(");
+        put_addresses(out, list, false);
+        put(out, ")");
+    } else {
+        put(out, "NIL");
+    }
+    if (list)
+        g_object_unref(list);
+}
+
+void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct mime_part *message)
+{
+    struct slice from = mime_field(arena, message->header, "From");
+    struct slice sender = mime_field(arena, message->header, "Sender");
+    struct slice reply_to = mime_field(arena, message->header, "Reply-To");
+
+    mime_start();
+    put(out, "(");
+    mime_write_string(out, mime_field(arena, message->header, "Date"));
+    put(out, " ");
+    mime_write_string(out, mime_field(arena, message->header, "Subject"));
+    put(out, " ");
+    put_address_field(out, from);
+    put(out, " ");
+    put_address_field(out, sender.n ? sender : from); /* absent or empty: From (7.4.2) */
+    put(out, " ");
+    put_address_field(out, reply_to.n ? reply_to : from);
+    put(out, " ");
+    put_address_field(out, mime_field(arena, message->header, "To"));
+    put(out, " ");
+    put_address_field(out, mime_field(arena, message->header, "Cc"));
+    put(out, " ");
+    put_address_field(out, mime_field(arena, message->header, "Bcc"));
+    put(out, " ");
+    mime_write_string(out, mime_field(arena, message->header, "In-Reply-To"));
+    put(out, " ");
+    mime_write_string(out, mime_field(arena, message->header, "Message-ID"));
+    put(out, ")");
+}
+
+/* ------------------------------------------------------------------ BODYSTRUCTURE */
+
+static void put_params(struct evbuffer *out, const struct mime_param *params)
+{
+    const char *separator = "(";
+
+    if (!params) {
+        put(out, "NIL");
+        return;
+    }
+    for (const struct mime_param *p = params; p; p = p->next) {
+        put(out, separator);
+        mime_write_string(out, p->name);
+        put(out, " ");
+        if (is_ascii(p->value)) {
+            mime_write_string(out, p->value);
+        } else {
+            char *encoded = g_mime_utils_header_encode_text(NULL, p->value.p, NULL);
+
+            mime_write_string(out, slice_str(encoded));
+            g_free(encoded);
+        }
+        separator = " ";
+    }
+    put(out, ")");
+}
+
+static void put_disposition(struct evbuffer *out, struct arena *arena, struct slice header)
+{
+    struct slice value = mime_field(arena, header, "Content-Disposition");
+    GMimeContentDisposition *disposition;
+
+    if (!value.n) {
+        put(out, "NIL");
+        return;
+    }
+    disposition = g_mime_content_disposition_parse(NULL, value.p);
+    put(out, "(");
+    mime_write_string(out, slice_str(g_mime_content_disposition_get_disposition(disposition)));
+    put(out, " ");
+    put_params(out, mime_params_of(arena, g_mime_content_disposition_get_parameters(disposition)));
+    put(out, ")");
+    g_object_unref(disposition);
+}
+
+/* "en, de" is ("en" "de") */
+static void put_language(struct evbuffer *out, struct slice value)
+{
+    const char *separator = "(";
+    bool any = false;
+
+    while (value.n) {
+        const char *comma = memchr(value.p, ',', value.n);
+        struct slice tag = slice_of(value.p, comma ? (size_t)(comma - value.p) : value.n);
+
+        value = slice_skip(value, tag.n + 1);
+        while (tag.n && tag.p[0] == ' ')
+            tag = slice_skip(tag, 1);
+        while (tag.n && tag.p[tag.n - 1] == ' ')
+            tag.n--;
+        if (tag.n) {
+            put(out, separator);
+            mime_write_string(out, tag);
+            separator = " ";
+            any = true;
+        }
+    }
+    put(out, any ? ")" : "NIL");
+}
+
+static void put_rest(struct evbuffer *out, struct arena *arena, const struct mime_part *part)
+{
+    put(out, " ");
+    put_disposition(out, arena, part->header);
+    put(out, " ");
+    put_language(out, mime_field(arena, part->header, "Content-Language"));
+    put(out, " ");
+    mime_write_string(out, mime_field(arena, part->header, "Content-Location"));
+}
+
+static unsigned long count_lines(struct slice body)
+{
+    unsigned long lines = 0;
+    const char *p = body.p, *end = body.p + body.n;
+
+    while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+        lines++;
+        p++;
+    }
+    return lines + (body.n && end[-1] != '\n');
+}
+
+static void put_leaf(struct evbuffer *out, struct arena *arena, const struct mime_part *part, bool extended)
+{
+    struct slice encoding = mime_field(arena, part->header, "Content-Transfer-Encoding");
+
+    put(out, "(");
+    mime_write_string(out, part->type);
+    put(out, " ");
+    mime_write_string(out, part->subtype);
+    put(out, " ");
+    if (!part->params && slice_equal_nocase(part->type, SLICE("text")))
+        put(out, "(\"charset\" \"us-ascii\")"); /* RFC 2045 5.2 */
+    else
+        put_params(out, part->params);
+    put(out, " ");
+    mime_write_string(out, mime_field(arena, part->header, "Content-ID"));
+    put(out, " ");
+    mime_write_string(out, mime_field(arena, part->header, "Content-Description"));
+    put(out, " ");
+    mime_write_string(out, encoding.n ? encoding : SLICE("7bit"));
+    evbuffer_add_printf(out, " %zu", part->body.n);
+    if (part->message) {
+        put(out, " ");
+        mime_write_envelope(out, arena, part->child);
+        put(out, " ");
+        mime_write_structure(out, arena, part->child, extended);
+    }
+    if (part->message || slice_equal_nocase(part->type, SLICE("text")))
+        evbuffer_add_printf(out, " %lu", count_lines(part->body));
+    if (extended) {
+        put(out, " ");
+        mime_write_string(out, mime_field(arena, part->header, "Content-MD5"));
+        put_rest(out, arena, part);
+    }
+    put(out, ")");
+}
+
+void mime_write_structure(struct evbuffer *out, struct arena *arena, const struct mime_part *part, bool extended)
+{
+    if (!part->multipart) {
+        put_leaf(out, arena, part, extended);
+        return;
+    }
+    put(out, "(");
+    for (const struct mime_part *child = part->child; child; child = child->next)
+        mime_write_structure(out, arena, child, extended);
+    put(out, " ");
+    mime_write_string(out, part->subtype);
+    if (extended) {
+        put(out, " ");
+        put_params(out, part->params);
+        put_rest(out, arena, part);
+    }
+    put(out, ")");
+}

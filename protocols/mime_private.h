@@ -1,0 +1,13 @@
+#ifndef PROTOCOLS_MIME_PRIVATE_H
+#define PROTOCOLS_MIME_PRIVATE_H
+/* What the mime*.c files share; they are GMime's room. */
+#include <gmime/gmime.h>
+
+#include "protocols/mime.h"
+
+void mime_start(void);
+struct mime_param *mime_params_of(struct arena *arena, GMimeParamList *list);
+/* Takes the next field off the front of *rest; value unfolded.  Lines that are no fields are passed over. */
+bool mime_next_field(struct arena *arena, struct slice *rest, struct slice *name, struct slice *value);
+
+#endif
