@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define SPOOL_FIRST 4096
@@ -26,6 +27,7 @@ struct spool {
     size_t capacity;
     char *buffer;
     int fd; /* -1: none yet */
+    void *map; /* all of the file, or NULL */
     bool failed;
 };
 
@@ -67,6 +69,8 @@ void spool_unref(struct spool **spool)
     *spool = NULL;
     if (!s || --s->references)
         return;
+    if (s->map)
+        munmap(s->map, s->size);
     if (s->fd >= 0)
         close(s->fd);
     free(s->buffer);
@@ -188,5 +192,25 @@ bool spool_read(struct spool *spool, size_t offset, size_t n, char *buf, struct 
     if (got <= 0)
         return false;
     *out = slice_of(buf, (size_t)got);
+    return true;
+}
+
+bool spool_map(struct spool *spool, struct slice *out)
+{
+    if (spool->fd < 0) {
+        *out = slice_of(spool->buffer ? spool->buffer : "", spool->size);
+        return true;
+    }
+    if (!spool->map) {
+        void *map;
+
+        if (spool->on_disk < spool->size && !to_disk(spool))
+            return false;
+        map = mmap(NULL, spool->size, PROT_READ, MAP_SHARED, spool->fd, 0);
+        if (map == MAP_FAILED)
+            return false;
+        spool->map = map;
+    }
+    *out = slice_of(spool->map, spool->size);
     return true;
 }

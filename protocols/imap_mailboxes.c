@@ -213,7 +213,7 @@ static void list_superiors(struct imap_session *session, const char *verb, const
         for (unsigned j = 0; j < at && !told; j++)
             told = is_under(all[j].name, superior) && (!subscribed || all[j].subscribed);
         if (!told)
-            write_listed(session, verb, all, count, superior, false, (struct slice){NULL, 0});
+            write_listed(session, verb, all, count, superior, false, SLICE(""));
     }
 }
 
@@ -247,7 +247,7 @@ static AWAITS void list(struct imap_session *session, const char *verb, bool sub
         list_superiors(session, verb, all, count, i, pattern, subscribed);
         if (imap_pattern_matches(pattern, all[i].name) ||
             (inbox && imap_pattern_matches(arena_lower(session->command, pattern), SLICE("inbox"))))
-            write_listed(session, verb, all, count, all[i].name, true, all[i].special_use);
+            write_listed(session, verb, all, count, all[i].name, true, all[i].special_use.n ? all[i].special_use : SLICE(""));
     }
     imap_reply(session, "OK %s completed", verb);
 }

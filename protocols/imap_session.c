@@ -34,7 +34,6 @@ static void session_free(struct imap_session *session)
     loop_timer_clear(&session->login_timer);
     loop_timer_clear(&session->poll);
     imap_fetch_drop(session);
-    imap_search_drop(session);
     imap_selected_drop(session);
     sasl_attempt_free(&session->attempt);
     spool_unref(&session->append);

@@ -52,7 +52,6 @@ struct imap_selected {
 };
 
 struct imap_fetching; /* imap_fetch.c */
-struct imap_searching; /* imap_search.c */
 
 struct imap_session {
     struct server_session server; /* first: shutdown() casts */
@@ -80,7 +79,6 @@ struct imap_session {
     void (*produce)(struct imap_session *session);
     void (*held)(struct imap_session *session);
     struct imap_fetching *fetching;
-    struct imap_searching *searching;
 
     struct sasl_attempt *attempt; /* between AUTHENTICATE and its end: lines are responses */
     struct slice attempt_input;
@@ -180,6 +178,5 @@ void imap_command_append(struct imap_session *session);
 void imap_command_fetch(struct imap_session *session);
 void imap_fetch_drop(struct imap_session *session);
 void imap_command_search(struct imap_session *session);
-void imap_search_drop(struct imap_session *session);
 
 #endif
