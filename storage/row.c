@@ -220,12 +220,12 @@ void params_times(struct params *params, const int64_t *values, unsigned count)
     struct array array = array_begin(params->arena, OID_TIMESTAMPTZ, count, (size_t)count * 8);
 
     for (unsigned i = 0; i < count; i++) {
-        uint64_t wire = time_wire(values[i]);
-
-        if (values[i] == INT64_MIN)
+        if (values[i] == INT64_MIN) {
             put32(&array, -1);
-        else
-            array_element(&array, &wire, sizeof wire);
+            continue;
+        }
+        uint64_t wire = time_wire(values[i]);
+        array_element(&array, &wire, sizeof wire);
     }
     array_end(params, &array);
 }
