@@ -11,6 +11,7 @@
  *
  * Hard cases
  *   - DATA was pipelined and is answered 354 although no recipient was accepted: a lone dot ends it (RFC 2920 3.1).
+ *     If MAIL had been refused before, the server is out of step, and a dot would make an empty message of it: we go.
  *   - 452 to RCPT after others were accepted is "enough for one transaction" (RFC 5321 4.5.3.1.10): AGAIN.  With none
  *     accepted before it is what it says, LATER, so AGAIN always makes progress.
  *   - A message that was submitted as 8BITMIME and does hold 8-bit bytes may not go to a server without 8BITMIME
@@ -179,8 +180,11 @@ static AWAITS bool ask(struct transaction *t, size_t size)
         else if (step < last)
             on_recipient(t, &t->message->recipients[step - 1]);
     }
-    if (verdict(t, RETRY_STAGE_DATA) == RETRY_VERDICT_ACCEPTED)
-        return true;
+    if (verdict(t, RETRY_STAGE_DATA) == RETRY_VERDICT_ACCEPTED) {
+        client->broken = t->mail_refused;
+        client->trouble = "DATA was accepted after MAIL had been refused";
+        return !t->mail_refused;
+    }
     decide_all(t, outcome_of(verdict(t, RETRY_STAGE_DATA)), words(t), status(t, RETRY_STAGE_DATA));
     return false;
 }

@@ -1,0 +1,206 @@
+"""A relay domain's primary goes away and comes back: held, readable, delivered once and in order.
+
+The story with Postfix as primary is in test_held_mail.py; here are its corners.
+"""
+import email
+import os
+import signal
+
+import pytest
+
+from harness.posthouse import make_message
+from harness.process import alive, wait_until
+from harness.sink import Behaviour
+
+CAROL = "carol@relayed.test"
+
+
+@pytest.fixture
+def node(new_posthouse, sink):
+    return set_up(new_posthouse(settings={"delivery.probe_interval": "300ms"}), sink)
+
+
+def set_up(posthouse, sink):
+    posthouse.start()
+    posthouse.api.customer("outage")
+    posthouse.api.relay_domain("relayed.test", "outage", sink.port)
+    posthouse.api.account(CAROL, "outage")
+    return posthouse
+
+
+def ask(node, sql):
+    ((value,),) = node.query(sql)
+    return value
+
+
+def open_outages(node):
+    return int(ask(node, "select count(*) from outage where ended_at is null"))
+
+
+def all_outages(node):
+    return int(ask(node, "select count(*) from outage"))
+
+
+def send(node, *subjects, to=CAROL):
+    with node.smtp() as connection:
+        for subject in subjects:
+            connection.sendmail("joe@outside.test", [to], make_message(subject, to=to))
+
+
+def delivered(sink):
+    return [email.message_from_bytes(message.data)["Subject"] for message in sink.messages]
+
+
+def held(node):
+    with node.pop3(CAROL) as connection:
+        return [email.message_from_bytes(b"\r\n".join(connection.retr(number + 1)[1]))["Subject"]
+                for number in range(connection.stat()[0])]
+
+
+def numbers(count, start=0):
+    return [f"number {number:03d}" for number in range(start, start + count)]
+
+
+def wait_closed(node):
+    wait_until(lambda: all_outages(node) > 0 and open_outages(node) == 0, "the outage closes", timeout=40)
+
+
+# How a primary can be away; each is set, and later taken back.
+WAYS = {
+    "refused": None,
+    "421-greeting": Behaviour(banner="421 4.3.2 closing"),
+    "554-greeting": Behaviour(banner="554 5.3.2 no service here"),
+    "cut-greeting": Behaviour(cut_at="banner"),
+    "421-mail": Behaviour(mail_reply="421 4.3.2 shutting down"),
+    "421-data": Behaviour(data_reply="421 4.3.2 shutting down"),
+    "421-end": Behaviour(end_reply="421 4.3.2 shutting down"),
+    "421-rcpt": Behaviour(recipient_replies={CAROL: "421 4.3.2 shutting down"}),
+    "cut-mail": Behaviour(cut_at="mail"),
+    "cut-rcpt": Behaviour(cut_at="rcpt"),
+    "cut-data": Behaviour(cut_at="data"),
+    "cut-body": Behaviour(cut_at="body"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ways_of_being_away(node, sink, way):
+    if WAYS[way] is None:
+        sink.stop()
+    else:
+        sink.behave = WAYS[way]
+    send(node, "hello")
+    wait_until(lambda: held(node) == ["hello"], "the message is readable")
+    assert all_outages(node) == 1
+    if WAYS[way] is None:
+        sink.start()
+    sink.behave = Behaviour()
+    wait_closed(node)
+    assert delivered(sink) == ["hello"]
+    assert all_outages(node) == 1, "one outage, not many"
+    assert held(node) == ["hello"], "the copy stays"
+
+
+def test_drain_is_in_order_and_once(node, sink):
+    sink.stop()
+    send(node, *numbers(1))
+    wait_until(lambda: held(node) == numbers(1), "the first is readable")
+    send(node, *numbers(149, 1))
+    wait_until(lambda: sorted(held(node)) == numbers(150), "all are readable")
+    sink.start()
+    wait_closed(node)
+    assert delivered(sink) == numbers(150)
+    assert ask(node, "select count(*) from queue_entry") == "0"
+    send(node, "after")
+    wait_until(lambda: delivered(sink)[-1] == "after", "mail flows again")
+    assert held(node) == sorted(held(node)) and "after" not in held(node)
+
+
+def test_primary_that_goes_away_again_while_it_is_drained(node, sink):
+    sink.stop()
+    send(node, *numbers(60))
+    wait_until(lambda: sorted(held(node)) == numbers(60), "all are readable")
+    sink.start()
+    wait_until(lambda: len(sink.messages) >= 10, "it is being drained")
+    sink.stop()
+    send(node, "late")
+    wait_until(lambda: "late" in held(node), "mail is still held")
+    assert all_outages(node) == 1, "the same outage"
+    sink.start()
+    wait_closed(node)
+    assert sorted(set(delivered(sink))) == sorted(numbers(60) + ["late"])
+    # The stop may fall between a final dot and its reply.
+    assert len(delivered(sink)) <= 62
+    assert all_outages(node) == 1
+
+
+def test_deleting_the_copy_does_not_stop_delivery(node, sink):
+    sink.stop()
+    send(node, "hello")
+    wait_until(lambda: held(node) == ["hello"], "the message is readable")
+    with node.pop3(CAROL) as connection:
+        connection.dele(1)
+    assert held(node) == []
+    sink.start()
+    wait_closed(node)
+    assert delivered(sink) == ["hello"]
+
+
+def test_mail_for_others_flows_meanwhile(node, sink):
+    sink.stop()
+    send(node, "hello")
+    wait_until(lambda: held(node) == ["hello"], "the message is readable")
+    node.api.hosted_domain("hosted.test", "outage")
+    node.api.account("ann@hosted.test", "outage")
+    send(node, "local", to="ann@hosted.test")
+    with node.pop3("ann@hosted.test") as connection:
+        assert connection.stat()[0] == 1
+    assert open_outages(node) == 1
+
+
+def test_address_without_account_is_held_and_delivered(node, sink):
+    """Nobody can read it here, but it is not lost."""
+    sink.stop()
+    send(node, "hello", to="nobody@relayed.test")
+    wait_until(lambda: open_outages(node) == 1, "the outage opens")
+    sink.start()
+    wait_closed(node)
+    assert delivered(sink) == ["hello"]
+
+
+def test_domain_without_next_hop_is_held(node, sink):
+    node.query("delete from next_hop")
+    send(node, "hello")
+    wait_until(lambda: held(node) == ["hello"], "the message is readable")
+    node.api.patch("/v1/domains/relayed.test", {"next_hops": [{"host": "127.0.0.1", "port": sink.port, "priority": 10}]})
+    wait_closed(node)
+    assert delivered(sink) == ["hello"]
+
+
+def test_refused_recipient_while_draining_bounces(node, sink):
+    sink.stop()
+    send(node, *numbers(3))
+    send(node, "bad", to="bad@relayed.test")
+    send(node, *numbers(3, 3))
+    wait_until(lambda: sorted(held(node)) == numbers(6), "all are readable")
+    sink.behave = Behaviour(recipient_replies={"bad@relayed.test": "550 5.1.1 no such user"})
+    sink.start()
+    wait_closed(node)
+    assert delivered(sink) == numbers(6)
+    assert ask(node, "select count(*) from event where kind = 'bounced' and recipient = 'bad@relayed.test'") == "1"
+
+
+@pytest.mark.slow
+def test_outage_outlives_the_workers_that_ran_it(node, sink):
+    """kill -9 of all workers in an outage: their successors show, probe, drain and close."""
+    sink.stop()
+    send(node, *numbers(5))
+    wait_until(lambda: sorted(held(node)) == numbers(5), "all are readable")
+    workers = {int(pid) for (pid,) in node.query("select pid from worker where delivers")}
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not any(alive(pid) for pid in workers), "the workers end")
+    wait_until(lambda: (send(node, "late"), True)[1], "a new worker accepts mail")
+    wait_until(lambda: "late" in held(node), "it is readable", timeout=60)
+    sink.start()
+    wait_until(lambda: open_outages(node) == 0, "the outage closes", timeout=120)
+    assert sorted(delivered(sink)) == sorted(numbers(5) + ["late"])
