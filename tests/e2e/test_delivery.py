@@ -115,6 +115,54 @@ def test_many_messages_arrive_once_over_few_connections(node, sink):
     assert sink.connections <= 20
 
 
+def test_helo_when_ehlo_is_refused(node, sink):
+    sink.behave = Behaviour(ehlo_reply="502 5.5.1 what is that")
+    send(node, "carol@relayed.test")
+    wait_empty(node)
+    (message,) = sink.messages
+    assert message.helo and message.mail_parameters == ""
+
+
+def test_tls_when_it_is_offered(node, sink, certificate):
+    """Opportunistic: the certificate is nobody's, and the mail is encrypted all the same (RFC 7435)."""
+    sink.behave = Behaviour(tls=certificate.server_context())
+    send(node, "carol@relayed.test", "dave@relayed.test")
+    send(node, "carol@relayed.test")
+    wait_empty(node)
+    assert [message.tls for message in sink.messages] == ["TLSv1.3", "TLSv1.3"]
+
+
+def test_clear_when_tls_is_broken(node, sink):
+    sink.behave = Behaviour(tls_broken=True)
+    send(node, "carol@relayed.test")
+    wait_empty(node)
+    assert [message.tls for message in sink.messages] == [""]
+
+
+def test_no_mail_in_clear_when_tls_is_required(new_posthouse, sink, certificate):
+    node = set_up(new_posthouse(settings={"delivery.verify_tls": "yes"}), sink)
+    send(node, "carol@relayed.test")
+    wait_events(node, "deferred")
+    assert "TLS is required" in ask(node, "select detail from event where kind = 'deferred' limit 1")
+    sink.behave = Behaviour(tls=certificate.server_context())  # which nobody has signed
+    wait_until(lambda: ask(node, "select count(*) from outage where ended_at is null") == "1", "it is held")
+    assert sink.messages == []
+
+
+def test_eight_bit_message_needs_8bitmime(node, sink):
+    """RFC 6152 section 3: what was declared as 8-bit and is, is not sent to a server that does not take it."""
+    sink.behave = Behaviour(extensions=())
+    declared = make_message("declared", sender=SENDER, to="carol@relayed.test") + "sch\u00f6n\r\n".encode()
+    plain = make_message("plain", sender=SENDER, to="carol@relayed.test")
+    with node.smtp() as connection:
+        for message in (declared, plain):
+            connection.sendmail(SENDER, ["carol@relayed.test"], message, mail_options=["BODY=8BITMIME"])
+    wait_until(lambda: bounces(node), "the bounce arrives")
+    wait_empty(node)
+    assert "5.6.3" in str(bounces(node)[0])
+    assert subjects(sink) == ["plain"]
+
+
 # ------------------------------------------------------------------ refusals
 
 

@@ -41,10 +41,10 @@ def all_outages(node):
     return int(ask(node, "select count(*) from outage"))
 
 
-def send(node, *subjects, to=CAROL):
+def send(node, *subjects, to=CAROL, body="Hello.\n"):
     with node.smtp() as connection:
         for subject in subjects:
-            connection.sendmail("joe@outside.test", [to], make_message(subject, to=to))
+            connection.sendmail("joe@outside.test", [to], make_message(subject, to=to, body=body))
 
 
 def delivered(sink):
@@ -88,7 +88,8 @@ def test_ways_of_being_away(node, sink, way):
         sink.stop()
     else:
         sink.behave = WAYS[way]
-    send(node, "hello")
+    # Long, so that the final dot is not on its way already when the body is cut off.
+    send(node, "hello", body="a line of a long message\n" * (100000 if way == "cut-body" else 1))
     wait_until(lambda: held(node) == ["hello"], "the message is readable")
     assert all_outages(node) == 1
     if WAYS[way] is None:

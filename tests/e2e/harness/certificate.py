@@ -18,3 +18,9 @@ class Certificate:
     def context(self):
         """For a client that trusts it, and nothing else."""
         return ssl.create_default_context(cafile=str(self.certificate))
+
+    def server_context(self):
+        """For a server that shows it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context

@@ -5,6 +5,7 @@ data again. Closing the listener altogether (connection refused) is stop() and s
 """
 import socket
 import socketserver
+import ssl
 import threading
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ class Received:
     data: bytes          # wire form without dot-stuffing
     helo: str
     mail_parameters: str
+    tls: str = ""            # version, if it came over TLS
     confirmed: bool = False  # the client came back after our reply: it knows that we have it
 
 
@@ -32,6 +34,9 @@ class Behaviour:
     cut_at: str = ""       # "banner", "mail", "rcpt", "data", "body", "end": closes there without a word
     silent_at: str = ""    # the same places: says nothing until hold is set
     store: bool = True     # with cut_at="end": was it stored before the cut?
+    tls: object = None     # ssl.SSLContext: STARTTLS is offered
+    tls_broken: bool = False  # it is offered, and the handshake fails
+    ehlo_reply: str = ""   # instead of what EHLO is answered
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -48,6 +53,16 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def say(self, text):
         self.wfile.write(text.encode() + b"\r\n")
+
+    def tls(self):
+        """Version, or an empty string in clear."""
+        return self.connection.version() if isinstance(self.connection, ssl.SSLSocket) else ""
+
+    def turn_to_tls(self, context):
+        self.rfile.close()
+        self.connection = context.wrap_socket(self.connection, server_side=True)
+        self.rfile = self.connection.makefile("rb")
+        self.wfile = socketserver._SocketWriter(self.connection)
 
     def at(self, place):
         """True: end the connection here."""
@@ -79,9 +94,13 @@ class _Handler(socketserver.StreamRequestHandler):
             text = line.decode("utf-8", "replace").rstrip("\r\n")
             verb, _, rest = text.partition(" ")
             verb = verb.upper()
-            if verb in ("EHLO", "HELO"):
+            if verb == "EHLO" and sink.behave.ehlo_reply:
+                self.say(sink.behave.ehlo_reply)
+            elif verb in ("EHLO", "HELO"):
                 helo = rest
                 lines = ["sink.test"] + (list(sink.behave.extensions) if verb == "EHLO" else [])
+                if verb == "EHLO" and not self.tls() and (sink.behave.tls or sink.behave.tls_broken):
+                    lines.append("STARTTLS")
                 for place, name in enumerate(lines):
                     self.say(("250 " if place == len(lines) - 1 else "250-") + name)
             elif verb == "MAIL":
@@ -119,7 +138,7 @@ class _Handler(socketserver.StreamRequestHandler):
                         return
                 behave = sink.behave
                 if behave.end_reply.startswith("2") and behave.store:
-                    last = Received(sender, list(recipients), bytes(data), helo, parameters.strip())
+                    last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self.tls())
                     sink._store(last)
                 if self.at("end"):
                     return
@@ -128,6 +147,12 @@ class _Handler(socketserver.StreamRequestHandler):
             elif verb == "RSET":
                 sender, recipients = None, []
                 self.say("250 2.0.0 Ok")
+            elif verb == "STARTTLS":
+                self.say("220 2.0.0 go on")
+                if sink.behave.tls_broken:
+                    self.wfile.write(b"this is no handshake\r\n")
+                    return
+                self.turn_to_tls(sink.behave.tls)
             elif verb == "NOOP":
                 self.say("250 2.0.0 Ok")
             elif verb == "QUIT":
