@@ -88,13 +88,16 @@ static AWAITS void wait_for_kick(void)
     claim_kicked = false;
 }
 
-/* NULL: it is in memory already. */
+/*
+ * NULL: it is in memory already, at work or delivered and about to be recorded.  One that is being given back may be
+ * claimed before the task that gave it back hears so; it then stands here twice for a moment, which is right.
+ */
 static struct runner_entry *entry_from(const struct queue_entry *q, uint64_t lease_ends)
 {
     struct runner_entry *entry = runner_entry_find(q->id);
     struct runner_message *m;
 
-    if (entry) {
+    if (entry && !entry->given_back) {
         entry->lease_ends = lease_ends;
         return NULL;
     }

@@ -31,7 +31,7 @@
 #define TURNS_MAX 50          /* messages, before a destination that waits for a stack gets this one */
 #define WORKING_MS 30000      /* a delivery this recent says that the destination does serve */
 #define LIMITED_MS 60000
-#define LOAD_RETRY_MS 5000
+#define OURS_RETRY_MS 5000
 
 struct lane {
     struct runner_destination *destination;
@@ -188,10 +188,11 @@ static AWAITS void all_away(struct lane *lane, struct batch *batch, const struct
     batch->count = 0;
 }
 
-static void all_put_off(struct batch *batch, struct slice why)
+/* It is our database that cannot be asked, not the destination: again soon. */
+static void all_later(struct batch *batch, struct slice why)
 {
     for (unsigned i = 0; i < batch->count; i++)
-        put_off(batch->entries[i], why);
+        runner_finish(batch->entries[i], QUEUE_DEFERRED, why, clock_now_ms() + OURS_RETRY_MS);
     batch->count = 0;
 }
 
@@ -223,7 +224,7 @@ static AWAITS bool connect_lane(struct lane *lane, struct batch *batch, struct r
         runner_bounce_all(lane->arena, batch->entries, batch->count, walk->status, walk->why);
         batch->count = 0;
         return false;
-    case RUNNER_HOP_LATER: all_put_off(batch, walk->why); return false;
+    case RUNNER_HOP_LATER: all_later(batch, walk->why); return false;
     }
     return false;
 }
@@ -313,10 +314,7 @@ static AWAITS bool load(struct batch *batch)
         break;
     case DB_FAILED: break;
     }
-    for (unsigned i = 0; i < batch->count; i++)
-        runner_finish(batch->entries[i], QUEUE_DEFERRED, SLICE("the message could not be loaded"),
-                      clock_now_ms() + LOAD_RETRY_MS);
-    batch->count = 0;
+    all_later(batch, SLICE("the message could not be loaded"));
     return false;
 }
 

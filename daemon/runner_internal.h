@@ -52,6 +52,7 @@ struct runner_entry {
     unsigned renewing;    /* the round of renewal that it is in */
     bool claimed;         /* from the database: its destination was due */
     bool pending;
+    bool given_back;      /* its row waits again, or will in a moment: it may come back by a claim */
 };
 
 struct runner_destination {

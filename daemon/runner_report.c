@@ -56,6 +56,7 @@ void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struc
     case QUEUE_AWAY: runner_count.deferred++; break;
     case QUEUE_BOUNCED: runner_count.bounced++; break;
     }
+    entry->given_back = outcome == QUEUE_DEFERRED || outcome == QUEUE_AWAY;
     add((struct report){.entry = entry,
                         .entry_id = entry->id,
                         .outcome = outcome,
@@ -65,6 +66,7 @@ void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struc
 
 void runner_release(struct runner_entry *entry)
 {
+    entry->given_back = true;
     add((struct report){.entry = entry, .entry_id = entry->id, .release = true});
 }
 
