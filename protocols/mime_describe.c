@@ -46,8 +46,8 @@ static void put_phrase(struct evbuffer *out, const char *text)
 {
     char *encoded;
 
-    if (!text || is_ascii(slice_str(text))) {
-        mime_write_string(out, slice_str(text));
+    if (!text || !*text || is_ascii(slice_str(text))) {
+        mime_write_string(out, text && *text ? slice_str(text) : (struct slice){NULL, 0});
         return;
     }
     encoded = g_mime_utils_header_encode_phrase(NULL, text, NULL);
