@@ -319,11 +319,11 @@ static uint64_t read_deadline(const struct stream *stream)
 {
     uint64_t since = stream->heard_ms > stream->sent_ms ? stream->heard_ms : stream->sent_ms;
 
-    if (stream->driven || stream->ended || stream->broken || !stream->limits.read_timeout_ms)
+    if (stream->driven || stream->broken || !stream->limits.read_timeout_ms)
         return 0;
-    if (stream->phase == STREAM_HANDSHAKE)
+    if (stream->phase == STREAM_HANDSHAKE) /* also when closed: the last words wait for TLS, but not for ever */
         return stream->heard_ms + stream->limits.read_timeout_ms;
-    if (stream->phase != STREAM_OPEN || stream->paused || stream->eof)
+    if (stream->ended || stream->phase != STREAM_OPEN || stream->paused || stream->eof)
         return 0;
     return since + stream->limits.read_timeout_ms;
 }

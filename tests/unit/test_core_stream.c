@@ -779,6 +779,26 @@ static void implicit_tls_refusal_reaches_the_client(void **state)
     listen_no_more(&p, fd);
 }
 
+/* Its owner has last words and closes, but the peer never shakes hands: that must not take the write timeout. */
+static void closed_without_a_handshake(void **state)
+{
+    static const struct stream_limits hasty = {1000, 20, 60000};
+    struct peer p = {0};
+    char got[100];
+    int pair[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(fcntl(pair[1], F_SETFL, O_NONBLOCK), 0);
+    p.stream = stream_serve(pair[0], server_tls, &hasty, &handler, &p);
+    stream_write(p.stream, SLICE("421 too slow\r\n"));
+    stream_close(&p.stream);
+    run_until(stream_closing() == 0);
+    receive_all(pair[1], got, sizeof got);
+    assert_string_equal(got, "");
+    close(pair[1]);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -821,6 +841,7 @@ int main(void)
         cmocka_unit_test(verification_refuses_a_stranger),
         cmocka_unit_test(junk_instead_of_tls),
         cmocka_unit_test(bulk_over_tls_with_pauses),
+        cmocka_unit_test(closed_without_a_handshake),
         cmocka_unit_test(implicit_tls_refusal_reaches_the_client),
     };
 
