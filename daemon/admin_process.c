@@ -17,6 +17,7 @@
 #include "daemon/stats.h"
 #include "storage/db.h"
 #include "storage/node.h"
+#include "storage/schema.h"
 
 #define ADMIN_LEAVE_MS 2000
 
@@ -54,6 +55,14 @@ static void on_order(enum process_order order)
         loop_stop();
 }
 
+/* Without a number nothing can be changed by the API: so also not in a schema that is not ours. */
+static AWAITS bool enter(void)
+{
+    char why[400];
+
+    return schema_check(why, sizeof why) == SCHEMA_CURRENT && node_register_plain(plan->config->hostname) == DB_DONE;
+}
+
 static AWAITS void keep_number(void *arg)
 {
     (void)arg;
@@ -63,7 +72,7 @@ static AWAITS void keep_number(void *arg)
                 log_warn("could not renew the lease");
             task_sleep(NODE_RENEW_MS);
         } else {
-            task_sleep(node_register_plain(plan->config->hostname) == DB_DONE ? NODE_RENEW_MS : 200);
+            task_sleep(enter() ? NODE_RENEW_MS : 200);
         }
     }
 }
