@@ -19,6 +19,7 @@ class Received:
     data: bytes          # wire form without dot-stuffing
     helo: str
     mail_parameters: str
+    session: object          # .ended_well: the client said QUIT
     tls: str = ""            # version, if it came over TLS
     confirmed: bool = False  # the client came back after our reply: it knows that we have it
 
@@ -40,6 +41,8 @@ class Behaviour:
 
 
 class _Handler(socketserver.StreamRequestHandler):
+    ended_well = False
+
     def setup(self):
         super().setup()
         self.server.sink._connected(self.connection)
@@ -138,7 +141,7 @@ class _Handler(socketserver.StreamRequestHandler):
                         return
                 behave = sink.behave
                 if behave.end_reply.startswith("2") and behave.store:
-                    last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self.tls())
+                    last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls())
                     sink._store(last)
                 if self.at("end"):
                     return
@@ -156,6 +159,7 @@ class _Handler(socketserver.StreamRequestHandler):
             elif verb == "NOOP":
                 self.say("250 2.0.0 Ok")
             elif verb == "QUIT":
+                self.ended_well = True
                 self.say("221 2.0.0 Bye")
                 return
             else:
