@@ -5,10 +5,10 @@ import re
 import socket
 import ssl
 import threading
-from pathlib import Path
 
 import pytest
 
+from harness.memory import bounded
 from harness.posthouse import make_message
 from harness.process import PATIENCE, alive, wait_until
 
@@ -16,8 +16,7 @@ DOMAIN = "hostile.test"
 USER = f"ann@{DOMAIN}"
 MIB = 1024 * 1024
 
-# Shadow memory and quarantine of a sanitizer build are not the daemon's.
-ALLOWANCE = 8 if PATIENCE == 1 else 64
+ALLOWANCE = 8  # MiB that any of these may cost
 
 
 class Front:
@@ -88,26 +87,6 @@ class Client:
         return b"".join(iter(self.line, b""))
 
 
-def memory(node):
-    """Resident MiB of all processes of the daemon."""
-    total = 0
-    for pid in [node.process.pid, *node.family()]:
-        status = Path(f"/proc/{pid}/status").read_text()
-        total += int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
-    return total / 1024
-
-
-@contextlib.contextmanager
-def bounded(node, allowance=ALLOWANCE):
-    """Memory grows by less than that many MiB, and no process of the daemon is replaced."""
-    family = set(node.family())
-    before = memory(node)
-    yield
-    grown = memory(node) - before
-    assert grown < allowance, f"{grown:.1f} MiB more"
-    assert set(node.family()) == family, "a process died"
-
-
 @pytest.fixture(scope="module")
 def node(posthouse):
     return prepare(posthouse)
@@ -134,7 +113,7 @@ def assert_serves(node, subject):
 @every_front
 def test_line_without_an_end(node, front):
     """64 MiB of one line: swallowed; refused at its end, or cut off before."""
-    with Client(node, front) as client, bounded(node):
+    with Client(node, front) as client, bounded(node, ALLOWANCE):
         client.greeted()
         block = b"x" * MIB
         try:
@@ -152,7 +131,7 @@ def test_line_without_an_end(node, front):
 @every_front
 def test_lines_that_are_too_long_are_counted(node, front):
     """A client that sends nothing else is hung up on."""
-    with Client(node, front) as client, bounded(node):
+    with Client(node, front) as client, bounded(node, ALLOWANCE):
         client.greeted()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for _ in range(40):
@@ -197,7 +176,7 @@ def test_binary_junk(node, front, seed):
     junk = random.Random(seed).randbytes(200000)
     if seed % 2:  # many short lines
         junk = junk.replace(b"\x20", b"\r\n")
-    with Client(node, front) as client, bounded(node):
+    with Client(node, front) as client, bounded(node, ALLOWANCE):
         client.greeted()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.send(junk + b"\r\n")
@@ -242,7 +221,7 @@ def test_junk_after_starttls(node, port):
 @every_front
 def test_commands_whose_replies_nobody_reads(node, front):
     """The server stops reading when its replies pile up: the client blocks, not the server's memory."""
-    with Client(node, front) as client, bounded(node):
+    with Client(node, front) as client, bounded(node, ALLOWANCE):
         client.greeted()
         client.socket.settimeout(2 * PATIENCE)
         block = front.ping * 20000
@@ -265,7 +244,7 @@ def test_half_closed_client_is_answered(node, front):
 @every_front
 def test_clients_that_vanish(node, front):
     """In the middle of a line, with replies unread, by reset: nothing stays."""
-    with bounded(node):
+    with bounded(node, ALLOWANCE):
         for number in range(100):
             client = Client(node, front)
             client.send(front.ping * (number % 5) + b"HALF A LI")
@@ -294,7 +273,7 @@ def test_a_thousand_connections(node):
     """All open at once, idle, on all ports; mail flows meanwhile; each still works afterwards."""
     clients = []
     try:
-        with bounded(node, allowance=1000 * 0.05 + ALLOWANCE):
+        with bounded(node, 1000 * 0.05 + ALLOWANCE):
             for number in range(1000):
                 clients.append(Client(node, FRONTS[number % len(FRONTS)]))
             for client in clients:
@@ -328,7 +307,7 @@ def test_a_thousand_handshakes_at_once(node):
                 problems.append(repr(error))
 
     threads = [threading.Thread(target=shake, args=(place,)) for place in range(8)]
-    with bounded(node, allowance=4 * ALLOWANCE):
+    with bounded(node, 4 * ALLOWANCE):
         for thread in threads:
             thread.start()
         for thread in threads:
