@@ -19,6 +19,17 @@ MIB = 1024 * 1024
 ALLOWANCE = 8  # MiB that any of these may cost
 
 
+@contextlib.contextmanager
+def may_end():
+    """The server may hang up at any moment; that it hangs is another matter."""
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except OSError:
+        pass
+
+
 class Front:
     """One front-end as a hostile client sees it."""
 
@@ -34,9 +45,10 @@ class Front:
 FRONTS = [
     Front("smtp", "220 ", "NOOP\r\n", r"250 ", r"50\d ", r"421 "),
     Front("submission", "220 ", "NOOP\r\n", r"250 ", r"50\d ", r"421 "),
+    Front("imap", "* OK", "ping NOOP\r\n", r"ping OK", r"(\S+|\*) BAD", r"\* BYE"),
     Front("pop3", "+OK", "CAPA\r\n", r"\.\r\n", r"-ERR", r"-ERR"),
 ]
-TLS_PORTS = ["submissions", "pop3s"]
+TLS_PORTS = ["submissions", "imaps", "pop3s"]
 every_front = pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.port)
 
 
@@ -112,20 +124,21 @@ def assert_serves(node, subject):
 
 @every_front
 def test_line_without_an_end(node, front):
-    """64 MiB of one line: swallowed; refused at its end, or cut off before."""
+    """64 MiB of one line: swallowed, then refused."""
     with Client(node, front) as client, bounded(node, ALLOWANCE):
         client.greeted()
         block = b"x" * MIB
-        try:
-            for place in range(64):
-                client.send(block)
-                if place == 32:
-                    assert_serves(node, f"beside a long line to {front.port}")
-            client.send(b"\r\n")
-        except (BrokenPipeError, ConnectionResetError):
-            return
-        assert front.error.match(client.line())
-        client.works()
+        for place in range(64):
+            client.send(block)
+            if place == 32:
+                assert_serves(node, f"beside a long line to {front.port}")
+        client.send(b"\r\n")
+        refusal = client.line()
+        if front.bye.match(refusal) and not front.error.match(refusal):
+            assert client.line() == b""  # IMAP: without its tag there is nothing to answer
+        else:
+            assert front.error.match(refusal), refusal
+            client.works()
 
 
 @every_front
@@ -133,11 +146,12 @@ def test_lines_that_are_too_long_are_counted(node, front):
     """A client that sends nothing else is hung up on."""
     with Client(node, front) as client, bounded(node, ALLOWANCE):
         client.greeted()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with may_end():
             for _ in range(40):
                 client.send(b"A1 " + b"y" * 100000 + b"\r\n")
         lines = client.rest().splitlines()
-        assert 2 <= len(lines) <= 40, lines
+        assert 1 <= len(lines) <= 40, lines
+        assert front.bye.match(lines[-1]) or front.error.match(lines[-1])
 
 
 @every_front
@@ -178,7 +192,7 @@ def test_binary_junk(node, front, seed):
         junk = junk.replace(b"\x20", b"\r\n")
     with Client(node, front) as client, bounded(node, ALLOWANCE):
         client.greeted()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with may_end():
             client.send(junk + b"\r\n")
             client.socket.shutdown(socket.SHUT_WR)
         client.rest()
@@ -190,7 +204,7 @@ def test_binary_junk(node, front, seed):
 def test_junk_instead_of_tls(node, port):
     for seed in range(5):
         with socket.create_connection(("127.0.0.1", node.ports[port]), timeout=30 * PATIENCE) as client:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            with may_end():
                 client.sendall(random.Random(seed).randbytes(5000))
                 client.shutdown(socket.SHUT_WR)
                 while client.recv(65536):
@@ -200,7 +214,7 @@ def test_junk_instead_of_tls(node, port):
             assert secure.recv(100)[:1] in b"2*+"
 
 
-@pytest.mark.parametrize("port", ["smtp", "pop3"])
+@pytest.mark.parametrize("port", ["smtp", "imap", "pop3"])
 def test_junk_after_starttls(node, port):
     front = next(front for front in FRONTS if front.port == port)
     command = {"smtp": b"STARTTLS\r\n", "imap": b"a STARTTLS\r\n", "pop3": b"STLS\r\n"}[port]
@@ -211,7 +225,7 @@ def test_junk_after_starttls(node, port):
             client.until(re.compile(b"250 "))
         client.send(command)
         client.until(re.compile(rb"220 |a OK|\+OK"))
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with may_end():
             client.send(b"NOOP\r\n" * 100)
         client.rest()  # a TLS alert, perhaps, and the end
     with Client(node, front) as client:
@@ -225,10 +239,9 @@ def test_commands_whose_replies_nobody_reads(node, front):
         client.greeted()
         client.socket.settimeout(2 * PATIENCE)
         block = front.ping * 20000
-        with contextlib.suppress(TimeoutError, BrokenPipeError, ConnectionResetError):
+        with may_end(), pytest.raises(TimeoutError):
             for _ in range(1000):
                 client.send(block)
-            pytest.fail("the server took everything")
         assert_serves(node, f"beside a flood to {front.port}")
 
 
@@ -350,7 +363,7 @@ def test_talking_is_not_logging_in(hasty, front):
         client.greeted()
         client.socket.settimeout(0.05)
         received = b""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        with may_end():
             while True:
                 client.send(b"N")
                 try:
