@@ -19,15 +19,20 @@
  * What travels with a task: its log context (so that a line logged after a wait names the right session) and
  * nothing else; errno is not preserved across a wait.
  *
- * ucontext's switch costs two system calls for the signal mask, about 0.3 us; measured against what a command
- * costs (a round trip to PostgreSQL, 50-100 us) that is not worth assembly.
+ * ucontext makes a stack's first frame and no more: its switch saves the signal mask with a system call each way, and a
+ * message is a dozen switches; that was a tenth of a busy worker's time.  From then on _setjmp and _longjmp switch, which
+ * leave the mask alone.  A stack that goes back to its pool stays inside task_main() and begins its next task there.
+ * The fortified longjmp() takes a jump between stacks for an attack, so fortification is off in this file.
  *
  * AddressSanitizer must be told of each switch (start/finish_switch_fiber), else it takes the other stack for
- * garbage; valgrind notices large jumps of the stack pointer by itself (--max-stackframe helps).
+ * garbage, and its longjmp() would too: under it swapcontext() switches.  Valgrind notices large jumps of the stack
+ * pointer by itself (--max-stackframe helps).
  */
+#undef _FORTIFY_SOURCE
 #include "core/task.h"
 
 #include <assert.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -57,7 +62,7 @@ struct task {
     struct task *next;                 /* in the ready list or the free list */
     struct task *older, *newer;        /* among all living tasks, for task_dump() */
     struct task_pool *pool;
-    ucontext_t context;
+    ucontext_t context;                /* where its first frame begins */
     char *stack;                       /* lowest usable byte */
     task_fn *fn;
     void *arg;
@@ -67,6 +72,9 @@ struct task {
     uint64_t since_ms;
 #ifdef TASK_ASAN
     void *fake_stack;
+#else
+    jmp_buf jump; /* where it left off */
+    bool entered; /* its first frame is there */
 #endif
 };
 
@@ -85,14 +93,16 @@ struct task_pool {
     struct pending *first, **last;
 };
 
-static ucontext_t loop_context;
 static struct task *running;
 static struct task *ready_first, **ready_last = &ready_first;
 static bool ready_scheduled;
 static struct task *living; /* newest first */
 #ifdef TASK_ASAN
+static ucontext_t loop_context;
 static const void *loop_stack;
 static size_t loop_stack_size;
+#else
+static jmp_buf loop_jump;
 #endif
 
 /* ------------------------------------------------------------------ switching */
@@ -107,10 +117,9 @@ static void switch_to_task(struct task *task)
     __sanitizer_finish_switch_fiber(fake, NULL, NULL);
 }
 
-/* dying: the task will not come back, its fake frames may go. */
-static void switch_to_loop(struct task *task, bool dying)
+static void switch_to_loop(struct task *task)
 {
-    __sanitizer_start_switch_fiber(dying ? NULL : &task->fake_stack, loop_stack, loop_stack_size);
+    __sanitizer_start_switch_fiber(&task->fake_stack, loop_stack, loop_stack_size);
     swapcontext(&task->context, &loop_context);
     __sanitizer_finish_switch_fiber(task->fake_stack, &loop_stack, &loop_stack_size);
 }
@@ -122,13 +131,19 @@ static void switch_arrived(void)
 #else
 static void switch_to_task(struct task *task)
 {
-    swapcontext(&loop_context, &task->context);
+    if (_setjmp(loop_jump))
+        return;
+    if (task->entered)
+        _longjmp(task->jump, 1);
+    task->entered = true;
+    setcontext(&task->context);
+    abort(); /* it does not return */
 }
 
-static void switch_to_loop(struct task *task, bool dying)
+static void switch_to_loop(struct task *task)
 {
-    (void)dying;
-    swapcontext(&task->context, &loop_context);
+    if (!_setjmp(task->jump))
+        _longjmp(loop_jump, 1);
 }
 
 static void switch_arrived(void)
@@ -141,10 +156,11 @@ static void task_main(void)
     struct task *task = running;
 
     switch_arrived();
-    task->fn(task->arg);
-    task->fn = NULL; /* tells run_one() that it is over */
-    switch_to_loop(task, true);
-    abort(); /* a finished task is never resumed */
+    for (;;) {
+        task->fn(task->arg);
+        task->fn = NULL; /* tells run_one() that it is over */
+        switch_to_loop(task); /* until the stack has another task */
+    }
 }
 
 /* ------------------------------------------------------------------ stacks */
@@ -166,21 +182,31 @@ static void stack_unmap(char *stack)
     munmap(stack - page, TASK_STACK + page);
 }
 
-/* Not inlined: getcontext() in the caller returns twice, and a local of a loop here could be clobbered. */
-__attribute__((noinline)) static struct task *task_take(struct task_pool *pool)
+static struct task *task_make(struct task_pool *pool)
+{
+    struct task *task = calloc(1, sizeof *task);
+
+    if (!task)
+        abort();
+    task->pool = pool;
+    task->stack = stack_map();
+    getcontext(&task->context);
+    task->context.uc_stack.ss_sp = task->stack;
+    task->context.uc_stack.ss_size = TASK_STACK;
+    task->context.uc_link = NULL;
+    makecontext(&task->context, task_main, 0);
+    pool->made++;
+    return task;
+}
+
+static struct task *task_take(struct task_pool *pool)
 {
     struct task *task = pool->free;
 
-    if (task) {
+    if (task)
         pool->free = task->next;
-    } else {
-        task = calloc(1, sizeof *task);
-        if (!task)
-            abort();
-        task->pool = pool;
-        task->stack = stack_map();
-        pool->made++;
-    }
+    else
+        task = task_make(pool);
     pool->busy++;
     task->newer = NULL;
     task->older = living;
@@ -226,11 +252,6 @@ static void task_begin(struct task_pool *pool, task_fn *fn, void *arg, const str
     task->arg = arg;
     task->file = NULL;
     task->log = log;
-    getcontext(&task->context);
-    task->context.uc_stack.ss_sp = task->stack;
-    task->context.uc_stack.ss_size = TASK_STACK;
-    task->context.uc_link = NULL;
-    makecontext(&task->context, task_main, 0);
     make_ready(task);
 }
 
@@ -357,7 +378,7 @@ void task_wait_at(struct task_wait *wait, const char *file, int line)
         task->file = file;
         task->line = line;
         task->since_ms = clock_steady_ms();
-        switch_to_loop(task, false);
+        switch_to_loop(task);
         task->file = NULL;
     }
     wait->task = NULL;
