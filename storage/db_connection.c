@@ -16,6 +16,13 @@
  * the oldest request is older than the statement timeout and some, the connection is given up.  Connecting is
  * bounded by CONNECT_LIMIT_MS.
  *
+ * Each session is set up for what we run: short statements written for their indexes, over tables that grow and
+ * shrink within minutes.  One plan for all values, or arrays of different lengths would be planned again each time; no
+ * sequential scans and no JIT, or a plan made while the queue was empty would go on to read a full one from end to
+ * end.  The large string makes the server's malloc keep its heap: it raises its threshold for giving memory back when a
+ * mapped block is freed, and until then gives back and takes again a few hundred KiB in each batch, a sixth of the
+ * backend's time.
+ *
  * PQconnectStart() resolves names with getaddrinfo(), which blocks: the configuration should name an address or a socket
  * directory, and its documentation says so.
  */
@@ -238,7 +245,10 @@ static void on_setup_done(struct request *request, enum request_end end)
 
 static const struct db_statement setup_session = {
     "setup_session", "select set_config('statement_timeout', $1::text, false),"
-                     "       set_config('idle_in_transaction_session_timeout', '60s', false)"};
+                     "       set_config('idle_in_transaction_session_timeout', '60s', false),"
+                     "       set_config('plan_cache_mode', 'force_generic_plan', false),"
+                     "       set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),"
+                     "       length(repeat(' ', 2000000))"};
 
 static void connect_done(struct connection *c)
 {
