@@ -18,6 +18,7 @@
 #include "storage/db.h"
 #include "storage/hint.h"
 #include "storage/mailbox.h"
+#include "storage/maintenance.h"
 
 #define CONFLICT_TRIES 10
 
@@ -33,7 +34,7 @@ static const struct db_statement lock_mailbox = {
 static const struct db_statement release_all = {
     "mailbox_release_all", "insert into message_release (cell, message_id)"
                            " select distinct cell, message_id from mailbox_message"
-                           "  where cell = $1::smallint and mailbox_id = $2::bigint order by 1, 2 on conflict do nothing"};
+                           "  where cell = $1::smallint and mailbox_id = $2::bigint order by 1, 2" RELEASE_LISTED};
 static const struct db_statement delete_items = {
     "mailbox_delete_items", "delete from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"};
 static const struct db_statement delete_mailbox = {
@@ -89,7 +90,7 @@ static const struct db_statement release_some = {
     "mailbox_release_some",
     "insert into message_release (cell, message_id) select distinct cell, message_id from mailbox_message"
     "  where cell = $1::smallint and mailbox_id = $2::bigint and uid = any($3::bigint[])"
-    "    and (not $4::boolean or flags & 8 <> 0) order by 1, 2 on conflict do nothing"};
+    "    and (not $4::boolean or flags & 8 <> 0) order by 1, 2" RELEASE_LISTED};
 static const struct db_statement expunge = {
     "mailbox_expunge", "delete from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"
                        "   and uid = any($3::bigint[]) and (not $4::boolean or flags & 8 <> 0)"};

@@ -5,11 +5,17 @@
  * and costs one index probe when the list is empty.  What must search (history past its time, chunks whose message never
  * came, mail without a destination) visits CELLS_A_RUN cells at a time, in turn, so that no run is long.
  *
- * Purging a body.  A message whose last queue entry or mailbox item went is listed in message_release.  In one
- * transaction: lock the message's row, then, in statements that see a newer snapshot, delete the body if nothing refers
- * to the message, and take it off the list.  Whoever adds a reference (COPY, show) inserts a row whose foreign key
- * needs that lock too: it either came before, and is seen, or waits, and had a reference of its own to copy from, which it
- * has locked, so that it was seen.  The message's row stays as history.
+ * Purging a body.  A message that loses a queue entry or mailbox item is listed in message_release by the same
+ * transaction, which locks the list's row even if it is there already (RELEASE_LISTED).  Purging is one transaction:
+ * lock the message's row, take it off the list, then, in statements that see a newer snapshot, delete the body if
+ * nothing refers to the message.
+ *
+ * Whoever takes a reference away meanwhile either committed before the list's row could be deleted, and the newer
+ * snapshot sees that, or waits for us and lists the message again: nothing is forgotten.  Whoever adds one (COPY, show)
+ * inserts a row whose foreign key needs the lock on the message too: it either came before, and is seen, or waits, and had
+ * a reference of its own to copy from, which it has locked, so that it was seen.
+ *
+ * The message's row stays as history.
  */
 #include "storage/maintenance.h"
 
@@ -22,7 +28,8 @@
 #include "core/log.h"
 #include "storage/db.h"
 
-#define RELEASES_A_RUN 2000
+#define RELEASES_AT_ONCE 1000
+#define RELEASES_A_RUN 100000
 #define ROWS_A_CELL 1000
 #define CELLS_A_RUN 8
 #define PARTITIONS_EVERY_MS (60 * 60 * 1000)
@@ -73,46 +80,56 @@ static struct params *cell_step(struct db_unit *unit, const struct db_statement 
     return p;
 }
 
-static AWAITS void run(struct db_unit *unit, const char *what)
+static AWAITS bool run(struct db_unit *unit, const char *what)
 {
-    if (db_unit_run(unit) != DB_DONE)
+    bool done = db_unit_run(unit) == DB_DONE;
+
+    if (!done)
         log_info("left for the next run", log_str("what", what), log_str("error", unit->error.message));
+    return done;
 }
 
-static AWAITS void purge_cell(unsigned cell, const int64_t *ids, unsigned count)
+static AWAITS bool purge_cell(unsigned cell, const int64_t *ids, unsigned count)
 {
-    static const struct db_statement *const steps[] = {&lock_messages, &purge_bodies, &mark_gone, &unlist};
+    static const struct db_statement *const steps[] = {&lock_messages, &unlist, &purge_bodies, &mark_gone};
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
+    bool done;
 
     for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++)
         params_int64s(cell_step(unit, steps[i], cell), ids, count);
-    run(unit, "bodies");
+    done = run(unit, "bodies");
     arena_free(&arena);
+    return done;
 }
 
-static AWAITS void purge(const int16_t *cells, unsigned cell_count)
+/* True: there may be more. */
+static AWAITS bool purge(const int16_t *cells, unsigned cell_count)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct params params;
     struct rows *rows;
+    bool more = false;
 
     params_init(&params, arena);
     params_int16s(&params, cells, cell_count);
-    params_int32(&params, RELEASES_A_RUN);
+    params_int32(&params, RELEASES_AT_ONCE);
     if (db_read(arena, &released, &params, &rows) == DB_FOUND) {
         unsigned count = rows_count(rows);
         int64_t *ids = arena_array(arena, count, sizeof *ids);
 
+        more = count == RELEASES_AT_ONCE;
         for (unsigned i = 0; i < count;) {
             unsigned cell = (unsigned)row_int64(rows, i, 0), n = 0;
 
             for (; i < count && (unsigned)row_int64(rows, i, 0) == cell; i++)
                 ids[n++] = row_int64(rows, i, 1);
-            purge_cell(cell, ids, n);
+            if (!purge_cell(cell, ids, n))
+                more = false;
         }
     }
     arena_free(&arena);
+    return more;
 }
 
 /* The smallest id of a cell-less moment: for ranges of ids by time. */
@@ -170,7 +187,8 @@ void maintenance_run(const int16_t *cells, unsigned cell_count, int64_t history_
     static unsigned turn;
 
     make_partitions(history_retention_ms);
-    purge(cells, cell_count);
+    for (unsigned done = 0; done < RELEASES_A_RUN && purge(cells, cell_count); done += RELEASES_AT_ONCE)
+        ;
     for (unsigned i = 0; i < CELLS_A_RUN && i < cell_count; i++)
         search_cell((unsigned)cells[turn++ % cell_count], history_retention_ms);
 }

@@ -12,6 +12,12 @@
 
 #include "core/task.h"
 
+/*
+ * For transactions that take a reference to a message away: the end of the insert into message_release, in order of
+ * (cell, message_id).  A row that is there already is locked, so that a purge that is under way is seen or sees.
+ */
+#define RELEASE_LISTED " on conflict (cell, message_id) do update set cell = excluded.cell where false"
+
 AWAITS void maintenance_run(const int16_t *cells, unsigned cell_count, int64_t history_retention_ms);
 
 #endif

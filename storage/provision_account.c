@@ -17,6 +17,7 @@
 #include "core/id.h"
 #include "storage/credential.h"
 #include "storage/db.h"
+#include "storage/maintenance.h"
 #include "storage/name.h"
 
 #define SELECT                                                                                                         \
@@ -335,7 +336,7 @@ static const struct db_statement release_messages = {
     " select distinct i.cell, i.message_id from mailbox_message i"
     "   join mailbox m on m.cell = i.cell and m.id = i.mailbox_id"
     "  where m.cell = $1::smallint and m.account_id = $2::bigint"
-    " on conflict do nothing",
+    " order by 1, 2" RELEASE_LISTED,
 };
 static const struct db_statement remove_items = {
     "provision_account_remove_items",

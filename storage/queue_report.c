@@ -18,6 +18,7 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "storage/db.h"
+#include "storage/maintenance.h"
 #include "storage/queue.h"
 #include "storage/show.h"
 
@@ -33,7 +34,7 @@ static const struct db_statement report_delete = {
 static const struct db_statement report_release = {
     "report_release", "insert into message_release (cell, message_id)"
                       " select distinct u.cell, u.message_id from unnest($1::smallint[], $2::bigint[]) u (cell, message_id)"
-                      "  order by 1, 2 on conflict do nothing"};
+                      "  order by 1, 2" RELEASE_LISTED};
 static const struct db_statement report_back = {
     "report_back",
     "update queue_entry q set worker = null, lease_until = null, last_attempt_at = now(), last_reply = u.reply,"
