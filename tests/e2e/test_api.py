@@ -534,3 +534,26 @@ def test_the_database_goes_and_comes_back(new_posthouse, own_postgres):
     assert {"before", "after"} <= names
     with pytest.raises(ApiError, match="404"):
         posthouse.api.get("/v1/customers/meanwhile")
+
+
+def test_https(new_posthouse, certificate):
+    """With a certificate the API speaks HTTPS only; the key is read before privileges are dropped."""
+    posthouse = new_posthouse(settings={"admin.certificate_file": certificate.certificate,
+                                        "admin.key_file": certificate.key}).start(wait=False)
+
+    def get(path):
+        connection = http.client.HTTPSConnection("localhost", posthouse.ports["admin"], timeout=30,
+                                                 context=certificate.context())
+        try:
+            connection.request("GET", path, headers={"Authorization": f"Bearer {posthouse.token}"})
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read())
+        except OSError:
+            return None, None
+        finally:
+            connection.close()
+
+    wait_until(lambda: get("/readyz")[0] == 200, "the API is ready", timeout=60)
+    assert get("/v1/customers") == (200, {"items": [], "next_cursor": None})
+    with pytest.raises((OSError, http.client.HTTPException)):
+        posthouse.api.request("GET", "/healthz")

@@ -1,0 +1,98 @@
+"""The program posthouse, against a real API."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from harness.posthouse import PROGRAM, SANITIZERS, make_message
+from harness.process import wait_until
+
+CLIENT = PROGRAM.parent / "posthouse"
+
+
+@pytest.fixture
+def client(posthouse):
+    def run(*arguments, status=0, stdin="", token=posthouse.token, url=None):
+        environment = {"PATH": os.environ["PATH"], "HOME": str(posthouse.folder), **SANITIZERS}
+        if token:
+            environment["POSTHOUSE_TOKEN"] = token
+        url = url or f"http://127.0.0.1:{posthouse.ports['admin']}"
+        done = subprocess.run([CLIENT, "--url", url, *arguments], input=stdin, capture_output=True, text=True, timeout=60,
+                              env=environment)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout if status == 0 else done.stderr
+    return run
+
+
+def test_resources(posthouse, client):
+    client("customers", "create", "cli & co")
+    client("domains", "create", "cli.test", "--customer", "cli & co")
+    relay = json.loads(client("domains", "create", "relay.cli.test", "--customer", "cli & co", "--next-hop", "2001:db8::1,26,5",
+                              "--next-hop", "mx.test", "--json"))
+    assert relay["kind"] == "relay"
+    assert relay["next_hops"] == [{"host": "2001:db8::1", "port": 26, "priority": 5},
+                                  {"host": "mx.test", "port": 25, "priority": 10}]
+    client("accounts", "create", "ann@cli.test", "--customer", "cli & co", "--alias", "a@cli.test", "--alias", "b@cli.test",
+           stdin="posthouse-demo\n")
+    client("accounts", "create", "silent@cli.test", "--customer", "cli & co", "--no-password")
+    with posthouse.pop3("ann@cli.test"):
+        pass
+    client("networks", "create", "203.0.113.0/25", "--customer", "cli & co")
+
+    assert "a@cli.test, b@cli.test" in client("accounts", "list", "--domain", "cli.test")
+    assert "silent@cli.test" in client("accounts", "show", "silent@cli.test")
+    assert [json.loads(line)["name"] for line in client("domains", "list", "--customer", "cli & co", "--json").splitlines()] \
+        == ["cli.test", "relay.cli.test"]
+    assert "203.0.113.0/25" in client("networks", "show", "203.0.113.0/25")
+
+    assert "still has domains" in client("customers", "delete", "cli & co", status=1)
+    for name in ("ann@cli.test", "silent@cli.test"):
+        client("accounts", "delete", name)
+    client("networks", "delete", "203.0.113.0/25")
+    client("domains", "delete", "cli.test")
+    client("domains", "delete", relay["id"])
+    assert client("customers", "delete", "cli & co") == ""
+    assert client("domains", "list", "--customer", "cli & co", status=1).startswith("posthouse: customer: ")
+
+
+def test_a_held_message(posthouse, client, sink):
+    sink.stop()
+    posthouse.api.customer("cli held")
+    posthouse.api.relay_domain("held.cli.test", "cli held", sink.port)
+    posthouse.api.account("carol@held.cli.test", "cli held")
+    posthouse.send("joe@outside.test", "carol@held.cli.test", make_message("held"))
+    wait_until(lambda: "held.cli.test" in client("outages", "list", "--open"), "the outage is open")
+    entry = json.loads(client("queue", "list", "--domain", "held.cli.test", "--json"))
+    assert "carol@held.cli.test" in client("queue", "list", "--domain", "held.cli.test")
+    assert "joe@outside.test" in client("message", "show", entry["message"])
+    assert "accepted" in client("message", "events", entry["message"])
+
+
+def test_long_lists_are_followed(posthouse, client):
+    posthouse.query("insert into customer (id, cell, name) select n, 0, 'many ' || n from generate_series(1, 2500) n")
+    assert len([line for line in client("customers", "list").splitlines() if "many " in line]) == 2500
+    posthouse.query("delete from customer where name like 'many %'")
+
+
+def test_nothing_steers_the_terminal(posthouse, client):
+    posthouse.query("insert into customer (id, cell, name) values (1, 0, E'\\x1b[31mred\\x07')")
+    shown = client("customers", "list")
+    posthouse.query("delete from customer where id = 1")
+    assert "?[31mred?" in shown and "\x1b" not in shown
+
+
+def test_refusals(posthouse, client):
+    assert "(401)" in client("customers", "list", status=1, token="wrong")
+    assert "(404)" in client("customers", "show", "nobody", status=1)
+    assert "(409)" in client("customers", "create", posthouse.api.customer("cli twice")["name"], status=1)
+    assert "no token" in client("customers", "list", status=2, token=None)
+    client("customers", "list", status=3, url="http://127.0.0.1:1")
+    for words in (["--nonsense"], ["customers"], ["customers", "fly"], ["queue", "delete", "x"], ["customers", "show"],
+                  ["customers", "list", "x"], ["customers", "create", "a", "b"], ["--url"], []):
+        client(*words, status=2)
+    client("domains", "create", "x.test", "--customer", "cli twice", "--next-hop", "a.test,x", status=2)
+    folder = posthouse.folder / ".config" / "posthouse"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "token").write_text(posthouse.token + "\n")
+    assert "cli twice" in client("customers", "list", token=None)
