@@ -489,9 +489,20 @@ static void on_drain(void *arg)
     log_set_context(NULL);
 }
 
+static void greet(struct imap_session *session)
+{
+    session->greeted = true;
+    stream_printf(session->stream, "* OK [CAPABILITY %s] %s IMAP server ready\r\n", imap_capabilities(session),
+                  session->settings->hostname);
+}
+
+/* After STARTTLS the client speaks next, and must ask for CAPABILITY again (RFC 3501 6.2.1). */
 static void on_tls(void *arg)
 {
-    (void)arg; /* the client speaks next; CAPABILITY it must ask for again (RFC 3501 6.2.1) */
+    struct imap_session *session = arg;
+
+    if (!session->greeted)
+        greet(session);
 }
 
 static void on_end(void *arg, enum stream_end end)
@@ -543,8 +554,8 @@ void imap_serve(int fd, bool implicit_tls, struct server_settings *settings)
         imap_bye(session, "Too many connections, try again later");
     } else {
         loop_timer_set(&session->login_timer, settings->login_timeout_ms, on_login_timeout, session);
-        stream_printf(session->stream, "* OK [CAPABILITY %s] %s IMAP server ready\r\n", imap_capabilities(session),
-                      settings->hostname);
+        if (!implicit_tls || !settings->tls)
+            greet(session); /* otherwise when TLS is up: what is offered depends on it */
     }
     imap_session_settle(session);
     log_set_context(NULL);

@@ -58,7 +58,7 @@ struct imap_session {
     struct server_settings *settings;
     struct stream *stream; /* NULL: the client is gone */
     char peer[64];
-    bool registered;
+    bool registered, greeted;
     enum imap_state state;
     struct arena *arena, *command, *message; /* session; command; one message of a FETCH or SEARCH */
 

@@ -267,7 +267,6 @@ def test_mutt_reads_and_files(posthouse, user, folder):
 set spoolfile = "imaps://{user.replace('@', '%40')}@localhost:{posthouse.ports['imaps']}/INBOX"
 set imap_pass = "{PASSWORD}"
 set certificate_file = "{posthouse.certificate.certificate}"
-set ssl_usesystemcerts = no
 set mbox_type = mbox
 set copy = no
 set confirmappend = no
@@ -289,7 +288,6 @@ def test_mutt_sends(posthouse, user, folder):
     config.write_text(f"""set smtp_url = "smtps://{user}@localhost:{posthouse.ports['submissions']}/"
 set smtp_pass = "{PASSWORD}"
 set certificate_file = "{posthouse.certificate.certificate}"
-set ssl_usesystemcerts = no
 set from = "{user}"
 set copy = no
 """)
