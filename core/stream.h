@@ -61,7 +61,7 @@ struct stream_handler {
 
 struct stream_limits {
     size_t line_max;          /* longest line, its end included */
-    unsigned read_timeout_ms; /* of silence while we wait for the peer (not while paused) */
+    unsigned read_timeout_ms; /* without a whole line (raw mode: a byte) while we wait for the peer; not while paused */
     unsigned write_timeout_ms;
 };
 

@@ -13,7 +13,8 @@
  * counts as ended (SSL_OP_IGNORE_UNEXPECTED_EOF, set in tls.c): mail protocols say themselves when a message is whole.
  *
  * Time.  One timer per connection, set for the earliest deadline and never moved when bytes come: when it rings
- * too early it is set again.  A busy connection so costs no timer operation per packet.
+ * too early it is set again.  A busy connection so costs no timer operation per packet.  What counts as a sign of
+ * life is a whole line (in raw mode, a byte): who sends a line one byte a minute is silent.
  *
  * Fairness: one turn reads at most one input buffer's worth and sends at most FLUSH_MAX.
  */
@@ -103,7 +104,8 @@ static void fill(struct stream *stream)
 
         if (got == 0)
             return;
-        stream->heard_ms = clock_steady_ms();
+        if (stream->raw) /* else a whole line counts, see stream_serve.c */
+            stream->heard_ms = clock_steady_ms();
         if (evbuffer_add(stream->input, scratch, got) != 0) {
             stream_fail(stream, STREAM_END_ERROR, STREAM_BROKEN);
             return;

@@ -111,6 +111,7 @@ static void hand_on_line(struct stream *stream, size_t length)
     size_t whole = length;
     bool bare;
 
+    stream->heard_ms = clock_steady_ms();
     evbuffer_remove(stream->input, line_buffer, length);
     length--;
     bare = length == 0 || line_buffer[length - 1] != '\r';
@@ -146,6 +147,7 @@ static bool dispatch_line(struct stream *stream)
         return true;
     }
     stream->swallowing = false;
+    stream->heard_ms = clock_steady_ms();
     evbuffer_drain(stream->input, length);
     stream->handler->on_line_too_long(stream->arg);
     return true;

@@ -417,6 +417,25 @@ static void silence_ends_it_but_words_still_go_out(void **state)
     run_idle();
 }
 
+static void trickling_is_silence(void **state)
+{
+    static const struct stream_limits hasty = {1000, 50, 60000};
+    struct peer p = {0};
+    int fd = serve_limited(&p, &hasty);
+    uint64_t last = 0;
+
+    (void)state;
+    while (!p.ended) { /* a byte a millisecond, never a line */
+        if (clock_steady_ms() != last) {
+            assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+            last = clock_steady_ms();
+        }
+        event_base_loop(loop_base(), EVLOOP_NONBLOCK);
+    }
+    assert_int_equal(p.end, STREAM_END_TIMEOUT);
+    part(&p, fd);
+}
+
 static void paused_streams_do_not_time_out(void **state)
 {
     static const struct stream_limits hasty = {1000, 1, 60000};
@@ -829,6 +848,7 @@ int main(void)
         cmocka_unit_test(half_closed_client_gets_its_replies),
         cmocka_unit_test(close_in_callback_delivers_the_last_words),
         cmocka_unit_test(silence_ends_it_but_words_still_go_out),
+        cmocka_unit_test(trickling_is_silence),
         cmocka_unit_test(paused_streams_do_not_time_out),
         cmocka_unit_test(stuck_reader_times_out),
         cmocka_unit_test(drain_is_told_once),
