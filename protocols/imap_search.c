@@ -76,7 +76,7 @@ static AWAITS bool content_matches(struct question *q, const struct imap_key *ke
     if (key->kind == IMAP_KEY_TEXT)
         return mime_text_contains(root->header, key->text) || mime_body_contains(root, key->text);
     if (!mime_date(q->session->message, root->header, &day))
-        day = day_of(q->item->internal_ms); /* no Date, or none that can be read */
+        return false; /* no Date, or none that can be read */
     return compare_days(key->kind, day, key->number);
 }
 
