@@ -9,8 +9,10 @@
  * that a request that fails cannot take the preparation with it; should the preparation itself fail (a schema that was
  * not migrated), the statement counts as unprepared again and the next use tries anew.
  *
- * When the connection breaks every request in flight ends as LOST, unless its error had come already: what that
- * means (nothing for a reading, uncertainty for a transaction) is the caller's business.
+ * When the connection breaks every request in flight ends as LOST, unless one of its steps was refused before: what
+ * that means (nothing for a reading, uncertainty for a transaction) is the caller's business.  Two traps: libpq reports the
+ * break itself as an error result, without an SQLSTATE; and a server that is told to end may say so (57P01) after it has
+ * committed and before it has said that.  Neither is a no.
  *
  * A server that has stopped answering (a frozen machine, a lost network) is noticed by a tick each second: if
  * the oldest request is older than the statement timeout and some, the connection is given up.  Connecting is
@@ -26,7 +28,6 @@
  * PQconnectStart() resolves names with getaddrinfo(), which blocks: the configuration should name an address or a socket
  * directory, and its documentation says so.
  */
-#include <assert.h>
 #include <event2/event.h>
 #include <libpq-fe.h>
 #include <stdio.h>
@@ -45,7 +46,6 @@
 #define CONNECT_LIMIT_MS 10000
 #define ANSWER_GRACE_MS 5000
 #define TICK_MS 1000
-#define STATEMENTS_MAX 512
 
 enum connection_state { CONNECTION_DOWN, CONNECTION_CONNECTING, CONNECTION_UP };
 
@@ -60,34 +60,11 @@ struct connection {
     struct request *first, **last;
     unsigned in_flight;
     unsigned errors_told;
-    bool prepared[STATEMENTS_MAX];
+    bool prepared[DB_STATEMENTS_MAX];
 };
 
 static void go_down(struct connection *c, const char *why);
 static void connect_begin(void *arg);
-
-/* ------------------------------------------------------------------ statements: pointer to small number */
-
-/* Open addressing; nothing is ever removed, and twice the room is kept free. */
-static struct {
-    const struct db_statement *statement;
-    unsigned number;
-} known[STATEMENTS_MAX * 2];
-static unsigned known_count;
-
-static unsigned statement_number(const struct db_statement *statement)
-{
-    unsigned slot = (unsigned)(((uintptr_t)statement >> 4) * 2654435761u) % (STATEMENTS_MAX * 2);
-
-    while (known[slot].statement && known[slot].statement != statement)
-        slot = (slot + 1) % (STATEMENTS_MAX * 2);
-    if (!known[slot].statement) {
-        assert(known_count < STATEMENTS_MAX);
-        known[slot].statement = statement;
-        known[slot].number = known_count++;
-    }
-    return known[slot].number;
-}
 
 /* ------------------------------------------------------------------ the queue */
 
@@ -95,7 +72,7 @@ static void queue_push(struct connection *c, struct request *request)
 {
     request->next = NULL;
     request->at = 0;
-    request->failed = false;
+    request->failed = request->doomed = false;
     request->sent_ms = clock_steady_ms();
     *c->last = request;
     c->last = &request->next;
@@ -157,12 +134,16 @@ static void take_error(struct request *request, const PGresult *result)
     const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
+    if (!state)
+        return; /* libpq's words, not the server's */
     if (!request->failed && request->error) {
-        snprintf(request->error->sqlstate, sizeof request->error->sqlstate, "%s", state ? state : "");
+        snprintf(request->error->sqlstate, sizeof request->error->sqlstate, "%s", state);
         snprintf(request->error->constraint, sizeof request->error->constraint, "%s", constraint ? constraint : "");
         snprintf(request->error->message, sizeof request->error->message, "%s", message ? message : "");
     }
     request->failed = true;
+    if (request->at < request->count)
+        request->doomed = true;
 }
 
 static void take_result(struct connection *c, PGresult *result)
@@ -250,6 +231,12 @@ static const struct db_statement setup_session = {
                      "       set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),"
                      "       length(repeat(' ', 2000000))"};
 
+static void on_notice(void *arg, const char *message)
+{
+    (void)arg;
+    log_info("database says", log_slice("notice", slice_of(message, strcspn(message, "\n"))));
+}
+
 static void connect_done(struct connection *c)
 {
     static char milliseconds[16];
@@ -262,6 +249,7 @@ static void connect_done(struct connection *c)
     c->state = CONNECTION_UP;
     c->backoff_ms = 0;
     PQsetnonblocking(c->pg, 1);
+    PQsetNoticeProcessor(c->pg, on_notice, NULL);
     if (PQenterPipelineMode(c->pg) != 1) {
         free(request);
         go_down(c, "no pipeline mode");
@@ -352,7 +340,7 @@ static void go_down(struct connection *c, const char *why)
         struct request *request = list;
 
         list = request->next;
-        request->done(request, request->failed ? REQUEST_ERROR : REQUEST_LOST);
+        request->done(request, request->doomed ? REQUEST_ERROR : REQUEST_LOST);
     }
 }
 
@@ -418,11 +406,12 @@ unsigned connection_in_flight(const struct connection *c)
 
 /* ------------------------------------------------------------------ sending */
 
-/* A preparation: its own little transaction, told to nobody. */
+/* A preparation: its own little transaction. */
 struct preparation {
     struct request request;
     struct connection *connection;
-    unsigned number;
+    const struct db_statement *statement;
+    struct db_error error;
 };
 
 static void on_prepared(struct request *request, enum request_end end)
@@ -430,13 +419,16 @@ static void on_prepared(struct request *request, enum request_end end)
     struct preparation *p = (struct preparation *)(void *)request;
 
     if (end != REQUEST_ANSWERED)
-        p->connection->prepared[p->number] = false;
+        p->connection->prepared[db_statement_number(p->statement)] = false;
+    if (end == REQUEST_ERROR) /* who wanted it learns only that it is not there */
+        log_error("a statement cannot be prepared", log_str("statement", p->statement->name),
+                  log_str("sqlstate", p->error.sqlstate), log_str("error", p->error.message));
     free(p);
 }
 
 static bool prepare(struct connection *c, const struct db_statement *statement)
 {
-    unsigned number = statement_number(statement);
+    unsigned number = db_statement_number(statement);
     struct preparation *p;
 
     if (c->prepared[number])
@@ -450,8 +442,9 @@ static bool prepare(struct connection *c, const struct db_statement *statement)
     }
     c->prepared[number] = true;
     p->request.done = on_prepared;
+    p->request.error = &p->error;
     p->connection = c;
-    p->number = number;
+    p->statement = statement;
     queue_push(c, &p->request);
     return true;
 }

@@ -29,7 +29,8 @@ struct request {
     struct request_step *steps;
     unsigned count, at;  /* at: the step whose result comes next */
     uint64_t sent_ms;
-    bool failed;
+    bool failed; /* the server said no, to a step or to the commit */
+    bool doomed; /* to a step: it cannot be committed any more, whatever happens to the connection */
     struct db_error *error;
     void (*done)(struct request *request, enum request_end end);
     void *arg;
@@ -48,6 +49,9 @@ bool connection_up(const struct connection *connection);
 unsigned connection_in_flight(const struct connection *connection);
 /* Only while it is up.  False: it broke just now; the request was not sent and done is not called. */
 bool connection_send(struct connection *connection, struct request *request);
+
+#define DB_STATEMENTS_MAX 512
+unsigned db_statement_number(const struct db_statement *statement); /* 0 to DB_STATEMENTS_MAX - 1 */
 
 void db_count_reconnect(void);
 const struct db_settings *db_settings(void); /* as given to db_open() */
