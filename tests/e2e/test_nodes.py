@@ -1,6 +1,7 @@
 """Several nodes on one database: migrations, worker numbers, cells; and what a schema that is not ours does."""
 import threading
 
+from harness.posthouse import make_message
 from harness.process import wait_until
 
 
@@ -46,6 +47,27 @@ def test_cells_are_shared_out(new_posthouse, postgres):
     assert one.api.get("/v1/customers/of%20both")["name"] == "of both"
     two.stop()
     wait_until(lambda: cells(one) == [128, 128], "the cells of a node that left are taken", timeout=60)
+
+
+def test_news_of_a_mailbox_reach_a_client_of_another_node(new_posthouse, postgres):
+    one = new_posthouse().start()
+    two = new_posthouse()
+    share(two, postgres, one.database)
+    two.token = one.token
+    two.start()
+    one.api.customer("far")
+    one.api.hosted_domain("far.test", "far")
+    one.api.account("ann@far.test", "far")
+    with two.imap("ann@far.test") as client:
+        client.select("INBOX")
+        client.send(b"idle1 IDLE\r\n")
+        assert client.readline().startswith(b"+")
+        one.send("joe@outside.test", "ann@far.test", make_message("news"))
+        while not client.readline().endswith(b" EXISTS\r\n"):
+            pass  # the connection's own time-out ends a wait in vain
+        client.send(b"DONE\r\n")
+        while not client.readline().startswith(b"idle1 OK"):
+            pass
 
 
 def test_a_dead_workers_number_and_cells_are_taken_over(new_posthouse):
