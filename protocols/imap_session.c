@@ -13,7 +13,6 @@
 #include "protocols/imap_session.h"
 
 #include <event2/buffer.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -194,90 +193,6 @@ void imap_session_break(struct imap_session *session)
     session->produce = NULL;
     session->closing = true;
     stream_abort(&session->stream);
-}
-
-/* ------------------------------------------------------------------ output */
-
-void imap_write(struct imap_session *session, struct slice bytes)
-{
-    if (session->stream)
-        stream_write(session->stream, bytes);
-}
-
-void imap_printf(struct imap_session *session, const char *format, ...)
-{
-    char small[1024], *text = small; /* not from the arena: a FETCH may call this a million times */
-    va_list args;
-    int n;
-
-    if (!session->stream)
-        return;
-    va_start(args, format);
-    n = vsnprintf(small, sizeof small, format, args);
-    va_end(args);
-    if (n >= (int)sizeof small) {
-        va_start(args, format);
-        if (vasprintf(&text, format, args) < 0)
-            abort();
-        va_end(args);
-    }
-    stream_write(session->stream, slice_of(text, (size_t)n));
-    if (text != small)
-        free(text);
-}
-
-void imap_write_string(struct imap_session *session, struct slice text)
-{
-    bool plain = text.n < 512;
-
-    for (size_t i = 0; i < text.n && plain; i++)
-        plain = (unsigned char)text.p[i] >= 0x20 && (unsigned char)text.p[i] < 0x7f && text.p[i] != '"' && text.p[i] != '\\';
-    if (plain)
-        imap_printf(session, "\"%.*s\"", SLICE_ARG(text));
-    else {
-        imap_printf(session, "{%zu}\r\n", text.n);
-        imap_write(session, text);
-    }
-}
-
-void imap_reply(struct imap_session *session, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    session->reply = arena_vprintf(session->command, format, args);
-    va_end(args);
-}
-
-void imap_bad(struct imap_session *session, const char *text)
-{
-    if (++session->errors > session->settings->errors_max)
-        imap_bye(session, "Too many bad commands");
-    imap_reply(session, "BAD %s", text);
-}
-
-bool imap_keep_tag(struct imap_session *session)
-{
-    if (session->tag.n > sizeof session->kept_tag) {
-        imap_bad(session, "That tag is too long");
-        return false;
-    }
-    memcpy(session->kept_tag, session->tag.p, session->tag.n);
-    session->tag.p = session->kept_tag;
-    return true;
-}
-
-void imap_unavailable(struct imap_session *session)
-{
-    imap_reply(session, "NO [UNAVAILABLE] The database is away, try again later");
-}
-
-void imap_bye(struct imap_session *session, const char *text)
-{
-    if (!session->said_bye && session->stream)
-        stream_printf(session->stream, "* BYE %s\r\n", text);
-    session->said_bye = session->closing = true;
-    session->produce = NULL;
 }
 
 /* ------------------------------------------------------------------ gathering */

@@ -105,6 +105,8 @@ void imap_session_break(struct imap_session *session);
 /* After the last produce(): what others changed, then the tagged response. */
 void imap_session_finish(struct imap_session *session);
 
+/* ------------------------------------------------------------------ imap_reply.c: what goes back to the client */
+
 /* Untagged output; nothing happens when the client is gone. */
 void imap_write(struct imap_session *session, struct slice bytes);
 void imap_printf(struct imap_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
