@@ -236,6 +236,11 @@ size_t stream_output_pending(const struct stream *stream)
     return evbuffer_get_length(stream->output);
 }
 
+bool stream_output_lost(const struct stream *stream)
+{
+    return stream->output_lost;
+}
+
 /* ------------------------------------------------------------------ closing */
 
 unsigned stream_closing(void)

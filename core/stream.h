@@ -89,6 +89,8 @@ void stream_printf(struct stream *stream, const char *format, ...) __attribute__
 /* Moves everything out of buffer without copying. */
 void stream_write_buffer(struct stream *stream, struct evbuffer *buffer);
 size_t stream_output_pending(const struct stream *stream);
+/* The connection broke before all that was written had left: the last byte of it has not reached the peer. */
+bool stream_output_lost(const struct stream *stream);
 
 bool stream_is_tls(const struct stream *stream);
 /* "TLSv1.3" and "TLS_AES_256_GCM_SHA384", or NULL in clear. */

@@ -33,6 +33,7 @@ struct stream {
     bool ended;                /* on_end was called, or is not due any more */
     bool eof;                  /* the peer's side is shut */
     bool broken;               /* no byte will go either way */
+    bool output_lost;          /* when it broke, something was still to be sent */
     enum stream_end end;       /* why broken */
     enum stream_status status; /* the same, for a task */
 

@@ -44,6 +44,7 @@ void stream_fail(struct stream *stream, enum stream_end end, enum stream_status 
     if (stream->broken)
         return;
     stream->broken = true;
+    stream->output_lost = evbuffer_get_length(stream->output) > 0;
     stream->end = end;
     stream->status = status;
     evbuffer_drain(stream->output, evbuffer_get_length(stream->output));

@@ -281,7 +281,11 @@ static AWAITS void send_content(struct transaction *t, char *buffer, char *encod
     }
     stream_write(client->stream, slice_of(encoded, smtp_client_body_end(&body, encoded)));
     if (!smtp_client_await(client, client->settings.end_timeout_ms, NULL)) {
-        lose(t, SMTP_CLIENT_UNCERTAIN, "after the final dot; it may have been taken");
+        /* The dot is the last of what was written: if anything was left here, it has not gone. */
+        if (stream_output_lost(client->stream) || stream_output_pending(client->stream))
+            lose(t, SMTP_CLIENT_AWAY, "while sending the message");
+        else
+            lose(t, SMTP_CLIENT_UNCERTAIN, "after the final dot; it may have been taken");
         return;
     }
     if (client->reply.code == 421) {

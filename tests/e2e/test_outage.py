@@ -96,6 +96,9 @@ def test_ways_of_being_away(node, sink, way):
         sink.start()
     sink.behave = Behaviour()
     wait_closed(node)
+    # What was cut may have been put off by itself, and then comes a little after the outage has closed.
+    wait_until(lambda: sink.messages, "it is delivered")
+    wait_until(lambda: ask(node, "select count(*) from queue_entry") == "0", "that is recorded")
     assert delivered(sink) == ["hello"]
     assert all_outages(node) == 1, "one outage, not many"
     assert held(node) == ["hello"], "the copy stays"
