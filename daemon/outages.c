@@ -12,6 +12,10 @@
  * A probe is a whole greeting (connect, 220, EHLO, QUIT) but no mail: a host that accepts connections and then
  * does nothing is not back.
  *
+ * A cell may change hands in mid-drain (a worker came or went).  The old holder gives back what it has not sent; the new
+ * one claims only in cells whose outages it has listed (outages_cells), and waits a moment before it sends, so that
+ * what is given back is sorted in again.
+ *
  * Nothing here is the only record of anything.  The row says that there is an outage, the queue what waits; when this
  * process dies, whoever gets the cell lists open rows and begins a run in AWAY, and so probes at once.  Showing is
  * repeatable, draining is ordinary delivery: exactly once is the queue's business, not ours.
@@ -35,6 +39,8 @@
 #define TICK_MS 500
 #define SHOW_BATCH 500
 #define PROBES_MAX 32
+#define HANDOVER_MS 2500       /* an outage that another worker ran: it gives back what it has, within a TICK */
+#define FRESH_MS 2000          /* one that began so lately was run by nobody */
 #define CLOSE_PATIENCE_MS 1000 /* nothing was due for so long: sessions that saw the outage have committed */
 
 enum state { AWAY, DRAINING };
@@ -50,6 +56,8 @@ struct run {
     uint64_t empty_since; /* DRAINING: 0: something was due */
 };
 
+static int16_t known_cells[ID_CELLS]; /* whose outages were listed last */
+static unsigned known_count;
 static struct run *runs;
 static unsigned run_count;
 static struct task_pool *pool, *probes;
@@ -78,6 +86,7 @@ static void run_begin(const struct outage *outage)
 {
     struct run *run = must(calloc(1, sizeof *run));
     struct arena *arena = arena_new(SIZE_MAX);
+    struct runner_destination *d;
 
     run->id = outage->id;
     run->domain_id = outage->domain_id;
@@ -87,9 +96,33 @@ static void run_begin(const struct outage *outage)
     run->next = runs;
     runs = run;
     run_count++;
-    runner_destination(slice_str(run->key))->sequential = true;
+    d = runner_destination(slice_str(run->key));
+    d->sequential = true;
+    if (outage->started_ms + FRESH_MS < clock_now_ms())
+        d->held_until = clock_steady_ms() + HANDOVER_MS;
     log_info("outage taken on", log_str("domain", run->name), log_id("outage", run->id), log_slice("reason", outage->reason));
     arena_free(&arena);
+}
+
+static bool is_ours(unsigned cell)
+{
+    unsigned count;
+    const int16_t *cells = node_cells(&count);
+
+    for (unsigned i = 0; i < count; i++)
+        if ((unsigned)cells[i] == cell)
+            return true;
+    return false;
+}
+
+unsigned outages_cells(int16_t cells[])
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < known_count; i++)
+        if (is_ours((unsigned)known_cells[i]))
+            cells[count++] = known_cells[i];
+    return count;
 }
 
 static void run_end(struct run *run)
@@ -103,6 +136,8 @@ static void run_end(struct run *run)
     run_count--;
     if (d) {
         d->sequential = false;
+        if (!is_ours(id_cell(run->domain_id)))
+            runner_release_pending(d); /* its new worker goes on in order, with these among the rest */
         runner_pump(d);
     }
     free(run->name);
@@ -235,6 +270,12 @@ static AWAITS bool drain(struct run *run)
 
 /* ------------------------------------------------------------------ the tick */
 
+static void know(const int16_t *cells, unsigned count)
+{
+    memcpy(known_cells, cells, count * sizeof *cells);
+    known_count = count;
+}
+
 static AWAITS bool list_open(struct arena *arena)
 {
     int16_t cells[ID_CELLS];
@@ -249,7 +290,7 @@ static AWAITS bool list_open(struct arena *arena)
         return true;
     switch (outage_list_open(arena, cells, cell_count, &list, &count)) {
     case DB_FOUND: break;
-    case DB_NONE: return true;
+    case DB_NONE: know(cells, cell_count); return true;
     case DB_FAILED: return false;
     }
     for (unsigned i = 0; i < count; i++) {
@@ -260,6 +301,7 @@ static AWAITS bool list_open(struct arena *arena)
         else if (!run)
             run_begin(&list[i]);
     }
+    know(cells, cell_count);
     return true;
 }
 
@@ -268,8 +310,13 @@ static AWAITS void step(struct run *run)
 {
     bool over = !run->seen;
 
-    if (!over)
+    if (!over) {
+        struct runner_destination *d = runner_destination_find(slice_str(run->key));
+
+        if (d) /* it may have been held back */
+            runner_pump(d);
         show_waiting(run->domain_id);
+    }
     if (!over)
         switch (run->state) {
         case AWAY: start_probe(run); break;

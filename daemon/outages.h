@@ -15,5 +15,7 @@ void outages_init(void);
 /* A delivery found none of the domain's next hops.  Opens an outage unless one is open, and shows what waits. */
 AWAITS void outages_away(int64_t domain_id, struct slice why);
 unsigned outages_running(void);
+/* The cells that are ours and whose outages are known: only there may be claimed, or a drain would lose its order. */
+unsigned outages_cells(int16_t cells[]); /* ID_CELLS */
 
 #endif

@@ -7,9 +7,9 @@
  * Destinations that find no stack stand in a queue, first come first served, and a busy destination's lane yields
  * to them after some messages.
  *
- * Draining (an orderly stop): nothing new is begun; each lane finishes the batch that it has, everything pending is
- * released, so that other workers take it at once instead of waiting for leases to run out; when outcomes and releases
- * are recorded, it is done.
+ * Draining (an orderly stop): nothing new is begun; each lane finishes the batch that it has, or surrenders it when
+ * that takes long (runner_lane.c); everything pending is released, so that other workers take it at once instead of
+ * waiting for leases to run out; when outcomes and releases are recorded, it is done.
  */
 #include "daemon/runner.h"
 
@@ -17,12 +17,14 @@
 #include <stdlib.h>
 
 #define LOG_MODULE "runner"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
 
 #define DRAIN_POLL_MS 20
+#define SURRENDER_MS 5000 /* how long a lane may try to finish what it has begun */
 
 struct runner_counters runner_count;
 
@@ -34,6 +36,7 @@ static struct loop_timer drain_timer;
 static void (*drain_done)(void *arg);
 static void *drain_arg;
 static bool draining;
+static uint64_t surrender_at;
 
 const struct runner_settings *runner_settings(void)
 {
@@ -67,6 +70,8 @@ uint32_t runner_random(void)
 
 unsigned runner_limit(const struct runner_destination *d)
 {
+    if (d->held_until > clock_steady_ms())
+        return 0;
     return d->sequential || !d->limit ? 1 : d->limit;
 }
 
@@ -166,20 +171,31 @@ void runner_reload(const struct runner_settings *s)
     tls_unref(&old);
 }
 
+void runner_release_pending(struct runner_destination *d)
+{
+    while (d->first) {
+        struct runner_entry *entry = d->first;
+
+        runner_entry_take(entry);
+        runner_release(entry);
+    }
+}
+
 static void release_pending(struct runner_entry *entry, void *arg)
 {
     (void)arg;
-    if (!entry->pending)
-        return;
-    runner_entry_take(entry);
-    runner_release(entry);
+    if (entry->pending)
+        runner_release_pending(entry->destination);
 }
 
 static void look_drained(void *arg)
 {
+    unsigned under_way;
+
     (void)arg;
     runner_entries_each(release_pending, NULL); /* lanes may have put back theirs */
-    if (task_pool_busy(lanes) || !runner_reports_empty()) {
+    under_way = clock_steady_ms() < surrender_at ? task_pool_busy(lanes) : runner_surrender();
+    if (under_way || !runner_reports_empty()) {
         loop_timer_set(&drain_timer, DRAIN_POLL_MS, look_drained, NULL);
         return;
     }
@@ -191,6 +207,7 @@ void runner_drain(void (*done)(void *arg), void *arg)
 {
     assert(!draining);
     draining = true;
+    surrender_at = clock_steady_ms() + SURRENDER_MS;
     drain_done = done;
     drain_arg = arg;
     runner_claim_kick(NULL);

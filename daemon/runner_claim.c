@@ -17,6 +17,7 @@
 #define LOG_MODULE "runner"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/outages.h"
 #include "daemon/runner_internal.h"
 #include "storage/hint.h"
 #include "storage/node.h"
@@ -154,7 +155,7 @@ static AWAITS bool claim_once(struct arena *arena)
     uint64_t asked = clock_steady_ms();
     struct queue_entry *list = NULL;
     int16_t cells[ID_CELLS];
-    unsigned cell_count = copy_cells(cells), count = 0;
+    unsigned cell_count = outages_cells(cells), count = 0;
 
     if (!cell_count || runner_entry_count() >= MEMORY_SHARE)
         return false;

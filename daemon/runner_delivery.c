@@ -1,9 +1,7 @@
 /*
- * runner_delivery: a lane: one task, one connection of one destination, message after message.
+ * runner_delivery: one batch: a message's recipients at one destination.
  *
- * A normal run.  The lane takes the oldest pending entry and all others of the same message (a batch: one
- * transaction), sees to it that there is a connection, sends, hands the outcomes to runner_report.c and takes the
- * next, until nothing is pending.  The connection is then kept for a moment, for whoever comes next.
+ * A normal run.  There is a connection, or one is opened; the message is sent; outcomes go to runner_report.c.
  *
  * A hard run.  The connection had been idle and is dead: nothing was learned about the host, so a new one is opened from
  * the beginning.  The new one is cut in mid-transaction: the next host is tried.  None is left: the destination is
@@ -27,24 +25,9 @@
 #include "daemon/runner_internal.h"
 #include "relay/retry.h"
 
-#define IDLE_MS 2000          /* how long a connection is kept without work */
-#define TURNS_MAX 50          /* messages, before a destination that waits for a stack gets this one */
-#define WORKING_MS 30000      /* a delivery this recent says that the destination does serve */
+#define WORKING_MS 30000 /* a delivery this recent says that the destination does serve */
 #define LIMITED_MS 60000
 #define OURS_RETRY_MS 5000
-
-struct lane {
-    struct runner_destination *destination;
-    struct smtp_client *client;
-    struct arena *arena; /* one batch */
-    struct log_context log;
-};
-
-struct batch {
-    struct runner_message *message;
-    struct runner_entry *entries[RUNNER_BATCH_MAX];
-    unsigned count;
-};
 
 /* ------------------------------------------------------------------ outcomes */
 
@@ -78,7 +61,7 @@ static void put_off_cut(struct runner_entry *entry, struct slice reply)
     runner_finish(entry, QUEUE_DEFERRED, reply, due);
 }
 
-static void delivered(struct lane *lane, struct runner_entry *entry, struct slice reply)
+static void delivered(struct runner_lane *lane, struct runner_entry *entry, struct slice reply)
 {
     log_info("delivered", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
              log_str("host", smtp_client_host(lane->client)),
@@ -86,10 +69,18 @@ static void delivered(struct lane *lane, struct runner_entry *entry, struct slic
     runner_finish(entry, QUEUE_DELIVERED, reply, 0);
 }
 
-/* Tells the sender, then ends the entries; if he cannot be told now, they are tried once more later. */
-static AWAITS void bounce(struct batch *batch, const struct dsn_recipient *reasons)
+static bool leases_good(const struct runner_batch *batch)
 {
-    bool told = bounce_send(batch->message, reasons, batch->count);
+    for (unsigned i = 0; i < batch->count; i++)
+        if (!runner_lease_good(batch->entries[i]))
+            return false;
+    return true;
+}
+
+/* Tells the sender, then ends the entries; if he cannot be told now, they are tried once more later. */
+static AWAITS void bounce(struct runner_batch *batch, const struct dsn_recipient *reasons)
+{
+    bool told = leases_good(batch) && bounce_send(batch->message, reasons, batch->count);
 
     for (unsigned i = 0; i < batch->count; i++) {
         if (!told) {
@@ -107,7 +98,7 @@ void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsig
                        struct slice diagnostic)
 {
     struct dsn_recipient *reasons = arena_array(arena, count, sizeof *reasons);
-    struct batch *batch = arena_alloc(arena, sizeof *batch);
+    struct runner_batch *batch = arena_alloc(arena, sizeof *batch);
 
     batch->message = entries[0]->message;
     batch->count = count;
@@ -118,39 +109,14 @@ void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsig
     bounce(batch, reasons);
 }
 
-/* ------------------------------------------------------------------ taking */
-
-/* The oldest pending entry, and what else its message has for this destination. */
-static bool take_batch(struct runner_destination *d, struct batch *batch)
+static bool may_finish(void *arg)
 {
-    *batch = (struct batch){0};
-    for (struct runner_entry *e = d->first, *next; e && batch->count < RUNNER_BATCH_MAX; e = next) {
-        next = e->next;
-        if (batch->message && e->message != batch->message)
-            break; /* entries of a message are made together: their ids are neighbours */
-        runner_entry_take(e);
-        if (!runner_lease_good(e)) {
-            log_warn("lease lost", log_id("message", e->message->id), log_slice("recipient", e->recipient));
-            runner_entry_free(e);
-            continue;
-        }
-        batch->message = e->message;
-        batch->entries[batch->count++] = e;
-    }
-    return batch->count > 0;
+    struct runner_batch *batch = arg;
+
+    return batch->finishing = leases_good(batch);
 }
 
-static bool leases_good(void *arg)
-{
-    const struct batch *batch = arg;
-
-    for (unsigned i = 0; i < batch->count; i++)
-        if (!runner_lease_good(batch->entries[i]))
-            return false;
-    return true;
-}
-
-static void put_back(struct batch *batch)
+static void put_back(struct runner_batch *batch)
 {
     for (unsigned i = 0; i < batch->count; i++)
         runner_entry_put(batch->entries[i]);
@@ -159,7 +125,7 @@ static void put_back(struct batch *batch)
 
 /* ------------------------------------------------------------------ a batch */
 
-static void drop_client(struct lane *lane)
+static void drop_client(struct runner_lane *lane)
 {
     if (lane->client)
         lane->destination->connected--;
@@ -168,7 +134,7 @@ static void drop_client(struct lane *lane)
 }
 
 /* Away, for all of the batch; those that were cut are put off by themselves. */
-static AWAITS void all_away(struct lane *lane, struct batch *batch, const struct runner_walk *walk, bool cut,
+static AWAITS void all_away(struct runner_lane *lane, struct runner_batch *batch, const struct runner_walk *walk, bool cut,
                             struct slice reply)
 {
     struct slice why = reply.n ? reply : walk->why;
@@ -189,7 +155,7 @@ static AWAITS void all_away(struct lane *lane, struct batch *batch, const struct
 }
 
 /* It is our database that cannot be asked, not the destination: again soon. */
-static void all_later(struct batch *batch, struct slice why)
+static void all_later(struct runner_batch *batch, struct slice why)
 {
     for (unsigned i = 0; i < batch->count; i++)
         runner_finish(batch->entries[i], QUEUE_DEFERRED, why, clock_now_ms() + OURS_RETRY_MS);
@@ -202,7 +168,7 @@ static bool is_limit(const struct runner_destination *d)
     return d->connected > 0 && clock_steady_ms() < d->good_at + WORKING_MS;
 }
 
-static AWAITS bool connect_lane(struct lane *lane, struct batch *batch, struct runner_walk *walk, bool cut, struct slice reply)
+static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *batch, struct runner_walk *walk, bool cut, struct slice reply)
 {
     struct runner_destination *d = lane->destination;
 
@@ -230,12 +196,12 @@ static AWAITS bool connect_lane(struct lane *lane, struct batch *batch, struct r
 }
 
 struct bounced {
-    struct batch batch;
+    struct runner_batch batch;
     struct dsn_recipient reasons[RUNNER_BATCH_MAX];
 };
 
 /* Deals with what is decided, leaves in the batch what must be sent (again).  True: a message was taken. */
-static bool sort_outcomes(struct lane *lane, struct batch *batch, const struct smtp_client_recipient *r, struct bounced *out,
+static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, const struct smtp_client_recipient *r, struct bounced *out,
                           struct slice *away)
 {
     unsigned left = 0;
@@ -278,7 +244,7 @@ static bool sort_outcomes(struct lane *lane, struct batch *batch, const struct s
 }
 
 /* One transaction over the open connection. */
-static AWAITS void transact(struct lane *lane, struct batch *batch, struct slice *away)
+static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch, struct slice *away)
 {
     struct runner_message *m = batch->message;
     struct smtp_client_recipient *recipients = arena_array(lane->arena, batch->count, sizeof *recipients);
@@ -289,7 +255,7 @@ static AWAITS void transact(struct lane *lane, struct batch *batch, struct slice
         .prefix = m->prefix,
         .spool = m->spool,
         .offset = m->offset,
-        .may_finish = leases_good,
+        .may_finish = may_finish,
         .arg = batch,
         .recipients = recipients,
         .count = batch->count,
@@ -298,6 +264,7 @@ static AWAITS void transact(struct lane *lane, struct batch *batch, struct slice
     for (unsigned i = 0; i < batch->count; i++)
         recipients[i].address = batch->entries[i]->recipient;
     smtp_client_send(lane->client, lane->arena, &message);
+    batch->finishing = false;
     refused->batch.message = m;
     if (sort_outcomes(lane, batch, recipients, refused, away))
         runner_mark_good(lane->destination);
@@ -305,7 +272,7 @@ static AWAITS void transact(struct lane *lane, struct batch *batch, struct slice
         bounce(&refused->batch, refused->reasons);
 }
 
-static AWAITS bool load(struct batch *batch)
+static AWAITS bool load(struct runner_batch *batch)
 {
     switch (runner_message_load(batch->message)) {
     case DB_FOUND: return true;
@@ -318,7 +285,7 @@ static AWAITS bool load(struct batch *batch)
     return false;
 }
 
-static AWAITS void deliver(struct lane *lane, struct batch *batch)
+void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_walk walk = {0};
     struct slice away = {NULL, 0};
@@ -342,113 +309,4 @@ static AWAITS void deliver(struct lane *lane, struct batch *batch)
         if (away.p && !reused)
             cut = true;
     }
-}
-
-/* ------------------------------------------------------------------ a lane */
-
-/* The lifetime is over: it bounces without another attempt. */
-static AWAITS void bounce_expired(struct lane *lane, struct batch *batch)
-{
-    struct runner_entry **old = arena_array(lane->arena, batch->count, sizeof(struct runner_entry *));
-    unsigned expired = 0, left = 0;
-
-    for (unsigned i = 0; i < batch->count; i++)
-        if (retry_expired(clock_now_ms(), batch->entries[i]->expires_ms))
-            old[expired++] = batch->entries[i];
-        else
-            batch->entries[left++] = batch->entries[i];
-    batch->count = left;
-    if (expired)
-        runner_bounce_all(lane->arena, old, expired, SLICE("4.4.7"), SLICE("delivery time expired"));
-}
-
-static AWAITS void say_goodbye(void *arg)
-{
-    struct smtp_client *client = arg;
-
-    smtp_client_quit(&client);
-}
-
-static void on_idle(void *arg)
-{
-    struct runner_destination *d = arg;
-
-    if (!task_start(runner_lanes(), say_goodbye, d->idle))
-        smtp_client_abort(&d->idle);
-    d->idle = NULL;
-}
-
-/* Keeps the connection for a moment, or says good-bye. */
-static AWAITS void park(struct lane *lane)
-{
-    struct runner_destination *d = lane->destination;
-
-    if (!lane->client)
-        return;
-    d->connected--;
-    lane->log.peer = NULL;
-    if (!d->idle && smtp_client_usable(lane->client) && !runner_draining()) {
-        d->idle = lane->client;
-        lane->client = NULL;
-        loop_timer_set(&d->idle_timer, IDLE_MS, on_idle, d);
-        return;
-    }
-    smtp_client_quit(&lane->client);
-}
-
-static void unpark(struct lane *lane)
-{
-    struct runner_destination *d = lane->destination;
-
-    if (!d->idle)
-        return;
-    loop_timer_clear(&d->idle_timer);
-    lane->client = d->idle;
-    d->idle = NULL;
-    d->connected++;
-    lane->log.peer = smtp_client_host(lane->client);
-}
-
-static AWAITS bool turn(struct lane *lane, struct batch *batch)
-{
-    struct runner_destination *d = lane->destination;
-
-    if (runner_draining() || d->lanes > runner_limit(d) || !take_batch(d, batch))
-        return false;
-    bounce_expired(lane, batch);
-    if (!batch->count)
-        return true;
-    if (!batch->entries[0]->claimed && runner_is_away(d, id_cell(batch->entries[0]->id))) {
-        for (unsigned i = 0; i < batch->count; i++)
-            runner_finish(batch->entries[i], QUEUE_AWAY, SLICE("its destination is away"), 0);
-        return true;
-    }
-    deliver(lane, batch);
-    /* More where that came from? */
-    if (d->more && d->pending < RUNNER_BATCH_MAX / 4) {
-        d->more = false;
-        runner_claim_kick(NULL);
-    }
-    return true;
-}
-
-void runner_lane(void *arg)
-{
-    struct lane lane = {.destination = arg, .arena = arena_new(SIZE_MAX)};
-    struct batch *batch = calloc(1, sizeof *batch);
-
-    if (!batch)
-        abort();
-    log_set_context(&lane.log);
-    unpark(&lane);
-    for (unsigned turns = 0; turn(&lane, batch); turns++) {
-        arena_reset(lane.arena);
-        if (turns >= TURNS_MAX && runner_others_wait())
-            break;
-    }
-    park(&lane);
-    log_set_context(NULL);
-    free(batch);
-    arena_free(&lane.arena);
-    runner_lane_ended(arg);
 }

@@ -5,7 +5,8 @@
  *
  *   runner_memory.c    messages, entries, destinations: what is in memory
  *   runner.c           settings, starting lanes, draining
- *   runner_delivery.c  a lane: one connection of one destination, message after message
+ *   runner_lane.c      a lane: one connection of one destination, message after message
+ *   runner_delivery.c  what a lane does with one of them
  *   runner_away.c      a destination that cannot be reached
  *   runner_hop.c       from a destination to an open connection
  *   runner_claim.c     what comes from the database: claims, leases, expiry
@@ -13,6 +14,7 @@
  */
 #include "core/arena.h"
 #include "core/id.h"
+#include "core/log.h"
 #include "core/loop.h"
 #include "core/slice.h"
 #include "core/spool.h"
@@ -52,6 +54,7 @@ struct runner_entry {
     unsigned renewing;    /* the round of renewal that it is in */
     bool claimed;         /* from the database: its destination was due */
     bool pending;
+    bool surrendered;     /* its lease was given back while a lane has it; that lane may only forget it */
     bool given_back;      /* its row waits again, or will in a moment: it may come back by a claim */
 };
 
@@ -65,6 +68,7 @@ struct runner_destination {
     unsigned pending, entries;         /* entries: all that refer to it */
     unsigned lanes, connected, limit;
     bool sequential;         /* an outage is being drained: one lane, in order */
+    uint64_t held_until;     /* no lane begins before: its former worker gives back what it has */
     bool more;               /* the last claim filled its share: there is more in the database */
     bool marking;            /* a lane is telling the database that it is away */
     uint8_t known[ID_CELLS / 8], failing[ID_CELLS / 8]; /* per cell: its row was read; it says failures */
@@ -74,6 +78,23 @@ struct runner_destination {
     uint64_t limited_until;  /* the other side wanted no more connections: limit does not grow before */
     struct smtp_client *idle;
     struct loop_timer idle_timer;
+};
+
+/* One transaction's entries, in a lane's hands. */
+struct runner_batch {
+    struct runner_message *message;
+    struct runner_entry *entries[RUNNER_BATCH_MAX];
+    unsigned count;
+    bool finishing; /* the final dot is on its way */
+};
+
+struct runner_lane {
+    struct runner_lane *next; /* among the living */
+    struct runner_destination *destination;
+    struct smtp_client *client;
+    struct arena *arena; /* of one batch */
+    struct log_context log;
+    struct runner_batch batch;
 };
 
 /* ------------------------------------------------------------------ memory */
@@ -115,9 +136,14 @@ bool runner_draining(void);
 void runner_pump(struct runner_destination *destination);
 /* A lane of it has ended. */
 void runner_lane_ended(struct runner_destination *destination);
+void runner_release_pending(struct runner_destination *destination);
 bool runner_others_wait(void); /* for a stack */
 unsigned runner_limit(const struct runner_destination *destination); /* of lanes, now */
 AWAITS void runner_lane(void *arg);
+/* Gives back what lanes hold and have not come to the final dot with.  How many are behind it. */
+unsigned runner_surrender(void);
+/* Ends or puts back every entry of the batch. */
+AWAITS void runner_deliver(struct runner_lane *lane, struct runner_batch *batch);
 /* Entries of one message, in nobody's list: tells the sender, then ends them. */
 AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
                               struct slice diagnostic);

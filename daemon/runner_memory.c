@@ -280,7 +280,7 @@ void runner_entries_each(void (*fn)(struct runner_entry *entry, void *arg), void
 
 bool runner_lease_good(const struct runner_entry *entry)
 {
-    return clock_steady_ms() + RUNNER_LEASE_MARGIN_MS < entry->lease_ends;
+    return !entry->surrendered && clock_steady_ms() + RUNNER_LEASE_MARGIN_MS < entry->lease_ends;
 }
 
 unsigned runner_entry_count(void)

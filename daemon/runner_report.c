@@ -50,6 +50,10 @@ static void add(struct report report)
 
 void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struct slice reply, int64_t due_ms)
 {
+    if (entry->surrendered) { /* somebody else's by now */
+        runner_entry_free(entry);
+        return;
+    }
     switch (outcome) {
     case QUEUE_DELIVERED: runner_count.delivered++; break;
     case QUEUE_DEFERRED:

@@ -336,7 +336,7 @@ def test_second_hop_takes_over_in_mid_transaction(new_posthouse, sink):
 
 def test_orderly_stop_gives_mail_back(new_posthouse, sink):
     sink.behave = Behaviour(silent_at="mail")
-    node = set_up(new_posthouse(settings={"daemon.drain_limit": "2s"}), sink)
+    node = set_up(new_posthouse(settings={"daemon.drain_limit": "20s"}), sink)
     for number in range(5):
         send(node, "carol@relayed.test", subject=f"number {number}")
     node.stop()
