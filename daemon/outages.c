@@ -136,6 +136,7 @@ static void run_end(struct run *run)
     run_count--;
     if (d) {
         d->sequential = false;
+        d->held_until = 0; /* nobody would look when the time is over */
         if (!is_ours(id_cell(run->domain_id)))
             runner_release_pending(d); /* its new worker goes on in order, with these among the rest */
         runner_pump(d);
