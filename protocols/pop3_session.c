@@ -143,6 +143,8 @@ void pop3_session_break(struct pop3_session *session)
 /* ------------------------------------------------------------------ replies */
 
 static void reply(struct pop3_session *session, const char *status, const char *code, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
+static void reply(struct pop3_session *session, const char *status, const char *code, const char *format, va_list args)
 {
     char text[REPLY_MAX - 40];
 
