@@ -48,12 +48,23 @@ class Postgres:
             self.process = None
 
     def kill(self):
-        """kill -9 of the postmaster; its children end when they see it gone."""
+        """kill -9 of the postmaster. Its children end when they see it gone; until then no other may start."""
         pid = self.process.pid
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
+        wait_until(lambda: not self._at_work(), "PostgreSQL's processes ended", timeout=60)
         return pid
+
+    def _at_work(self):
+        """Whether a process of this cluster lives: all of them work in its data directory."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if (folder / "cwd").readlink() == self.data:
+                    return True
+            except OSError:
+                continue
+        return False
 
     def close(self):
         self.stop()

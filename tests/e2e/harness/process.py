@@ -55,9 +55,12 @@ _ports_given = set()
 
 
 def free_port():
-    """A free loopback port, below the range from which the kernel takes ports for outgoing connections."""
+    """A free loopback port, below the range from which the kernel takes ports for outgoing connections.
+
+    Test processes that run side by side draw from ranges of their own, so that none takes what another has just found."""
+    lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
     for _ in range(1000):
-        port = random.randrange(10240, 32000)
+        port = random.randrange(10240 + lane * 5000, 10240 + (lane + 1) * 5000)
         if port in _ports_given:
             continue
         with socket.socket() as probe:
