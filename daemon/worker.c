@@ -331,7 +331,7 @@ static AWAITS bool wait_for_database(void)
 static AWAITS void boot(void *arg)
 {
     (void)arg;
-    if (!wait_for_database())
+    if (!wait_for_database() || closing) /* told to end while its number was being registered: nothing is begun */
         return;
     log_info("serving", log_int("worker", id_worker()));
     runner_init(settings_runner(plan->config));

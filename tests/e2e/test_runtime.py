@@ -101,7 +101,7 @@ def test_stop_says_good_bye(new_posthouse):
 def test_a_crashed_worker_is_replaced(new_posthouse):
     node = new_posthouse().start()
     before = node.family()
-    os.kill(before[-1], signal.SIGSEGV)
+    os.kill(before[-1], signal.SIGABRT)
     wait_until(lambda: len(node.family()) == len(before) and before[-1] not in node.family(), "a new one stands in")
     assert before[0] in node.family(), "the others are left alone"
     wait_until(node.ready, "ready again")
