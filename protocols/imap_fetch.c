@@ -22,6 +22,9 @@
 #include "protocols/imap_session.h"
 
 #define WRITE_BYTES (64 * 1024)
+/* Copies of header fields and structures of one message, after which no further section of it is made: a small command
+ * must not ask for a large header 64 times over. */
+#define MESSAGE_MEMORY (4 * 1024 * 1024)
 #define NEEDS_CONTENT (IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE)
 
 struct piece {
@@ -38,6 +41,7 @@ struct imap_fetching {
     struct piece *pieces, **last;
     bool gone;    /* a message was expunged by somebody else meanwhile */
     bool failed;  /* the database went away */
+    bool too_much; /* one message's sections take more memory than MESSAGE_MEMORY: the response ends early */
 };
 
 void imap_fetch_drop(struct imap_session *session)
@@ -236,8 +240,10 @@ static AWAITS bool begin_message(struct imap_session *session)
     }
     write_attributes(session, item, number);
     add_structures(session);
-    for (const struct imap_section *s = f->what.sections; s; s = s->next)
+    for (const struct imap_section *s = f->what.sections; s && !f->too_much; s = s->next) {
         add_section(session, s);
+        f->too_much = s->next && arena_used(session->message) > MESSAGE_MEMORY;
+    }
     evbuffer_add_printf(f->text, ")\r\n");
     text_to_piece(session);
     drop_first_space(session);
@@ -252,6 +258,8 @@ static void conclude(struct imap_session *session)
 
     if (f->failed)
         imap_unavailable(session);
+    else if (f->too_much)
+        imap_reply(session, "NO [LIMIT] That is too much of one message at a time");
     else if (f->gone)
         imap_reply(session, "NO [EXPUNGEISSUED] Some of the messages are gone");
     else
@@ -264,7 +272,7 @@ static AWAITS void next_messages(struct imap_session *session)
 {
     struct imap_fetching *f = session->fetching;
 
-    while (session->stream && f->at < f->count && !f->failed &&
+    while (session->stream && f->at < f->count && !f->failed && !f->too_much &&
            stream_output_pending(session->stream) < STREAM_OUTPUT_HIGH) {
         bool begun = begin_message(session);
 
@@ -298,7 +306,7 @@ static void produce(struct imap_session *session)
         imap_write(session, SLICE(")\r\n"));
         f->at++;
     }
-    if (f->at < f->count && !f->failed) {
+    if (f->at < f->count && !f->failed && !f->too_much) {
         if (needs_content(f))
             imap_session_run(session, next_messages);
         return;

@@ -47,7 +47,7 @@ static bool take_unit(uint32_t unit, uint32_t *high, char **out)
         *high = unit;
         return true;
     }
-    if (unit < 0x20 || unit == 0x7f || (unit < 0x7f && unit >= 0x20)) /* ASCII is not encoded; controls are not names */
+    if (unit < 0x80) /* ASCII is not encoded; controls are not names */
         return false;
     *out = put_utf8(*out, unit);
     return true;

@@ -8,6 +8,8 @@
  */
 #include "protocols/imap_parse.h"
 
+#include <stdlib.h>
+
 #include "core/clock.h"
 #include "storage/mailbox.h"
 
@@ -49,27 +51,39 @@ bool imap_take_atom(struct imap_cursor *c, struct slice *out)
     return take_while(c, "", "", out);
 }
 
-static bool take_quoted(struct imap_cursor *c, struct slice *out)
+/* What stands between the quotes, still escaped.  Found first, so that a string takes no more memory than it has bytes. */
+static bool take_between_quotes(struct imap_cursor *c, struct slice *out)
 {
-    char *copy = arena_alloc(c->arena, (size_t)(c->end - c->p) + 1);
-    size_t n = 0;
+    const char *start = c->p + 1;
 
     if (!imap_take_char(c, '"'))
         return false;
-    while (c->p < c->end && *c->p != '"') {
-        char ch = *c->p++;
-
-        if (ch == '\\') {
-            if (c->p == c->end || (*c->p != '"' && *c->p != '\\'))
-                return false;
-            ch = *c->p++;
-        }
-        if (ch == '\r' || ch == '\n' || ch == '\0')
+    for (; c->p < c->end && *c->p != '"'; c->p++) {
+        if (*c->p == '\\' && (++c->p == c->end || (*c->p != '"' && *c->p != '\\')))
             return false;
-        copy[n++] = ch;
+        if (*c->p == '\r' || *c->p == '\n' || *c->p == '\0')
+            return false;
+    }
+    *out = slice_of(start, (size_t)(c->p - start));
+    return imap_take_char(c, '"');
+}
+
+static bool take_quoted(struct imap_cursor *c, struct slice *out)
+{
+    struct slice escaped;
+    char *copy;
+    size_t n = 0;
+
+    if (!take_between_quotes(c, &escaped))
+        return false;
+    copy = arena_alloc(c->arena, escaped.n + 1);
+    for (size_t i = 0; i < escaped.n; i++) {
+        if (escaped.p[i] == '\\')
+            i++;
+        copy[n++] = escaped.p[i];
     }
     *out = slice_of(copy, n);
-    return imap_take_char(c, '"');
+    return true;
 }
 
 static bool take_literal(struct imap_cursor *c, struct slice *out)
@@ -146,19 +160,48 @@ bool imap_take_set(struct imap_cursor *c, struct imap_set *out)
     return true;
 }
 
-bool imap_set_contains(const struct imap_set *set, uint32_t number, uint32_t largest)
+static int by_low(const void *a, const void *b)
 {
+    const struct imap_range *x = a, *y = b;
+
+    return x->low < y->low ? -1 : x->low > y->low;
+}
+
+void imap_set_resolve(struct imap_set *set, uint32_t largest)
+{
+    unsigned kept = 0;
+
     for (unsigned i = 0; i < set->count; i++) {
-        uint32_t low = set->ranges[i].low == IMAP_STAR ? largest : set->ranges[i].low;
-        uint32_t high = set->ranges[i].high == IMAP_STAR ? largest : set->ranges[i].high;
+        struct imap_range *r = &set->ranges[i];
+        uint32_t low = r->low == IMAP_STAR ? largest : r->low, high = r->high == IMAP_STAR ? largest : r->high;
 
-        if (low > high) { /* "*:4" is "4:*" */
-            uint32_t swap = low;
+        r->low = low < high ? low : high; /* "*:4" is "4:*" */
+        r->high = low < high ? high : low;
+    }
+    qsort(set->ranges, set->count, sizeof *set->ranges, by_low);
+    for (unsigned i = 0; i < set->count; i++) {
+        struct imap_range *last = &set->ranges[kept ? kept - 1 : 0], r = set->ranges[i];
 
-            low = high;
-            high = swap;
-        }
-        if (number >= low && number <= high)
+        if (kept && r.low <= (uint64_t)last->high + 1)
+            last->high = last->high > r.high ? last->high : r.high;
+        else
+            set->ranges[kept++] = r;
+    }
+    set->count = kept;
+}
+
+bool imap_set_contains(const struct imap_set *set, uint32_t number)
+{
+    unsigned first = 0, after = set->count;
+
+    while (first < after) {
+        unsigned middle = first + (after - first) / 2;
+
+        if (number > set->ranges[middle].high)
+            first = middle + 1;
+        else if (number < set->ranges[middle].low)
+            after = middle;
+        else
             return true;
     }
     return false;
@@ -186,6 +229,8 @@ static bool take_flag(struct imap_cursor *c, struct imap_flags *out)
         for (unsigned i = 0; i < out->keyword_count; i++)
             if (slice_equal_nocase(out->keywords[i], name))
                 return true;
+        if (out->keyword_count == IMAP_FLAG_LIST_MAX)
+            return false;
         out->keywords[out->keyword_count++] = name;
         return true;
     }
@@ -199,11 +244,7 @@ static bool take_flag(struct imap_cursor *c, struct imap_flags *out)
 
 static void flags_init(struct imap_cursor *c, struct imap_flags *out)
 {
-    size_t most = 1;
-
-    for (const char *p = c->p; p < c->end && *p != ')' && *p != '\r'; p++)
-        most += *p == ' ';
-    *out = (struct imap_flags){.keywords = arena_array(c->arena, most, sizeof *out->keywords)};
+    *out = (struct imap_flags){.keywords = arena_array(c->arena, IMAP_FLAG_LIST_MAX, sizeof *out->keywords)};
 }
 
 bool imap_take_flag_list(struct imap_cursor *c, struct imap_flags *out)

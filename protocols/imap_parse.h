@@ -16,7 +16,9 @@
 #include "core/slice.h"
 
 #define IMAP_DEPTH_MAX 32
-#define IMAP_KEYWORD_MAX 64 /* bytes of one */
+#define IMAP_KEYWORD_MAX 64   /* bytes of one */
+#define IMAP_FLAG_LIST_MAX 64 /* keywords in one list */
+#define IMAP_SECTIONS_MAX 64  /* BODY[...] in one FETCH */
 
 struct imap_cursor {
     const char *p, *end;
@@ -51,8 +53,10 @@ struct imap_set {
     unsigned count;
 };
 bool imap_take_set(struct imap_cursor *c, struct imap_set *out);
-/* largest: what '*' stands for. */
-bool imap_set_contains(const struct imap_set *set, uint32_t number, uint32_t largest);
+/* Ranges as the client wrote them become ascending ones that do not touch; largest: what '*' stands for. */
+void imap_set_resolve(struct imap_set *set, uint32_t largest);
+/* Of a resolved set; the time is logarithmic in its ranges, of which one command can have thousands. */
+bool imap_set_contains(const struct imap_set *set, uint32_t number);
 
 /* -------- flags: system flags as bits of storage/mailbox.h, the rest as keywords */
 
@@ -135,13 +139,11 @@ struct imap_key {
     struct imap_key *a, *b; /* AND: a is the first of the list */
     unsigned bits;
     bool negate;
+    bool needs_content; /* the message itself must be read to answer */
     int64_t number;
     struct slice header, text;
     struct imap_set set;
 };
 /* The charset, if given, is left in *charset ({NULL,0}: none). */
 bool imap_take_search(struct imap_cursor *c, struct imap_key **out, struct slice *charset);
-/* Does any key need the message itself? */
-bool imap_key_needs_content(const struct imap_key *key);
-
 #endif

@@ -44,13 +44,15 @@ static struct slice take_name(struct imap_cursor *c)
     return slice_of(start, (size_t)(c->p - start));
 }
 
+/* NULL: these are too many. */
 static struct imap_section *add_section(struct imap_cursor *c, struct imap_fetch *out)
 {
-    struct imap_section *section = arena_alloc(c->arena, sizeof *section), **last = &out->sections;
+    struct imap_section **last = &out->sections;
+    unsigned count = 0;
 
-    while (*last)
+    for (; *last; count++)
         last = &(*last)->next;
-    return *last = section;
+    return count == IMAP_SECTIONS_MAX ? NULL : (*last = arena_alloc(c->arena, sizeof **last));
 }
 
 static bool take_fields(struct imap_cursor *c, struct imap_section *section)
@@ -120,7 +122,7 @@ static bool take_body_section(struct imap_cursor *c, bool peek, struct imap_fetc
     const char *start = c->p;
 
     imap_take_char(c, '[');
-    if (!take_section(c, section))
+    if (!section || !take_section(c, section))
         return false;
     section->label = arena_printf(c->arena, "BODY%.*s", (int)(c->p - start), start);
     section->peek = peek;
@@ -150,6 +152,8 @@ static bool take_attribute(struct imap_cursor *c, struct imap_fetch *out)
         if (slice_equal_nocase(name, slice_str(shorthands[i].name))) {
             struct imap_section *section = add_section(c, out);
 
+            if (!section)
+                return false;
             section->label = shorthands[i].name;
             section->kind = shorthands[i].kind;
             section->peek = shorthands[i].peek;

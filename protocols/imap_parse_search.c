@@ -52,6 +52,41 @@ static const struct {
 
 static bool take_key(struct imap_cursor *c, unsigned depth, struct imap_key **out);
 
+/* Of one key whose parts know it already. */
+static bool needs_content(const struct imap_key *key)
+{
+    switch (key->kind) {
+    case IMAP_KEY_SENTBEFORE:
+    case IMAP_KEY_SENTON:
+    case IMAP_KEY_SENTSINCE:
+    case IMAP_KEY_HEADER:
+    case IMAP_KEY_BODY:
+    case IMAP_KEY_TEXT:
+        return true;
+    case IMAP_KEY_NOT:
+        return key->a->needs_content;
+    case IMAP_KEY_OR:
+        return key->a->needs_content || key->b->needs_content;
+    case IMAP_KEY_AND:
+        for (const struct imap_key *k = key->a; k; k = k->next)
+            if (k->needs_content)
+                return true;
+        return false;
+    case IMAP_KEY_ALL:
+    case IMAP_KEY_FLAG:
+    case IMAP_KEY_KEYWORD:
+    case IMAP_KEY_SET:
+    case IMAP_KEY_UID:
+    case IMAP_KEY_BEFORE:
+    case IMAP_KEY_ON:
+    case IMAP_KEY_SINCE:
+    case IMAP_KEY_LARGER:
+    case IMAP_KEY_SMALLER:
+        return false;
+    }
+    return false;
+}
+
 static bool take_argument(struct imap_cursor *c, unsigned i, struct imap_key *key)
 {
     uint32_t number;
@@ -91,6 +126,7 @@ static bool take_list(struct imap_cursor *c, unsigned depth, char end, struct im
             return false;
         last = &(*last)->next;
     } while (imap_take_char(c, ' '));
+    list->needs_content = needs_content(list);
     *out = list;
     return end ? imap_take_char(c, end) : imap_at_end(c);
 }
@@ -139,7 +175,10 @@ static bool take_key(struct imap_cursor *c, unsigned depth, struct imap_key **ou
         key->kind = IMAP_KEY_SET;
         return imap_take_set(c, &key->set);
     }
-    return imap_take_atom(c, &name) && take_named(c, name, depth, key);
+    if (!imap_take_atom(c, &name) || !take_named(c, name, depth, key))
+        return false;
+    key->needs_content = needs_content(key);
+    return true;
 }
 
 bool imap_take_search(struct imap_cursor *c, struct imap_key **out, struct slice *charset)
@@ -154,38 +193,4 @@ bool imap_take_search(struct imap_cursor *c, struct imap_key **out, struct slice
         c->p = ahead.p;
     }
     return take_list(c, 0, '\0', out);
-}
-
-bool imap_key_needs_content(const struct imap_key *key)
-{
-    switch (key->kind) {
-    case IMAP_KEY_SENTBEFORE:
-    case IMAP_KEY_SENTON:
-    case IMAP_KEY_SENTSINCE:
-    case IMAP_KEY_HEADER:
-    case IMAP_KEY_BODY:
-    case IMAP_KEY_TEXT:
-        return true;
-    case IMAP_KEY_NOT:
-        return imap_key_needs_content(key->a);
-    case IMAP_KEY_OR:
-        return imap_key_needs_content(key->a) || imap_key_needs_content(key->b);
-    case IMAP_KEY_AND:
-        for (const struct imap_key *k = key->a; k; k = k->next)
-            if (imap_key_needs_content(k))
-                return true;
-        return false;
-    case IMAP_KEY_ALL:
-    case IMAP_KEY_FLAG:
-    case IMAP_KEY_KEYWORD:
-    case IMAP_KEY_SET:
-    case IMAP_KEY_UID:
-    case IMAP_KEY_BEFORE:
-    case IMAP_KEY_ON:
-    case IMAP_KEY_SINCE:
-    case IMAP_KEY_LARGER:
-    case IMAP_KEY_SMALLER:
-        return false;
-    }
-    return false;
 }

@@ -14,11 +14,12 @@
 
 #define DAY_MS INT64_C(86400000)
 #define NEEDLE_MAX 1000
+#define AT_ONCE 256 /* messages asked before others have their turn */
 
 struct question {
     struct imap_session *session;
     const struct imap_item *item;
-    uint32_t number, last_number, last_uid;
+    uint32_t number;
     struct imap_content content;
     bool opened, failed;
 };
@@ -92,9 +93,9 @@ static AWAITS bool matches(struct question *q, const struct imap_key *key)
     case IMAP_KEY_KEYWORD:
         return has_keyword(selected, q->item, key->text) != key->negate;
     case IMAP_KEY_SET:
-        return imap_set_contains(&key->set, q->number, q->last_number);
+        return imap_set_contains(&key->set, q->number);
     case IMAP_KEY_UID:
-        return imap_set_contains(&key->set, (uint32_t)q->item->uid, q->last_uid);
+        return imap_set_contains(&key->set, (uint32_t)q->item->uid);
     case IMAP_KEY_BEFORE:
     case IMAP_KEY_ON:
     case IMAP_KEY_SINCE:
@@ -117,7 +118,7 @@ static AWAITS bool matches(struct question *q, const struct imap_key *key)
     case IMAP_KEY_AND:
         for (unsigned dear = 0; dear < 2; dear++)
             for (const struct imap_key *k = key->a; k; k = k->next)
-                if (imap_key_needs_content(k) == (dear == 1) && !matches(q, k))
+                if (k->needs_content == (dear == 1) && !matches(q, k))
                     return false;
         return true;
     }
@@ -136,7 +137,18 @@ static bool needles_are_short(const struct imap_key *key)
     return true;
 }
 
-static AWAITS void search(struct imap_session *session, const struct imap_key *key)
+/* What "*" stands for in the sets of the keys. */
+static void resolve_sets(struct imap_key *key, uint32_t last_number, uint32_t last_uid)
+{
+    for (; key; key = key->next) {
+        if (key->kind == IMAP_KEY_SET || key->kind == IMAP_KEY_UID)
+            imap_set_resolve(&key->set, key->kind == IMAP_KEY_UID ? last_uid : last_number);
+        resolve_sets(key->a, last_number, last_uid);
+        resolve_sets(key->b, last_number, last_uid);
+    }
+}
+
+static AWAITS void search(struct imap_session *session, struct imap_key *key)
 {
     const struct imap_selected *s = &session->selected;
     struct evbuffer *found = evbuffer_new();
@@ -144,10 +156,11 @@ static AWAITS void search(struct imap_session *session, const struct imap_key *k
 
     if (!found)
         abort();
-    q.last_number = s->count;
-    q.last_uid = s->count ? (uint32_t)s->items[s->count - 1].uid : 0;
+    resolve_sets(key, s->count, s->count ? (uint32_t)s->items[s->count - 1].uid : 0);
     evbuffer_add_printf(found, "* SEARCH");
     for (uint32_t i = 0; i < s->count && session->stream && !q.failed; i++) {
+        if (i % AT_ONCE == AT_ONCE - 1)
+            task_sleep(0); /* others' turn */
         q.item = &s->items[i];
         q.number = i + 1;
         if (matches(&q, key) && !q.failed)

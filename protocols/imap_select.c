@@ -270,22 +270,33 @@ AWAITS bool imap_selected_refresh_silently(struct imap_session *session, int64_t
     return refresh(session, false, own_modseq);
 }
 
-bool imap_selected_pick(struct imap_session *session, const struct imap_set *set, uint32_t **out, uint32_t *count)
+/* A number that does not exist is an error, a UID that does not is passed over (6.4.8).  Clients ask an empty mailbox for
+ * "1:*"; what has a star is nobody there. */
+static bool numbers_exist(const struct imap_set *set, uint32_t count)
+{
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct imap_range *r = &set->ranges[i];
+
+        if (!count && (r->low == IMAP_STAR || r->high == IMAP_STAR))
+            continue;
+        if ((r->low != IMAP_STAR && r->low > count) || (r->high != IMAP_STAR && r->high > count))
+            return false;
+    }
+    return true;
+}
+
+bool imap_selected_pick(struct imap_session *session, struct imap_set *set, uint32_t **out, uint32_t *count)
 {
     struct imap_selected *s = &session->selected;
     uint32_t largest = !s->count ? 0 : session->uid ? (uint32_t)s->items[s->count - 1].uid : s->count;
 
     *count = 0;
     *out = arena_array(session->command, s->count, sizeof **out);
-    /* A number that does not exist is an error, a UID that does not is passed over (6.4.8). */
-    for (unsigned i = 0; i < set->count && !session->uid; i++)
-        if ((set->ranges[i].low != IMAP_STAR && set->ranges[i].low > s->count) ||
-            (set->ranges[i].high != IMAP_STAR && set->ranges[i].high > s->count) || !s->count)
-            return false;
-    if (!s->count)
-        return true;
+    if (!session->uid && !numbers_exist(set, s->count))
+        return false;
+    imap_set_resolve(set, largest);
     for (uint32_t i = 0; i < s->count; i++)
-        if (imap_set_contains(set, session->uid ? (uint32_t)s->items[i].uid : i + 1, largest))
+        if (imap_set_contains(set, session->uid ? (uint32_t)s->items[i].uid : i + 1))
             (*out)[(*count)++] = i;
     return true;
 }

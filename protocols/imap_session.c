@@ -247,16 +247,18 @@ static struct slice pending_tag(const struct imap_session *session)
     return imap_take_tag(&c, &tag) ? tag : SLICE("*");
 }
 
-static void refuse_literal(struct imap_session *session, bool synchronizing)
+/* A synchronizing literal is refused by not asking for it; the other kind comes all the same, and the client with it goes. */
+static void refuse_literal(struct imap_session *session, bool synchronizing, const char *status, const char *why)
 {
     struct slice tag = pending_tag(session);
 
     if (!synchronizing) {
-        imap_bye(session, "[TOOBIG] That literal is too long");
+        imap_bye(session, why);
         return;
     }
-    stream_printf(session->stream, "%.*s NO [TOOBIG] That literal is too long\r\n", SLICE_ARG(tag));
+    stream_printf(session->stream, "%.*s %s %s\r\n", SLICE_ARG(tag), status, why);
     session->pending_count = 0;
+    session->literals = 0;
     spool_unref(&session->append);
 }
 
@@ -264,12 +266,17 @@ static void begin_literal(struct imap_session *session, uint64_t size, bool sync
 {
     uint64_t limit = IMAP_COMMAND_MAX - session->pending_count;
 
-    if (!session->append && imap_append_expects(session)) {
+    if (session->append) {
+        refuse_literal(session, synchronizing, "BAD", "APPEND takes one message at a time");
+        return;
+    }
+    /* the message is the first literal, or the second where the mailbox's name was one */
+    if (session->literals++ < 2 && imap_append_expects(session)) {
         session->append = spool_new();
         limit = session->settings->message_size_max;
     }
     if (size > limit) {
-        refuse_literal(session, synchronizing);
+        refuse_literal(session, synchronizing, "NO", "[TOOBIG] That literal is too long");
         return;
     }
     if (synchronizing)
@@ -300,6 +307,7 @@ static void on_command_line(struct imap_session *session, const char *line, size
     session->cursor.end = session->cursor.p + session->pending_count;
     secret_wipe(session->pending, session->pending_count);
     session->pending_count = 0;
+    session->literals = 0;
     imap_session_run(session, run_command);
 }
 

@@ -65,6 +65,7 @@ struct imap_session {
     /* the command that is being gathered */
     char *pending;
     size_t pending_count, pending_room;
+    unsigned literals; /* begun so far */
     uint64_t literal_left;
     struct spool *append; /* APPEND's message: where the literal goes */
     bool swallowing;      /* the rest of a command that was refused already */
@@ -135,7 +136,7 @@ AWAITS bool imap_selected_refresh_silently(struct imap_session *session, int64_t
 /* Index of the UID, or UINT32_MAX. */
 uint32_t imap_selected_find(const struct imap_selected *selected, int64_t uid);
 /* Indexes of the messages in the set (sequence numbers or UIDs), ascending. False: a sequence number that does not exist. */
-bool imap_selected_pick(struct imap_session *session, const struct imap_set *set, uint32_t **out, uint32_t *count);
+bool imap_selected_pick(struct imap_session *session, struct imap_set *set, uint32_t **out, uint32_t *count);
 void imap_write_flags(struct imap_session *session, const struct imap_item *item); /* "(\Seen work)" */
 uint64_t imap_keyword_bit(struct imap_selected *selected, struct slice keyword); /* 0: no room */
 void imap_command_select(struct imap_session *session);

@@ -70,10 +70,14 @@ static void split_header(struct slice bytes, struct slice *header, struct slice 
     *body = slice_of(p, (size_t)(end - p));
 }
 
+/* What is longer than MIME_FIELD_MAX is cut: nobody reads it, and what decodes it takes longer than its length. */
 static struct slice unfolded(struct arena *arena, const char *p, size_t n)
 {
-    char *out = arena_alloc(arena, n + 1);
+    char *out;
     size_t length = 0;
+
+    n = n < MIME_FIELD_MAX ? n : MIME_FIELD_MAX;
+    out = arena_alloc(arena, n + 1);
 
     while (n && (*p == ' ' || *p == '\t')) {
         p++;
@@ -87,15 +91,15 @@ static struct slice unfolded(struct arena *arena, const char *p, size_t n)
     return slice_of(out, length);
 }
 
-bool mime_next_field(struct arena *arena, struct slice *rest, struct slice *name, struct slice *value)
+bool mime_next_field(struct arena *arena, struct slice *rest, struct slice wanted, struct slice *value)
 {
     while (rest->n) {
         size_t n = field_length(rest->p, rest->p + rest->n);
         const char *p = rest->p;
+        struct slice name = field_name(p, n);
 
         *rest = slice_skip(*rest, n);
-        *name = field_name(p, n);
-        if (name->n) {
+        if (name.n && slice_equal_nocase(name, wanted)) {
             const char *colon = memchr(p, ':', n);
 
             *value = unfolded(arena, colon + 1, n - (size_t)(colon + 1 - p));
@@ -107,25 +111,15 @@ bool mime_next_field(struct arena *arena, struct slice *rest, struct slice *name
 
 struct slice mime_field(struct arena *arena, struct slice header, const char *wanted)
 {
-    struct slice rest = header;
+    struct slice rest = header, value = {NULL, 0};
 
-    while (rest.n) {
-        size_t n = field_length(rest.p, rest.p + rest.n);
-        struct slice name = field_name(rest.p, n);
-
-        if (name.n && slice_equal_nocase(name, slice_str(wanted))) {
-            const char *colon = memchr(rest.p, ':', n);
-
-            return unfolded(arena, colon + 1, n - (size_t)(colon + 1 - rest.p));
-        }
-        rest = slice_skip(rest, n);
-    }
-    return (struct slice){NULL, 0};
+    (void)mime_next_field(arena, &rest, slice_str(wanted), &value);
+    return value;
 }
 
-struct slice mime_fields(struct arena *arena, struct slice header, const struct slice *names, unsigned count, bool without)
+/* Copies the chosen fields to out, if there is one, and returns their length. */
+static size_t choose_fields(struct slice header, const struct slice *names, unsigned count, bool without, char *out)
 {
-    char *out = arena_alloc(arena, header.n + 3);
     struct slice rest = header;
     size_t length = 0;
 
@@ -139,11 +133,21 @@ struct slice mime_fields(struct arena *arena, struct slice header, const struct 
         for (unsigned i = 0; i < count && !listed; i++)
             listed = slice_equal_nocase(name, names[i]);
         if (listed != without) {
-            memcpy(out + length, rest.p, n);
+            if (out)
+                memcpy(out + length, rest.p, n);
             length += n;
         }
         rest = slice_skip(rest, n);
     }
+    return length;
+}
+
+struct slice mime_fields(struct arena *arena, struct slice header, const struct slice *names, unsigned count, bool without)
+{
+    size_t length = choose_fields(header, names, count, without, NULL);
+    char *out = arena_alloc(arena, length + 2);
+
+    (void)choose_fields(header, names, count, without, out);
     memcpy(out + length, "\r\n", 2);
     return slice_of(out, length + 2);
 }

@@ -7,7 +7,8 @@
  * what was stored, and sizes and offsets always fit each other.  The boundary scanner is ours for that reason; GMime
  * decodes what stands in header fields: types, parameters, addresses, dates, encoded words.
  *
- * Bounded against hostile mail: MIME_DEPTH_MAX levels and MIME_PARTS_MAX parts; what is beyond is a leaf.  Does not wait.
+ * Bounded against hostile mail: MIME_DEPTH_MAX levels and MIME_PARTS_MAX parts, what is beyond is a leaf; values of fields are
+ * cut at MIME_FIELD_MAX.  Does not wait.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@
 
 #define MIME_DEPTH_MAX 20
 #define MIME_PARTS_MAX 1000
+#define MIME_FIELD_MAX (64 * 1024) /* bytes of a field's value that are looked at */
 
 struct mime_param {
     struct mime_param *next;

@@ -7,7 +7,7 @@
 
 void mime_start(void);
 struct mime_param *mime_params_of(struct arena *arena, GMimeParamList *list);
-/* Takes the next field off the front of *rest; value unfolded.  Lines that are no fields are passed over. */
-bool mime_next_field(struct arena *arena, struct slice *rest, struct slice *name, struct slice *value);
+/* Takes all up to the next field of that name, and it, off the front of *rest; value unfolded.  False: there is none. */
+bool mime_next_field(struct arena *arena, struct slice *rest, struct slice wanted, struct slice *value);
 
 #endif

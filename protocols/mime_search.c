@@ -47,17 +47,13 @@ bool mime_text_contains(struct slice text, struct slice needle)
 
 bool mime_header_contains(struct arena *arena, struct slice header, struct slice name, struct slice needle)
 {
-    struct slice rest = header, field, value;
+    struct slice rest = header, value;
 
     mime_start();
-    while (mime_next_field(arena, &rest, &field, &value)) {
-        char *decoded;
-        bool found;
+    while (mime_next_field(arena, &rest, name, &value)) {
+        char *decoded = g_mime_utils_header_decode_text(NULL, value.p);
+        bool found = contains(decoded, strlen(decoded), needle);
 
-        if (!slice_equal_nocase(field, name))
-            continue;
-        decoded = g_mime_utils_header_decode_text(NULL, value.p);
-        found = contains(decoded, strlen(decoded), needle);
         g_free(decoded);
         if (found)
             return true;

@@ -299,3 +299,68 @@ SyncState *
     sync()
     assert len(list((folder / "new").iterdir()) + list((folder / "cur").iterdir())) == 1
     box.logout()
+
+
+def raw(node, user):
+    """A logged-in session for commands that imaplib would not send, with INBOX selected."""
+    box = log_in(node, user)
+    box.select("INBOX")
+
+    def say(line):
+        box.send(line + b"\r\n")
+        lines = [box.readline()]
+        while not lines[-1].startswith((line[:2], b"* BYE", b"+ ")):
+            lines.append(box.readline())
+        return lines
+    return box, say
+
+
+def test_a_set_of_thousands_of_ranges(node, user):
+    box, say = raw(node, user)
+    for number in range(4):
+        append(box, make_message(f"m{number}", to=user))
+    box.noop()
+    ranges = b",".join(b"%d:%d" % (n, n + 1) for n in range(4000, 10, -4)) + b",3,2"
+    assert say(b"a UID FETCH " + ranges + b" FLAGS")[-1].startswith(b"a OK")
+    assert say(b"b SEARCH UID " + ranges)[0] == b"* SEARCH 2 3\r\n"
+    assert say(b"c FETCH " + ranges + b" FLAGS")[-1].startswith(b"c BAD")
+    box.logout()
+
+
+def test_an_empty_mailbox_has_no_messages_but_takes_a_star(node, user):
+    box, say = raw(node, user)
+    assert say(b"a FETCH 1:* FLAGS")[-1].startswith(b"a OK")
+    assert say(b"b FETCH 1 FLAGS")[-1].startswith(b"b BAD")
+    assert say(b"c SEARCH 1:*")[0] == b"* SEARCH\r\n"
+    box.logout()
+
+
+def test_limits_of_a_command(node, user):
+    box, say = raw(node, user)
+    header = b"".join(b"X-%d: %s\r\n" % (n, b"v" * 900) for n in range(2000))
+    append(box, header + b"Subject: large header\r\n\r\nbody\r\n")
+    box.noop()
+    section = b"BODY.PEEK[HEADER.FIELDS.NOT (A%d)]"
+    assert say(b"a FETCH 1 (" + b" ".join(section % n for n in range(65)) + b")")[-1].startswith(b"a BAD")
+    _, answer = box.fetch("1", (section % 1).decode())
+    assert len(answer[0][1]) > len(header)
+    box.send(b"b FETCH 1 (" + b" ".join(section % n for n in range(60)) + b")\r\n")
+    lines = [box.readline()]
+    while not lines[-1].startswith(b"b "):
+        lines.append(box.readline())
+    assert lines[-1].startswith(b"b NO [LIMIT]") and lines[-2] == b")\r\n"
+    assert sum(b" BODY[HEADER" in line for line in lines) < 10, "a small command must not cost many times the message"
+    assert say(b"c STORE 1 +FLAGS (" + b" ".join(b"k%d" % n for n in range(65)) + b")")[-1].startswith(b"c BAD")
+    assert say(b"d NOOP")[-1].startswith(b"d OK")
+    box.logout()
+
+
+def test_append_takes_one_message(node, user):
+    box, say = raw(node, user)
+    assert say(b"a APPEND INBOX {5}")[-1].startswith(b"+ ")
+    box.send(b"a: b\n {5}\r\n")
+    assert box.readline().startswith(b"a BAD")
+    assert say(b"b NOOP")[-1].startswith(b"b OK")
+    box.send(b"c APPEND INBOX {5+}\r\na: b\n {99999999+}\r\n")
+    assert box.readline().startswith(b"* BYE")
+    box.shutdown()

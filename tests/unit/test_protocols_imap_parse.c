@@ -63,12 +63,20 @@ static void test_sets(void **state)
     (void)state;
     assert_true(imap_take_set(&c, &set) && imap_at_end(&c));
     assert_int_equal(set.count, 3);
-    assert_true(imap_set_contains(&set, 2, 20) && imap_set_contains(&set, 7, 20) && imap_set_contains(&set, 20, 20));
-    assert_false(imap_set_contains(&set, 4, 20));
-    assert_false(imap_set_contains(&set, 8, 20));
+    imap_set_resolve(&set, 20);
+    assert_true(imap_set_contains(&set, 1) && imap_set_contains(&set, 3) && imap_set_contains(&set, 7) &&
+                imap_set_contains(&set, 9) && imap_set_contains(&set, 20));
+    assert_false(imap_set_contains(&set, 4) || imap_set_contains(&set, 8) || imap_set_contains(&set, 21));
     c = over("*:4");
     assert_true(imap_take_set(&c, &set));
-    assert_true(imap_set_contains(&set, 4, 9) && imap_set_contains(&set, 9, 9) && !imap_set_contains(&set, 3, 9));
+    imap_set_resolve(&set, 9);
+    assert_true(imap_set_contains(&set, 4) && imap_set_contains(&set, 9) && !imap_set_contains(&set, 3));
+    c = over("9:7,1,5:6,2:3,10:*,8:12,4294967294");
+    assert_true(imap_take_set(&c, &set));
+    imap_set_resolve(&set, 11);
+    assert_int_equal(set.count, 3); /* 1:3, 5:12, 4294967294 */
+    assert_true(imap_set_contains(&set, 12) && imap_set_contains(&set, 4294967294));
+    assert_false(imap_set_contains(&set, 4) || imap_set_contains(&set, 13) || imap_set_contains(&set, 0));
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         c = over(bad[i]);
         assert_false(imap_take_set(&c, &set) && imap_at_end(&c));
@@ -213,7 +221,7 @@ static void test_search(void **state)
     c = over("CHARSET UTF-8 TEXT {2}\r\n\xc3\xa9");
     assert_true(imap_take_search(&c, &key, &charset));
     assert_true(slice_equal(charset, SLICE("UTF-8")));
-    assert_true(imap_key_needs_content(key));
+    assert_true(key->needs_content);
     memset(deep, '(', sizeof deep - 1);
     deep[sizeof deep - 1] = '\0';
     c = over(deep);
