@@ -107,15 +107,15 @@ static bool write_all(int fd, const char *p, size_t n)
     return true;
 }
 
-/* The buffer's bytes go to the file. */
+/* The buffer's bytes go to the file.  A write that failed may have written some of them: it is never tried again. */
 static bool to_disk(struct spool *spool)
 {
     size_t buffered = spool->size - spool->on_disk;
 
-    if (spool->fd < 0 && (spool->fd = temporary_file()) < 0)
+    if ((spool->fd < 0 && (spool->fd = temporary_file()) < 0) || !write_all(spool->fd, spool->buffer, buffered)) {
+        spool->failed = true;
         return false;
-    if (!write_all(spool->fd, spool->buffer, buffered))
-        return false;
+    }
     spool->on_disk = spool->size;
     return true;
 }
@@ -140,10 +140,8 @@ bool spool_append(struct spool *spool, struct slice bytes)
 
     if (spool->failed)
         return false;
-    if (spool->size - spool->on_disk + bytes.n > most && !to_disk(spool)) {
-        spool->failed = true;
+    if (spool->size - spool->on_disk + bytes.n > most && !to_disk(spool))
         return false;
-    }
     if (spool->fd >= 0 && bytes.n > SPOOL_TAIL) { /* too long for the buffer: straight on */
         if (!write_all(spool->fd, bytes.p, bytes.n)) {
             spool->failed = true;
@@ -197,6 +195,8 @@ bool spool_read(struct spool *spool, size_t offset, size_t n, char *buf, struct 
 
 bool spool_map(struct spool *spool, struct slice *out)
 {
+    if (spool->failed)
+        return false;
     if (spool->fd < 0) {
         *out = slice_of(spool->buffer ? spool->buffer : "", spool->size);
         return true;
