@@ -29,7 +29,8 @@ struct job {
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
-static struct job *todo_first, **todo_last = &todo_first, *finished;
+static struct job *todo_first, **todo_last = &todo_first;
+static struct job *finished, **finished_last = &finished;
 static bool ending;
 static pthread_t threads[OFFLOAD_THREADS_MAX];
 static unsigned thread_count;
@@ -55,8 +56,9 @@ static void *thread_main(void *arg)
         pthread_mutex_unlock(&mutex);
         job->fn(job->arg);
         pthread_mutex_lock(&mutex);
-        job->next = finished;
-        finished = job;
+        job->next = NULL;
+        *finished_last = job;
+        finished_last = &job->next;
         if (write(bell, &one, sizeof one) != (ssize_t)sizeof one)
             abort(); /* an eventfd that is read can take one more */
     }
@@ -64,17 +66,15 @@ static void *thread_main(void *arg)
     return arg;
 }
 
-static void on_bell(evutil_socket_t fd, short what, void *arg)
+/* Who finished first goes on first. */
+static void wake_finished(void)
 {
     struct job *list;
-    uint64_t count;
 
-    (void)what, (void)arg;
-    if (read((int)fd, &count, sizeof count) < 0)
-        return; /* rung once, heard twice */
     pthread_mutex_lock(&mutex);
     list = finished;
     finished = NULL;
+    finished_last = &finished;
     pthread_mutex_unlock(&mutex);
     while (list) {
         struct job *job = list;
@@ -82,6 +82,16 @@ static void on_bell(evutil_socket_t fd, short what, void *arg)
         list = job->next;
         task_wake(&job->wait);
     }
+}
+
+static void on_bell(evutil_socket_t fd, short what, void *arg)
+{
+    uint64_t count;
+
+    (void)what, (void)arg;
+    if (read((int)fd, &count, sizeof count) < 0)
+        return; /* rung once, heard twice */
+    wake_finished();
 }
 
 void offload_init(unsigned count)
@@ -112,6 +122,7 @@ void offload_done(void)
     for (unsigned i = 0; i < thread_count; i++)
         pthread_join(threads[i], NULL);
     thread_count = 0;
+    wake_finished(); /* nobody hears the bell any more */
     if (bell_event)
         event_free(bell_event);
     bell_event = NULL;
