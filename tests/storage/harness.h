@@ -29,7 +29,7 @@
 #include "storage/hint.h"
 
 #define EXIT_SKIPPED 77
-#define READY_MS 30000
+#define READY_MS 90000
 
 static struct arena *arena;
 static struct task_pool *pool;
