@@ -35,6 +35,7 @@
 #include "daemon/process.h"
 #include "daemon/settings.h"
 #include "daemon/stats.h"
+#include "daemon/succession.h"
 
 #define RESTART_FIRST_MS 100
 #define RESTART_MAX_MS 30000
@@ -299,6 +300,7 @@ int master_run(struct config *config, const char *config_path)
     snprintf(pid_file, sizeof pid_file, "%s", config->pid_file);
     write_pid(pid_file);
     stats_init();
+    succession_init();
     generation_start(config, &listeners);
     for (;;) {
         int number = next_signal(restart_due(60000));

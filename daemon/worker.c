@@ -36,6 +36,7 @@
 #include "daemon/runner.h"
 #include "daemon/settings.h"
 #include "daemon/stats.h"
+#include "daemon/succession.h"
 #include "protocols/sasl.h"
 #include "protocols/server.h"
 #include "protocols/smtp_counters.h"
@@ -287,6 +288,7 @@ static AWAITS void renew_for_ever(void *arg)
             if (node_renew() != DB_DONE)
                 log_warn("could not renew the worker's lease");
         } else if (node_register(plan->config->hostname) == DB_DONE) {
+            succession_note(plan->slot, node_identity());
             log_info("registered again", log_int("worker", id_worker()));
         }
     }
@@ -312,11 +314,17 @@ static AWAITS void sweep_for_ever(void *arg)
 static AWAITS bool wait_for_database(void)
 {
     char why[400], told[400] = "";
+    struct node_identity dead;
+    bool succeeds = succession_of(plan->slot, &dead);
 
     while (!closing) {
         if (schema_check(why, sizeof why) == SCHEMA_CURRENT) {
-            if (node_register(plan->config->hostname) == DB_DONE)
+            if (succeeds && node_bury(plan->config->hostname, dead) == DB_DONE)
+                succeeds = false;
+            if (node_register(plan->config->hostname) == DB_DONE) {
+                succession_note(plan->slot, node_identity());
                 return true;
+            }
             snprintf(why, sizeof why, "no number for this worker yet");
         }
         if (strcmp(why, told) != 0)

@@ -24,6 +24,7 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "storage/db.h"
+#include "storage/queue.h"
 
 _Static_assert(NODE_LEASE_MS == 30000, "the statements below say 30 seconds");
 #define LEASE "now() + interval '30 seconds'"
@@ -259,6 +260,34 @@ AWAITS enum db_write node_leave(void)
     node.cell_count = 0;
     enum db_write result = db_unit_run(unit);
     node.started_ms = 0;
+    arena_free(&arena);
+    return result;
+}
+
+struct node_identity node_identity(void)
+{
+    return (struct node_identity){id_worker(), (int32_t)getpid(), node.started_ms};
+}
+
+AWAITS enum db_write node_bury(const char *name, struct node_identity dead)
+{
+    struct arena *arena = arena_new(16 * 1024);
+    struct db_unit *unit = db_unit_new(arena);
+    const struct db_statement *last_wishes[] = {&leave_cells, &leave_number};
+    unsigned entries;
+    enum db_write result = queue_bury(name, dead, &entries);
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct params *params = db_unit_add(unit, last_wishes[i]);
+        params_int16(params, (int16_t)dead.number);
+        params_text(params, slice_str(name));
+        params_int32(params, dead.pid);
+        params_time(params, dead.started_ms);
+    }
+    if (result == DB_DONE)
+        result = db_unit_run(unit);
+    if (result == DB_DONE)
+        log_info("freed what a dead worker held", log_int("worker", dead.number), log_int("entries", entries));
     arena_free(&arena);
     return result;
 }

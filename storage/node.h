@@ -20,6 +20,13 @@
 #define NODE_LEASE_MS 30000
 #define NODE_RENEW_MS 5000
 
+/* Which process has or had a number; its row in `worker` is found by all of it. */
+struct node_identity {
+    unsigned number;
+    int32_t pid;
+    int64_t started_ms; /* 0: nobody */
+};
+
 /* Sets id_set_worker().  node: the host's name; must stay.  Takes the number it had, if nobody else did meanwhile. */
 AWAITS enum db_write node_register(const char *node) __attribute__((warn_unused_result));
 /* A number only, no cells: for the admin process, which makes ids but delivers nothing. */
@@ -29,6 +36,13 @@ AWAITS enum db_write node_renew(void) __attribute__((warn_unused_result));
 /* Gives number and cells back at once (orderly stop). */
 AWAITS enum db_write node_leave(void) __attribute__((warn_unused_result));
 bool node_alive(void);
+/* This process's, since it registered last. */
+struct node_identity node_identity(void);
+/*
+ * Frees at once what a process of this node held that is known to be dead: entries in its memory, cells, its number.  Whoever calls
+ * has seen its end (waitpid); a node that merely does not answer is never buried, its leases run out.  May be repeated.
+ */
+AWAITS enum db_write node_bury(const char *node, struct node_identity dead) __attribute__((warn_unused_result));
 /* The cells leased to this worker now; none while it is not alive; valid until the next wait. */
 const int16_t *node_cells(unsigned *count);
 /* How many delivering workers live, in the whole installation.  FOUND also when there are none. */

@@ -67,6 +67,10 @@ static const struct db_statement reclaim = {
     "queue_reclaim",
     "update queue_entry set worker = null, lease_until = null"
     " where cell = any($1::smallint[]) and worker is not null and lease_until < now() returning cell, destination"};
+static const struct db_statement bury = {
+    "queue_bury", "update queue_entry set worker = null, lease_until = null"
+                  " where worker = $1::smallint and exists (select from worker where number = $1::smallint and node = $2::text"
+                  "   and pid = $3::integer and started_at = $4::timestamptz) returning cell, destination"};
 static const struct db_statement release = {
     "queue_release", "update queue_entry q set worker = null, lease_until = null"
                      "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
@@ -296,6 +300,25 @@ enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned 
 
     *count = 0;
     params_int16s(db_unit_add(unit, &reclaim), cells, cell_count);
+    written = run_patiently(unit);
+    if (written == DB_DONE && (*count = rows_count(unit->steps[0].rows)) > 0)
+        written = ensure_destinations(arena, unit->steps[0].rows);
+    arena_free(&arena);
+    return written;
+}
+
+enum db_write queue_bury(const char *node, struct node_identity dead, unsigned *count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &bury);
+    enum db_write written;
+
+    params_int16(p, (int16_t)dead.number);
+    params_text(p, slice_str(node));
+    params_int32(p, dead.pid);
+    params_time(p, dead.started_ms);
+    *count = 0;
     written = run_patiently(unit);
     if (written == DB_DONE && (*count = rows_count(unit->steps[0].rows)) > 0)
         written = ensure_destinations(arena, unit->steps[0].rows);

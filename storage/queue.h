@@ -19,6 +19,7 @@
 #include "core/arena.h"
 #include "core/slice.h"
 #include "core/task.h"
+#include "storage/node.h"
 #include "storage/status.h"
 
 #define QUEUE_LEASE_MS 60000
@@ -75,6 +76,9 @@ AWAITS enum db_write queue_release(const int64_t *entry_ids, unsigned count) __a
 /* Entries whose lease ran out go back to waiting (their worker died).  *count: how many. */
 AWAITS enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned *count)
     __attribute__((warn_unused_result));
+
+/* All that a dead worker had in memory goes back to waiting, see node_bury().  *count: how many. */
+AWAITS enum db_write queue_bury(const char *node, struct node_identity dead, unsigned *count) __attribute__((warn_unused_result));
 
 /* The destination could not be reached: nothing is claimed for it before due_ms. */
 AWAITS enum db_write queue_destination_away(unsigned cell, struct slice destination, int64_t due_ms, struct slice reason)

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from harness.posthouse import make_message
-from harness.process import alive, wait_until
+from harness.process import alive, wait_equal, wait_until
 from harness.sink import Behaviour, Sink
 
 SENDER = "ann@hosted.test"
@@ -359,6 +359,10 @@ def test_killed_worker_is_taken_over(node, sink):
     wait_until(lambda: not any(alive(pid) for pid in workers), "the workers end")
     sink.behave = Behaviour()
     sink.hold.set()
+    # Their successors free what they held; `delivers` would stay true where a lease merely ran out.
+    listed = ", ".join(str(pid) for pid in workers)
+    wait_equal(lambda: node.query(f"select count(*) from worker where delivers and pid in ({listed})"), [["0"]],
+               "their successors know that they are dead")
     wait_until(lambda: len(set(subjects(sink))) == 5, "all arrive", timeout=120)
     wait_empty(node)
     assert sorted(subjects(sink)) == [f"number {number}" for number in range(5)]
