@@ -56,6 +56,18 @@ static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
         r->reply.location = arena_printf(r->arena, "/v1/accounts/%s", text);
 }
 
+AWAITS bool accounts_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
+{
+    struct provision_account account;
+    switch (provision_account_get(r->arena, key, &account)) {
+    case DB_FOUND: *id = account.id; return true;
+    case DB_NONE: reply_problem(r, 422, field, "there is no such account"); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
+}
+
 AWAITS void accounts_list(struct request *r)
 {
     static const char *const parameters[] = {"cursor", "limit", "customer", "domain", NULL};

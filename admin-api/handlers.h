@@ -28,12 +28,20 @@ AWAITS void accounts_create(struct request *r);
 AWAITS void accounts_show(struct request *r);
 AWAITS void accounts_change(struct request *r);
 AWAITS void accounts_delete(struct request *r);
+AWAITS bool accounts_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
+    __attribute__((warn_unused_result));
 
 AWAITS void networks_list(struct request *r);
 AWAITS void networks_create(struct request *r);
 AWAITS void networks_show(struct request *r);
 AWAITS void networks_change(struct request *r);
 AWAITS void networks_delete(struct request *r);
+
+AWAITS void relay_grants_list(struct request *r);
+AWAITS void relay_grants_create(struct request *r);
+AWAITS void relay_grants_show(struct request *r);
+AWAITS void relay_grants_change(struct request *r);
+AWAITS void relay_grants_delete(struct request *r);
 
 struct queue_view_entry;
 AWAITS void queue_list(struct request *r);

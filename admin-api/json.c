@@ -266,6 +266,45 @@ int64_t json_number(struct json_fields *fields, const char *name, int64_t min, i
     return number;
 }
 
+bool json_flag(struct json_fields *fields, const char *name, bool otherwise)
+{
+    bool given = false;
+    struct json_object *value = member(fields, name, &given);
+    if (!given)
+        return otherwise;
+    if (!json_object_is_type(value, json_type_boolean)) {
+        json_reject(fields, name, "must be true or false");
+        return otherwise;
+    }
+    return json_object_get_boolean(value);
+}
+
+struct slice json_choice(struct json_fields *fields, const char *name, const char *const *words)
+{
+    const char *all = "";
+    struct slice text = json_text(fields, name, false, 64);
+    if (!text.p)
+        return text;
+    for (const char *const *word = words; *word; word++) {
+        if (slice_equal(text, slice_str(*word)))
+            return text;
+        all = arena_printf(fields->r->arena, "%s%s\"%s\"", all, word == words ? "" : word[1] ? ", " : " or ", *word);
+    }
+    json_reject(fields, name, "must be %s", all);
+    return slice_of(NULL, 0);
+}
+
+int64_t json_time(struct json_fields *fields, const char *name, int64_t otherwise)
+{
+    int64_t ms = otherwise;
+    if (json_is_null(fields, name))
+        return INT64_MIN;
+    struct slice text = json_text(fields, name, false, 64);
+    if (text.p && !clock_parse_rfc3339(text, &ms))
+        json_reject(fields, name, "must be a time such as 2026-11-23T20:25:14Z (RFC 3339)");
+    return ms;
+}
+
 struct json_object *json_array(struct json_fields *fields, const char *name, unsigned max, unsigned *count)
 {
     bool given = false;

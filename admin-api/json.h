@@ -20,7 +20,7 @@
 
 struct json_object;
 
-#define JSON_FIELDS_MAX 16
+#define JSON_FIELDS_MAX 32
 
 struct json_fields {
     struct request *r;
@@ -47,6 +47,11 @@ struct slice json_text(struct json_fields *fields, const char *name, bool requir
 bool json_state(struct json_fields *fields, const char *name, bool *active);
 /* Whole numbers.  Not given: otherwise. */
 int64_t json_number(struct json_fields *fields, const char *name, int64_t min, int64_t max, int64_t otherwise);
+bool json_flag(struct json_fields *fields, const char *name, bool otherwise);
+/* One of the words (NULL-terminated). {NULL,0}: not given. */
+struct slice json_choice(struct json_fields *fields, const char *name, const char *const *words);
+/* RFC 3339.  Null: INT64_MIN.  Not given: otherwise. */
+int64_t json_time(struct json_fields *fields, const char *name, int64_t otherwise);
 /* Members of an array; {NULL,0} with *count 0: not given. */
 struct json_object *json_array(struct json_fields *fields, const char *name, unsigned max, unsigned *count);
 struct slice *json_texts(struct json_fields *fields, const char *name, unsigned max, size_t text_max, unsigned *count);

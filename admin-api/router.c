@@ -48,6 +48,12 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/networks/{network}", "changeNetwork", ROUTER_TOKEN, networks_change},
     {"DELETE", "/v1/networks/{network}", "deleteNetwork", ROUTER_TOKEN, networks_delete},
 
+    {"GET", "/v1/relay-grants", "listRelayGrants", ROUTER_TOKEN, relay_grants_list},
+    {"POST", "/v1/relay-grants", "createRelayGrant", ROUTER_TOKEN, relay_grants_create},
+    {"GET", "/v1/relay-grants/{grant}", "getRelayGrant", ROUTER_TOKEN, relay_grants_show},
+    {"PATCH", "/v1/relay-grants/{grant}", "changeRelayGrant", ROUTER_TOKEN, relay_grants_change},
+    {"DELETE", "/v1/relay-grants/{grant}", "deleteRelayGrant", ROUTER_TOKEN, relay_grants_delete},
+
     {"GET", "/v1/queue", "listQueue", ROUTER_TOKEN, queue_list},
     {"GET", "/v1/messages/{message}", "getMessage", ROUTER_TOKEN, messages_show},
     {"GET", "/v1/messages/{message}/events", "listMessageEvents", ROUTER_TOKEN, messages_events},

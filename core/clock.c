@@ -87,3 +87,70 @@ int64_t clock_days(int year, int month, int day)
 
     return era * 146097 + doe - 719468;
 }
+
+/* A number of so many digits at the beginning, taken off. */
+static bool take_digits(struct slice *text, unsigned digits, int *out)
+{
+    *out = 0;
+    if (text->n < digits)
+        return false;
+    for (unsigned i = 0; i < digits; i++) {
+        if (text->p[i] < '0' || text->p[i] > '9')
+            return false;
+        *out = *out * 10 + (text->p[i] - '0');
+    }
+    *text = slice_skip(*text, digits);
+    return true;
+}
+
+static bool take_letter(struct slice *text, char letter)
+{
+    if (!text->n || (text->p[0] | 0x20) != (letter | 0x20))
+        return false;
+    *text = slice_skip(*text, 1);
+    return true;
+}
+
+/* time-offset = "Z" / ("+" / "-") time-hour ":" time-minute (RFC 3339 5.6) */
+static bool take_zone(struct slice *text, int *minutes)
+{
+    int hour, minute, sign;
+
+    *minutes = 0;
+    if (take_letter(text, 'Z'))
+        return text->n == 0;
+    sign = text->n && text->p[0] == '-' ? -1 : text->n && text->p[0] == '+' ? 1 : 0;
+    *text = slice_skip(*text, 1);
+    if (!sign || !take_digits(text, 2, &hour) || !take_letter(text, ':') || !take_digits(text, 2, &minute))
+        return false;
+    *minutes = sign * (hour * 60 + minute);
+    return hour < 24 && minute < 60 && text->n == 0;
+}
+
+static int month_length(int year, int month)
+{
+    return (int)(month == 12 ? 31 : clock_days(year, month + 1, 1) - clock_days(year, month, 1));
+}
+
+bool clock_parse_rfc3339(struct slice text, int64_t *ms)
+{
+    int year, month, day, hour, minute, second, zone, milli = 0, unit = 100;
+
+    if (!take_digits(&text, 4, &year) || !take_letter(&text, '-') || !take_digits(&text, 2, &month) ||
+        !take_letter(&text, '-') || !take_digits(&text, 2, &day) || !take_letter(&text, 'T') ||
+        !take_digits(&text, 2, &hour) || !take_letter(&text, ':') || !take_digits(&text, 2, &minute) ||
+        !take_letter(&text, ':') || !take_digits(&text, 2, &second))
+        return false;
+    if (take_letter(&text, '.')) {
+        int digit;
+        if (!text.n || text.p[0] < '0' || text.p[0] > '9')
+            return false;
+        for (; take_digits(&text, 1, &digit); unit /= 10)
+            milli += digit * unit; /* beyond milliseconds unit is 0 */
+    }
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > month_length(year, month) || hour > 23 ||
+        minute > 59 || second > 60 || !take_zone(&text, &zone))
+        return false;
+    *ms = ((clock_days(year, month, day) * 24 + hour) * 60 + minute - zone) * 60000 + second * 1000 + milli;
+    return true;
+}

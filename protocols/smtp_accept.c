@@ -58,6 +58,7 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
     out->client = session->peer;
     out->helo = session->helo.p;
     out->protocol = smtp_trace_protocol(session);
+    out->grant_id = recipient->grant_id;
     out->tls = stream_is_tls(session->stream) ? arena_printf(arena, "%s %s", stream_tls_version(session->stream),
                                                              stream_tls_cipher(session->stream))
                                               : NULL;
@@ -90,12 +91,13 @@ static unsigned gather(const struct smtp_session *session, struct accept_message
 static void accepted(struct smtp_session *session, const struct accept_message *messages, unsigned count)
 {
     const struct smtp_transaction *transaction = session->transaction;
-    char id[ID_TEXT_SIZE];
+    int64_t grant_id = transaction->recipients->grant_id;
+    char id[ID_TEXT_SIZE], grant[ID_TEXT_SIZE];
 
     for (unsigned i = 0; i < count; i++)
         log_info("message accepted", log_id("message", messages[i].id), log_slice("sender", messages[i].sender),
                  log_int("recipients", messages[i].recipient_count), log_int("size", (int64_t)transaction->size),
-                 log_str("protocol", messages[i].protocol), log_str("grant", transaction->recipients->reason));
+                 log_str("protocol", messages[i].protocol), log_str("grant", grant_id ? id_print(grant_id, grant) : transaction->recipients->reason));
     smtp_counters.messages_accepted++;
     smtp_counters.recipients_accepted += transaction->recipient_count;
     smtp_reply(session, 250, "2.0.0", "Ok: queued as %s", id_print(messages[0].id, id));

@@ -32,7 +32,7 @@ static void keep(void *arg, struct slice bytes)
     struct smtp_transaction *transaction = session->transaction;
 
     transaction->size += bytes.n;
-    if (transaction->size > session->settings->message_size_max)
+    if (transaction->size > transaction->size_max)
         spool_unref(&transaction->spool); /* the rest is counted, not kept */
     if (transaction->spool && !spool_failed(transaction->spool) && !spool_append(transaction->spool, bytes))
         log_error("no room in the spool", log_int("size", (int64_t)transaction->size));

@@ -3,8 +3,8 @@
  *
  *     mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF        (RFC 5321 4.1.1.2)
  *
- * On port 25 any sender will do, and nothing is looked up.  A submission's sender must be the account's own; the
- * account is looked up anew for each message, so that a suspension takes effect in sessions that are open.
+ * On port 25 any sender will do, and nothing is looked up.  A submission's sender must be permitted to the account
+ * (relay/permit.h), which is looked up anew for each message.
  */
 #define LOG_MODULE "smtp"
 #include "core/log.h"
@@ -16,50 +16,37 @@ static void reply_unavailable(struct smtp_session *session)
     smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
 }
 
-/* Refreshes the account; tells whether the sender is one of its addresses. */
-static AWAITS enum db_status look_up_sender(struct smtp_session *session, struct slice sender, bool *owned)
+/* On port 25 it waits for nothing. */
+static AWAITS void mail(struct smtp_session *session)
 {
-    struct directory_recipient found;
-    struct directory_account fresh;
-    enum db_status status;
-
-    *owned = false;
-    if (sender.n) {
-        status = directory_recipient(session->command, sender, &found);
-        *owned = status == DB_FOUND && found.has_account && found.account.id == session->account.id;
-        if (*owned)
-            session->account.active = found.account.active;
-        return status;
-    }
-    status = directory_account(session->command, session->account.address, &fresh);
-    session->account.active = status == DB_FOUND && fresh.id == session->account.id && fresh.active;
-    return status;
-}
-
-static void conclude(struct smtp_session *session, bool owned)
-{
-    struct authorize_client client = smtp_session_client(session);
-    struct authorize_sender sender = {session->transaction->sender.address, owned, 0};
+    struct permit *permit = &session->transaction->permit;
     struct authorize_decision decision;
 
-    authorize_sender(session->command, &client, &sender, &decision);
+    if (!permit_sender(session->command, permit, &decision)) {
+        reply_unavailable(session);
+        return;
+    }
     if (decision.verdict != AUTHORIZE_ALLOWED) {
-        log_info("sender refused", log_slice("sender", sender.address), log_str("reason", decision.reason));
+        log_info("sender refused", log_slice("sender", permit->sender), log_str("reason", decision.reason));
         smtp_session_reset(session);
     }
     smtp_reply(session, decision.code, decision.enhanced, "%s", decision.text);
 }
 
-/* Submission: in a task. */
-static AWAITS void mail(struct smtp_session *session)
+/* What decides about the sender, and later about each recipient. */
+static struct permit make_permit(struct smtp_session *session, const struct smtp_mail *parsed)
 {
-    bool owned;
-
-    switch (look_up_sender(session, session->transaction->sender.address, &owned)) {
-    case DB_FAILED: reply_unavailable(session); return;
-    case DB_FOUND:
-    case DB_NONE: conclude(session, owned); return;
-    }
+    return (struct permit){
+        .arena = session->transaction_arena,
+        .role = session->role == SMTP_ROLE_MX ? AUTHORIZE_MX : AUTHORIZE_SUBMISSION,
+        .peer = session->peer,
+        .account = session->authenticated ? &session->account : NULL,
+        .tls = stream_is_tls(session->stream),
+        .at_ms = INT64_MIN,
+        .sender = parsed->sender.address,
+        .sender_domain = parsed->sender.domain,
+        .size = parsed->size,
+    };
 }
 
 void smtp_command_mail(struct smtp_session *session, struct slice arguments)
@@ -96,9 +83,11 @@ void smtp_command_mail(struct smtp_session *session, struct slice arguments)
     transaction->sender = parsed.sender;
     transaction->eight_bit = parsed.eight_bit;
     transaction->tail = &transaction->recipients;
+    transaction->permit = make_permit(session, &parsed);
+    transaction->size_max = session->settings->message_size_max;
     session->transaction = transaction;
     if (session->role == SMTP_ROLE_SUBMISSION)
         smtp_session_run(session, mail);
     else
-        conclude(session, false);
+        mail(session);
 }

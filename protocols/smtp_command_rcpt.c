@@ -16,30 +16,6 @@
 #include "protocols/smtp_session.h"
 #include "storage/queue.h"
 
-/* Whose network the client is in, and whose domain the sender is in; once for the transaction. */
-static AWAITS bool ask_grant(struct smtp_session *session)
-{
-    struct smtp_transaction *transaction = session->transaction;
-    struct directory_domain domain;
-
-    if (transaction->grant_known)
-        return true;
-    switch (directory_network(session->command, session->peer, &transaction->network)) {
-    case DB_FAILED: return false;
-    case DB_FOUND: transaction->has_network = true; break;
-    case DB_NONE: break;
-    }
-    if (transaction->has_network && transaction->sender.domain.n) {
-        switch (directory_domain(session->command, transaction->sender.domain, &domain)) {
-        case DB_FAILED: return false;
-        case DB_FOUND: transaction->sender_customer_id = domain.customer_id; break;
-        case DB_NONE: break;
-        }
-    }
-    transaction->grant_known = true;
-    return true;
-}
-
 /* What the verdict means for the recipient's one or two rows.  False: the verdict is a refusal. */
 static bool fill_in(const struct smtp_session *session, const struct directory_recipient *found,
                     const struct authorize_decision *decision, struct slice domain, struct smtp_recipient *out)
@@ -49,6 +25,7 @@ static bool fill_in(const struct smtp_session *session, const struct directory_r
 
     out->verdict = decision->verdict;
     out->reason = decision->reason;
+    out->grant_id = decision->grant ? decision->grant->id : 0;
     out->customer_id = found->domain.customer_id;
     out->cell = found->domain.cell;
     switch (decision->verdict) {
@@ -65,8 +42,7 @@ static bool fill_in(const struct smtp_session *session, const struct directory_r
         out->mailbox_id = out->waiting && found->has_account ? found->account.inbox_id : 0;
         return true;
     case AUTHORIZE_OUTSIDE:
-        out->customer_id = session->authenticated ? session->account.customer_id : transaction->network.customer_id;
-        out->cell = session->authenticated ? session->account.cell : transaction->network.cell;
+        out->customer_id = permit_outside_customer(&transaction->permit, decision, &out->cell);
         out->destination =
             session->settings->default_route ? QUEUE_DESTINATION_DEFAULT : queue_destination_mx(arena, domain);
         return true;
@@ -109,7 +85,6 @@ static AWAITS void rcpt(struct smtp_session *session)
 {
     struct smtp_transaction *transaction = session->transaction;
     struct arena *arena = session->transaction_arena;
-    struct directory_recipient found = {0};
     struct authorize_decision decision;
     struct smtp_path path;
 
@@ -128,31 +103,24 @@ static AWAITS void rcpt(struct smtp_session *session)
         return;
     }
 
-    bool bare = !path.domain.n;
+    bool bare = !path.domain.n; /* our own, whether the directory knows it or not: never to be sent on */
     if (bare) {
         path.domain = slice_str(session->settings->hostname);
         path.address = slice_str(arena_printf(session->command, "postmaster@%s", session->settings->hostname));
     }
-    if (!path.literal && directory_recipient(session->command, path.address, &found) == DB_FAILED) {
+    struct permit_recipient asked = {path.address, path.domain, path.literal, bare, transaction->recipient_count, {0}};
+    if (!permit_recipient(session->command, &transaction->permit, &asked, &decision)) {
         smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
         return;
     }
-    if (bare)
-        found.has_domain = true; /* our own, whether the directory knows it or not: never to be sent on */
-    struct authorize_client client = smtp_session_client(session);
-    if (authorize_needs_grant(&client, &found) && !ask_grant(session)) {
-        smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
-        return;
-    }
-    client = smtp_session_client(session);
-    struct authorize_sender sender = {transaction->sender.address, true, transaction->sender_customer_id};
-    authorize_recipient(session->command, &client, &sender, path.address, path.literal, &found, &decision);
 
     struct smtp_recipient recipient = {.address = path.address};
-    if (!fill_in(session, &found, &decision, path.domain, &recipient)) {
+    if (!fill_in(session, &asked.found, &decision, path.domain, &recipient)) {
         refuse(session, path.address, &decision);
         return;
     }
+    if (decision.grant && decision.grant->size_max && decision.grant->size_max < transaction->size_max)
+        transaction->size_max = decision.grant->size_max;
     if (!is_duplicate(transaction, &recipient)) {
         recipient.address = arena_slice(arena, path.address);
         *transaction->tail = arena_memdup(arena, &recipient, sizeof(recipient));

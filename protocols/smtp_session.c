@@ -146,17 +146,6 @@ void smtp_session_forget(struct smtp_session *session)
     session->account = (struct directory_account){0};
 }
 
-struct authorize_client smtp_session_client(const struct smtp_session *session)
-{
-    const struct smtp_transaction *transaction = session->transaction;
-    return (struct authorize_client){
-        .role = session->role == SMTP_ROLE_MX ? AUTHORIZE_MX : AUTHORIZE_SUBMISSION,
-        .address = session->peer,
-        .account = session->authenticated ? &session->account : NULL,
-        .network = transaction && transaction->has_network ? &transaction->network : NULL,
-    };
-}
-
 /* ------------------------------------------------------------------ events of the stream */
 
 static void dispatch(struct smtp_session *session, struct slice line, bool bare)

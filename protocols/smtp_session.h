@@ -25,6 +25,7 @@
 #include "protocols/smtp_dot.h"
 #include "protocols/smtp_parse.h"
 #include "relay/authorize.h"
+#include "relay/permit.h"
 #include "storage/directory.h"
 
 #define SMTP_LINE_MAX 2048       /* RFC 5321 4.5.3.1.4 wants 512, MAIL's parameters want more */
@@ -37,7 +38,8 @@ struct smtp_recipient {
     struct smtp_recipient *next;
     struct slice address;
     enum authorize_verdict verdict;
-    const char *reason;  /* the grant, for the log */
+    const char *reason;  /* what permitted it, for the log */
+    int64_t grant_id;    /* the relay grant, or 0 */
     int64_t customer_id; /* whose mail this becomes: the recipient's, for outside the sender's */
     unsigned cell;
     int64_t mailbox_id;       /* INBOX to be filled now, or 0 */
@@ -55,10 +57,8 @@ struct smtp_transaction {
     unsigned recipient_count;
     bool rcpt_seen; /* one was tried, perhaps refused */
 
-    /* A network's grant, asked for once, when a recipient needs it. */
-    bool grant_known, has_network;
-    struct directory_network network;
-    int64_t sender_customer_id;
+    struct permit permit;
+    uint64_t size_max; /* the server's limit, or that of a grant */
 
     /* DATA */
     struct spool *spool; /* NULL after the size limit was passed */
@@ -148,8 +148,5 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
                         struct slice recipient);
 /* "ESMTPSA" and so on, RFC 3848. */
 const char *smtp_trace_protocol(const struct smtp_session *session);
-
-/* What the client is, for relay/authorize. */
-struct authorize_client smtp_session_client(const struct smtp_session *session);
 
 #endif

@@ -10,7 +10,10 @@
  *                         or null
  *   submission, nobody    denied (530)
  *
- * Nothing else is ever relayed.  What is not obvious:
+ * Nothing else is ever relayed.  These are the implicit rules.  Relay grants, where there are any for the client,
+ * replace them: for all mail of an account, and for what a client on port 25 sends outside; the first grant that permits
+ * sender, recipient and size decides.  What is refused is explained by the grant that came nearest.  What is
+ * not obvious:
  *
  *   - The null sender is allowed to accounts (MDNs must carry it, RFC 8098 section 3) and to networks (a
  *     customer's server must be able to send its DSNs, RFC 5321 section 6.1).
@@ -22,21 +25,182 @@
  *   - Address literals as destination are refused: a relay that sends to any address named by a client is a
  *     port scanner.
  *   - A suspended customer's network is no network.
+ *   - Mail from port 25 to our own recipients is never subject to a grant: what a stranger may do, a client with
+ *     a grant may do, too.
+ *   - A message that is too big for a grant does not become smaller: 552 whatever the grant says of limits.  Too many
+ *     recipients are 452, after which clients send the rest in a second transaction (RFC 5321 section
+ *     4.5.3.1.10), or 550 if the grant says refuse.
  *
  * The most specific true reason is given, because its reader is a person whose mail was refused.
  */
 #include "relay/authorize.h"
 
+#include "core/id.h"
+
 static void allow(struct authorize_decision *out, enum authorize_verdict verdict, const char *reason)
 {
-    *out = (struct authorize_decision){verdict, reason, 250, verdict == AUTHORIZE_ALLOWED ? "2.1.0" : "2.1.5", "Ok"};
+    *out = (struct authorize_decision){
+        verdict, reason, 250, verdict == AUTHORIZE_ALLOWED ? "2.1.0" : "2.1.5", "Ok", NULL, NULL};
 }
 
 static void refuse(struct authorize_decision *out, enum authorize_verdict verdict, const char *reason, unsigned code,
                    const char *enhanced, const char *text)
 {
-    *out = (struct authorize_decision){verdict, reason, code, enhanced, text};
+    *out = (struct authorize_decision){verdict, reason, code, enhanced, text, NULL, NULL};
 }
+
+/* ------------------------------------------------------------------ grants */
+
+/* How far a grant carries; of those that fail the one that fails last is told. */
+enum step { STEP_CUSTOMER, STEP_SENDER, STEP_RECIPIENT, STEP_TLS, STEP_SIZE, STEP_RECIPIENTS, STEP_GRANTED };
+
+/* What is asked: recipient NULL at MAIL. */
+struct question {
+    struct arena *arena;
+    const struct authorize_client *client;
+    const struct authorize_sender *sender;
+    const struct directory_recipient *recipient;
+    struct slice address; /* the recipient's */
+};
+
+static struct slice domain_of(struct slice address)
+{
+    const char *at = address.n ? memrchr(address.p, '@', address.n) : NULL;
+    return at ? slice_skip(address, (size_t)(at - address.p) + 1) : slice_of("", 0);
+}
+
+static bool listed(const struct slice *domains, unsigned count, struct slice address)
+{
+    struct slice domain = domain_of(address);
+    for (unsigned i = 0; i < count; i++)
+        if (slice_equal_nocase(domains[i], domain))
+            return true;
+    return false;
+}
+
+static bool permits_sender(const struct question *q, const struct directory_grant *grant)
+{
+    const struct authorize_sender *sender = q->sender;
+
+    if (!sender->address.n)
+        return true;
+    switch (grant->senders) {
+    case DIRECTORY_SENDERS_ANY: return true;
+    case DIRECTORY_SENDERS_OWN: return q->client->account ? sender->owned : sender->customer_id == grant->customer_id;
+    case DIRECTORY_SENDERS_DOMAINS:
+        return listed(grant->sender_domains, grant->sender_domain_count, sender->address);
+    }
+    return false;
+}
+
+static bool permits_recipient(const struct question *q, const struct directory_grant *grant)
+{
+    switch (grant->recipients) {
+    case DIRECTORY_RECIPIENTS_ANY: return true;
+    case DIRECTORY_RECIPIENTS_DOMAINS:
+        return listed(grant->recipient_domains, grant->recipient_domain_count, q->address);
+    case DIRECTORY_RECIPIENTS_CUSTOMER:
+        return q->recipient->has_domain && q->recipient->domain.customer_id == grant->customer_id;
+    }
+    return false;
+}
+
+static enum step try_grant(const struct question *q, const struct directory_grant *grant)
+{
+    if (!grant->customer_active)
+        return STEP_CUSTOMER;
+    if (!permits_sender(q, grant))
+        return STEP_SENDER;
+    if (q->recipient && !permits_recipient(q, grant))
+        return STEP_RECIPIENT;
+    if (grant->tls_required && !q->client->tls)
+        return STEP_TLS;
+    if (grant->size_max && q->sender->size > grant->size_max)
+        return STEP_SIZE;
+    if (q->recipient && grant->recipients_max && q->sender->recipients >= grant->recipients_max)
+        return STEP_RECIPIENTS;
+    return STEP_GRANTED;
+}
+
+static const char *senders_in_words(const struct question *q, const struct directory_grant *grant)
+{
+    switch (grant->senders) {
+    case DIRECTORY_SENDERS_ANY: return "any address";
+    case DIRECTORY_SENDERS_DOMAINS: return "addresses in the domains that it lists";
+    case DIRECTORY_SENDERS_OWN:
+        return q->client->account ? "the account's own address and its aliases" : "addresses in its customer's domains";
+    }
+    return "";
+}
+
+/* Why this grant does not permit it. */
+static void explain(const struct question *q, const struct directory_grant *grant, enum step step,
+                    struct authorize_decision *out)
+{
+    struct arena *arena = q->arena;
+    char id[ID_TEXT_SIZE];
+    struct slice who = q->client->account ? q->client->account->address : slice_str(q->client->address);
+
+    id_print(grant->id, id);
+    switch (step) {
+    case STEP_CUSTOMER:
+        refuse(out, AUTHORIZE_DENIED, "customer-suspended", 550, "5.7.1",
+               arena_printf(arena, "relaying denied: the customer of grant %s is suspended", id));
+        break;
+    case STEP_SENDER:
+        refuse(out, AUTHORIZE_DENIED, "sender-not-granted", 550, "5.7.1",
+               arena_printf(arena, "%.*s may not send as <%.*s>: grant %s permits %s", SLICE_ARG(who),
+                            SLICE_ARG(q->sender->address), id, senders_in_words(q, grant)));
+        break;
+    case STEP_RECIPIENT:
+        refuse(out, AUTHORIZE_DENIED, "recipient-not-granted", 550, "5.7.1",
+               arena_printf(arena, "<%.*s>: relaying denied: grant %s permits recipients in %s only",
+                            SLICE_ARG(q->address), id,
+                            grant->recipients == DIRECTORY_RECIPIENTS_CUSTOMER ? "its customer's domains"
+                                                                               : "the domains that it lists"));
+        break;
+    case STEP_TLS: /* RFC 3207 section 4 */
+        refuse(out, AUTHORIZE_DENIED, "tls-required", 530, "5.7.0",
+               arena_printf(arena, "Must issue a STARTTLS command first: grant %s is for TLS only", id));
+        break;
+    case STEP_SIZE: /* RFC 1870 section 6.1 */
+        refuse(out, AUTHORIZE_DENIED, "size-limit", 552, "5.3.4",
+               arena_printf(arena, "Message too big: grant %s permits %llu octets", id,
+                            (unsigned long long)grant->size_max));
+        out->limit = "size_max";
+        break;
+    case STEP_RECIPIENTS:
+        refuse(out, AUTHORIZE_DENIED, "recipients-limit", grant->at_limit == DIRECTORY_LIMIT_REFUSE ? 550 : 452,
+               grant->at_limit == DIRECTORY_LIMIT_REFUSE ? "5.5.3" : "4.5.3",
+               arena_printf(arena, "Too many recipients: grant %s permits %u in a message", id, grant->recipients_max));
+        out->limit = "recipients_max";
+        break;
+    case STEP_GRANTED: break;
+    }
+    out->grant = grant;
+}
+
+/* There are grants.  NULL: none permits it, and *out says why. */
+static const struct directory_grant *choose(const struct question *q, struct authorize_decision *out)
+{
+    const struct directory_grants *grants = &q->client->grants;
+    const struct directory_grant *nearest = NULL;
+    enum step farthest = STEP_CUSTOMER;
+
+    for (unsigned i = 0; i < grants->count; i++) {
+        enum step step = try_grant(q, &grants->list[i]);
+        if (step == STEP_GRANTED)
+            return &grants->list[i];
+        if (!nearest || step > farthest) {
+            nearest = &grants->list[i];
+            farthest = step;
+        }
+    }
+    explain(q, nearest, farthest, out);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ MAIL */
 
 void authorize_sender(struct arena *arena, const struct authorize_client *client, const struct authorize_sender *sender,
                       struct authorize_decision *out)
@@ -56,6 +220,12 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
                arena_printf(arena, "%.*s may not send: the account is suspended", SLICE_ARG(account->address)));
         return;
     }
+    if (client->grants.count) {
+        const struct question question = {arena, client, sender, NULL, {"", 0}};
+        if (choose(&question, out))
+            allow(out, AUTHORIZE_ALLOWED, "grant");
+        return;
+    }
     if (sender->address.n && !sender->owned) {
         refuse(out, AUTHORIZE_DENIED, "sender-not-owned", 550, "5.7.1",
                arena_printf(arena, "%.*s may not send as <%.*s>; it may send as its own address and its aliases",
@@ -64,6 +234,8 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
     }
     allow(out, AUTHORIZE_ALLOWED, sender->address.n ? "sender-owned" : "null-sender");
 }
+
+/* ------------------------------------------------------------------ RCPT */
 
 bool authorize_needs_grant(const struct authorize_client *client, const struct directory_recipient *recipient)
 {
@@ -134,15 +306,27 @@ void authorize_recipient(struct arena *arena, const struct authorize_client *cli
         refuse(out, AUTHORIZE_DENIED, "not-authenticated", 530, "5.7.0", "Authentication required");
         return;
     }
+    const struct directory_grant *grant = NULL;
+    if (client->grants.count && (client->account || !recipient->has_domain)) {
+        const struct question question = {arena, client, sender, recipient, address};
+        grant = choose(&question, out);
+        if (!grant)
+            return;
+    }
     if (!recipient->has_domain) {
-        decide_outside(arena, client, sender, address, out);
+        if (grant)
+            allow(out, AUTHORIZE_OUTSIDE, "grant");
+        else
+            decide_outside(arena, client, sender, address, out);
+        out->grant = grant;
         if (out->verdict == AUTHORIZE_OUTSIDE && literal)
             refuse(out, AUTHORIZE_DENIED, "address-literal", 550, "5.1.2",
                    arena_printf(arena, "<%.*s>: mail to address literals is not relayed", SLICE_ARG(address)));
         return;
     }
     switch (recipient->domain.kind) {
-    case DIRECTORY_HOSTED: decide_hosted(arena, address, recipient, out); return;
-    case DIRECTORY_RELAY: decide_relay(arena, address, recipient, out); return;
+    case DIRECTORY_HOSTED: decide_hosted(arena, address, recipient, out); break;
+    case DIRECTORY_RELAY: decide_relay(arena, address, recipient, out); break;
     }
+    out->grant = grant;
 }

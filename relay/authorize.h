@@ -13,6 +13,7 @@
 #include "core/arena.h"
 #include "core/slice.h"
 #include "storage/directory.h"
+#include "storage/directory_grant.h"
 
 enum authorize_role {
     AUTHORIZE_MX,         /* port 25: mail for us, and from networks that may relay */
@@ -25,13 +26,17 @@ struct authorize_client {
     const char *address;                     /* "192.0.2.1" */
     const struct directory_account *account; /* who signed in; NULL: nobody */
     const struct directory_network *network; /* the block that contains it; NULL: none, or not asked yet */
+    struct directory_grants grants;          /* what it is granted; none: the implicit rules, or not asked yet */
+    bool tls;
 };
 
-/* What is known of the sender. */
+/* What is known of the sender, and of the message so far. */
 struct authorize_sender {
     struct slice address; /* "" : null sender */
     bool owned;           /* submission: the account's own address, or an alias of it */
     int64_t customer_id;  /* whose domain the address is in; 0: nobody's, or not asked */
+    uint64_t size;        /* as declared at MAIL; 0: not told */
+    unsigned recipients;  /* that the message has already */
 };
 
 enum authorize_verdict {
@@ -40,7 +45,7 @@ enum authorize_verdict {
     AUTHORIZE_RELAY,   /* to the relay domain's next hops */
     AUTHORIZE_OUTSIDE, /* by the default route or MX */
     AUTHORIZE_UNKNOWN, /* refused: no such user in a domain of ours */
-    AUTHORIZE_DENIED,  /* refused */
+    AUTHORIZE_DENIED,  /* refused, or deferred: the code tells */
 };
 
 struct authorize_decision {
@@ -51,6 +56,10 @@ struct authorize_decision {
     unsigned code;
     const char *enhanced;
     const char *text;
+    /* What decided; NULL: no grant was needed, or an implicit one. */
+    const struct directory_grant *grant;
+    /* Which limit of it was reached: "size_max", "recipients_max"; NULL: none. */
+    const char *limit;
 };
 
 void authorize_sender(struct arena *arena, const struct authorize_client *client, const struct authorize_sender *sender,
@@ -59,7 +68,7 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
 /*
  * recipient: with `literal`, its domain is an address literal and was not looked up.
  *
- * The answer depends on client->network and sender->customer_id only when authorize_needs_grant() says so:
+ * On port 25 the answer depends on client->network, client->grants and sender->customer_id only when authorize_needs_grant() says so:
  * most mail from strangers is for us, and needs neither look-up.
  */
 bool authorize_needs_grant(const struct authorize_client *client, const struct directory_recipient *recipient);

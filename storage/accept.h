@@ -56,6 +56,7 @@ struct accept_message {
     bool eight_bit;
     int64_t received_ms;
     const char *client, *helo, *protocol, *tls; /* NULL allowed but for protocol */
+    int64_t grant_id; /* the relay grant that permitted it, for its event; 0: none */
     /*
      * Content = prefix followed by the spool; what is stored once serves mailbox and queue.  A message that
      * has queue entries or came by SMTP begins with exactly one Return-Path line (RFC 5321 4.4: it belongs to

@@ -325,6 +325,14 @@ static void add_items(struct batch *b, struct db_unit *unit)
     params_int64s(p, sizes, n);
 }
 
+static const char *accepted_detail(struct arena *arena, const struct accept_message *m)
+{
+    char grant[ID_TEXT_SIZE];
+    const char *how = m->client ? arena_printf(arena, "%s from %s", m->protocol, m->client) : m->protocol;
+
+    return m->grant_id ? arena_printf(arena, "%s by grant %s", how, id_print(m->grant_id, grant)) : how;
+}
+
 static void add_events(const struct batch *b, struct db_unit *unit)
 {
     unsigned most = b->count + b->item_count, n = 0;
@@ -340,7 +348,7 @@ static void add_events(const struct batch *b, struct db_unit *unit)
 
         messages[n] = m->id;
         kinds[n] = SLICE("accepted");
-        details[n] = slice_str(m->client ? arena_printf(b->arena, "%s from %s", m->protocol, m->client) : m->protocol);
+        details[n] = slice_str(accepted_detail(b->arena, m));
     }
     for (unsigned i = 0; i < b->item_count; i++, n++) {
         const struct accept_recipient *r = b->items[i].recipient;

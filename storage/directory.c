@@ -179,7 +179,7 @@ static const struct db_statement containing = {
  * The form that PostgreSQL compares with: no zone ("fe80::1%eth0"), and an IPv4 client of an IPv6 socket
  * ("::ffff:192.0.2.1") is what it is.  False: not an address (a client on a UNIX socket).
  */
-static bool plain_address(const char *client, char out[INET6_ADDRSTRLEN])
+bool directory_client_address(const char *client, char out[INET6_ADDRSTRLEN])
 {
     unsigned char bytes[sizeof(struct in6_addr)];
     size_t n = strcspn(client, "%");
@@ -199,7 +199,7 @@ AWAITS enum db_status directory_network(struct arena *arena, const char *client,
 {
     char address[INET6_ADDRSTRLEN];
     *out = (struct directory_network){0};
-    if (!client || !plain_address(client, address))
+    if (!client || !directory_client_address(client, address))
         return DB_NONE;
     struct params params;
     struct rows *rows = NULL;

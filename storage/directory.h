@@ -7,6 +7,7 @@
  * Addresses and domains are given in any case and are compared lower-cased.  Results live in the
  * caller's arena.  The write side is storage/provision.h.
  */
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -63,6 +64,9 @@ struct directory_network {
 /* The most specific block that contains the client ("192.0.2.1", "2001:db8::1"). */
 AWAITS enum db_status directory_network(struct arena *arena, const char *client, struct directory_network *out)
     __attribute__((warn_unused_result));
+
+/* The form that blocks are compared with: no zone, IPv4 as itself.  False: not an address (a client on a UNIX socket). */
+bool directory_client_address(const char *client, char out[INET6_ADDRSTRLEN]);
 
 struct directory_hop {
     const char *host;

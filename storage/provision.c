@@ -21,6 +21,8 @@
 #define PROVISION_ATTEMPTS 3
 #define PROVISION_CERTAIN_MS 10000
 
+#define GRANT_DOMAINS_RULE(field) "must be given if " field " is \"domains\", and only then"
+
 static const struct {
     const char *constraint;
     struct provision_refusal refusal;
@@ -31,6 +33,7 @@ static const struct {
     {"domain_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has domains", 0}},
     {"account_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has accounts", 0}},
     {"network_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has networks", 0}},
+    {"relay_grant_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has relay grants", 0}},
 
     {"customer_missing", {PROVISION_INVALID, "customer", "there is no such customer", 0}},
     {"domain_name_key", {PROVISION_TAKEN, "name", "the domain exists", 0}},
@@ -48,6 +51,13 @@ static const struct {
     {"mailbox_message_mailbox_fkey", {PROVISION_IN_USE, NULL, "mail is arriving for it at this moment", 0}},
 
     {"network_cidr_key", {PROVISION_TAKEN, "cidr", "the network exists", 0}},
+
+    {"grant_account", {PROVISION_INVALID, "account", "the customer has no such account", 0}},
+    {"grant_domain", {PROVISION_INVALID, "domain", "the customer has no such domain", 0}},
+    {"grant_changed", {PROVISION_IN_USE, NULL, "it was changed at the same moment: look, and try again", 0}},
+    {"relay_grant_sender_domains", {PROVISION_INVALID, "sender_domains", GRANT_DOMAINS_RULE("senders"), 0}},
+    {"relay_grant_recipient_domains", {PROVISION_INVALID, "recipient_domains", GRANT_DOMAINS_RULE("recipients"), 0}},
+    {"relay_grant_time", {PROVISION_INVALID, "valid_until", "must be later than valid_from", 0}},
 };
 
 static void explain(const struct db_error *error, struct provision_refusal *refusal)

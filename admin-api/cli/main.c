@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "admin-api/cli/client.h"
+#include "admin-api/cli/grant.h"
 #include "admin-api/cli/table.h"
 
 #define DEFAULT_URL "http://127.0.0.1:2080"
@@ -53,6 +54,12 @@ static const struct resource {
      {"customer", "domain", NULL},
      {"id", "address", "state", "login", "aliases", NULL}},
     {"networks", "/v1/networks", ALL_FOUR, "cidr", {"customer", NULL}, {"id", "cidr", "customer", NULL}},
+    {"relay-grants",
+     "/v1/relay-grants",
+     ALL_FOUR,
+     "label",
+     {"customer", NULL},
+     {"id", "label", "customer", "account", "domain", "network", "senders", "recipients", "valid_until", NULL}},
     {"queue",
      "/v1/queue",
      MAY(VERB_LIST),
@@ -94,6 +101,12 @@ static void usage(FILE *to)
           "            create ADDRESS --customer C [--alias ADDRESS ...] [--no-password]\n"
           "                                       (the password is read from the standard input)\n"
           "  networks  list [--customer C] | show CIDR | create CIDR --customer C | delete CIDR\n"
+          "  relay-grants list [--customer C] | show ID | delete ID\n"
+          "            create LABEL --customer C [--account A | --domain D | --network CIDR]\n"
+          "                   [--senders own|domains|any] [--sender-domain D ...]\n"
+          "                   [--recipients any|domains|customer] [--recipient-domain D ...]\n"
+          "                   [--size-max BYTES] [--recipients-max N] [--at-limit refuse|defer]\n"
+          "                   [--tls-required] [--valid-from TIME] [--valid-until TIME]\n"
           "  queue     list [--domain D]\n"
           "  message   show ID | events ID\n"
           "  outages   list [--domain D] [--open]\n\n"
@@ -151,7 +164,10 @@ static void read_arguments(char **argv, const char **words, unsigned max)
         } else if (strcmp(option, "--alias") == 0 && options.alias_count < ALIASES_MAX) {
             options.aliases[options.alias_count++] = option_value(argv, &i);
         } else {
-            misuse("unknown option, or given too often", option);
+            int taken = grant_option(option, argv[i + 1]);
+            if (!taken)
+                misuse("unknown option, without its value, or given too often", option);
+            i += taken - 1;
         }
     }
 }
@@ -242,6 +258,11 @@ static struct json_object *creation(const struct resource *resource, const char 
     put(body, resource->key, name);
     if (options.customer)
         put(body, "customer", options.customer);
+    if (strcmp(resource->name, "relay-grants") == 0) {
+        if (options.domain)
+            put(body, "domain", options.domain);
+        grant_put(body);
+    }
     if (strcmp(resource->name, "domains") == 0) {
         put(body, "kind", options.hop_count > 0 ? "relay" : "hosted");
         struct json_object *hops = json_object_new_array();

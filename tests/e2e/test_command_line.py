@@ -40,6 +40,15 @@ def test_resources(posthouse, client):
         pass
     client("networks", "create", "203.0.113.0/25", "--customer", "cli & co")
 
+    made = json.loads(client("relay-grants", "create", "for ann", "--customer", "cli & co", "--account", "ann@cli.test",
+                             "--senders", "domains", "--sender-domain", "a.test", "--sender-domain", "b.test", "--size-max",
+                             "1000", "--tls-required", "--valid-until", "2100-01-01T00:00:00Z", "--json"))
+    assert (made["label"], made["sender_domains"], made["size_max"], made["tls_required"], made["valid_until"]) == \
+        ("for ann", ["a.test", "b.test"], 1000, True, "2100-01-01T00:00:00.000Z")
+    assert "for ann" in client("relay-grants", "list", "--customer", "cli & co")
+    assert "size_max: " in client("relay-grants", "create", "x", "--customer", "cli & co", "--size-max", "big", status=1)
+    client("relay-grants", "delete", made["id"])
+
     assert "a@cli.test, b@cli.test" in client("accounts", "list", "--domain", "cli.test")
     assert "silent@cli.test" in client("accounts", "show", "silent@cli.test")
     assert [json.loads(line)["name"] for line in client("domains", "list", "--customer", "cli & co", "--json").splitlines()] \

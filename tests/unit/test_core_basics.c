@@ -160,9 +160,44 @@ static void test_log_levels_by_module(void **state)
     assert_false(log_enabled("smtp", LOG_LEVEL_DEBUG));
 }
 
+static void test_clock_reads_rfc3339(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t ms; /* -1: none */
+    } cases[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"2026-11-23T20:25:14Z", 1795465514000},
+        {"2026-11-23t21:25:14.5+01:00", 1795465514500},
+        {"2026-11-23T15:55:14.1239-04:30", 1795465514123},
+        {"2024-02-29T00:00:00Z", 1709164800000},
+        {"2023-02-29T00:00:00Z", -1},
+        {"2026-13-01T00:00:00Z", -1},
+        {"2026-00-10T00:00:00Z", -1},
+        {"2026-11-23T24:00:00Z", -1},
+        {"2026-11-23T20:25:14", -1},
+        {"2026-11-23 20:25:14Z", -1},
+        {"2026-11-23T20:25:14.Z", -1},
+        {"2026-11-23T20:25:14+1:00", -1},
+        {"2026-11-23T20:25:14Zx", -1},
+        {"1969-12-31T23:59:59Z", -1},
+        {"tomorrow", -1},
+        {"", -1},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t ms = -1;
+        assert_int_equal(clock_parse_rfc3339(slice_str(cases[i].text), &ms), cases[i].ms >= 0);
+        if (cases[i].ms >= 0)
+            assert_int_equal(ms, cases[i].ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clock_reads_rfc3339),
         cmocka_unit_test(test_arena_limit_is_soft_and_memory_is_zero),
         cmocka_unit_test(test_arena_cleanups_run_newest_first),
         cmocka_unit_test(test_arena_copies),

@@ -26,6 +26,7 @@
 #include "protocols/server.h"
 #include "storage/accept.h"
 #include "storage/directory.h"
+#include "storage/directory_grant.h"
 #include "storage/node.h"
 
 #define DEADLINE_MS 20000
@@ -132,6 +133,24 @@ enum db_status directory_network(struct arena *arena, const char *client, struct
         return DB_FAILED;
     *out = (struct directory_network){5, 1, 10, true};
     return world.network ? DB_FOUND : DB_NONE;
+}
+
+enum db_status directory_grants_of_account(struct arena *arena, const struct directory_account *account, int64_t at_ms,
+                                           struct directory_grants *out)
+{
+    (void)arena, (void)account, (void)at_ms;
+    late();
+    *out = (struct directory_grants){0};
+    return world.directory_away ? DB_FAILED : DB_FOUND;
+}
+
+enum db_status directory_grants_of_client(struct arena *arena, const char *client, int64_t at_ms,
+                                          struct directory_grants *out)
+{
+    (void)arena, (void)client, (void)at_ms;
+    late();
+    *out = (struct directory_grants){0};
+    return world.directory_away ? DB_FAILED : DB_FOUND;
 }
 
 bool node_alive(void)

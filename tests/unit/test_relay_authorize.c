@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "core/id.h"
 #include "relay/authorize.h"
 
 #define CUSTOMER 7
@@ -37,7 +38,8 @@ static struct directory_network network = {.id = 2, .customer_id = CUSTOMER};
 
 static struct authorize_client make_client(enum authorize_role role, bool signed_in, bool in_network)
 {
-    return (struct authorize_client){role, "192.0.2.1", signed_in ? &account : NULL, in_network ? &network : NULL};
+    return (struct authorize_client){role, "192.0.2.1", signed_in ? &account : NULL,
+                                     in_network ? &network : NULL, {NULL, 0}, false};
 }
 
 static void test_sender(void **state)
@@ -47,7 +49,7 @@ static void test_sender(void **state)
         bool submission = bits & 1, signed_in = bits & 2, active = bits & 4, null = bits & 8, owned = bits & 16;
         struct authorize_client client =
             make_client(submission ? AUTHORIZE_SUBMISSION : AUTHORIZE_MX, signed_in, false);
-        struct authorize_sender sender = {null ? SLICE("") : SLICE("bob@example.test"), owned, 0};
+        struct authorize_sender sender = {null ? SLICE("") : SLICE("bob@example.test"), owned, 0, 0, 0};
         struct authorize_decision decision;
 
         account.active = active;
@@ -69,7 +71,7 @@ static void test_recipient_ours(void **state)
         bool customer_active = bits & 16, exists = bits & 32, active = bits & 64;
         struct authorize_client client =
             make_client(submission ? AUTHORIZE_SUBMISSION : AUTHORIZE_MX, signed_in, in_network);
-        struct authorize_sender sender = {SLICE("stranger@elsewhere.test"), signed_in, 0};
+        struct authorize_sender sender = {SLICE("stranger@elsewhere.test"), signed_in, 0, 0, 0};
         struct directory_recipient recipient = {
             .has_domain = true,
             .domain = {.kind = relay ? DIRECTORY_RELAY : DIRECTORY_HOSTED, .customer_active = customer_active},
@@ -111,7 +113,7 @@ static void test_recipient_outside(void **state)
             network.customer_active = active;
             struct authorize_client client =
                 make_client(submission ? AUTHORIZE_SUBMISSION : AUTHORIZE_MX, signed_in, in_network);
-            struct authorize_sender sender = {null ? SLICE("") : SLICE("x@y.test"), signed_in, null ? 0 : owners[i]};
+            struct authorize_sender sender = {null ? SLICE("") : SLICE("x@y.test"), signed_in, null ? 0 : owners[i], 0, 0};
             struct directory_recipient recipient = {0};
             struct authorize_decision decision;
 
@@ -130,7 +132,7 @@ static void test_recipient_outside(void **state)
 static void test_words(void **state)
 {
     struct authorize_client client = make_client(AUTHORIZE_SUBMISSION, true, false);
-    struct authorize_sender sender = {SLICE("bob@example.test"), false, 0};
+    struct authorize_sender sender = {SLICE("bob@example.test"), false, 0, 0, 0};
     struct directory_recipient outside = {0};
     struct authorize_decision decision;
     (void)state;
@@ -156,6 +158,124 @@ static void test_words(void **state)
     assert_string_equal(decision.reason, "sender-not-granted");
 }
 
+/* ------------------------------------------------------------------ grants */
+
+static struct slice sender_domains[] = {{"y.test", 6}}, recipient_domains[] = {{"outside.test", 12}};
+
+static struct directory_grant make_grant(unsigned senders, unsigned recipients)
+{
+    return (struct directory_grant){
+        .id = 1234567,
+        .customer_id = CUSTOMER,
+        .customer_active = true,
+        .senders = senders,
+        .recipients = recipients,
+        .sender_domains = sender_domains,
+        .sender_domain_count = 1,
+        .recipient_domains = recipient_domains,
+        .recipient_domain_count = 1,
+        .at_limit = DIRECTORY_LIMIT_DEFER,
+    };
+}
+
+/* One grant, every combination of what it can say and what is asked: granted, or refused with the code of what is missing. */
+static void test_one_grant(void **state)
+{
+    (void)state;
+    account.active = true;
+    for (unsigned bits = 0; bits < 1u << 13; bits++) {
+        bool submission = bits & 1, owned = bits & 2, null = bits & 4, in_domain = bits & 8, to_domain = bits & 16;
+        bool to_customer = bits & 32, tls_required = bits & 64, tls = bits & 128, too_big = bits & 256;
+        unsigned senders = bits >> 9 & 3, recipients = bits >> 11 & 3;
+        if (senders > DIRECTORY_SENDERS_ANY || recipients > DIRECTORY_RECIPIENTS_CUSTOMER || (to_customer && !submission))
+            continue; /* from port 25 our own recipients need no grant */
+        struct directory_grant grant = make_grant(senders, recipients);
+        grant.tls_required = tls_required;
+        grant.size_max = 1000;
+        struct authorize_client client = make_client(submission ? AUTHORIZE_SUBMISSION : AUTHORIZE_MX, submission, false);
+        client.grants = (struct directory_grants){&grant, 1};
+        client.tls = tls;
+        struct authorize_sender sender = {null ? SLICE("") : in_domain ? SLICE("x@Y.test") : SLICE("x@z.test"), owned,
+                                          owned ? CUSTOMER : OTHER_CUSTOMER, too_big ? 1001 : 1000, 0};
+        struct directory_recipient recipient = {.has_domain = to_customer,
+                                                .domain = {.customer_id = CUSTOMER, .kind = DIRECTORY_RELAY, .customer_active = true}};
+        struct authorize_decision decision;
+
+        bool sender_ok = null || senders == DIRECTORY_SENDERS_ANY || (senders == DIRECTORY_SENDERS_OWN && owned) ||
+                         (senders == DIRECTORY_SENDERS_DOMAINS && in_domain);
+        bool recipient_ok = recipients == DIRECTORY_RECIPIENTS_ANY ||
+                            (recipients == DIRECTORY_RECIPIENTS_DOMAINS && to_domain) ||
+                            (recipients == DIRECTORY_RECIPIENTS_CUSTOMER && to_customer);
+        unsigned code = !sender_ok ? 550 : !recipient_ok ? 550 : tls_required && !tls ? 530 : too_big ? 552 : 250;
+        authorize_recipient(arena, &client, &sender, to_domain ? SLICE("a@OUTSIDE.test") : SLICE("a@else.test"), false,
+                            &recipient, &decision);
+        assert_int_equal(decision.code, code);
+        assert_int_equal(decision.verdict, code != 250 ? AUTHORIZE_DENIED : to_customer ? AUTHORIZE_RELAY : AUTHORIZE_OUTSIDE);
+        assert_ptr_equal(decision.grant, &grant);
+
+        if (submission) {
+            authorize_sender(arena, &client, &sender, &decision);
+            assert_int_equal(decision.code, !sender_ok ? 550 : tls_required && !tls ? 530 : too_big ? 552 : 250);
+        }
+    }
+}
+
+static void test_grants_in_order(void **state)
+{
+    struct directory_grant grants[] = {
+        make_grant(DIRECTORY_SENDERS_DOMAINS, DIRECTORY_RECIPIENTS_DOMAINS),
+        make_grant(DIRECTORY_SENDERS_ANY, DIRECTORY_RECIPIENTS_CUSTOMER),
+        make_grant(DIRECTORY_SENDERS_ANY, DIRECTORY_RECIPIENTS_DOMAINS),
+    };
+    struct authorize_client client = make_client(AUTHORIZE_MX, false, true);
+    struct authorize_sender sender = {SLICE("x@z.test"), false, 0, 0, 5};
+    struct directory_recipient outside = {0};
+    struct authorize_decision decision;
+    char id[ID_TEXT_SIZE];
+
+    (void)state;
+    client.grants = (struct directory_grants){grants, 3};
+    authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+    assert_int_equal(decision.verdict, AUTHORIZE_OUTSIDE);
+    assert_ptr_equal(decision.grant, &grants[2]);
+    assert_string_equal(decision.reason, "grant");
+
+    /* The one that came nearest explains: the second, which permits the sender. */
+    authorize_recipient(arena, &client, &sender, SLICE("a@else.test"), false, &outside, &decision);
+    assert_ptr_equal(decision.grant, &grants[1]);
+    id_print(grants[1].id, id);
+    assert_string_equal(decision.text, arena_printf(arena, "<a@else.test>: relaying denied: grant %s permits recipients in "
+                                                           "its customer's domains only", id));
+
+    /* A limit is told with its grant; what happens there is the grant's choice. */
+    grants[2].recipients_max = 5;
+    authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+    assert_int_equal(decision.code, 452);
+    assert_string_equal(decision.enhanced, "4.5.3");
+    assert_string_equal(decision.limit, "recipients_max");
+    grants[2].at_limit = DIRECTORY_LIMIT_REFUSE;
+    authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+    assert_int_equal(decision.code, 550);
+    assert_string_equal(decision.enhanced, "5.5.3");
+
+    /* A literal stays refused, and a suspended customer's grants grant nothing. */
+    grants[2].recipients_max = 0;
+    grants[2].recipients = DIRECTORY_RECIPIENTS_ANY;
+    authorize_recipient(arena, &client, &sender, SLICE("a@[192.0.2.1]"), true, &outside, &decision);
+    assert_string_equal(decision.reason, "address-literal");
+    for (unsigned i = 0; i < 3; i++)
+        grants[i].customer_active = false;
+    authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+    assert_int_equal(decision.code, 550);
+    assert_string_equal(decision.reason, "customer-suspended");
+
+    /* Our own recipients are for everybody. */
+    struct directory_recipient ours = {.has_domain = true, .domain = {.kind = DIRECTORY_RELAY, .customer_active = true}};
+    authorize_recipient(arena, &client, &sender, SLICE("a@relayed.test"), false, &ours, &decision);
+    assert_int_equal(decision.verdict, AUTHORIZE_RELAY);
+    assert_null(decision.grant);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +283,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_recipient_ours, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recipient_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_words, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_grant, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_grants_in_order, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

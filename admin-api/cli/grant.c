@@ -1,0 +1,70 @@
+/*
+ * grant: the options of `relay-grants create`, as a table: each becomes a member of the same name, with '_' for '-'.
+ *
+ * What may be given together, and which words are allowed, is the API's business.
+ */
+#include "admin-api/cli/grant.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct {
+    const char *option, *member;
+    enum { TEXT, NUMBER, FLAG, LIST } kind;
+    struct json_object *value;
+} members[] = {
+    {"--account", "account", TEXT, NULL},
+    {"--network", "network", TEXT, NULL},
+    {"--senders", "senders", TEXT, NULL},
+    {"--sender-domain", "sender_domains", LIST, NULL},
+    {"--recipients", "recipients", TEXT, NULL},
+    {"--recipient-domain", "recipient_domains", LIST, NULL},
+    {"--size-max", "size_max", NUMBER, NULL},
+    {"--recipients-max", "recipients_max", NUMBER, NULL},
+    {"--at-limit", "at_limit", TEXT, NULL},
+    {"--tls-required", "tls_required", FLAG, NULL},
+    {"--valid-from", "valid_from", TEXT, NULL},
+    {"--valid-until", "valid_until", TEXT, NULL},
+};
+#define MEMBERS (sizeof members / sizeof *members)
+
+/* What is no number goes as it is: the API says what is wrong with it, and with which field. */
+static struct json_object *number_or_text(const char *text)
+{
+    char *end = NULL;
+    long long number = strtoll(text, &end, 10);
+    return end != text && !*end ? json_object_new_int64(number) : json_object_new_string(text);
+}
+
+int grant_option(const char *option, const char *value)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        if (strcmp(members[i].option, option) != 0)
+            continue;
+        if (members[i].kind != FLAG && !value)
+            return 0;
+        struct json_object *before = members[i].value;
+        switch (members[i].kind) {
+        case TEXT: members[i].value = json_object_new_string(value); break;
+        case NUMBER: members[i].value = number_or_text(value); break;
+        case FLAG: members[i].value = json_object_new_boolean(1); break;
+        case LIST:
+            if (!before)
+                members[i].value = json_object_new_array();
+            json_object_array_add(members[i].value, json_object_new_string(value));
+            before = NULL;
+            break;
+        }
+        json_object_put(before);
+        return members[i].kind == FLAG ? 1 : 2;
+    }
+    return 0;
+}
+
+void grant_put(struct json_object *body)
+{
+    for (unsigned i = 0; i < MEMBERS; i++)
+        if (members[i].value)
+            json_object_object_add(body, members[i].member, json_object_get(members[i].value));
+}

@@ -1,0 +1,133 @@
+/*
+ * permit: from a transaction to what is known about it, in as few round trips as can be.
+ *
+ *     MAIL on port 25           none
+ *     MAIL of a submission      two: the account with the sender's owner, and the account's grants
+ *     RCPT                      one: the domain and the account behind the address
+ *     first RCPT on port 25
+ *     that is not ours          up to three more: the network, its grants, the sender's domain
+ *
+ * The account is looked up anew for each message, so that a suspension takes effect in sessions that are open.
+ */
+#include "relay/permit.h"
+
+static struct authorize_client client_of(const struct permit *permit)
+{
+    return (struct authorize_client){
+        .role = permit->role,
+        .address = permit->peer,
+        .account = permit->account,
+        .network = permit->has_network ? &permit->network : NULL,
+        .grants = permit->grants,
+        .tls = permit->tls,
+    };
+}
+
+static struct authorize_sender sender_of(const struct permit *permit, unsigned recipients)
+{
+    return (struct authorize_sender){
+        .address = permit->sender,
+        .owned = permit->sender_owned,
+        .customer_id = permit->sender_customer_id,
+        .size = permit->size,
+        .recipients = recipients,
+    };
+}
+
+/* ------------------------------------------------------------------ MAIL */
+
+/* Refreshes the account; tells whether the sender is one of its addresses.  False: could not be asked. */
+static AWAITS bool look_up_account(struct arena *arena, struct permit *permit)
+{
+    struct directory_account *account = permit->account, fresh;
+    struct directory_recipient found;
+
+    permit->sender_owned = false;
+    if (permit->sender.n) {
+        if (directory_recipient(arena, permit->sender, &found) == DB_FAILED)
+            return false;
+        permit->sender_owned = found.has_account && found.account.id == account->id;
+        if (permit->sender_owned) {
+            account->active = found.account.active;
+            return true;
+        }
+    }
+    switch (directory_account(arena, account->address, &fresh)) {
+    case DB_FOUND: account->active = fresh.id == account->id && fresh.active; return true;
+    case DB_NONE: account->active = false; return true;
+    case DB_FAILED: break;
+    }
+    return false;
+}
+
+AWAITS bool permit_sender(struct arena *arena, struct permit *permit, struct authorize_decision *out)
+{
+    if (permit->role == AUTHORIZE_SUBMISSION && permit->account) {
+        if (!look_up_account(arena, permit))
+            return false;
+        if (directory_grants_of_account(permit->arena, permit->account, permit->at_ms, &permit->grants) == DB_FAILED)
+            return false;
+    }
+    struct authorize_client client = client_of(permit);
+    struct authorize_sender sender = sender_of(permit, 0);
+    authorize_sender(arena, &client, &sender, out);
+    return true;
+}
+
+/* ------------------------------------------------------------------ RCPT */
+
+/* Whose network the client is in, what it is granted, and whose domain the sender is in; once for the transaction. */
+static AWAITS bool look_up_client(struct arena *arena, struct permit *permit)
+{
+    struct directory_domain domain;
+
+    if (permit->client_known)
+        return true;
+    switch (directory_network(arena, permit->peer, &permit->network)) {
+    case DB_FAILED: return false;
+    case DB_FOUND: permit->has_network = true; break;
+    case DB_NONE: break;
+    }
+    if (directory_grants_of_client(permit->arena, permit->peer, permit->at_ms, &permit->grants) == DB_FAILED)
+        return false;
+    if ((permit->has_network || permit->grants.count) && permit->sender_domain.n) {
+        switch (directory_domain(arena, permit->sender_domain, &domain)) {
+        case DB_FAILED: return false;
+        case DB_FOUND: permit->sender_customer_id = domain.customer_id; break;
+        case DB_NONE: break;
+        }
+    }
+    permit->client_known = true;
+    return true;
+}
+
+AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
+                             struct authorize_decision *out)
+{
+    if (!recipient->literal &&
+        directory_recipient(arena, recipient->address, &recipient->found) == DB_FAILED)
+        return false;
+    if (recipient->ours)
+        recipient->found.has_domain = true;
+    struct authorize_client client = client_of(permit);
+    if (authorize_needs_grant(&client, &recipient->found) && !look_up_client(arena, permit))
+        return false;
+    client = client_of(permit);
+    struct authorize_sender sender = sender_of(permit, recipient->before);
+    authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
+    return true;
+}
+
+int64_t permit_outside_customer(const struct permit *permit, const struct authorize_decision *decision, unsigned *cell)
+{
+    if (permit->account) {
+        *cell = permit->account->cell;
+        return permit->account->customer_id;
+    }
+    if (decision->grant) {
+        *cell = decision->grant->cell;
+        return decision->grant->customer_id;
+    }
+    *cell = permit->network.cell;
+    return permit->network.customer_id;
+}

@@ -1,0 +1,58 @@
+#ifndef RELAY_PERMIT_H
+#define RELAY_PERMIT_H
+/*
+ * permit: looks up what relay/authorize wants to know of a transaction, and asks it.  The SMTP server's MAIL and RCPT
+ * and the dry run of the API are the same calls, so they cannot disagree.
+ *
+ * A permit is a transaction's: begun at MAIL, asked again for each recipient.  What it remembers is in its arena; the
+ * decision and what was found about the recipient are in the arena of the call.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "relay/authorize.h"
+#include "storage/directory.h"
+#include "storage/directory_grant.h"
+
+struct permit {
+    struct arena *arena;
+
+    /* given: */
+    enum authorize_role role;
+    const char *peer;                  /* the client's address */
+    struct directory_account *account; /* who signed in, brought up to date by permit_sender(); NULL: nobody */
+    bool tls;
+    int64_t at_ms;                     /* as of when; INT64_MIN: now */
+    struct slice sender, sender_domain; /* empty: null sender */
+    uint64_t size;                     /* as declared; 0: not told */
+
+    /* found: */
+    bool sender_owned;
+    bool client_known, has_network; /* port 25: asked for once, when a recipient needs it */
+    struct directory_network network;
+    int64_t sender_customer_id;
+    struct directory_grants grants;
+};
+
+/* One recipient, and what was found out about it. */
+struct permit_recipient {
+    struct slice address, domain;
+    bool literal;    /* the domain is an address literal */
+    bool ours;       /* to be treated as in our domains, whatever the directory says */
+    unsigned before; /* recipients that the message has already */
+    struct directory_recipient found;
+};
+
+/* False: it could not be asked (451). */
+AWAITS bool permit_sender(struct arena *arena, struct permit *permit, struct authorize_decision *out)
+    __attribute__((warn_unused_result));
+AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
+                             struct authorize_decision *out) __attribute__((warn_unused_result));
+
+/* Whose mail an accepted one to outside is, and its cell. */
+int64_t permit_outside_customer(const struct permit *permit, const struct authorize_decision *decision, unsigned *cell);
+
+#endif

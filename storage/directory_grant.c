@@ -1,0 +1,116 @@
+/*
+ * The relay grants of a client: one round trip, asked once for a transaction, and on port 25 only when a recipient is
+ * not ours.
+ *
+ * "The most specific kind" is worked out here and not in SQL: rows come ordered by a rank that is the kind's (and a
+ * network's length), and reading stops where it changes.  So each of the parts can use its index.
+ */
+#include "storage/directory_grant.h"
+
+#include <netinet/in.h>
+
+#include "storage/db.h"
+#include "storage/directory.h"
+#include "storage/provision.h"
+
+#define COLUMNS                                                                                                        \
+    " g.id, g.customer_id, c.cell, c.state = 'active', g.senders, g.recipients,"                                       \
+    " array_to_string(g.sender_domains, ' '), array_to_string(g.recipient_domains, ' '), coalesce(g.size_max, 0),"      \
+    " coalesce(g.recipients_max, 0), g.at_limit, g.tls_required"                                                       \
+    " from relay_grant g join customer c on c.id = g.customer_id"
+#define IN_TIME(parameter)                                                                                             \
+    " (g.valid_from is null or g.valid_from <= coalesce(" parameter "::timestamptz, now()))"                           \
+    " and (g.valid_until is null or coalesce(" parameter "::timestamptz, now()) < g.valid_until)"
+#define LIMIT " limit 32"
+_Static_assert(DIRECTORY_GRANTS_MAX == 32, "the limit of the statements");
+
+static const struct db_statement of_account = {
+    "directory_grants_account",
+    "select case when g.account_id is not null then 0 when g.domain_id is not null then 1 else 2 end as rank," COLUMNS
+    " where (g.account_id = $1::bigint or g.domain_id = $2::bigint"
+    "        or g.customer_id = $3::bigint and num_nonnulls(g.account_id, g.domain_id, g.network) = 0)"
+    "   and" IN_TIME("$4") " order by rank, g.id" LIMIT,
+};
+/* Only networks that contain the same address are compared: the longest is the smallest. */
+static const struct db_statement of_client = {
+    "directory_grants_client",
+    "select coalesce(128 - masklen(g.network), 1000) as rank," COLUMNS " where (g.network >>= $1::text::inet"
+    "        or num_nonnulls(g.account_id, g.domain_id, g.network) = 0 and g.customer_id ="
+    "           (select n.customer_id from network n where n.cidr >>= $1::text::inet"
+    "             order by masklen(n.cidr) desc limit 1))"
+    "   and" IN_TIME("$2") " order by rank, g.id" LIMIT,
+};
+
+static enum directory_senders senders_of(struct slice word)
+{
+    return slice_equal(word, SLICE("any"))       ? DIRECTORY_SENDERS_ANY
+           : slice_equal(word, SLICE("domains")) ? DIRECTORY_SENDERS_DOMAINS
+                                                 : DIRECTORY_SENDERS_OWN;
+}
+
+static enum directory_recipients recipients_of(struct slice word)
+{
+    return slice_equal(word, SLICE("any"))       ? DIRECTORY_RECIPIENTS_ANY
+           : slice_equal(word, SLICE("domains")) ? DIRECTORY_RECIPIENTS_DOMAINS
+                                                 : DIRECTORY_RECIPIENTS_CUSTOMER;
+}
+
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct directory_grant *out)
+{
+    out->id = row_int64(rows, row, 1);
+    out->customer_id = row_int64(rows, row, 2);
+    out->cell = (unsigned)row_int64(rows, row, 3);
+    out->customer_active = row_bool(rows, row, 4);
+    out->senders = senders_of(row_text(rows, row, 5));
+    out->recipients = recipients_of(row_text(rows, row, 6));
+    out->sender_domains = provision_words(arena, row_text(rows, row, 7), &out->sender_domain_count);
+    out->recipient_domains = provision_words(arena, row_text(rows, row, 8), &out->recipient_domain_count);
+    out->size_max = (uint64_t)row_int64(rows, row, 9);
+    out->recipients_max = (unsigned)row_int64(rows, row, 10);
+    out->at_limit = slice_equal(row_text(rows, row, 11), SLICE("refuse")) ? DIRECTORY_LIMIT_REFUSE : DIRECTORY_LIMIT_DEFER;
+    out->tls_required = row_bool(rows, row, 12);
+}
+
+static AWAITS enum db_status read_grants(struct arena *arena, const struct db_statement *statement,
+                                         const struct params *params, struct directory_grants *out)
+{
+    struct rows *rows = NULL;
+
+    if (db_read(arena, statement, params, &rows) == DB_FAILED)
+        return DB_FAILED;
+    out->list = arena_array(arena, rows_count(rows) + 1, sizeof *out->list);
+    while (out->count < rows_count(rows) && row_int64(rows, out->count, 0) == row_int64(rows, 0, 0)) {
+        read_row(arena, rows, out->count, &out->list[out->count]);
+        out->count++;
+    }
+    return DB_FOUND;
+}
+
+AWAITS enum db_status directory_grants_of_account(struct arena *arena, const struct directory_account *account,
+                                                  int64_t at_ms, struct directory_grants *out)
+{
+    struct params params;
+
+    *out = (struct directory_grants){0};
+    params_init(&params, arena);
+    params_int64(&params, account->id);
+    params_int64(&params, account->domain_id);
+    params_int64(&params, account->customer_id);
+    params_time(&params, at_ms);
+    return read_grants(arena, &of_account, &params, out);
+}
+
+AWAITS enum db_status directory_grants_of_client(struct arena *arena, const char *client, int64_t at_ms,
+                                                 struct directory_grants *out)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct params params;
+
+    *out = (struct directory_grants){0};
+    if (!client || !directory_client_address(client, address))
+        return DB_FOUND;
+    params_init(&params, arena);
+    params_text(&params, slice_str(address));
+    params_time(&params, at_ms);
+    return read_grants(arena, &of_client, &params, out);
+}

@@ -1,0 +1,212 @@
+/*
+ * Relay grants.
+ *
+ * A grant is written as a whole: a change reads it, replaces members and writes all of it back if nobody did so
+ * meanwhile (the revision).  What members must have to do with each other is stated once, by the table's
+ * constraints, and provision.c turns these into words.
+ *
+ * An account or domain goes with the grants that name it; a customer with grants cannot go.
+ */
+#include "storage/provision_grant.h"
+
+#include "core/id.h"
+#include "storage/db.h"
+
+#define COLUMNS                                                                                                        \
+    "id, customer_id, revision, account_id, domain_id, network::text, label, senders, recipients, at_limit,"           \
+    " array_to_string(sender_domains, ' '), array_to_string(recipient_domains, ' '), size_max, recipients_max,"        \
+    " tls_required, valid_from, valid_until, created_at"
+
+static int64_t number(const struct rows *rows, unsigned row, unsigned column)
+{
+    return row_is_null(rows, row, column) ? 0 : row_int64(rows, row, column);
+}
+
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_grant *out)
+{
+    out->id = row_int64(rows, row, 0);
+    out->customer_id = row_int64(rows, row, 1);
+    out->revision = (int32_t)row_int64(rows, row, 2);
+    out->account_id = number(rows, row, 3);
+    out->domain_id = number(rows, row, 4);
+    out->network = row_text(rows, row, 5);
+    out->label = row_text(rows, row, 6);
+    out->senders = row_text(rows, row, 7);
+    out->recipients = row_text(rows, row, 8);
+    out->at_limit = row_text(rows, row, 9);
+    out->sender_domains = provision_words(arena, row_text(rows, row, 10), &out->sender_domain_count);
+    out->recipient_domains = provision_words(arena, row_text(rows, row, 11), &out->recipient_domain_count);
+    out->size_max = number(rows, row, 12);
+    out->recipients_max = number(rows, row, 13);
+    out->tls_required = row_bool(rows, row, 14);
+    out->valid_from_ms = row_time(rows, row, 15);
+    out->valid_until_ms = row_time(rows, row, 16);
+    out->created_ms = row_time(rows, row, 17);
+}
+
+/* ------------------------------------------------------------------ reading */
+
+static const struct db_statement get = {
+    "provision_grant_get",
+    "select " COLUMNS " from relay_grant where id = $1::bigint",
+};
+
+AWAITS enum db_status provision_grant_get(struct arena *arena, struct slice key, struct provision_grant *out)
+{
+    int64_t id = 0;
+    struct params params;
+    struct rows *rows = NULL;
+    if (!id_parse(key, &id))
+        return DB_NONE;
+    params_init(&params, arena);
+    params_int64(&params, id);
+    enum db_status status = db_read(arena, &get, &params, &rows);
+    if (status == DB_FOUND)
+        read_row(arena, rows, 0, out);
+    return status;
+}
+
+static const struct db_statement list_all = {
+    "provision_grant_list",
+    "select " COLUMNS " from relay_grant where id > $1::bigint order by id limit $2::integer",
+};
+static const struct db_statement list_of_customer = {
+    "provision_grant_list_customer",
+    "select " COLUMNS " from relay_grant where id > $1::bigint and customer_id = $3::bigint"
+    " order by id limit $2::integer",
+};
+
+AWAITS enum db_status provision_grant_list(struct arena *arena, int64_t customer_id, const struct provision_page *page,
+                                           struct provision_grant **out, unsigned *count)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    *out = NULL;
+    *count = 0;
+    params_init(&params, arena);
+    params_int64(&params, page->after);
+    params_int32(&params, (int32_t)page->limit);
+    if (customer_id)
+        params_int64(&params, customer_id);
+    if (db_read(arena, customer_id ? &list_of_customer : &list_all, &params, &rows) == DB_FAILED)
+        return DB_FAILED;
+    *out = arena_array(arena, rows_count(rows), sizeof **out);
+    for (; *count < rows_count(rows); (*count)++)
+        read_row(arena, rows, *count, &(*out)[*count]);
+    return DB_FOUND;
+}
+
+/* ------------------------------------------------------------------ writing */
+
+static const struct db_statement require_customer = {
+    "provision_grant_require_customer",
+    "select refuse('customer_missing') where not exists (select from customer where id = $1::bigint for key share)",
+};
+static const struct db_statement require_account = {
+    "provision_grant_require_account",
+    "select refuse('grant_account')"
+    " where not exists (select from account where id = $1::bigint and customer_id = $2::bigint for key share)",
+};
+static const struct db_statement require_domain = {
+    "provision_grant_require_domain",
+    "select refuse('grant_domain')"
+    " where not exists (select from domain where id = $1::bigint and customer_id = $2::bigint for key share)",
+};
+static const struct db_statement insert = {
+    "provision_grant_insert",
+    "insert into relay_grant (id, label, senders, sender_domains, recipients, recipient_domains, size_max,"
+    "   recipients_max, at_limit, tls_required, valid_from, valid_until, customer_id, account_id, domain_id, network)"
+    " values ($1::bigint, $2::text, $3::text, $4::text[], $5::text, $6::text[], nullif($7::bigint, 0),"
+    "   nullif($8::integer, 0), $9::text, $10::boolean, $11::timestamptz, $12::timestamptz, $13::bigint,"
+    "   nullif($14::bigint, 0), nullif($15::bigint, 0), $16::text::cidr)",
+};
+static const struct db_statement require = {
+    "provision_grant_require",
+    "select refuse('gone') where not exists (select from relay_grant where id = $1::bigint for update)",
+};
+static const struct db_statement require_revision = {
+    "provision_grant_require_revision",
+    "select refuse('grant_changed') from relay_grant where id = $1::bigint and revision <> $2::integer",
+};
+static const struct db_statement update = {
+    "provision_grant_update",
+    "update relay_grant set revision = revision + 1, label = $2::text, senders = $3::text, sender_domains = $4::text[],"
+    "   recipients = $5::text, recipient_domains = $6::text[], size_max = nullif($7::bigint, 0),"
+    "   recipients_max = nullif($8::integer, 0), at_limit = $9::text, tls_required = $10::boolean,"
+    "   valid_from = $11::timestamptz, valid_until = $12::timestamptz"
+    " where id = $1::bigint",
+};
+
+/* What both statements begin with. */
+static struct params *add_write(struct db_unit *unit, const struct db_statement *statement, int64_t id,
+                                const struct provision_grant *grant)
+{
+    struct params *params = db_unit_add(unit, statement);
+    params_int64(params, id);
+    params_text(params, grant->label);
+    params_text(params, grant->senders);
+    params_texts(params, grant->sender_domains, grant->sender_domain_count);
+    params_text(params, grant->recipients);
+    params_texts(params, grant->recipient_domains, grant->recipient_domain_count);
+    params_int64(params, grant->size_max);
+    params_int32(params, (int32_t)grant->recipients_max);
+    params_text(params, grant->at_limit);
+    params_bool(params, grant->tls_required);
+    params_time(params, grant->valid_from_ms);
+    params_time(params, grant->valid_until_ms);
+    return params;
+}
+
+AWAITS enum db_write provision_grant_create(struct arena *arena, const struct provision_grant *grant,
+                                            const struct provision_actor *actor, int64_t *id,
+                                            struct provision_refusal *refusal)
+{
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *params;
+
+    *id = id_make(id_cell(grant->customer_id));
+    params_int64(db_unit_add(unit, &require_customer), grant->customer_id);
+    if (grant->account_id) {
+        params = db_unit_add(unit, &require_account);
+        params_int64(params, grant->account_id);
+        params_int64(params, grant->customer_id);
+    }
+    if (grant->domain_id) {
+        params = db_unit_add(unit, &require_domain);
+        params_int64(params, grant->domain_id);
+        params_int64(params, grant->customer_id);
+    }
+    params = add_write(unit, &insert, *id, grant);
+    params_int64(params, grant->customer_id);
+    params_int64(params, grant->account_id);
+    params_int64(params, grant->domain_id);
+    params_text(params, grant->network);
+    return provision_run(unit, actor, refusal);
+}
+
+AWAITS enum db_write provision_grant_update(struct arena *arena, const struct provision_grant *grant,
+                                            const struct provision_actor *actor, struct provision_refusal *refusal)
+{
+    struct db_unit *unit = db_unit_new(arena);
+
+    params_int64(db_unit_add(unit, &require), grant->id);
+    struct params *params = db_unit_add(unit, &require_revision);
+    params_int64(params, grant->id);
+    params_int32(params, grant->revision);
+    add_write(unit, &update, grant->id, grant);
+    return provision_run(unit, actor, refusal);
+}
+
+static const struct db_statement remove_row = {
+    "provision_grant_delete",
+    "delete from relay_grant where id = $1::bigint",
+};
+
+AWAITS enum db_write provision_grant_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
+                                            struct provision_refusal *refusal)
+{
+    struct db_unit *unit = db_unit_new(arena);
+    params_int64(db_unit_add(unit, &require), id);
+    params_int64(db_unit_add(unit, &remove_row), id);
+    return provision_run(unit, actor, refusal);
+}

@@ -1,0 +1,281 @@
+"""Relay grants: who may send as whom, where to, how much, and when; by the API and at the door."""
+import datetime
+import smtplib
+
+import pytest
+
+from harness.api import ApiError
+from harness.dialogue import Dialogue
+from harness.posthouse import PASSWORD, make_message, subject_of
+from harness.process import free_port, wait_until
+
+ALICE, BOB, CAROL = "alice@grant.test", "bob@grant.test", "carol@other.test"
+OUTSIDE = "joe@outside.test"
+
+
+@pytest.fixture(scope="module")
+def node(posthouse):
+    posthouse.api.customer("granted")
+    posthouse.api.customer("other")
+    posthouse.api.hosted_domain("grant.test", "granted")
+    posthouse.api.hosted_domain("second.test", "granted")
+    posthouse.api.hosted_domain("other.test", "other")
+    posthouse.api.relay_domain("relay.test", "granted", free_port())
+    for address, customer in ((ALICE, "granted"), (BOB, "granted"), (CAROL, "other")):
+        posthouse.api.account(address, customer)
+    return posthouse
+
+
+@pytest.fixture
+def grant(node):
+    """grant(**members) makes one; all are gone after the test."""
+    made = []
+
+    def make(**members):
+        made.append(node.api.post("/v1/relay-grants", {"customer": "granted", **members}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        node.api.request("DELETE", f"/v1/relay-grants/{one['id']}")
+
+
+def ask_submission(node, login, sender, recipient, size=None):
+    """The replies to MAIL and RCPT of a submission; RCPT's is None if MAIL was refused."""
+    with node.submission(login) as client:
+        mail = client.mail(sender, [f"SIZE={size}"] if size else [])
+        return decoded(mail), decoded(client.rcpt(recipient)) if mail[0] == 250 else None
+
+
+def ask_mx(node, sender, recipient, tls=False):
+    with node.smtp() as client:
+        if tls:
+            client.starttls(context=node.certificate.context())
+        client.ehlo("client.test")
+        assert client.mail(sender)[0] == 250
+        return decoded(client.rcpt(recipient))
+
+
+def decoded(reply):
+    return reply[0], reply[1].decode()
+
+
+def refused(node, status, field, method="POST", path="/v1/relay-grants", **members):
+    with pytest.raises(ApiError) as caught:
+        if method == "POST":
+            node.api.post(path, {"customer": "granted", **members})
+        else:
+            node.api.patch(path, members)
+    assert (caught.value.status, caught.value.body.get("field")) == (status, field), caught.value.body
+
+
+# ------------------------------------------------------------------ the resource
+
+
+def test_resource(node, grant):
+    plain = grant(label="plain")
+    assert plain == {**plain, "account": None, "domain": None, "network": None, "senders": "own", "sender_domains": [],
+                     "recipients": "any", "recipient_domains": [], "size_max": None, "recipients_max": None,
+                     "at_limit": "defer", "tls_required": False, "valid_from": None, "valid_until": None}
+    assert plain["customer"] == node.api.get("/v1/customers/granted")["id"]
+    full = grant(domain="grant.test", senders="domains", sender_domains=["Grant.TEST.", "second.test"], recipients="domains",
+                 recipient_domains=["outside.test"], size_max=1000, recipients_max=3, at_limit="refuse", tls_required=True,
+                 valid_from="2026-01-01T01:00:00+01:00", valid_until="2100-01-01T00:00:00Z")
+    assert full["sender_domains"] == ["grant.test", "second.test"]
+    assert full["valid_from"] == "2026-01-01T00:00:00.000Z"
+    path = f"/v1/relay-grants/{full['id']}"
+    assert node.api.get(path) == full
+    assert [one["id"] for one in node.api.get("/v1/relay-grants", customer="granted")["items"]] == [plain["id"], full["id"]]
+    assert node.api.get("/v1/relay-grants", customer="other")["items"] == []
+
+    changed = node.api.patch(path, {"size_max": None, "senders": "any", "sender_domains": [], "valid_from": None})
+    assert changed == {**full, "size_max": None, "senders": "any", "sender_domains": [], "valid_from": None}
+    refused(node, 422, "valid_until", "PATCH", path, valid_until="2020-01-01T00:00:00Z", valid_from="2021-01-01T00:00:00Z")
+    refused(node, 422, "recipient_domains", "PATCH", path, recipients="any")
+    refused(node, 422, "account", "PATCH", path, account=ALICE)
+    assert node.api.get(path) == changed
+
+
+@pytest.mark.parametrize("field, members", [
+    ("account", {"account": "nobody@grant.test"}),
+    ("account", {"account": CAROL}),
+    ("domain", {"domain": "other.test"}),
+    ("domain", {"account": ALICE, "domain": "grant.test"}),
+    ("network", {"network": "192.0.2.1/24"}),
+    ("network", {"network": "192.0.2.0/24", "account": ALICE}),
+    ("senders", {"senders": "all"}),
+    ("sender_domains", {"senders": "domains"}),
+    ("sender_domains", {"sender_domains": ["grant.test"]}),
+    ("sender_domains[1]", {"senders": "domains", "sender_domains": ["grant.test", "a b"]}),
+    ("recipient_domains", {"recipients": "domains", "recipient_domains": []}),
+    ("size_max", {"size_max": 0}),
+    ("recipients_max", {"recipients_max": "3"}),
+    ("at_limit", {"at_limit": "explode"}),
+    ("tls_required", {"tls_required": "yes"}),
+    ("valid_until", {"valid_until": "tomorrow"}),
+    ("customer", {"customer": "nobody"}),
+    ("colour", {"colour": "red"}),
+])
+def test_refusals(node, field, members):
+    refused(node, 422, field, **members)
+
+
+def test_goes_with_what_it_names_but_keeps_the_customer(node):
+    node.api.customer("leaving")
+    node.api.hosted_domain("leaving.test", "leaving")
+    node.api.account("x@leaving.test", "leaving")
+    mine = {"customer": "leaving"}
+    node.api.post("/v1/relay-grants", {**mine, "account": "x@leaving.test"})
+    node.api.post("/v1/relay-grants", {**mine, "domain": "leaving.test"})
+    last = node.api.post("/v1/relay-grants", mine)
+    node.api.delete("/v1/accounts/x@leaving.test")
+    node.api.delete("/v1/domains/leaving.test")
+    assert [one["id"] for one in node.api.get("/v1/relay-grants", customer="leaving")["items"]] == [last["id"]]
+    with pytest.raises(ApiError) as caught:
+        node.api.delete("/v1/customers/leaving")
+    assert caught.value.status == 409
+    node.api.delete(f"/v1/relay-grants/{last['id']}")
+    node.api.delete("/v1/customers/leaving")
+
+
+# ------------------------------------------------------------------ submission
+
+
+def test_senders(node, grant):
+    assert ask_submission(node, ALICE, "sales@second.test", OUTSIDE)[0][0] == 550
+    one = grant(account=ALICE, senders="domains", sender_domains=["second.test"])
+    assert ask_submission(node, ALICE, "sales@Second.test", OUTSIDE)[1][0] == 250
+    assert ask_submission(node, ALICE, "", OUTSIDE)[1][0] == 250
+    code, text = ask_submission(node, ALICE, ALICE, OUTSIDE)[0]  # it replaces the implicit rule
+    assert code == 550 and text == (f"5.7.1 {ALICE} may not send as <{ALICE}>: grant {one['id']} permits addresses in the "
+                                    "domains that it lists"), text
+    assert ask_submission(node, BOB, "sales@second.test", OUTSIDE)[0][0] == 550  # the other account has its own rule
+    assert ask_submission(node, BOB, BOB, OUTSIDE)[1][0] == 250
+    grant(account=ALICE)
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE)[1][0] == 250  # each of several may permit
+    node.api.patch(f"/v1/relay-grants/{one['id']}", {"senders": "any", "sender_domains": []})
+    assert ask_submission(node, ALICE, "president@elsewhere.test", OUTSIDE)[1][0] == 250
+
+
+def test_recipients(node, grant):
+    grant(account=ALICE, recipients="customer")
+    assert [ask_submission(node, ALICE, ALICE, to)[1][0] for to in (BOB, "any@relay.test", CAROL, OUTSIDE)] == \
+        [250, 250, 550, 550]
+    grant(account=ALICE, recipients="domains", recipient_domains=["outside.test"])
+    assert [ask_submission(node, ALICE, ALICE, to)[1][0] for to in (BOB, CAROL, OUTSIDE, "x@y.test")] == \
+        [250, 550, 250, 550]
+    code, text = ask_submission(node, ALICE, ALICE, "nobody@grant.test")[1]
+    assert code == 550 and text.startswith("5.1.1 ")  # permitted, and yet unknown
+
+
+def test_the_most_specific_kind_counts(node, grant):
+    grant(recipients="customer")
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE)[1][0] == 550
+    grant(domain="grant.test", recipients="domains", recipient_domains=["outside.test"])
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE)[1][0] == 250
+    assert ask_submission(node, ALICE, ALICE, BOB)[1][0] == 550
+    grant(account=ALICE, recipients="customer")
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE)[1][0] == 550
+    assert ask_submission(node, BOB, BOB, OUTSIDE)[1][0] == 250
+    assert ask_submission(node, CAROL, CAROL, OUTSIDE)[1][0] == 250
+
+
+def test_only_in_its_time(node, grant):
+    def moment(hours):
+        when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)
+        return when.isoformat().replace("+00:00", "Z")
+
+    one = grant(account=ALICE, recipients="customer", valid_from=moment(-2), valid_until=moment(-1))
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE)[1][0] == 250
+    path = f"/v1/relay-grants/{one['id']}"
+    node.api.patch(path, {"valid_until": moment(1)})
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE)[1][0] == 550
+    node.api.patch(path, {"valid_from": moment(0.5)})
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE)[1][0] == 250
+
+
+def test_size(node, grant):
+    one = grant(account=ALICE, size_max=2000)
+    code, text = ask_submission(node, ALICE, ALICE, OUTSIDE, size=2001)[0]
+    assert code == 552 and text == f"5.3.4 Message too big: grant {one['id']} permits 2000 octets"
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE, size=2000)[1][0] == 250
+    node.submit(ALICE, OUTSIDE, make_message("small enough", ALICE))
+    with Dialogue(node, "submissions") as client:
+        client.hello()
+        assert client.plain(ALICE, PASSWORD).startswith("235 ")
+        reply = client.message(ALICE, OUTSIDE, make_message("too big", ALICE, body="x" * 2000 + "\n"))
+    assert reply.startswith("552 5.3.4 ")
+
+
+def test_recipients_of_a_message(node, grant, outside):
+    one = grant(account=ALICE, recipients_max=2)
+    for action, expected in (("defer", (452, "4.5.3")), ("refuse", (550, "5.5.3"))):
+        node.api.patch(f"/v1/relay-grants/{one['id']}", {"at_limit": action})
+        subject = f"three {action}"
+        with node.submission(ALICE) as client:
+            given = client.sendmail(ALICE, ["a@outside.test", "b@outside.test", "c@outside.test"], make_message(subject, ALICE))
+        code, text = given["c@outside.test"]
+        assert (code, text.decode().split()[0]) == expected and len(given) == 1
+        arrived = wait_until(lambda: [m for m in outside.messages if subject_of(m.data) == subject], "it arrives")
+        assert [m.recipients for m in arrived] == [["a@outside.test", "b@outside.test"]]
+
+
+def test_the_event_names_the_grant(node, grant):
+    one = grant(account=ALICE)
+    with node.submission(ALICE) as client:
+        client.mail(ALICE)
+        client.rcpt(BOB)
+        reply = client.data(make_message("named", ALICE))[1].decode()
+    events = node.api.get(f"/v1/messages/{reply.split()[-1]}/events")["items"]
+    assert events[0]["kind"] == "accepted" and events[0]["detail"].endswith(f" by grant {one['id']}")
+
+
+# ------------------------------------------------------------------ port 25
+
+
+def test_network(node, grant, outside):
+    assert ask_mx(node, ALICE, OUTSIDE)[0] == 550
+    one = grant(network="127.0.0.0/8")
+    assert ask_mx(node, "any@second.test", OUTSIDE)[0] == 250
+    code, text = ask_mx(node, "x@elsewhere.test", OUTSIDE)
+    assert code == 550 and text == (f"5.7.1 127.0.0.1 may not send as <x@elsewhere.test>: grant {one['id']} permits addresses "
+                                    "in its customer's domains")
+    assert ask_mx(node, "x@elsewhere.test", CAROL)[0] == 250  # to us as anybody may
+    smaller = grant(network="127.0.0.1/32", senders="any", tls_required=True)
+    assert ask_mx(node, "x@elsewhere.test", OUTSIDE)[0] == 530
+    assert ask_mx(node, "x@elsewhere.test", OUTSIDE, tls=True)[0] == 250
+    node.api.delete(f"/v1/relay-grants/{smaller['id']}")
+    assert ask_mx(node, "x@elsewhere.test", OUTSIDE, tls=True)[0] == 550
+    grant(network="127.0.0.1/32", senders="any")
+
+    node.send("x@elsewhere.test", OUTSIDE, make_message("granted network"))
+    wait_until(lambda: [m for m in outside.messages if subject_of(m.data) == "granted network"], "it arrives")
+    customer = node.api.get("/v1/customers/granted")
+    rows = node.query("select distinct customer_id, cell from message where sender = 'x@elsewhere.test'")
+    assert rows == node.query(f"select id, cell from customer where name = '{customer['name']}'")
+
+    node.api.patch("/v1/customers/granted", {"state": "suspended"})
+    try:
+        assert ask_mx(node, "x@elsewhere.test", OUTSIDE)[0] == 550
+    finally:
+        node.api.patch("/v1/customers/granted", {"state": "active"})
+
+
+def test_customers_networks(node, grant):
+    network = node.api.post("/v1/networks", {"cidr": "127.0.0.1/32", "customer": "granted"})
+    try:
+        assert ask_mx(node, ALICE, OUTSIDE)[0] == 250  # by the implicit rule
+        grant(senders="domains", sender_domains=["elsewhere.test"])
+        assert ask_mx(node, ALICE, OUTSIDE)[0] == 550
+        assert ask_mx(node, "x@elsewhere.test", OUTSIDE)[0] == 250
+    finally:
+        node.api.delete(f"/v1/networks/{network['id']}")
+
+
+def test_unauthenticated_submission_gains_nothing(node, grant):
+    grant(network="127.0.0.0/8", senders="any")
+    with node.submission() as client:
+        client.ehlo()
+        assert client.mail(ALICE)[0] == 530
+        with pytest.raises(smtplib.SMTPAuthenticationError):
+            client.login(ALICE, "wrong")
