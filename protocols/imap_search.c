@@ -71,11 +71,12 @@ static AWAITS bool content_matches(struct question *q, const struct imap_key *ke
     if (!root)
         return false;
     if (key->kind == IMAP_KEY_HEADER)
-        return mime_header_contains(q->session->message, root->header, key->header, key->text);
+        return mime_header_contains(root->header, key->header, key->text);
     if (key->kind == IMAP_KEY_BODY)
         return mime_body_contains(root, key->text);
     if (key->kind == IMAP_KEY_TEXT)
-        return mime_text_contains(root->header, key->text) || mime_body_contains(root, key->text);
+        return mime_text_contains(root->header, key->text) || mime_body_contains(root, key->text) ||
+               mime_header_contains(root->header, (struct slice){NULL, 0}, key->text);
     if (!mime_date(q->session->message, root->header, &day))
         return false; /* no Date, or none that can be read */
     return compare_days(key->kind, day, key->number);

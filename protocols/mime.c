@@ -99,7 +99,7 @@ bool mime_next_field(struct arena *arena, struct slice *rest, struct slice wante
         struct slice name = field_name(p, n);
 
         *rest = slice_skip(*rest, n);
-        if (name.n && slice_equal_nocase(name, wanted)) {
+        if (name.n && (!wanted.p || slice_equal_nocase(name, wanted))) {
             const char *colon = memchr(p, ':', n);
 
             *value = unfolded(arena, colon + 1, n - (size_t)(colon + 1 - p));

@@ -56,8 +56,8 @@ struct slice mime_field(struct arena *arena, struct slice header, const char *na
 
 /* -------- searching: ASCII case does not matter, the needle is UTF-8, encoded words and bodies are decoded */
 
-/* Any field of the name, with the needle in it; an empty needle asks for the field itself. */
-bool mime_header_contains(struct arena *arena, struct slice header, struct slice name, struct slice needle);
+/* Any field of the name ({NULL,0}: of any name), with the needle in it; an empty needle asks for the field itself. */
+bool mime_header_contains(struct slice header, struct slice name, struct slice needle);
 bool mime_body_contains(const struct mime_part *root, struct slice needle);
 bool mime_text_contains(struct slice text, struct slice needle); /* as it is */
 /* The Date field's day, whatever its zone (RFC 3501 6.4.4). */

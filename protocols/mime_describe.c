@@ -82,8 +82,13 @@ static void put_addresses(struct evbuffer *out, InternetAddressList *list, bool 
         if (INTERNET_ADDRESS_IS_MAILBOX(address)) {
             put_mailbox(out, address);
         } else if (INTERNET_ADDRESS_IS_GROUP(address) && !in_group) {
+            const char *name = internet_address_get_name(address);
+
             put(out, "(NIL NIL ");
-            put_phrase(out, internet_address_get_name(address));
+            if (name && *name)
+                put_phrase(out, name);
+            else
+                put(out, "\"\""); /* NIL would be an end */
             put(out, " NIL)");
             put_addresses(out, internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address)), true);
             put(out, "(NIL NIL NIL NIL)");

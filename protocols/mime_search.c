@@ -1,9 +1,9 @@
 /*
  * mime_search: what SEARCH asks of a message (RFC 3501 6.4.4).
  *
- * Header fields are compared decoded (encoded words), text parts decoded from base64 or quoted-printable and converted to
- * UTF-8; ASCII case does not matter.  Other parts (images, programs) are not searched.  Both sides are folded to lower case
- * and searched by memmem(), which is linear, so no needle is expensive.
+ * Header fields are compared decoded (encoded words), also those of a message in the message; text parts decoded from
+ * base64 or quoted-printable and converted to UTF-8; ASCII case does not matter.  Other parts (images, programs) are not
+ * searched.  Both sides are folded to lower case and searched by memmem(), which is linear, so no needle is expensive.
  */
 #include <stdlib.h>
 
@@ -45,20 +45,22 @@ bool mime_text_contains(struct slice text, struct slice needle)
     return found;
 }
 
-bool mime_header_contains(struct arena *arena, struct slice header, struct slice name, struct slice needle)
+bool mime_header_contains(struct slice header, struct slice name, struct slice needle)
 {
+    struct arena *arena = arena_new(SIZE_MAX); /* for one field at a time */
     struct slice rest = header, value;
+    bool found = false;
 
     mime_start();
-    while (mime_next_field(arena, &rest, name, &value)) {
+    while (!found && mime_next_field(arena, &rest, name, &value)) {
         char *decoded = g_mime_utils_header_decode_text(NULL, value.p);
-        bool found = contains(decoded, strlen(decoded), needle);
 
+        found = contains(decoded, strlen(decoded), needle);
         g_free(decoded);
-        if (found)
-            return true;
+        arena_reset(arena);
     }
-    return false;
+    arena_free(&arena);
+    return found;
 }
 
 /* malloc'ed; *n bytes. */
@@ -117,6 +119,8 @@ static bool leaf_contains(const struct mime_part *part, struct slice needle)
 bool mime_body_contains(const struct mime_part *root, struct slice needle)
 {
     mime_start();
+    if (root->message && mime_header_contains(root->child->header, (struct slice){NULL, 0}, needle))
+        return true;
     if (root->multipart || root->message) {
         for (const struct mime_part *child = root->child; child; child = child->next)
             if (mime_body_contains(child, needle))
