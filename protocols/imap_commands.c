@@ -26,9 +26,31 @@ static void command_logout(struct imap_session *session)
     imap_reply(session, "OK LOGOUT completed");
 }
 
-/* RFC 2971: we are asked who we are; the version is nobody's business before login. */
+/* nil / "(" [string SP nstring *(SP string SP nstring)] ")" */
+static bool take_id(struct imap_cursor *c)
+{
+    struct slice text;
+
+    if (!imap_take_char(c, ' '))
+        return false;
+    if (!imap_take_char(c, '('))
+        return imap_take_atom(c, &text) && slice_equal_nocase(text, SLICE("NIL")) && imap_at_end(c);
+    for (bool first = true; !imap_take_char(c, ')'); first = false) {
+        if ((!first && !imap_take_char(c, ' ')) || !imap_take_string(c, &text) || !imap_take_char(c, ' '))
+            return false;
+        if (imap_take_atom(c, &text) ? !slice_equal_nocase(text, SLICE("NIL")) : !imap_take_string(c, &text))
+            return false;
+    }
+    return imap_at_end(c);
+}
+
+/* RFC 2971: who asks is not kept; who we are is told, but the version is nobody's business before login. */
 static void command_id(struct imap_session *session)
 {
+    if (!take_id(&session->cursor)) {
+        imap_bad(session, "ID wants NIL or a list of names and values");
+        return;
+    }
     imap_printf(session, "* ID (\"name\" \"Posthouse\")\r\n");
     imap_reply(session, "OK ID completed");
 }

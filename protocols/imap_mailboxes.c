@@ -11,8 +11,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define NAME_BYTES_MAX 500
+#define PATTERN_BYTES_MAX 1000 /* matching takes longer than its length */
 #define LEVELS_MAX 8 /* mailbox_create() makes all superiors in one transaction */
 
 /* Takes one name and nothing more. */
@@ -128,6 +130,7 @@ AWAITS void imap_command_rename(struct imap_session *session)
         imap_bad(session, "RENAME wants two mailbox names");
         return;
     }
+    from = without_end(from);
     to = without_end(to);
     if (!name_is_good(to) ||
         (to.n > from.n && to.p[from.n] == '/' && slice_equal(slice_of(to.p, from.n), from))) { /* under itself */
@@ -170,59 +173,87 @@ static bool is_under(struct slice name, struct slice superior)
     return name.n > superior.n && name.p[superior.n] == '/' && slice_equal(slice_of(name.p, superior.n), superior);
 }
 
-static bool has_children(const struct mailbox *all, unsigned count, struct slice name)
+/* An account's mailboxes as storage lists them: INBOX, then the others by the bytes of their names, so that what is under a
+ * name stands together. */
+struct listing {
+    struct mailbox *all;
+    unsigned count;
+};
+
+/* The first from name and suffix on. */
+static unsigned place_of(const struct listing *l, struct slice name, char suffix)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (is_under(all[i].name, name))
-            return true;
-    return false;
+    unsigned low = l->count && slice_equal(l->all[0].name, SLICE("INBOX")) ? 1 : 0, high = l->count;
+
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        struct slice other = l->all[middle].name;
+        int order = memcmp(other.p, name.p, other.n < name.n ? other.n : name.n);
+
+        if (order == 0 && other.n <= name.n)
+            order = other.n < name.n || suffix ? -1 : 0;
+        else if (order == 0)
+            order = (unsigned char)other.p[name.n] < (unsigned char)suffix ? -1 : 1;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
-static bool is_mailbox(const struct mailbox *all, unsigned count, struct slice name)
+static bool has_children(const struct listing *l, struct slice name)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (slice_equal(all[i].name, name))
-            return true;
-    return false;
+    unsigned place = place_of(l, name, '/');
+
+    return place < l->count && is_under(l->all[place].name, name);
 }
 
-static void write_listed(struct imap_session *session, const char *verb, const struct mailbox *all, unsigned count,
-                         struct slice name, bool selectable, struct slice special_use)
+/* NULL: none of that name. */
+static const struct mailbox *find_listed(const struct listing *l, struct slice name)
+{
+    unsigned place = slice_equal(name, SLICE("INBOX")) ? 0 : place_of(l, name, '\0');
+
+    return place < l->count && slice_equal(l->all[place].name, name) ? &l->all[place] : NULL;
+}
+
+static void write_listed(struct imap_session *session, const char *verb, const struct listing *l, struct slice name,
+                         bool selectable, struct slice special_use)
 {
     imap_printf(session, "* %s (%s%s%s%.*s) \"/\" ", verb, selectable ? "" : "\\Noselect ",
-                has_children(all, count, name) ? "\\HasChildren" : "\\HasNoChildren", special_use.n ? " " : "",
+                has_children(l, name) ? "\\HasChildren" : "\\HasNoChildren", special_use.n ? " " : "",
                 SLICE_ARG(special_use));
     write_name(session, name);
 }
 
 /*
- * Superiors that are not in the list but match: \Noselect for LIST, and for LSUB with "%" the superior of something
- * subscribed (6.3.9).  Each once: when the first name under it passes by.
+ * Superiors that match and are not in the list: \Noselect for LIST, as they were deleted, and for LSUB with "%", as they are
+ * not subscribed but something under them is (6.3.9).  Each once: before is the name that was looked at before this one.
  */
-static void list_superiors(struct imap_session *session, const char *verb, const struct mailbox *all, unsigned count,
-                           unsigned at, struct slice pattern, bool subscribed)
+static void list_superiors(struct imap_session *session, const char *verb, const struct listing *l, struct slice before,
+                           const struct mailbox *mailbox, struct slice pattern, bool subscribed)
 {
-    struct slice name = all[at].name;
+    struct slice name = mailbox->name;
 
+    if (subscribed && memchr(pattern.p, '*', pattern.n))
+        return;
     for (size_t i = 1; i < name.n; i++) {
         struct slice superior = slice_of(name.p, i);
-        bool told = false;
+        const struct mailbox *listed;
 
-        if (name.p[i] != '/' || is_mailbox(all, count, superior) || !imap_pattern_matches(pattern, superior))
+        if (name.p[i] != '/' || is_under(before, superior) || !imap_pattern_matches(pattern, superior))
             continue;
-        for (unsigned j = 0; j < at && !told; j++)
-            told = is_under(all[j].name, superior) && (!subscribed || all[j].subscribed);
-        if (!told)
-            write_listed(session, verb, all, count, superior, false, SLICE(""));
+        listed = find_listed(l, superior);
+        if (!listed || (subscribed && !listed->subscribed))
+            write_listed(session, verb, l, superior, false, SLICE(""));
     }
 }
 
 static AWAITS void list(struct imap_session *session, const char *verb, bool subscribed)
 {
     struct imap_cursor *c = &session->cursor;
-    struct mailbox *all = NULL;
-    struct slice reference, pattern;
-    unsigned count = 0;
+    struct slice reference, pattern, before = SLICE("");
+    struct listing l = {NULL, 0};
 
     if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &reference) || !imap_take_char(c, ' ') ||
         !imap_take_pattern(c, &pattern) || !imap_at_end(c)) {
@@ -234,20 +265,24 @@ static AWAITS void list(struct imap_session *session, const char *verb, bool sub
         imap_reply(session, "OK LIST completed");
         return;
     }
-    if (mailbox_list(session->command, session->account.id, &all, &count) == DB_FAILED) {
+    if (reference.n + pattern.n > PATTERN_BYTES_MAX) {
+        imap_reply(session, "NO [LIMIT] That pattern is too long");
+        return;
+    }
+    if (mailbox_list(session->command, session->account.id, &l.all, &l.count) == DB_FAILED) {
         imap_unavailable(session);
         return;
     }
     pattern = slice_str(arena_printf(session->command, "%.*s%.*s", SLICE_ARG(reference), SLICE_ARG(pattern)));
-    for (unsigned i = 0; i < count; i++) {
-        bool inbox = slice_equal(all[i].name, SLICE("INBOX")); /* in any case */
+    for (unsigned i = 0; i < l.count; i++) {
+        const struct mailbox *mailbox = &l.all[i];
 
-        if (subscribed && !all[i].subscribed)
+        if (subscribed && !mailbox->subscribed)
             continue;
-        list_superiors(session, verb, all, count, i, pattern, subscribed);
-        if (imap_pattern_matches(pattern, all[i].name) ||
-            (inbox && imap_pattern_matches(arena_lower(session->command, pattern), SLICE("inbox"))))
-            write_listed(session, verb, all, count, all[i].name, true, all[i].special_use.n ? all[i].special_use : SLICE(""));
+        list_superiors(session, verb, &l, before, mailbox, pattern, subscribed);
+        if (imap_pattern_matches(pattern, mailbox->name))
+            write_listed(session, verb, &l, mailbox->name, true, mailbox->special_use.n ? mailbox->special_use : SLICE(""));
+        before = mailbox->name;
     }
     imap_reply(session, "OK %s completed", verb);
 }

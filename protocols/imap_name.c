@@ -3,7 +3,8 @@
  *
  * Modified UTF-7: printable ASCII but "&" stands for itself, "&-" is "&", anything else is UTF-16 in base64 with "," for
  * "/", between "&" and "-".  Only the canonical form is decoded (no ASCII in base64, no useless shifts, no lone
- * surrogates), so that a name has one encoding.  Inside we have UTF-8.
+ * surrogates), so that a name has one encoding.  Inside we have UTF-8.  Names with 8-bit characters are refused (5.1), and
+ * INBOX is one name in any case, also as the first level of another ("inbox/x").
  */
 #include "protocols/imap_parse.h"
 
@@ -172,11 +173,36 @@ static struct slice decoded(struct imap_cursor *c, struct slice name)
     return imap_utf7_decode(c->arena, name, &out) ? out : name;
 }
 
+static bool is_seven_bit(struct slice name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if ((unsigned char)name.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static bool is_inbox(struct slice name)
+{
+    return name.n >= 5 && slice_equal_nocase(slice_of(name.p, 5), SLICE("INBOX")) && (name.n == 5 || name.p[5] == '/');
+}
+
+/* INBOX in capitals, if it is the name or its first level. */
+static struct slice with_inbox(struct arena *arena, struct slice name)
+{
+    char *copy;
+
+    if (!is_inbox(name))
+        return name;
+    copy = arena_slicedup(arena, name);
+    memcpy(copy, "INBOX", 5);
+    return slice_of(copy, name.n);
+}
+
 bool imap_take_mailbox(struct imap_cursor *c, struct slice *out)
 {
-    if (!imap_take_astring(c, out))
+    if (!imap_take_astring(c, out) || !is_seven_bit(*out))
         return false;
-    *out = slice_equal_nocase(*out, SLICE("INBOX")) ? SLICE("INBOX") : decoded(c, *out);
+    *out = with_inbox(c->arena, decoded(c, *out));
     return true;
 }
 
@@ -196,13 +222,20 @@ bool imap_take_pattern(struct imap_cursor *c, struct slice *out)
             return false;
     }
     *out = decoded(c, *out);
-    return true;
+    return is_seven_bit(slice_of(start, (size_t)(c->p - start)));
 }
 
-/* Backtracks to the last wildcard only, so the time is bounded by the product of the lengths. "%" stops at "/". */
+static char upper(char ch)
+{
+    return ch >= 'a' && ch <= 'z' ? (char)(ch - 'a' + 'A') : ch;
+}
+
+/* Backtracks to the last wildcard only, so the time is bounded by the product of the lengths. "%" stops at "/".  INBOX is
+ * matched in any case. */
 bool imap_pattern_matches(struct slice pattern, struct slice name)
 {
     size_t p = 0, n = 0, star_p = SIZE_MAX, star_n = 0, percent_p = SIZE_MAX, percent_n = 0;
+    size_t any_case = is_inbox(name) ? 5 : 0;
 
     for (;;) {
         if (p < pattern.n && pattern.p[p] == '*') {
@@ -212,7 +245,8 @@ bool imap_pattern_matches(struct slice pattern, struct slice name)
         } else if (p < pattern.n && pattern.p[p] == '%') {
             percent_p = ++p;
             percent_n = n;
-        } else if (p < pattern.n && n < name.n && pattern.p[p] == name.p[n]) {
+        } else if (p < pattern.n && n < name.n &&
+                   (pattern.p[p] == name.p[n] || (n < any_case && upper(pattern.p[p]) == upper(name.p[n])))) {
             p++;
             n++;
         } else if (p == pattern.n && n == name.n) {

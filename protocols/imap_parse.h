@@ -33,7 +33,8 @@ bool imap_take_atom(struct imap_cursor *c, struct slice *out);
 bool imap_take_string(struct imap_cursor *c, struct slice *out);
 bool imap_take_astring(struct imap_cursor *c, struct slice *out);
 bool imap_take_number(struct imap_cursor *c, uint32_t *out);
-/* A mailbox name, decoded from modified UTF-7 (5.1.3) to UTF-8; one that is not valid stays as it is. */
+/* A mailbox name, decoded from modified UTF-7 (5.1.3) to UTF-8; 7-bit text that is not valid stays as it is.  INBOX, also as
+ * the first of several levels, is in capitals. */
 bool imap_take_mailbox(struct imap_cursor *c, struct slice *out);
 /* The same with wildcards (LIST). */
 bool imap_take_pattern(struct imap_cursor *c, struct slice *out);

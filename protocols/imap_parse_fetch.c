@@ -7,6 +7,8 @@
  */
 #include "protocols/imap_parse.h"
 
+#include <stdio.h>
+
 static const struct {
     const char *name;
     unsigned items;
@@ -55,6 +57,17 @@ static struct imap_section *add_section(struct imap_cursor *c, struct imap_fetch
     return count == IMAP_SECTIONS_MAX ? NULL : (*last = arena_alloc(c->arena, sizeof **last));
 }
 
+/* header-fld-name = astring, of which no field has a name beyond printable ASCII (RFC 5322 2.2) */
+static bool take_field_name(struct imap_cursor *c, struct slice *name)
+{
+    if (!imap_take_astring(c, name))
+        return false;
+    for (size_t i = 0; i < name->n; i++)
+        if (name->p[i] < 0x20 || name->p[i] > 0x7e)
+            return false;
+    return true;
+}
+
 static bool take_fields(struct imap_cursor *c, struct imap_section *section)
 {
     size_t most = 1;
@@ -65,7 +78,7 @@ static bool take_fields(struct imap_cursor *c, struct imap_section *section)
         most += *p == ' ';
     section->fields = arena_array(c->arena, most, sizeof *section->fields);
     do
-        if (section->field_count == most || !imap_take_astring(c, &section->fields[section->field_count++]))
+        if (section->field_count == most || !take_field_name(c, &section->fields[section->field_count++]))
             return false;
     while (imap_take_char(c, ' '));
     return imap_take_char(c, ')');
@@ -114,8 +127,34 @@ static bool take_partial(struct imap_cursor *c, struct imap_section *section)
            section->length > 0 && imap_take_char(c, '>');
 }
 
-/* "BODY" or "BODY.PEEK" was taken and "[" comes. The response names the section as the client wrote it, in upper case
- * where it is our word, without PEEK and without the partial's length. */
+/* The response names the section as the client wrote it, without PEEK and the partial's length; field names that came as
+ * literals go back quoted, as a non-synchronizing literal is not for servers to send (RFC 7888). */
+static const char *label_of(struct imap_cursor *c, struct slice written, const struct imap_section *section)
+{
+    const char *list = memchr(written.p, '(', written.n);
+    char *label, *at;
+
+    if (!list || !memchr(written.p, '{', written.n))
+        return arena_printf(c->arena, "BODY%.*s", SLICE_ARG(written));
+    label = at = arena_alloc(c->arena, 2 * written.n + 3 * section->field_count + sizeof "BODY)]");
+    at += sprintf(at, "BODY%.*s", (int)(list - written.p), written.p);
+    for (unsigned i = 0; i < section->field_count; i++) {
+        *at++ = i ? ' ' : '(';
+        *at++ = '"';
+        for (size_t k = 0; k < section->fields[i].n; k++) {
+            char ch = section->fields[i].p[k];
+
+            if (ch == '"' || ch == '\\')
+                *at++ = '\\';
+            *at++ = ch;
+        }
+        *at++ = '"';
+    }
+    memcpy(at, ")]", sizeof ")]");
+    return label;
+}
+
+/* "BODY" or "BODY.PEEK" was taken and "[" comes. */
 static bool take_body_section(struct imap_cursor *c, bool peek, struct imap_fetch *out)
 {
     struct imap_section *section = add_section(c, out);
@@ -124,7 +163,7 @@ static bool take_body_section(struct imap_cursor *c, bool peek, struct imap_fetc
     imap_take_char(c, '[');
     if (!section || !take_section(c, section))
         return false;
-    section->label = arena_printf(c->arena, "BODY%.*s", (int)(c->p - start), start);
+    section->label = label_of(c, slice_of(start, (size_t)(c->p - start)), section);
     section->peek = peek;
     out->sets_seen |= !peek;
     return take_partial(c, section);

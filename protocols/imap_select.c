@@ -110,12 +110,27 @@ static void tell_flags(struct imap_session *session, uint32_t index)
     imap_write(session, SLICE(")\r\n"));
 }
 
-static void tell_flag_names(struct imap_session *session)
+#define SYSTEM_FLAGS "\\Answered \\Flagged \\Deleted \\Seen \\Draft"
+
+static void write_keywords(struct imap_session *session)
 {
-    imap_write(session, SLICE("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft"));
     for (unsigned i = 0; i < session->selected.keyword_count; i++)
         imap_printf(session, " %s", session->selected.keywords[i]);
-    imap_write(session, SLICE(")\r\n"));
+}
+
+/* What is in FLAGS but not in PERMANENTFLAGS cannot be kept (7.1), so keywords stand in both. */
+void imap_tell_flag_names(struct imap_session *session)
+{
+    imap_write(session, SLICE("* FLAGS (" SYSTEM_FLAGS));
+    write_keywords(session);
+    imap_write(session, SLICE(")\r\n* OK [PERMANENTFLAGS ("));
+    if (!session->selected.read_only) {
+        imap_write(session, SLICE(SYSTEM_FLAGS));
+        write_keywords(session);
+        if (session->selected.keyword_count < IMAP_KEYWORDS_MAX)
+            imap_write(session, SLICE(" \\*"));
+    }
+    imap_write(session, SLICE(")] Flags\r\n"));
 }
 
 /* ------------------------------------------------------------------ taking over what storage says */
@@ -150,8 +165,8 @@ static void take_changes(struct imap_session *session, const struct mailbox_item
         struct imap_item item = item_of(s, &changes[i]);
         uint32_t index = imap_selected_find(s, item.uid);
 
-        if (s->keyword_count > keywords)
-            tell_flag_names(session);
+        if (s->keyword_count > keywords && session->state == IMAP_SELECTED)
+            imap_tell_flag_names(session);
         if (index == UINT32_MAX) {
             if (s->count && item.uid < s->items[s->count - 1].uid)
                 continue; /* it was told to be gone */
@@ -236,8 +251,7 @@ static AWAITS bool refresh(struct imap_session *session, bool may_expunge, int64
         imap_bye(session, "The mailbox was deleted");
         return false;
     case DB_FAILED:
-        session->changed = true; /* look again */
-        return false;
+        return false; /* s->modseq stays: the next refresh, or while idling the next poll, looks again */
     }
     if (mailbox.modseq != s->modseq) {
         if (!load_changes(session, s->modseq, own))
@@ -338,12 +352,13 @@ static AWAITS void select_mailbox(struct imap_session *session, bool read_only)
     }
     while (unseen < s->count && s->items[unseen].flags & MAILBOX_SEEN)
         unseen++;
-    tell_flag_names(session);
+    /* messages may have come between the look at the mailbox and the look at its items */
+    if (s->count && s->items[s->count - 1].uid >= mailbox.uidnext)
+        mailbox.uidnext = s->items[s->count - 1].uid + 1;
+    imap_tell_flag_names(session);
     imap_printf(session, "* %" PRIu32 " EXISTS\r\n* 0 RECENT\r\n", s->count);
     if (unseen < s->count)
         imap_printf(session, "* OK [UNSEEN %" PRIu32 "] First unseen\r\n", unseen + 1);
-    imap_printf(session, "* OK [PERMANENTFLAGS %s] Flags\r\n",
-                read_only ? "()" : "(\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)");
     imap_printf(session, "* OK [UIDNEXT %" PRId64 "] Next\r\n* OK [UIDVALIDITY %" PRId64 "] Valid\r\n", mailbox.uidnext,
                 mailbox.uidvalidity);
     session->state = IMAP_SELECTED;

@@ -123,7 +123,7 @@ void imap_session_run(struct imap_session *session, AWAITS void (*fn)(struct ima
 
 static AWAITS void finish(struct imap_session *session)
 {
-    if (session->state == IMAP_SELECTED)
+    if (session->state == IMAP_SELECTED && !session->closing) /* nothing is news after BYE */
         imap_selected_refresh(session, session->may_expunge);
     if (session->reply) {
         imap_printf(session, "%.*s %s\r\n", SLICE_ARG(session->tag), session->reply);
@@ -361,8 +361,8 @@ static void on_data(void *arg, struct evbuffer *input)
         bytes = (const char *)evbuffer_pullup(input, (ev_ssize_t)n);
         if (!session->append)
             pending_add(session, bytes, n);
-        else if (!spool_append(session->append, slice_of(bytes, n)))
-            session->swallowing = true; /* the command will see that the spool failed */
+        else
+            (void)!spool_append(session->append, slice_of(bytes, n)); /* the command will see that the spool failed */
         evbuffer_drain(input, n);
         session->literal_left -= n;
     }

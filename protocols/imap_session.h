@@ -68,7 +68,6 @@ struct imap_session {
     unsigned literals; /* begun so far */
     uint64_t literal_left;
     struct spool *append; /* APPEND's message: where the literal goes */
-    bool swallowing;      /* the rest of a command that was refused already */
 
     /* the command that is running */
     struct slice tag;
@@ -139,6 +138,7 @@ uint32_t imap_selected_find(const struct imap_selected *selected, int64_t uid);
 bool imap_selected_pick(struct imap_session *session, struct imap_set *set, uint32_t **out, uint32_t *count);
 void imap_write_flags(struct imap_session *session, const struct imap_item *item); /* "(\Seen work)" */
 uint64_t imap_keyword_bit(struct imap_selected *selected, struct slice keyword); /* 0: no room */
+void imap_tell_flag_names(struct imap_session *session); /* FLAGS and PERMANENTFLAGS: a keyword is new */
 void imap_command_select(struct imap_session *session);
 void imap_command_examine(struct imap_session *session);
 void imap_command_close(struct imap_session *session);

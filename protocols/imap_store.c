@@ -64,13 +64,17 @@ static bool take_store(struct imap_cursor *c, enum mailbox_store *how, bool *sil
     return imap_take_char(c, ' ') && imap_take_flags_of_store(c, flags) && imap_at_end(c);
 }
 
-/* A mailbox shows at most IMAP_KEYWORDS_MAX keywords: more are refused, not dropped. */
+/* A mailbox shows at most IMAP_KEYWORDS_MAX keywords: more are refused, not dropped.  New ones are told (7.2.6). */
 static bool keywords_fit(struct imap_session *session, const struct imap_flags *flags)
 {
-    for (unsigned i = 0; i < flags->keyword_count; i++)
-        if (!imap_keyword_bit(&session->selected, flags->keywords[i]))
-            return false;
-    return true;
+    unsigned known = session->selected.keyword_count;
+    bool fit = true;
+
+    for (unsigned i = 0; i < flags->keyword_count && fit; i++)
+        fit = imap_keyword_bit(&session->selected, flags->keywords[i]) != 0;
+    if (session->selected.keyword_count > known)
+        imap_tell_flag_names(session);
+    return fit;
 }
 
 /* The spelling that the mailbox has already: keywords differ by more than case (2.3.2). */
@@ -223,7 +227,15 @@ static AWAITS void copy(struct imap_session *session, bool move)
         return;
     }
     uids = uids_of(session, indexes, count);
-    if (count && mailbox_copy(session->selected.id, uids, count, to.id, &first, &copied) != DB_DONE) {
+    switch (count ? mailbox_copy(session->selected.id, uids, count, to.id, &first, &copied) : DB_DONE) {
+    case DB_DONE:
+        break;
+    case DB_REFUSED:
+        imap_reply(session, "NO [TRYCREATE] The mailbox was deleted meanwhile");
+        return;
+    case DB_CONFLICT:
+    case DB_UNDONE:
+    case DB_UNCERTAIN:
         imap_unavailable(session);
         return;
     }

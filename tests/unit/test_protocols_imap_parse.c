@@ -155,6 +155,27 @@ static void test_names(void **state)
     }
 }
 
+static void test_names_as_arguments(void **state)
+{
+    static const struct {
+        const char *wire, *name; /* NULL: BAD */
+    } cases[] = {
+        {"inbox", "INBOX"},   {"\"iNbOx/x\"", "INBOX/x"}, {"inboxes", "inboxes"}, {"a/inbox", "a/inbox"},
+        {"a&b", "a&b"},       {"{2+}\r\na&", "a&"},       {"\"\xc3\xbc\"", NULL}, {"{1}\r\n\xff", NULL},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct imap_cursor c = over(cases[i].wire);
+        struct slice out;
+        bool ok = imap_take_mailbox(&c, &out);
+
+        assert_int_equal(ok, cases[i].name != NULL);
+        if (ok)
+            assert_true(imap_at_end(&c) && slice_equal(out, slice_str(cases[i].name)));
+    }
+}
+
 static void test_patterns(void **state)
 {
     static const struct {
@@ -165,6 +186,7 @@ static void test_patterns(void **state)
         {"a/%", "a/b/c", false}, {"a*c", "a/b/c", true},  {"%/%", "a/b", true},  {"%/c", "a/b/c", false},
         {"*/c", "a/b/c", true},  {"", "", true},          {"", "a", false},      {"a", "A", false},
         {"*%*%x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa", false}, {"%b%", "abc", true},  {"*b", "ab/ab", true},
+        {"inb%", "INBOX", true}, {"inbox/%", "INBOX/a", true}, {"INBOX/A", "INBOX/a", false}, {"inboxes", "INBOXES", false},
     };
 
     (void)state;
@@ -187,6 +209,12 @@ static void test_fetch(void **state)
     assert_int_equal(fetch.sections->field_count, 2);
     assert_true(fetch.sections->peek && fetch.sections->partial && !fetch.sets_seen);
     assert_int_equal(fetch.sections->length, 10);
+    assert_string_equal(fetch.sections->label, "BODY[1.2.HEADER.FIELDS (To \"X y\")]");
+    c = over("BODY[HEADER.FIELDS ({3+}\r\na\"b {1}\r\nc)]");
+    assert_true(imap_take_fetch(&c, &fetch) && imap_at_end(&c));
+    assert_string_equal(fetch.sections->label, "BODY[HEADER.FIELDS (\"a\\\"b\" \"c\")]"); /* no literal goes back */
+    c = over("BODY[HEADER.FIELDS ({2}\r\n\r\n)]");
+    assert_false(imap_take_fetch(&c, &fetch));
     c = over("full");
     assert_true(imap_take_fetch(&c, &fetch) && imap_at_end(&c));
     c = over("RFC822");
@@ -236,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_flags, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names_as_arguments, setup, teardown),
         cmocka_unit_test_setup_teardown(test_patterns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fetch, setup, teardown),
         cmocka_unit_test_setup_teardown(test_search, setup, teardown),
