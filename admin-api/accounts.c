@@ -26,7 +26,7 @@ static struct json_object *as_json(const struct provision_account *account)
     json_put_text(object, "address", account->address);
     json_put_id(object, "customer", account->customer_id);
     json_put_id(object, "domain", account->domain_id);
-    json_put_text(object, "state", account->active ? SLICE("active") : SLICE("suspended"));
+    json_put_text(object, "state", account->state);
     json_put_bool(object, "login", account->has_password);
     json_object_object_add(object, "aliases", aliases);
     json_put_time(object, "created_at", account->created_ms);
@@ -154,15 +154,14 @@ AWAITS void accounts_show(struct request *r)
 AWAITS void accounts_change(struct request *r)
 {
     struct json_fields f;
+    static const char *const states[] = {"active", "suspended", "receive-only", "send-only", "closed", NULL};
     struct provision_account_change change = {0};
-    bool active = true;
     if (!json_begin(r, &f))
         return;
     change.drop_password = json_is_null(&f, "password");
     if (!change.drop_password)
         change.password = read_password(&f);
-    if (json_state(&f, "state", &active))
-        change.active = &active;
+    change.state = json_choice(&f, "state", states);
     change.set_aliases = json_given(&f, "aliases");
     change.aliases = read_aliases(&f, slice_of(NULL, 0), &change.alias_count);
     if (!json_end(&f))

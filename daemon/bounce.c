@@ -66,7 +66,7 @@ static AWAITS enum way find_way(struct arena *arena, const struct runner_message
     dsn->customer_id = found.domain.customer_id;
     switch (found.domain.kind) {
     case DIRECTORY_HOSTED:
-        if (!found.has_account || !found.account.active)
+        if (!found.has_account || !directory_may_receive(&found.account))
             return WAY_NONE;
         to->mailbox_id = found.account.inbox_id;
         return WAY_FOUND;
@@ -74,7 +74,7 @@ static AWAITS enum way find_way(struct arena *arena, const struct runner_message
         to->queue = true;
         to->destination = queue_destination_domain(arena, found.domain.id);
         to->domain_id = found.domain.id;
-        to->account_id = found.has_account && found.account.active ? found.account.id : 0;
+        to->account_id = found.has_account && directory_may_receive(&found.account) ? found.account.id : 0;
         if (found.domain.outage_id) { /* as for any mail that comes while its primary is away */
             to->waiting = true;
             to->mailbox_id = to->account_id ? found.account.inbox_id : 0;

@@ -37,6 +37,7 @@ struct sasl_attempt {
     sasl_conn_t *connection;
     struct arena *arena;
     bool tls, looked_up, unavailable;
+    bool sending;  /* signs in to send; else to read */
     bool verified; /* the password was right (PLAIN, LOGIN) */
     struct slice login;
     bool known;
@@ -67,6 +68,12 @@ static enum db_status made_up_keys(struct arena *arena, struct slice login, stru
     return DB_FOUND;
 }
 
+/* Who may not send any more, but receives, signs in to send and is told why at MAIL. */
+static bool may_sign_in(const struct directory_account *account, bool sending)
+{
+    return directory_may_receive(account) || (sending && directory_may_send(account));
+}
+
 /* Once per attempt and name.  Afterwards account.scram_sha256 is set whoever it is. */
 static AWAITS void look_up(struct sasl_attempt *attempt, struct slice login)
 {
@@ -79,7 +86,7 @@ static AWAITS void look_up(struct sasl_attempt *attempt, struct slice login)
     attempt->login = arena_slice(attempt->arena, login);
     switch (login.n <= NAME_MAX_BYTES ? directory_account(attempt->arena, attempt->login, &found) : DB_NONE) {
     case DB_FOUND:
-        attempt->known = found.active;
+        attempt->known = may_sign_in(&found, attempt->sending);
         break;
     case DB_NONE:
         break;
@@ -237,6 +244,7 @@ struct sasl_attempt *sasl_attempt_new(const char *service, bool tls)
         abort();
     attempt->arena = arena_new(SIZE_MAX);
     attempt->tls = tls;
+    attempt->sending = strcmp(service, "smtp") == 0;
     attempt->callbacks[0] =
         (sasl_callback_t){SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(on_checkpass), attempt};
     attempt->callbacks[1] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
@@ -330,14 +338,17 @@ enum sasl_result sasl_password(struct arena *arena, struct slice login, struct s
     struct arena *scratch = arena_new(SIZE_MAX);
     struct directory_account found = {0};
     enum sasl_result result = SASL_RESULT_DENIED;
+    enum db_status status = login.n <= NAME_MAX_BYTES ? directory_account(scratch, login, &found) : DB_NONE;
+    bool known;
 
-    switch (login.n <= NAME_MAX_BYTES ? directory_account(scratch, login, &found) : DB_NONE) {
+    switch (status) {
     case DB_FAILED:
         result = SASL_RESULT_UNAVAILABLE;
         break;
     case DB_NONE:
     case DB_FOUND:
-        if (credential_verify(found.active ? found.password_hash : (struct slice){NULL, 0}, password) && found.active) {
+        known = status == DB_FOUND && may_sign_in(&found, false);
+        if (credential_verify(known ? found.password_hash : (struct slice){NULL, 0}, password) && known) {
             copy_account(arena, &found, out);
             result = SASL_RESULT_OK;
         }

@@ -43,7 +43,7 @@ AWAITS enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct 
                                            struct slice initial, struct slice *challenge);
 AWAITS enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, struct arena *arena, struct slice response,
                                               struct slice *challenge);
-/* After OK: who it is (id, address, cell, inbox; active is true); the slices are copied into arena. */
+/* After OK: who it is (id, address, cell, inbox; it may sign in for the service); the slices are copied into arena. */
 void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *arena, struct directory_account *out);
 
 /* IMAP LOGIN, POP3 USER/PASS: OK, DENIED or UNAVAILABLE. */

@@ -21,7 +21,7 @@
  *   - Every address of a relay domain is accepted: the server behind it knows its users, we only know those
  *     who may read held mail here.
  *   - A suspended account refuses mail (550 5.2.1): its correspondent should hear of it at once, not after
- *     days of retries.  In a relay domain an account's suspension closes the reading, not the domain's mail.
+ *     days of retries.  So does a send-only one; a closed one is unknown (550 5.1.1).  In a relay domain an account's suspension closes the reading, not the domain's mail.
  *   - Address literals as destination are refused: a relay that sends to any address named by a client is a
  *     port scanner.
  *   - A suspended customer's network is no network.
@@ -215,9 +215,12 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
         refuse(out, AUTHORIZE_DENIED, "not-authenticated", 530, "5.7.0", "Authentication required");
         return;
     }
-    if (!account->active) {
-        refuse(out, AUTHORIZE_DENIED, "account-suspended", 550, "5.7.1",
-               arena_printf(arena, "%.*s may not send: the account is suspended", SLICE_ARG(account->address)));
+    if (!directory_may_send(account)) {
+        const char *state = account->state == DIRECTORY_RECEIVE_ONLY ? "receive-only"
+                            : account->state == DIRECTORY_CLOSED     ? "closed"
+                                                                     : "suspended";
+        refuse(out, AUTHORIZE_DENIED, arena_printf(arena, "account-%s", state), 550, "5.7.1",
+               arena_printf(arena, "%.*s may not send: the account is %s", SLICE_ARG(account->address), state));
         return;
     }
     if (client->grants.count) {
@@ -245,10 +248,15 @@ bool authorize_needs_grant(const struct authorize_client *client, const struct d
 static void decide_hosted(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
                           struct authorize_decision *out)
 {
-    if (!recipient->has_account)
+    const struct directory_account *account = &recipient->account;
+
+    if (!recipient->has_account || account->state == DIRECTORY_CLOSED)
         refuse(out, AUTHORIZE_UNKNOWN, "unknown-user", 550, "5.1.1",
                arena_printf(arena, "<%.*s>: no such user here", SLICE_ARG(address)));
-    else if (!recipient->account.active || !recipient->domain.customer_active)
+    else if (account->state == DIRECTORY_SEND_ONLY)
+        refuse(out, AUTHORIZE_DENIED, "recipient-send-only", 550, "5.2.1",
+               arena_printf(arena, "<%.*s>: this mailbox takes no mail", SLICE_ARG(address)));
+    else if (!directory_may_receive(account) || !recipient->domain.customer_active)
         refuse(out, AUTHORIZE_DENIED, "recipient-suspended", 550, "5.2.1",
                arena_printf(arena, "<%.*s>: this mailbox is suspended and takes no mail", SLICE_ARG(address)));
     else

@@ -48,13 +48,13 @@ static AWAITS bool look_up_account(struct arena *arena, struct permit *permit)
             return false;
         permit->sender_owned = found.has_account && found.account.id == account->id;
         if (permit->sender_owned) {
-            account->active = found.account.active;
+            account->state = found.account.state;
             return true;
         }
     }
     switch (directory_account(arena, account->address, &fresh)) {
-    case DB_FOUND: account->active = fresh.id == account->id && fresh.active; return true;
-    case DB_NONE: account->active = false; return true;
+    case DB_FOUND: account->state = fresh.id == account->id ? fresh.state : DIRECTORY_CLOSED; return true;
+    case DB_NONE: account->state = DIRECTORY_CLOSED; return true;
     case DB_FAILED: break;
     }
     return false;

@@ -9,7 +9,7 @@
  * ASCII (storage/provision sees to it), so anything else is NONE without asking; PostgreSQL would refuse
  * bytes that are not UTF-8, and that refusal would look like a failure, a 451 for ever instead of a 550.
  *
- * "Active" of an account includes its customer's state; a domain tells its customer's state separately,
+ * The state of an account includes its customer's; a domain tells its customer's state separately,
  * because what that means differs for mail in (refuse) and mail out (refuse with other words).
  */
 #include "storage/directory.h"
@@ -39,10 +39,22 @@ static struct slice domain_part(struct slice address)
 static const struct db_statement by_login = {
     "directory_account",
     "select a.id, a.customer_id, a.domain_id, a.inbox_id, a.cell, a.address,"
-    "       a.state = 'active' and c.state = 'active', a.password_hash, a.scram_sha256"
+    "       case when c.state = 'active' then a.state else 'suspended' end, a.password_hash, a.scram_sha256"
     "  from account a join customer c on c.id = a.customer_id"
     " where a.address = $1::text",
 };
+
+static enum directory_state state_of(struct slice word)
+{
+    static const char *const words[] = {
+        [DIRECTORY_ACTIVE] = "active",       [DIRECTORY_SUSPENDED] = "suspended", [DIRECTORY_RECEIVE_ONLY] = "receive-only",
+        [DIRECTORY_SEND_ONLY] = "send-only", [DIRECTORY_CLOSED] = "closed",
+    };
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (slice_equal(word, slice_str(words[i])))
+            return (enum directory_state)i;
+    return DIRECTORY_SUSPENDED; /* the table's constraint allows no other */
+}
 
 static void read_account(const struct rows *rows, unsigned first, struct directory_account *out)
 {
@@ -52,7 +64,7 @@ static void read_account(const struct rows *rows, unsigned first, struct directo
     out->inbox_id = row_int64(rows, 0, first + 3);
     out->cell = (unsigned)row_int64(rows, 0, first + 4);
     out->address = row_text(rows, 0, first + 5);
-    out->active = row_bool(rows, 0, first + 6);
+    out->state = state_of(row_text(rows, 0, first + 6));
 }
 
 AWAITS enum db_status directory_account(struct arena *arena, struct slice login, struct directory_account *out)
@@ -107,7 +119,7 @@ static const struct db_statement by_name = {
 static const struct db_statement recipient = {
     "directory_recipient",
     "select " DOMAIN_COLUMNS ", a.id, a.customer_id, a.domain_id, a.inbox_id, a.cell, a.address,"
-    "       a.state = 'active' and ac.state = 'active'"
+    "       case when ac.state = 'active' then a.state else 'suspended' end"
     "  from (select coalesce((select id from account where address = $1::text),"
     "                        (select account_id from alias where address = $1::text)) as account_id) q"
     "  left join domain d on d.name = $2::text"

@@ -27,14 +27,34 @@ struct directory_domain {
     int64_t outage_id; /* an outage of it is open: 0 or its id */
 };
 
+/* What each allows: schema/0003_account_state.sql. */
+enum directory_state {
+    DIRECTORY_ACTIVE,
+    DIRECTORY_SUSPENDED, /* or its customer is */
+    DIRECTORY_RECEIVE_ONLY,
+    DIRECTORY_SEND_ONLY,
+    DIRECTORY_CLOSED,
+};
+
 struct directory_account {
     int64_t id, customer_id, domain_id, inbox_id;
     unsigned cell;
     struct slice address; /* canonical: lower case */
-    bool active;          /* it and its customer */
+    enum directory_state state;
     struct slice password_hash; /* crypt(3); {NULL,0}: none */
     struct slice scram_sha256;  /* "SCRAM-SHA-256$iter:salt$stored:server"; {NULL,0}: none */
 };
+
+static inline bool directory_may_send(const struct directory_account *account)
+{
+    return account->state == DIRECTORY_ACTIVE || account->state == DIRECTORY_SEND_ONLY;
+}
+
+/* It takes mail, and who knows its password may read it. */
+static inline bool directory_may_receive(const struct directory_account *account)
+{
+    return account->state == DIRECTORY_ACTIVE || account->state == DIRECTORY_RECEIVE_ONLY;
+}
 
 /* What a RCPT needs, in one round trip: the domain, and the account behind the address if there is one. */
 struct directory_recipient {

@@ -21,7 +21,7 @@
 #include "storage/name.h"
 
 #define SELECT                                                                                                         \
-    "select a.id, a.customer_id, a.domain_id, a.address, a.state = 'active', a.password_hash is not null,"             \
+    "select a.id, a.customer_id, a.domain_id, a.address, a.state, a.password_hash is not null,"             \
     " a.created_at, (select string_agg(l.address, ' ' order by l.address) from alias l where l.account_id = a.id)"     \
     " from account a "
 
@@ -31,7 +31,7 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->customer_id = row_int64(rows, row, 1);
     out->domain_id = row_int64(rows, row, 2);
     out->address = row_text(rows, row, 3);
-    out->active = row_bool(rows, row, 4);
+    out->state = row_text(rows, row, 4);
     out->has_password = row_bool(rows, row, 5);
     out->created_ms = row_time(rows, row, 6);
     out->aliases = provision_words(arena, row_text(rows, row, 7), &out->alias_count);
@@ -309,7 +309,7 @@ AWAITS enum db_write provision_account_update(struct arena *arena, const struct 
     params_int64(db_unit_add(unit, &require), account->id);
     struct params *params = db_unit_add(unit, &update);
     params_int64(params, account->id);
-    params_text(params, slice_str(!change->active ? NULL : *change->active ? "active" : "suspended"));
+    params_text(params, change->state);
     params_bool(params, change->drop_password);
     params_text(params, hash);
     params_text(params, scram);

@@ -10,7 +10,7 @@
 struct provision_account {
     int64_t id, customer_id, domain_id;
     struct slice address;
-    bool active;
+    struct slice state; /* schema/0003_account_state.sql has the words */
     bool has_password;
     struct slice *aliases; /* in alphabetical order */
     unsigned alias_count;
@@ -20,7 +20,7 @@ struct provision_account {
 struct provision_account_change {
     struct slice password; /* {NULL,0}: as it is */
     bool drop_password;    /* no login any more */
-    const bool *active;    /* NULL: as it is */
+    struct slice state;    /* {NULL,0}: as it is */
     const struct slice *aliases; /* with set_aliases: all that it has from now on */
     unsigned alias_count;
     bool set_aliases;

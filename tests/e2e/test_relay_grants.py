@@ -1,5 +1,7 @@
 """Relay grants: who may send as whom, where to, how much, and when; by the API and at the door."""
 import datetime
+import imaplib
+import poplib
 import smtplib
 
 import pytest
@@ -279,3 +281,44 @@ def test_unauthenticated_submission_gains_nothing(node, grant):
         assert client.mail(ALICE)[0] == 530
         with pytest.raises(smtplib.SMTPAuthenticationError):
             client.login(ALICE, "wrong")
+
+
+# ------------------------------------------------------------------ states of an account
+
+
+def signs_in(node, login, how):
+    try:
+        with getattr(node, how)(login):
+            return True
+    except (smtplib.SMTPAuthenticationError, imaplib.IMAP4.error, poplib.error_proto):
+        return False
+
+
+@pytest.mark.parametrize("state, submits, mail, rcpt, reads", [
+    ("active", True, 250, "250 2.1.5", True),
+    ("suspended", False, None, "550 5.2.1", False),
+    ("receive-only", True, 550, "250 2.1.5", True),
+    ("send-only", True, 250, "550 5.2.1", False),
+    ("closed", False, None, "550 5.1.1", False),
+])
+def test_states(node, state, submits, mail, rcpt, reads):
+    login = f"{state}@grant.test"
+    node.api.account(login, "granted")
+    assert node.api.patch(f"/v1/accounts/{login}", {"state": state})["state"] == state
+    assert signs_in(node, login, "submission") == submits
+    assert signs_in(node, login, "imap") == signs_in(node, login, "pop3") == reads
+    code, text = ask_mx(node, "x@elsewhere.test", login)
+    assert f"{code} {text}".startswith(rcpt)
+    if submits:
+        assert ask_submission(node, login, login, OUTSIDE)[0][0] == mail
+
+
+def test_a_state_counts_in_open_sessions(node):
+    login = "turning@grant.test"
+    node.api.account(login, "granted")
+    with node.submission(login) as client:
+        assert client.mail(login)[0] == 250
+        client.rset()
+        node.api.patch(f"/v1/accounts/{login}", {"state": "closed"})
+        code, text = decoded(client.mail(login))
+        assert code == 550 and text == f"5.7.1 {login} may not send: the account is closed"

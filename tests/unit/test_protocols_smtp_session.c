@@ -59,10 +59,10 @@ static void late(void)
 }
 
 static const struct directory_account accounts[] = {
-    {.id = 100, .customer_id = 1, .inbox_id = 1000, .cell = 10, .address = {"alice@hosted.test", 17}, .active = true},
-    {.id = 200, .customer_id = 2, .inbox_id = 2000, .cell = 20, .address = {"bob@other.test", 14}, .active = true},
-    {.id = 300, .customer_id = 3, .inbox_id = 3000, .cell = 30, .address = {"carol@relayed.test", 18}, .active = true},
-    {.id = 101, .customer_id = 1, .inbox_id = 1001, .cell = 10, .address = {"gone@hosted.test", 16}, .active = false},
+    {.id = 100, .customer_id = 1, .inbox_id = 1000, .cell = 10, .address = {"alice@hosted.test", 17}, .state = DIRECTORY_ACTIVE},
+    {.id = 200, .customer_id = 2, .inbox_id = 2000, .cell = 20, .address = {"bob@other.test", 14}, .state = DIRECTORY_ACTIVE},
+    {.id = 300, .customer_id = 3, .inbox_id = 3000, .cell = 30, .address = {"carol@relayed.test", 18}, .state = DIRECTORY_ACTIVE},
+    {.id = 101, .customer_id = 1, .inbox_id = 1001, .cell = 10, .address = {"gone@hosted.test", 16}, .state = DIRECTORY_SUSPENDED},
 };
 
 static void find_domain(struct slice name, struct directory_recipient *out)

@@ -52,7 +52,7 @@ static void test_sender(void **state)
         struct authorize_sender sender = {null ? SLICE("") : SLICE("bob@example.test"), owned, 0, 0, 0};
         struct authorize_decision decision;
 
-        account.active = active;
+        account.state = active ? DIRECTORY_ACTIVE : DIRECTORY_SUSPENDED;
         authorize_sender(arena, &client, &sender, &decision);
         bool allowed = !submission || (signed_in && active && (null || owned));
         assert_int_equal(decision.verdict, allowed ? AUTHORIZE_ALLOWED : AUTHORIZE_DENIED);
@@ -65,7 +65,7 @@ static void test_sender(void **state)
 static void test_recipient_ours(void **state)
 {
     (void)state;
-    account.active = true;
+    account.state = DIRECTORY_ACTIVE;
     for (unsigned bits = 0; bits < 128; bits++) {
         bool submission = bits & 1, signed_in = bits & 2, in_network = bits & 4, relay = bits & 8;
         bool customer_active = bits & 16, exists = bits & 32, active = bits & 64;
@@ -76,7 +76,7 @@ static void test_recipient_ours(void **state)
             .has_domain = true,
             .domain = {.kind = relay ? DIRECTORY_RELAY : DIRECTORY_HOSTED, .customer_active = customer_active},
             .has_account = exists,
-            .account = {.active = active},
+            .account = {.state = active ? DIRECTORY_ACTIVE : DIRECTORY_SUSPENDED},
         };
         struct authorize_decision decision;
 
@@ -103,7 +103,7 @@ static void test_recipient_outside(void **state)
 {
     static const int64_t owners[] = {0, CUSTOMER, OTHER_CUSTOMER};
     (void)state;
-    account.active = true;
+    account.state = DIRECTORY_ACTIVE;
     for (unsigned bits = 0; bits < 64; bits++) {
         for (unsigned i = 0; i < 3; i++) {
             bool submission = bits & 1, signed_in = bits & 2, in_network = bits & 4, active = bits & 8;
@@ -137,7 +137,7 @@ static void test_words(void **state)
     struct authorize_decision decision;
     (void)state;
 
-    account.active = true;
+    account.state = DIRECTORY_ACTIVE;
     authorize_sender(arena, &client, &sender, &decision);
     assert_string_equal(decision.text, "alice@example.test may not send as <bob@example.test>; it may send as its own "
                                        "address and its aliases");
@@ -156,6 +156,36 @@ static void test_words(void **state)
                         "<a@outside.test>: relaying denied: the network of 192.0.2.1 may send as addresses in its "
                         "customer's domains, and <bob@example.test> is none");
     assert_string_equal(decision.reason, "sender-not-granted");
+}
+
+static void test_states(void **state)
+{
+    static const struct {
+        enum directory_state state;
+        unsigned mail, rcpt;
+        const char *enhanced; /* to RCPT */
+    } cases[] = {
+        {DIRECTORY_ACTIVE, 250, 250, "2.1.5"},       {DIRECTORY_SUSPENDED, 550, 550, "5.2.1"},
+        {DIRECTORY_RECEIVE_ONLY, 550, 250, "2.1.5"}, {DIRECTORY_SEND_ONLY, 250, 550, "5.2.1"},
+        {DIRECTORY_CLOSED, 550, 550, "5.1.1"},
+    };
+    struct authorize_sender sender = {SLICE("alice@example.test"), true, 0, 0, 0};
+    struct authorize_decision decision;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct directory_recipient recipient = {
+            .has_domain = true, .domain = {.customer_active = true}, .has_account = true, .account = {.state = cases[i].state}};
+        struct authorize_client submitter = make_client(AUTHORIZE_SUBMISSION, true, false);
+        struct authorize_client stranger = make_client(AUTHORIZE_MX, false, false);
+
+        account.state = cases[i].state;
+        authorize_sender(arena, &submitter, &sender, &decision);
+        assert_int_equal(decision.code, cases[i].mail);
+        authorize_recipient(arena, &stranger, &sender, SLICE("alice@example.test"), false, &recipient, &decision);
+        assert_int_equal(decision.code, cases[i].rcpt);
+        assert_string_equal(decision.enhanced, cases[i].enhanced);
+    }
 }
 
 /* ------------------------------------------------------------------ grants */
@@ -182,7 +212,7 @@ static struct directory_grant make_grant(unsigned senders, unsigned recipients)
 static void test_one_grant(void **state)
 {
     (void)state;
-    account.active = true;
+    account.state = DIRECTORY_ACTIVE;
     for (unsigned bits = 0; bits < 1u << 13; bits++) {
         bool submission = bits & 1, owned = bits & 2, null = bits & 4, in_domain = bits & 8, to_domain = bits & 16;
         bool to_customer = bits & 32, tls_required = bits & 64, tls = bits & 128, too_big = bits & 256;
@@ -283,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_recipient_ours, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recipient_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_words, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_states, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_grant, setup, teardown),
         cmocka_unit_test_setup_teardown(test_grants_in_order, setup, teardown),
     };
