@@ -11,7 +11,7 @@
 #include "core/task.h"
 
 #define CREDENTIAL_SCRAM_ITERATIONS 4096
-#define CREDENTIAL_PASSWORD_MAX 512
+#define CREDENTIAL_PASSWORD_MAX 511 /* bytes; libxcrypt takes no more (CRYPT_MAX_PASSPHRASE_SIZE, with its NUL) */
 
 /* Both in the arena. False: too long, empty, contains NUL, or the library refused. */
 AWAITS bool credential_make(struct arena *arena, struct slice password, struct slice *hash, struct slice *scram);
