@@ -1,0 +1,209 @@
+#ifndef TESTS_UNIT_SASL_HARNESS_H
+#define TESTS_UNIT_SASL_HARNESS_H
+/*
+ * What the tests of protocols/sasl share: a directory that answers what the test says, and a SCRAM client.
+ *
+ * The functions of storage that sasl.c calls are defined here; the linker takes these.  The client is our own, by RFC 5802, from
+ * the primitives of core/secret, which test_core_secret holds against published vectors.
+ */
+#include "core/secret.h"
+#include "protocols/sasl.h"
+#include "storage/credential.h"
+#include "storage/installation.h"
+#include "tests/unit/in_task.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define NAME "ann@example.test"
+#define SALT "W22ZaJ0SNY7soEsUEjb6gQ=="
+#define NONE ((struct slice){NULL, 0})
+
+/* What the fakes answer and what they were asked. */
+static struct {
+    enum db_status account, salt_key;
+    bool inactive, no_scram;
+    unsigned look_ups, verified, dummies;
+    const char *salt_key_bytes;
+} fake;
+
+static const char *keys; /* of "pencil" */
+
+enum db_status directory_account(struct arena *into, struct slice login, struct directory_account *out)
+{
+    fake.look_ups++;
+    task_sleep(0); /* it waits, under libsasl */
+    if (fake.account != DB_FOUND)
+        return fake.account;
+    if (!slice_equal_nocase(login, SLICE(NAME)))
+        return DB_NONE;
+    *out = (struct directory_account){.id = 17,
+                                      .inbox_id = 18,
+                                      .cell = 3,
+                                      .address = arena_slice(into, SLICE(NAME)),
+                                      .active = !fake.inactive,
+                                      .password_hash = arena_slice(into, SLICE("hash of pencil")),
+                                      .scram_sha256 = fake.no_scram ? NONE : slice_str(arena_strdup(into, keys))};
+    return DB_FOUND;
+}
+
+enum db_status installation_salt_key(struct slice *out)
+{
+    *out = slice_str(fake.salt_key_bytes);
+    return fake.salt_key;
+}
+
+bool credential_verify(struct slice hash, struct slice password)
+{
+    fake.verified++;
+    fake.dummies += !hash.p;
+    return slice_equal(hash, SLICE("hash of pencil")) && slice_equal(password, SLICE("pencil"));
+}
+
+static int setup_all(void **state)
+{
+    (void)state;
+    in_task_begin(1);
+    sasl_start("mx.example.test");
+    return 0;
+}
+
+static int teardown_all(void **state)
+{
+    (void)state;
+    sasl_stop();
+    in_task_end();
+    return 0;
+}
+
+/* ------------------------------------------------------------------ a SCRAM client */
+
+struct scram {
+    const char *user, *password, *nonce;
+    const char *gs2; /* NULL: "n,,", no channel binding */
+    const char *first_bare, *server_first;
+    struct slice server_nonce, salt;
+};
+
+static inline struct slice hmac(struct slice key, struct slice text)
+{
+    unsigned char *out = arena_alloc(arena, SECRET_SHA256_SIZE);
+
+    secret_hmac_sha256(key, text, out);
+    return slice_of((char *)out, SECRET_SHA256_SIZE);
+}
+
+static inline struct slice sha256(struct slice in)
+{
+    unsigned char *out = arena_alloc(arena, SECRET_SHA256_SIZE);
+
+    secret_sha256(in, out);
+    return slice_of((char *)out, SECRET_SHA256_SIZE);
+}
+
+static inline struct slice salted_password(const char *password, struct slice salt)
+{
+    unsigned char *out = arena_alloc(arena, SECRET_SHA256_SIZE);
+
+    secret_pbkdf2_sha256(slice_str(password), salt, CREDENTIAL_SCRAM_ITERATIONS, out);
+    return slice_of((char *)out, SECRET_SHA256_SIZE);
+}
+
+static inline const char *keys_of(const char *password)
+{
+    struct slice salt, salted;
+
+    if (!secret_base64_decode(arena, SLICE(SALT), &salt))
+        abort();
+    salted = salted_password(password, salt);
+    return arena_printf(arena, "SCRAM-SHA-256$%u:" SALT "$%s:%s", CREDENTIAL_SCRAM_ITERATIONS,
+                        secret_base64(arena, sha256(hmac(salted, SLICE("Client Key")))).p,
+                        secret_base64(arena, hmac(salted, SLICE("Server Key"))).p);
+}
+
+static inline struct slice scram_first(struct scram *scram)
+{
+    scram->first_bare = arena_printf(arena, "n=%s,r=%s", scram->user, scram->nonce);
+    return slice_str(arena_printf(arena, "%s%s", scram->gs2 ? scram->gs2 : "n,,", scram->first_bare));
+}
+
+/* "r=...,s=...,i=4096" (RFC 5802 5.1); the server's nonce begins with the client's. */
+static inline bool scram_take(struct scram *scram, struct slice challenge)
+{
+    const char *salt, *iterations;
+    size_t nonce = strlen(scram->nonce);
+
+    scram->server_first = arena_slicedup(arena, challenge);
+    salt = strstr(scram->server_first, ",s=");
+    iterations = strstr(scram->server_first, ",i=");
+    if (strncmp(scram->server_first, "r=", 2) != 0 || !salt || !iterations || strcmp(iterations, ",i=4096") != 0)
+        return false;
+    scram->server_nonce = slice_of(scram->server_first + 2, (size_t)(salt - scram->server_first - 2));
+    return scram->server_nonce.n > nonce + 8 && memcmp(scram->server_nonce.p, scram->nonce, nonce) == 0 &&
+           secret_base64_decode(arena, slice_of(salt + 3, (size_t)(iterations - salt - 3)), &scram->salt);
+}
+
+/* The last message; *signature: what the server must prove that it knows. */
+static inline struct slice scram_final(const struct scram *scram, struct slice nonce, struct slice *signature)
+{
+    struct slice salted = salted_password(scram->password, scram->salt), client_key = hmac(salted, SLICE("Client Key"));
+    const char *final = arena_printf(
+        arena, "c=%s,r=%.*s", secret_base64(arena, slice_str(scram->gs2 ? scram->gs2 : "n,,")).p, SLICE_ARG(nonce));
+    struct slice auth = slice_str(arena_printf(arena, "%s,%s,%s", scram->first_bare, scram->server_first, final));
+    struct slice proof = hmac(sha256(client_key), auth);
+    char *mixed = arena_slicedup(arena, proof);
+
+    for (size_t i = 0; i < proof.n; i++)
+        mixed[i] ^= client_key.p[i];
+    *signature =
+        slice_str(arena_printf(arena, "v=%s", secret_base64(arena, hmac(hmac(salted, SLICE("Server Key")), auth)).p));
+    return slice_str(arena_printf(arena, "%s,p=%s", final, secret_base64(arena, slice_of(mixed, proof.n)).p));
+}
+
+/* libsasl sends the server's signature as one more challenge, which is answered by nothing (RFC 4422 section 5, without success
+ * data). */
+static inline enum sasl_result scram_end(struct sasl_attempt *attempt, enum sasl_result result)
+{
+    struct slice data;
+
+    return result == SASL_RESULT_CHALLENGE ? sasl_attempt_continue(attempt, arena, SLICE(""), &data) : result;
+}
+
+/* A whole exchange.  *data: the server's last message. */
+static inline enum sasl_result scram_login(const char *user, const char *password, bool tls, struct scram *scram,
+                                           struct slice *signature, struct slice *data)
+{
+    struct sasl_attempt *attempt = sasl_attempt_new("smtp", tls);
+    enum sasl_result result;
+
+    *scram = (struct scram){.user = user, .password = password, .nonce = "rOprNGfwEbeRWgbNEkqO"};
+    result = sasl_attempt_begin(attempt, arena, SLICE("SCRAM-SHA-256"), scram_first(scram), data);
+    if (result == SASL_RESULT_CHALLENGE && !scram_take(scram, *data))
+        result = SASL_RESULT_NO_MECHANISM; /* no test expects it here */
+    if (result == SASL_RESULT_CHALLENGE)
+        result = scram_end(
+            attempt, sasl_attempt_continue(attempt, arena, scram_final(scram, scram->server_nonce, signature), data));
+    sasl_attempt_free(&attempt);
+    return result;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&fake, 0, sizeof fake);
+    fake.salt_key_bytes = "a key of this installation";
+    keys = keys_of("pencil");
+    return 0;
+}
+
+static inline enum sasl_result one_step(const char *mechanism, bool tls, struct slice message)
+{
+    struct sasl_attempt *attempt = sasl_attempt_new("imap", tls);
+    struct slice challenge;
+    enum sasl_result result = sasl_attempt_begin(attempt, arena, slice_str(mechanism), message, &challenge);
+
+    sasl_attempt_free(&attempt);
+    return result;
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+
+#endif
