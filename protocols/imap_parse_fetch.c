@@ -136,8 +136,10 @@ static const char *label_of(struct imap_cursor *c, struct slice written, const s
 
     if (!list || !memchr(written.p, '{', written.n))
         return arena_printf(c->arena, "BODY%.*s", SLICE_ARG(written));
-    label = at = arena_alloc(c->arena, 2 * written.n + 3 * section->field_count + sizeof "BODY)]");
-    at += sprintf(at, "BODY%.*s", (int)(list - written.p), written.p);
+    label = arena_alloc(c->arena, 2 * written.n + 3 * section->field_count + sizeof "BODY)]");
+    memcpy(label, "BODY", 4);
+    memcpy(label + 4, written.p, (size_t)(list - written.p));
+    at = label + 4 + (list - written.p);
     for (unsigned i = 0; i < section->field_count; i++) {
         *at++ = i ? ' ' : '(';
         *at++ = '"';
