@@ -1,0 +1,269 @@
+/*
+ * mime: fields, ENVELOPE, BODYSTRUCTURE and searching: folded lines, encoded words, decoded bodies, the days of dates.
+ */
+#include <event2/buffer.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "protocols/mime.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static struct arena *arena;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(SIZE_MAX);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_free(&arena);
+    return 0;
+}
+
+static const char *taken(struct evbuffer *out)
+{
+    size_t n = evbuffer_get_length(out);
+    char *text = arena_alloc(arena, n + 1);
+
+    evbuffer_remove(out, text, n);
+    evbuffer_free(out);
+    return text;
+}
+
+static const char *envelope(const char *message)
+{
+    struct evbuffer *out = evbuffer_new();
+
+    mime_write_envelope(out, arena, mime_parse(arena, slice_str(message)));
+    return taken(out);
+}
+
+static const char *structure(const char *message, bool extended)
+{
+    struct evbuffer *out = evbuffer_new();
+
+    mime_write_structure(out, arena, mime_parse(arena, slice_str(message)), extended);
+    return taken(out);
+}
+
+/* ------------------------------------------------------------------ fields */
+
+#define HEADER                                                                                                         \
+    "Received: by a;\r\n\tTue\r\nSubject: one\r\n two\r\nX-Empty:\r\nreceived: by b\r\nNo colon here\r\nSubject : "    \
+    "other\r\n\r\n"
+
+static void test_a_field_unfolded(void **state)
+{
+    const struct slice header = SLICE(HEADER);
+
+    (void)state;
+    assert_string_equal(mime_field(arena, header, "subject").p, "one two"); /* the first of several */
+    assert_string_equal(mime_field(arena, header, "RECEIVED").p, "by a;\tTue");
+    assert_string_equal(mime_field(arena, header, "X-Empty").p, ""); /* empty is there ... */
+    assert_null(mime_field(arena, header, "X-Absent").p);            /* ... and absent is not */
+    assert_null(mime_field(arena, header, "Subj").p);
+    assert_null(mime_field(arena, header, "No colon here").p);
+    assert_null(mime_field(arena, header, "").p);
+}
+
+static void test_fields_chosen(void **state)
+{
+    const struct slice header = SLICE(HEADER), names[] = {SLICE("SUBJECT"), SLICE("x-empty"), SLICE("X-Absent")};
+    struct slice out = mime_fields(arena, header, names, COUNT(names), false);
+
+    (void)state;
+    /* As they are written, folded, all of them, in their order, and an empty line (RFC 3501 6.4.5) */
+    assert_true(slice_equal(out, SLICE("Subject: one\r\n two\r\nX-Empty:\r\nSubject : other\r\n\r\n")));
+    out = mime_fields(arena, header, names, COUNT(names), true);
+    assert_true(slice_equal(out, SLICE("Received: by a;\r\n\tTue\r\nreceived: by b\r\nNo colon here\r\n\r\n")));
+    assert_true(slice_equal(mime_fields(arena, header, names + 2, 1, false), SLICE("\r\n")));
+    assert_true(slice_equal(mime_fields(arena, SLICE(""), names, COUNT(names), true), SLICE("\r\n")));
+}
+
+/* ------------------------------------------------------------------ ENVELOPE (RFC 3501 7.4.2) */
+
+static void test_envelope(void **state)
+{
+    (void)state;
+    assert_string_equal(envelope("\r\n"), "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_string_equal(
+        envelope(
+            "Date: Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\r\nFrom: Terry Gray <gray@cac.test>\r\nSubject: Minutes\r\n"
+            "To: imap@cac.test\r\ncc: a@b.test, John Klensin <KLENSIN@MIT.test>\r\nMessage-Id: <B27@cac.test>\r\n\r\n"),
+        "(\"Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\" \"Minutes\" ((\"Terry Gray\" NIL \"gray\" \"cac.test\"))"
+        " ((\"Terry Gray\" NIL \"gray\" \"cac.test\")) ((\"Terry Gray\" NIL \"gray\" \"cac.test\"))"
+        " ((NIL NIL \"imap\" \"cac.test\")) ((NIL NIL \"a\" \"b.test\")(\"John Klensin\" NIL \"KLENSIN\" \"MIT.test\"))"
+        " NIL NIL \"<B27@cac.test>\")");
+    assert_string_equal(
+        envelope("From: a@a.test\r\nSender: s@s.test\r\nReply-To: r@r.test\r\nBcc: b@b.test\r\n"
+                 "In-Reply-To: <1@a.test>\r\n\r\n"),
+        "(NIL NIL ((NIL NIL \"a\" \"a.test\")) ((NIL NIL \"s\" \"s.test\")) ((NIL NIL \"r\" \"r.test\"))"
+        " NIL NIL ((NIL NIL \"b\" \"b.test\")) \"<1@a.test>\" NIL)");
+}
+
+static void test_envelope_groups(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        envelope("To: Crowd: a@a.test, b@b.test;, c@c.test\r\n\r\n"),
+        "(NIL NIL NIL NIL NIL ((NIL NIL \"Crowd\" NIL)(NIL NIL \"a\" \"a.test\")(NIL NIL \"b\" \"b.test\")"
+        "(NIL NIL NIL NIL)(NIL NIL \"c\" \"c.test\")) NIL NIL NIL NIL)");
+    assert_string_equal(
+        envelope("To: undisclosed-recipients:;\r\n\r\n"),
+        "(NIL NIL NIL NIL NIL ((NIL NIL \"undisclosed-recipients\" NIL)(NIL NIL NIL NIL)) NIL NIL NIL NIL)");
+}
+
+/* Encoded words stay as they are written; what is not ASCII, quotes and backslashes go as literals. */
+static void test_envelope_strings(void **state)
+{
+    (void)state;
+    assert_string_equal(envelope("Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n"),
+                        "(NIL \"=?utf-8?q?Gr=C3=BC=C3=9Fe?=\" NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_string_equal(envelope("Subject: say \"x\"\r\n\r\n"),
+                        "(NIL {7}\r\nsay \"x\" NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_string_equal(envelope("Subject: a\\b\r\n\r\n"), "(NIL {3}\r\na\\b NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_string_equal(envelope("Subject: \xc3\xbc\r\n\r\n"), "(NIL {2}\r\n\xc3\xbc NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_string_equal(envelope("Subject:\r\n\r\n"), "(NIL \"\" NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_string_equal(envelope("From: =?utf-8?q?J=C3=BCrgen?= <j@j.test>\r\nSender:\r\n\r\n"),
+                        "(NIL NIL ((\"=?iso-8859-1?q?J=FCrgen?=\" NIL \"j\" \"j.test\"))"
+                        " ((\"=?iso-8859-1?q?J=FCrgen?=\" NIL \"j\" \"j.test\"))"
+                        " ((\"=?iso-8859-1?q?J=FCrgen?=\" NIL \"j\" \"j.test\")) NIL NIL NIL NIL NIL)");
+}
+
+/* ------------------------------------------------------------------ BODYSTRUCTURE (RFC 3501 7.4.2) */
+
+static void test_structure_of_a_text(void **state)
+{
+    (void)state;
+    assert_string_equal(structure("Subject: x\r\n\r\none\r\ntwo\r\n", false),
+                        "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 10 2)");
+    assert_string_equal(structure("\r\n", false),
+                        "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0)");
+    assert_string_equal(structure("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n"
+                                  "Content-ID: <1@a>\r\nContent-Description: d\r\nContent-MD5: m\r\n"
+                                  "Content-Disposition: attachment; filename=f\r\nContent-Language: en, de\r\n"
+                                  "Content-Location: l\r\n\r\nQQ==",
+                                  true),
+                        "(\"text\" \"html\" (\"charset\" \"utf-8\") \"<1@a>\" \"d\" \"base64\" 4 1 \"m\""
+                        " (\"attachment\" (\"filename\" \"f\")) (\"en\" \"de\") \"l\")");
+}
+
+static void test_structure_of_parts(void **state)
+{
+    static const char message[] = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n"
+                                  "Content-Type: image/png\r\n\r\nPNG\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+                                  "Subject: in\r\n\r\nx\r\n--b--\r\n";
+
+    (void)state;
+    assert_string_equal(structure(message, false),
+                        "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1)"
+                        "(\"image\" \"png\" NIL NIL NIL \"7bit\" 3)"
+                        "(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 16 (NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL)"
+                        " (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 1 1) 3) \"mixed\")");
+    assert_string_equal(
+        structure(message, true),
+        "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 3 1 NIL NIL NIL NIL)"
+        "(\"image\" \"png\" NIL NIL NIL \"7bit\" 3 NIL NIL NIL NIL)"
+        "(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 16 (NIL \"in\" NIL NIL NIL NIL NIL NIL NIL NIL)"
+        " (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 1 1 NIL NIL NIL NIL) 3 NIL NIL NIL NIL)"
+        " \"mixed\" (\"boundary\" \"b\") NIL NIL NIL)");
+}
+
+/* ------------------------------------------------------------------ searching (RFC 3501 6.4.4) */
+
+static void test_search_in_headers(void **state)
+{
+    const struct slice header =
+        SLICE("Subject: plain\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= =?utf-8?b?IGFuIGFsbGU=?=\r\n"
+              "To: Ann\r\n <ann@example.test>\r\n\r\nSubject: no field\r\n");
+
+    (void)state;
+    assert_true(mime_header_contains(header, SLICE("SUBJECT"), SLICE("PLAIN")));
+    assert_true(mime_header_contains(header, SLICE("subject"),
+                                     SLICE("gr\xc3\xbc\xc3\x9f"
+                                           "e AN Alle")));
+    assert_false(mime_header_contains(header, SLICE("subject"), SLICE("utf-8")));
+    assert_true(mime_header_contains(header, SLICE("to"), SLICE("ann <ann@")));
+    assert_true(mime_header_contains(header, SLICE("to"), SLICE("")));
+    assert_false(mime_header_contains(header, SLICE("cc"), SLICE("")));
+    assert_false(mime_header_contains(header, SLICE("to"), SLICE("plain")));
+}
+
+static bool body_contains(const char *message, const char *needle)
+{
+    return mime_body_contains(mime_parse(arena, slice_str(message)), slice_str(needle));
+}
+
+static void test_search_in_bodies(void **state)
+{
+    (void)state;
+    assert_true(body_contains("Subject: x\r\n\r\nHello World\r\n", "hello w"));
+    assert_false(body_contains("Subject: x\r\n\r\nHello\r\n", "subject"));
+    assert_true(body_contains("Content-Transfer-Encoding: base64\r\n\r\nSGVsbG8g\r\nV29ybGQ=\r\n", "hello world"));
+    assert_false(body_contains("Content-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n", "SGVs"));
+    assert_true(
+        body_contains("Content-Transfer-Encoding: quoted-printable\r\n\r\nhel=\r\nlo=20world\r\n", "Hello World"));
+    assert_true(body_contains("Content-Type: text/plain; charset=iso-8859-1\r\n\r\nGr\xfc\xdf"
+                              "e\r\n",
+                              "gr\xc3\xbc\xc3\x9f"
+                              "e"));
+    assert_true(body_contains("Content-Type: text/plain; charset=no-such\r\n\r\nabc\r\n", "abc"));
+    assert_false(body_contains("Content-Type: image/png\r\n\r\nabc\r\n", "abc"));
+    assert_true(
+        body_contains("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\nabc\r\n"
+                      "--b\r\nContent-Type: message/rfc822\r\n\r\n\r\nneedle\r\n--b--\r\n",
+                      "NEEDLE"));
+    assert_false(body_contains("Content-Transfer-Encoding: base64\r\n\r\n****\xff", "x"));
+    assert_true(body_contains("\r\n", ""));
+    assert_true(mime_text_contains(SLICE("Some\0Text"), SLICE("\0t")));
+    assert_false(mime_text_contains(SLICE(""), SLICE("x")));
+}
+
+/* The day as it is written, whatever its zone. */
+static void test_days(void **state)
+{
+    static const struct {
+        const char *date;
+        int64_t days; /* -1: none */
+    } cases[] = {{"Thu, 1 Jan 1970 00:00:00 +0000", 0},
+                 {"Fri, 2 Jan 1970 23:59:59 -1200", 1},
+                 {"2 Jan 1970 00:00:01 +1400", 1},
+                 {"Sat, 1 Feb 2025 10:00:00 +0100 (CET)", 20120},
+                 {"", -1},
+                 {"yesterday", -1}};
+    int64_t days;
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT(cases); i++) {
+        struct slice header = slice_str(arena_printf(arena, "Date: %s\r\n\r\n", cases[i].date));
+
+        assert_int_equal(mime_date(arena, header, &days), cases[i].days >= 0);
+        if (cases[i].days >= 0)
+            assert_int_equal(days, cases[i].days);
+    }
+    assert_false(mime_date(arena, SLICE("\r\n"), &days));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_field_unfolded),   TEST(test_fields_chosen),
+        TEST(test_envelope),           TEST(test_envelope_groups),
+        TEST(test_envelope_strings),   TEST(test_structure_of_a_text),
+        TEST(test_structure_of_parts), TEST(test_search_in_headers),
+        TEST(test_search_in_bodies),   TEST(test_days),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
