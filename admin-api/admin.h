@@ -6,6 +6,7 @@
  * Requests become tasks; while one waits for the database its connection is suspended.
  */
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 struct admin_settings {
@@ -13,6 +14,10 @@ struct admin_settings {
     const char *certificate_file, *key_file; /* NULL: plain HTTP (loopback, or behind a proxy) */
     const char *hostname;
     unsigned connections_max;
+    /* For what a dry run answers. */
+    uint64_t message_size_max;
+    const char *default_route_host; /* NULL: MX */
+    unsigned default_route_port;
     /* Lines of other processes for /metrics, in the exposition format; appended as they are.  May be NULL. */
     char *(*metrics)(void); /* malloc'ed */
 };

@@ -54,6 +54,8 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/relay-grants/{grant}", "changeRelayGrant", ROUTER_TOKEN, relay_grants_change},
     {"DELETE", "/v1/relay-grants/{grant}", "deleteRelayGrant", ROUTER_TOKEN, relay_grants_delete},
 
+    {"POST", "/v1/relay-checks", "checkRelay", ROUTER_TOKEN, relay_checks_create},
+
     {"GET", "/v1/queue", "listQueue", ROUTER_TOKEN, queue_list},
     {"GET", "/v1/messages/{message}", "getMessage", ROUTER_TOKEN, messages_show},
     {"GET", "/v1/messages/{message}/events", "listMessageEvents", ROUTER_TOKEN, messages_events},

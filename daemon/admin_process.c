@@ -85,6 +85,9 @@ int admin_run(const struct process_plan *p)
         .key_file = *p->config->admin_key ? p->config->admin_key : NULL,
         .hostname = p->config->hostname,
         .connections_max = (unsigned)p->config->admin_connections_max,
+        .message_size_max = p->config->message_size_max,
+        .default_route_host = p->config->default_route_host,
+        .default_route_port = p->config->default_route_port,
         .metrics = stats_exposition,
     };
 

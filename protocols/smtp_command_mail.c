@@ -46,6 +46,7 @@ static struct permit make_permit(struct smtp_session *session, const struct smtp
         .sender = parsed->sender.address,
         .sender_domain = parsed->sender.domain,
         .size = parsed->size,
+        .size_max = session->settings->message_size_max,
     };
 }
 
@@ -70,12 +71,6 @@ void smtp_command_mail(struct smtp_session *session, struct slice arguments)
         smtp_parse_mail(session->transaction_arena, arguments, session->role == SMTP_ROLE_SUBMISSION, &parsed);
     if (fault) {
         smtp_reply_fault(session, fault);
-        return;
-    }
-    /* RFC 1870 section 6.1: say so before the message is sent. */
-    if (parsed.size > session->settings->message_size_max) {
-        smtp_reply(session, 552, "5.3.4", "Message too big; the limit is %llu octets",
-                   (unsigned long long)session->settings->message_size_max);
         return;
     }
 

@@ -207,6 +207,11 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
 {
     const struct directory_account *account = client->account;
 
+    if (client->size_max && sender->size > client->size_max) { /* RFC 1870 section 6.1: said before it is sent */
+        refuse(out, AUTHORIZE_DENIED, "too-big", 552, "5.3.4",
+               arena_printf(arena, "Message too big; the limit is %llu octets", (unsigned long long)client->size_max));
+        return;
+    }
     if (client->role == AUTHORIZE_MX) {
         allow(out, AUTHORIZE_ALLOWED, "any-sender");
         return;

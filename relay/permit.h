@@ -28,6 +28,7 @@ struct permit {
     int64_t at_ms;                     /* as of when; INT64_MIN: now */
     struct slice sender, sender_domain; /* empty: null sender */
     uint64_t size;                     /* as declared; 0: not told */
+    uint64_t size_max;                 /* by this server's configuration */
 
     /* found: */
     bool sender_owned;

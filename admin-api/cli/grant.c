@@ -1,5 +1,5 @@
 /*
- * grant: the options of `relay-grants create`, as a table: each becomes a member of the same name, with '_' for '-'.
+ * grant: the options of `relay-grants create` and `relay-checks create`, as a table: each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
@@ -26,6 +26,10 @@ static struct {
     {"--tls-required", "tls_required", FLAG, NULL},
     {"--valid-from", "valid_from", TEXT, NULL},
     {"--valid-until", "valid_until", TEXT, NULL},
+    {"--sender", "sender", TEXT, NULL},
+    {"--client", "client", TEXT, NULL},
+    {"--size", "size", NUMBER, NULL},
+    {"--at", "at", TEXT, NULL},
 };
 #define MEMBERS (sizeof members / sizeof *members)
 

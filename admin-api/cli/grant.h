@@ -1,6 +1,6 @@
 #ifndef ADMIN_API_CLI_GRANT_H
 #define ADMIN_API_CLI_GRANT_H
-/* grant: the options of `relay-grants create`. */
+/* grant: the options of `relay-grants create` and `relay-checks create`. */
 struct json_object;
 
 /* Keeps an option until grant_put().  How many arguments it took: 0 (it is none of these, or has no value), 1 or 2. */

@@ -60,6 +60,7 @@ static const struct resource {
      "label",
      {"customer", NULL},
      {"id", "label", "customer", "account", "domain", "network", "senders", "recipients", "valid_until", NULL}},
+    {"relay-checks", "/v1/relay-checks", MAY(VERB_CREATE), "recipient", {NULL}, {NULL}},
     {"queue",
      "/v1/queue",
      MAY(VERB_LIST),
@@ -107,6 +108,8 @@ static void usage(FILE *to)
           "                   [--recipients any|domains|customer] [--recipient-domain D ...]\n"
           "                   [--size-max BYTES] [--recipients-max N] [--at-limit refuse|defer]\n"
           "                   [--tls-required] [--valid-from TIME] [--valid-until TIME]\n"
+          "  relay-checks create RECIPIENT --sender S [--client ADDRESS] [--account A]\n"
+          "                   [--size BYTES] [--at TIME]     (what would happen; nothing is sent)\n"
           "  queue     list [--domain D]\n"
           "  message   show ID | events ID\n"
           "  outages   list [--domain D] [--open]\n\n"
@@ -258,7 +261,7 @@ static struct json_object *creation(const struct resource *resource, const char 
     put(body, resource->key, name);
     if (options.customer)
         put(body, "customer", options.customer);
-    if (strcmp(resource->name, "relay-grants") == 0) {
+    if (strncmp(resource->name, "relay-", 6) == 0) {
         if (options.domain)
             put(body, "domain", options.domain);
         grant_put(body);

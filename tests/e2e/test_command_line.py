@@ -48,6 +48,9 @@ def test_resources(posthouse, client):
     assert "for ann" in client("relay-grants", "list", "--customer", "cli & co")
     assert "size_max: " in client("relay-grants", "create", "x", "--customer", "cli & co", "--size-max", "big", status=1)
     client("relay-grants", "delete", made["id"])
+    told = json.loads(client("relay-checks", "create", "x@outside.test", "--sender", "x@y.test", "--client", "203.0.113.1",
+                             "--size", "5", "--at", "2026-11-23T20:25:14Z", "--json"))
+    assert told["reply"]["code"] == 550 and told["why"] == "sender-not-granted"
 
     assert "a@cli.test, b@cli.test" in client("accounts", "list", "--domain", "cli.test")
     assert "silent@cli.test" in client("accounts", "show", "silent@cli.test")

@@ -39,7 +39,7 @@ static struct directory_network network = {.id = 2, .customer_id = CUSTOMER};
 static struct authorize_client make_client(enum authorize_role role, bool signed_in, bool in_network)
 {
     return (struct authorize_client){role, "192.0.2.1", signed_in ? &account : NULL,
-                                     in_network ? &network : NULL, {NULL, 0}, false};
+                                     in_network ? &network : NULL, {NULL, 0}, false, 10000};
 }
 
 static void test_sender(void **state)
@@ -247,6 +247,10 @@ static void test_one_grant(void **state)
             authorize_sender(arena, &client, &sender, &decision);
             assert_int_equal(decision.code, !sender_ok ? 550 : tls_required && !tls ? 530 : too_big ? 552 : 250);
         }
+        sender.size = 10001; /* more than the server takes, from anybody */
+        authorize_sender(arena, &client, &sender, &decision);
+        assert_int_equal(decision.code, 552);
+        assert_null(decision.grant);
     }
 }
 

@@ -1,0 +1,208 @@
+/*
+ * /v1/relay-checks: what would happen to a message, without sending one.
+ *
+ * It asks relay/permit.c, as the SMTP server's MAIL and RCPT do, so the reply that it tells is the one that a client
+ * would be given (a test holds the two together).  With an account it is a submission, without one it is port 25.
+ *
+ * What it cannot know: the server's own limits of a session (too many recipients, too many errors), and whether
+ * the message itself is acceptable.  Addresses are those that the directory can hold: no quoted local parts, no
+ * address literals.  `at` asks as of which time grants hold; the rest of the directory is that of now.
+ */
+#include <json-c/json.h>
+
+#include "admin-api/handlers.h"
+#include "admin-api/json.h"
+#include "relay/permit.h"
+#include "storage/name.h"
+#include "storage/provision_account.h"
+#include "storage/queue.h"
+
+#define ADDRESS_MAX_BYTES 254
+
+static struct {
+    uint64_t message_size_max;
+    const char *default_route_host;
+    unsigned default_route_port;
+} server;
+
+void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port)
+{
+    server.message_size_max = message_size_max;
+    server.default_route_host = default_route_host;
+    server.default_route_port = default_route_port;
+}
+
+static const char *verdict_word(enum authorize_verdict verdict)
+{
+    switch (verdict) {
+    case AUTHORIZE_ALLOWED: return "allowed";
+    case AUTHORIZE_MAILBOX: return "mailbox";
+    case AUTHORIZE_RELAY: return "relay";
+    case AUTHORIZE_OUTSIDE: return "outside";
+    case AUTHORIZE_UNKNOWN: return "unknown";
+    case AUTHORIZE_DENIED: return "denied";
+    }
+    return "";
+}
+
+/* ------------------------------------------------------------------ where it would go */
+
+static void put_hop(struct json_object *hops, const char *host, unsigned port, unsigned priority)
+{
+    struct json_object *hop = json_object_new_object();
+    json_put_text(hop, "host", slice_str(host));
+    json_put_number(hop, "port", port);
+    json_put_number(hop, "priority", priority);
+    json_object_array_add(hops, hop);
+}
+
+/* NULL: nowhere.  False: could not be asked. */
+static AWAITS bool route_json(struct request *r, const struct permit_recipient *recipient, enum authorize_verdict verdict,
+                              struct json_object **out)
+{
+    struct directory_hop *hops = NULL;
+    unsigned count = 0;
+    struct slice destination;
+
+    *out = NULL;
+    if (verdict != AUTHORIZE_RELAY && verdict != AUTHORIZE_OUTSIDE)
+        return true;
+    if (verdict == AUTHORIZE_RELAY) {
+        if (directory_hops(r->arena, recipient->found.domain.id, &hops, &count) == DB_FAILED)
+            return false;
+        destination = queue_destination_domain(r->arena, recipient->found.domain.id);
+    } else {
+        destination = server.default_route_host ? QUEUE_DESTINATION_DEFAULT
+                                                : queue_destination_mx(r->arena, recipient->domain);
+    }
+    struct json_object *list = json_object_new_array();
+    for (unsigned i = 0; i < count; i++)
+        put_hop(list, hops[i].host, hops[i].port, hops[i].priority);
+    if (verdict == AUTHORIZE_OUTSIDE && server.default_route_host)
+        put_hop(list, server.default_route_host, server.default_route_port, 0);
+    *out = json_object_new_object();
+    json_put_text(*out, "destination", destination);
+    json_object_object_add(*out, "next_hops", list);
+    json_put_id(*out, "outage", verdict == AUTHORIZE_RELAY ? recipient->found.domain.outage_id : 0);
+    return true;
+}
+
+/* ------------------------------------------------------------------ the answer */
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return b && b < a ? b : a;
+}
+
+/* How much more would be taken; null: not limited by a grant. */
+static struct json_object *headroom_json(const struct permit *permit, const struct directory_grant *grant)
+{
+    struct json_object *object = json_object_new_object();
+    uint64_t size_max = smaller(server.message_size_max, grant ? grant->size_max : 0);
+
+    json_put_number(object, "size", size_max > permit->size ? (int64_t)(size_max - permit->size) : 0);
+    if (grant && grant->recipients_max)
+        json_put_number(object, "recipients", grant->recipients_max);
+    else
+        json_object_object_add(object, "recipients", NULL);
+    return object;
+}
+
+static AWAITS void answer(struct request *r, const struct permit *permit, const struct permit_recipient *recipient,
+                          const char *command, const struct authorize_decision *decision)
+{
+    struct json_object *route = NULL;
+
+    if (!route_json(r, recipient, decision->verdict, &route)) {
+        reply_away(r);
+        return;
+    }
+    struct json_object *object = json_object_new_object(), *reply = json_object_new_object();
+    json_put_text(object, "verdict", slice_str(verdict_word(decision->verdict)));
+    json_put_text(object, "why", slice_str(decision->reason));
+    json_put_id(object, "grant", decision->grant ? decision->grant->id : 0);
+    json_put_text(object, "limit", slice_str(decision->limit));
+    json_object_object_add(object, "route", route);
+    json_object_object_add(object, "headroom", headroom_json(permit, decision->grant));
+    json_put_text(object, "command", slice_str(command));
+    json_put_number(reply, "code", decision->code);
+    json_put_text(reply, "enhanced", slice_str(decision->enhanced));
+    json_put_text(reply, "text", slice_str(decision->text));
+    json_object_object_add(object, "reply", reply);
+    reply_json(r, 200, object);
+}
+
+static AWAITS void check(struct request *r, struct permit *permit, struct permit_recipient *recipient)
+{
+    struct authorize_decision decision;
+
+    if (!permit_sender(r->arena, permit, &decision))
+        reply_away(r);
+    else if (decision.verdict != AUTHORIZE_ALLOWED)
+        answer(r, permit, recipient, "MAIL", &decision);
+    else if (!permit_recipient(r->arena, permit, recipient, &decision))
+        reply_away(r);
+    else
+        answer(r, permit, recipient, "RCPT", &decision);
+}
+
+/* The account as sign-in would give it.  False, and answered. */
+static AWAITS bool find_account(struct request *r, struct slice key, struct directory_account *out)
+{
+    struct provision_account account;
+    enum db_status status = provision_account_get(r->arena, key, &account);
+
+    if (status == DB_FOUND)
+        status = directory_account(r->arena, account.address, out);
+    switch (status) {
+    case DB_FOUND: return true;
+    case DB_NONE: reply_problem(r, 422, "account", "there is no such account"); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
+}
+
+static struct slice read_address(struct json_fields *f, const char *name)
+{
+    struct slice given = json_text(f, name, true, ADDRESS_MAX_BYTES), address = {"", 0};
+    bool null_sender = strcmp(name, "sender") == 0 && slice_equal(given, SLICE("<>"));
+
+    if (given.p && !null_sender && !name_address(f->r->arena, given, &address))
+        json_reject(f, name, "must be an address, local@domain%s", name[0] == 's' ? ", or <> for the null sender" : "");
+    return address;
+}
+
+AWAITS void relay_checks_create(struct request *r)
+{
+    struct json_fields f;
+    char plain[INET6_ADDRSTRLEN];
+    struct permit permit = {.arena = r->arena, .size_max = server.message_size_max};
+    struct permit_recipient recipient = {.before = 0};
+    struct directory_account account;
+
+    if (!json_begin(r, &f))
+        return;
+    struct slice client = json_text(&f, "client", false, INET6_ADDRSTRLEN);
+    if (client.p && !directory_client_address(arena_slicedup(r->arena, client), plain))
+        json_reject(&f, "client", "must be an IPv4 or IPv6 address");
+    struct slice key = json_text(&f, "account", false, ADDRESS_MAX_BYTES);
+    permit.sender = read_address(&f, "sender");
+    recipient.address = read_address(&f, "recipient");
+    permit.size = (uint64_t)json_number(&f, "size", 0, INT64_MAX, 0);
+    permit.tls = json_flag(&f, "tls", true);
+    permit.at_ms = json_time(&f, "at", INT64_MIN);
+    if (!json_end(&f))
+        return;
+
+    permit.peer = client.p ? arena_slicedup(r->arena, client) : "0.0.0.0"; /* the unspecified address: in no network */
+    permit.sender_domain = permit.sender.n ? name_address_domain(permit.sender) : slice_of("", 0);
+    recipient.domain = name_address_domain(recipient.address);
+    permit.role = key.p ? AUTHORIZE_SUBMISSION : AUTHORIZE_MX;
+    if (key.p) {
+        if (!find_account(r, key, &account))
+            return;
+        permit.account = &account;
+    }
+    check(r, &permit, &recipient);
+}

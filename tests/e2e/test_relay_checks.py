@@ -1,0 +1,170 @@
+"""The dry run: what it answers, and that it answers what MAIL and RCPT do."""
+import random
+
+import pytest
+
+from harness.api import ApiError
+from harness.process import free_port
+
+DOMAINS = {"one.test": "first", "two.test": "first", "three.test": "second"}
+STATES = ["active", "active", "active", "suspended", "receive-only", "send-only", "closed"]
+
+
+@pytest.fixture(scope="module")
+def node(posthouse):
+    for customer in ("first", "second"):
+        posthouse.api.customer(customer)
+    for domain, customer in DOMAINS.items():
+        posthouse.api.hosted_domain(domain, customer)
+    posthouse.api.relay_domain("relay.test", "first", free_port())
+    for domain, customer in DOMAINS.items():
+        posthouse.api.account(f"ann@{domain}", customer)
+        posthouse.api.post("/v1/accounts", {"address": f"bob@{domain}", "customer": customer, "password": "posthouse-demo",
+                                            "aliases": [f"sales@{domain}"]})
+    return posthouse
+
+
+def check(node, **question):
+    return node.api.post("/v1/relay-checks", question)
+
+
+# ------------------------------------------------------------------ what it answers
+
+
+def test_a_mailbox(node):
+    assert check(node, sender="x@y.test", recipient="sales@one.test") == {
+        "verdict": "mailbox", "why": "hosted", "grant": None, "limit": None, "route": None, "command": "RCPT",
+        "headroom": {"size": 52428800, "recipients": None}, "reply": {"code": 250, "enhanced": "2.1.5", "text": "Ok"}}
+
+
+def test_a_relay_domain(node):
+    hops = node.api.get("/v1/domains/relay.test")
+    told = check(node, client="2001:db8::1", sender="<>", recipient="x@relay.test", size=52428000)
+    assert (told["verdict"], told["headroom"]["size"]) == ("relay", 800)
+    assert told["route"] == {"destination": told["route"]["destination"], "next_hops": hops["next_hops"], "outage": None}
+    assert told["route"]["destination"].startswith("domain:")
+
+
+def test_outside(node, outside):
+    told = check(node, account="ann@one.test", sender="ann@one.test", recipient="x@outside.test")
+    assert told["verdict"] == "outside" and told["why"] == "account"
+    assert told["route"] == {"destination": "default", "outage": None,
+                             "next_hops": [{"host": "127.0.0.1", "port": outside.port, "priority": 0}]}
+    told = check(node, client="203.0.113.9", sender="ann@one.test", recipient="x@outside.test")
+    assert told["verdict"] == "denied" and told["route"] is None and told["why"] == "relay-denied"
+    assert told["reply"] == {"code": 550, "enhanced": "5.7.1", "text": "<x@outside.test>: relaying denied: 203.0.113.9 is not "
+                             "in a network that may relay through this server"}
+
+
+def test_a_grant_its_limit_and_its_time(node):
+    grant = node.api.post("/v1/relay-grants", {"customer": "first", "account": "ann@two.test", "size_max": 1000,
+                                               "recipients_max": 7, "valid_until": "2100-01-01T00:00:00Z"})
+    question = {"account": "ann@two.test", "sender": "ann@two.test", "recipient": "x@outside.test"}
+    told = check(node, **question, size=400)
+    assert (told["grant"], told["headroom"]) == (grant["id"], {"size": 600, "recipients": 7})
+    told = check(node, **question, size=1001)
+    assert (told["grant"], told["limit"], told["command"], told["reply"]["code"]) == (grant["id"], "size_max", "MAIL", 552)
+    told = check(node, **question, size=1001, at="2100-01-01T00:00:00Z")
+    assert (told["grant"], told["reply"]["code"]) == (None, 250)
+    node.api.delete(f"/v1/relay-grants/{grant['id']}")
+
+
+@pytest.mark.parametrize("field, change", [
+    ("sender", {"sender": None}),
+    ("sender", {"sender": "no address"}),
+    ("recipient", {"recipient": "<>"}),
+    ("recipient", {"recipient": "a@[192.0.2.1]"}),
+    ("client", {"client": "localhost"}),
+    ("account", {"account": "nobody@one.test"}),
+    ("size", {"size": -1}),
+    ("at", {"at": "now"}),
+    ("tls", {"tls": 1}),
+    ("port", {"port": 25}),
+])
+def test_refusals(node, field, change):
+    with pytest.raises(ApiError) as caught:
+        check(node, **{"sender": "x@y.test", "recipient": "ann@one.test", **change})
+    assert (caught.value.status, caught.value.body["field"]) == (422, field)
+
+
+# ------------------------------------------------------------------ the same as at the door
+
+
+def random_grant(dice):
+    customer = dice.choice(["first", "second"])
+    mine = [domain for domain, owner in DOMAINS.items() if owner == customer]
+    who = dice.choice([{}, {"account": f"{dice.choice(['ann', 'bob'])}@{dice.choice(mine)}"}, {"domain": dice.choice(mine)},
+                       {"network": "127.0.0.0/8"}, {"network": "127.0.0.1/32"}])
+    senders = dice.choice([{"senders": "own"}, {"senders": "any"},
+                           {"senders": "domains", "sender_domains": dice.sample(sorted(DOMAINS), 2)}])
+    recipients = dice.choice([{"recipients": "any"}, {"recipients": "customer"},
+                              {"recipients": "domains", "recipient_domains": ["outside.test", dice.choice(sorted(DOMAINS))]}])
+    more = {"tls_required": dice.random() < 0.2, "at_limit": dice.choice(["refuse", "defer"])}
+    if dice.random() < 0.3:
+        more["size_max"] = 1000
+    if dice.random() < 0.2:
+        more["valid_from"] = "2100-01-01T00:00:00Z"
+    return {"customer": customer, **who, **senders, **recipients, **more}
+
+
+def random_address(dice, null=False):
+    return dice.choice(([""] if null else []) + [f"{local}@{domain}" for local in ("ann", "bob", "sales", "nobody")
+                                                 for domain in (*DOMAINS, "relay.test", "outside.test", "y.test")])
+
+
+def as_reply(code, text):
+    """A reply of smtplib's, its lines put together again."""
+    lines = text.decode().split("\n")
+    enhanced = lines[0].split(" ")[0]
+    assert all(line.startswith(enhanced + " ") for line in lines)
+    return {"code": code, "enhanced": enhanced, "text": "".join(line[len(enhanced) + 1:] for line in lines)}
+
+
+def at_the_door(client, sender, recipient, size):
+    client.rset()
+    reply = client.mail(sender, [f"SIZE={size}"] if size else [])
+    command = "MAIL"
+    if reply[0] == 250:
+        reply = client.rcpt(recipient)
+        command = "RCPT"
+    return command, as_reply(*reply)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_same_as_mail_and_rcpt(node, seed):
+    dice = random.Random(seed)
+    accounts = [f"{local}@{domain}" for local in ("ann", "bob") for domain in DOMAINS]
+    made = [node.api.post("/v1/relay-grants", random_grant(dice)) for _ in range(8)]
+    if dice.random() < 0.5:
+        node.api.post("/v1/networks", {"cidr": "127.0.0.0/16", "customer": dice.choice(["first", "second"])})
+    submissions = {login: node.submission(login) for login in accounts}
+    plain, secure = node.smtp(), node.smtp()
+    secure.starttls(context=node.certificate.context())
+    seen = set()
+    try:
+        for client in (plain, secure, *submissions.values()):
+            client.ehlo()
+        for login in accounts:
+            node.api.patch(f"/v1/accounts/{login}", {"state": dice.choice(STATES)})
+        for _ in range(60):
+            sender, recipient, size = random_address(dice, null=True), random_address(dice), dice.choice([0, 900, 1100, 1 << 40])
+            login = dice.choice([None, *accounts])
+            tls = login is not None or dice.random() < 0.5
+            client = submissions[login] if login else secure if tls else plain
+            question = {"client": "127.0.0.1", "sender": sender or "<>", "recipient": recipient, "size": size, "tls": tls}
+            if login:
+                question["account"] = login
+            told = check(node, **question)
+            command, reply = at_the_door(client, sender, recipient, size)
+            assert (told["command"], told["reply"]) == (command, reply), question
+            seen.add(told["why"])
+    finally:
+        for client in (plain, secure, *submissions.values()):
+            client.close()
+        for login in accounts:
+            node.api.patch(f"/v1/accounts/{login}", {"state": "active"})
+        for grant in made:
+            node.api.delete(f"/v1/relay-grants/{grant['id']}")
+        for network in node.api.get("/v1/networks")["items"]:
+            node.api.delete(f"/v1/networks/{network['id']}")
+    assert len(seen) >= 5, seen  # it asked about many kinds of cases
