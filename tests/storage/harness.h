@@ -117,7 +117,7 @@ static int harness_end(void **state)
 }
 
 /* One statement without results, as a transaction. */
-static AWAITS enum db_write change(const struct db_statement *statement)
+static inline AWAITS enum db_write change(const struct db_statement *statement)
 {
     struct db_unit *unit = db_unit_new(arena);
 

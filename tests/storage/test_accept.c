@@ -5,24 +5,13 @@
  */
 #include <signal.h>
 
-#include "core/spool.h"
-#include "storage/accept.h"
 #include "storage/body.h"
 #include "storage/mailbox.h"
 #include "storage/maintenance.h"
-#include "tests/storage/harness.h"
+#include "tests/storage/letter.h"
 
-#define CELL 7
-/* Ids carry their cell (core/id.h): 7 << 14 and something. */
-#define INBOX 114701
-#define OTHER 114702
-#define NOWHERE 114703
-#define DAY_MS (24LL * 60 * 60 * 1000)
 #define LONG (BODY_CHUNK * 2 + 1000)
 
-static const struct db_statement make_mailboxes = {
-    "test_make_mailboxes", "insert into mailbox (cell, id, account_id, name, uidvalidity)"
-                           " values (7, 114701, 1, 'INBOX', 5), (7, 114702, 1, 'Other', 6)"};
 static const struct db_statement count_messages = {"test_count_messages", "select count(*) from message where cell = 7"};
 static const struct db_statement count_bodies = {"test_count_bodies", "select count(*) from message_body where cell = 7"};
 static const struct db_statement count_gone = {"test_count_gone", "select count(*) from message where cell = 7 and body_gone"};
@@ -32,51 +21,6 @@ static const struct db_statement count_entries = {
 static const struct db_statement uids_are_whole = {
     "test_uids_are_whole", "select count(*) from mailbox m where cell = 7 and uidnext <> 1 +"
                            " (select count(*) from mailbox_message i where i.cell = 7 and i.mailbox_id = m.id)"};
-
-/* One message for one recipient, and what became of it. */
-struct letter {
-    struct accept_recipient recipient;
-    struct accept_message message;
-    enum db_write answer;
-};
-
-static struct letter *letter(int64_t mailbox, bool queue, size_t size)
-{
-    struct letter *l = arena_alloc(arena, sizeof *l);
-    char line[80];
-
-    memset(line, 'x', sizeof line);
-    l->recipient = (struct accept_recipient){.address = SLICE("bob@example.test"),
-                                             .mailbox_id = mailbox,
-                                             .internal_ms = clock_now_ms(),
-                                             .queue = queue,
-                                             .destination = SLICE("default"),
-                                             .expires_ms = clock_now_ms() + DAY_MS};
-    l->message = (struct accept_message){.cell = CELL,
-                                         .id = id_make(CELL),
-                                         .customer_id = 1,
-                                         .sender = SLICE("alice@outside.test"),
-                                         .received_ms = clock_now_ms(),
-                                         .client = "192.0.2.1",
-                                         .protocol = "ESMTP",
-                                         .prefix = SLICE("Received: by test\r\n"),
-                                         .spool = spool_new(),
-                                         .recipients = &l->recipient,
-                                         .recipient_count = 1};
-    while (spool_size(l->message.spool) < size) {
-        line[0] = (char)('a' + spool_size(l->message.spool) / sizeof line % 26);
-        if (!spool_append(l->message.spool, slice_of(line, sizeof line)))
-            abort();
-    }
-    return l;
-}
-
-static void accept_one(void *arg)
-{
-    struct letter *l = arg;
-
-    l->answer = accept_commit(&l->message, 1);
-}
 
 /* ------------------------------------------------------------------ bodies and rows */
 
