@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define NAME_BYTES_MAX 500
+#define EXISTS "[ALREADYEXISTS] There is a mailbox of that name"
 #define PATTERN_BYTES_MAX 1000 /* matching takes longer than its length */
 #define LEVELS_MAX 8 /* mailbox_create() makes all superiors in one transaction */
 
@@ -51,14 +52,15 @@ static struct slice without_end(struct slice name)
     return name.n > 1 && name.p[name.n - 1] == '/' ? slice_of(name.p, name.n - 1) : name;
 }
 
-static void reply_written(struct imap_session *session, enum db_write written, const char *verb)
+/* refused: what it means when a constraint says no. */
+static void reply_written(struct imap_session *session, enum db_write written, const char *verb, const char *refused)
 {
     switch (written) {
     case DB_DONE:
         imap_reply(session, "OK %s completed", verb);
         return;
     case DB_REFUSED:
-        imap_reply(session, "NO [ALREADYEXISTS] There is a mailbox of that name");
+        imap_reply(session, "NO %s", refused);
         return;
     case DB_CONFLICT:
     case DB_UNDONE:
@@ -81,7 +83,7 @@ AWAITS void imap_command_create(struct imap_session *session)
     else if (!name_is_good(name))
         imap_reply(session, "NO [CANNOT] A mailbox cannot have that name");
     else
-        reply_written(session, mailbox_create(session->account.id, name, &id), "CREATE");
+        reply_written(session, mailbox_create(session->account.id, name, &id), "CREATE", EXISTS);
 }
 
 /* FOUND, or the reply is given. */
@@ -116,7 +118,7 @@ AWAITS void imap_command_delete(struct imap_session *session)
         return;
     if (session->state == IMAP_SELECTED && mailbox.id == session->selected.id)
         imap_selected_drop(session);
-    reply_written(session, mailbox_delete(mailbox.id), "DELETE");
+    reply_written(session, mailbox_delete(mailbox.id), "DELETE", "[INUSE] Something refers to that mailbox");
 }
 
 AWAITS void imap_command_rename(struct imap_session *session)
@@ -138,7 +140,7 @@ AWAITS void imap_command_rename(struct imap_session *session)
         return;
     }
     if (find(session, from, &mailbox))
-        reply_written(session, mailbox_rename(session->account.id, mailbox.name, to), "RENAME");
+        reply_written(session, mailbox_rename(session->account.id, mailbox.name, to), "RENAME", EXISTS);
 }
 
 static AWAITS void set_subscribed(struct imap_session *session, bool subscribed, const char *verb)
@@ -147,7 +149,7 @@ static AWAITS void set_subscribed(struct imap_session *session, bool subscribed,
     struct slice name;
 
     if (take_name(session, &name) && find(session, name, &mailbox))
-        reply_written(session, mailbox_subscribe(mailbox.id, subscribed), verb);
+        reply_written(session, mailbox_subscribe(mailbox.id, subscribed), verb, "[NONEXISTENT] There is no such mailbox");
 }
 
 AWAITS void imap_command_subscribe(struct imap_session *session)

@@ -1,0 +1,492 @@
+#ifndef TESTS_UNIT_IMAP_FAKES_H
+#define TESTS_UNIT_IMAP_FAKES_H
+/*
+ * What the tests of the IMAP session share: a storage and a SASL that answer what the test says, and a client on the other
+ * end of a socket pair.  The functions that a session calls are defined here; the linker takes these.
+ *
+ * The storage has one mailbox, id 7, with messages of UIDs 10, 20, 30 ..., which changes when an answer is DONE.  A
+ * function of it waits for fake.hang, if that is set, before it answers.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/stream.h"
+#include "protocols/sasl.h"
+#include "protocols/server.h"
+#include "storage/accept.h"
+#include "storage/body.h"
+#include "storage/hint.h"
+#include "storage/mailbox.h"
+#include "storage/node.h"
+
+#define WATCHDOG_MS 20000
+#define ITEMS_MAX 64
+
+struct hint_watch {
+    hint_fn *fn;
+    void *arg;
+};
+
+static struct {
+    enum sasl_result login;
+    enum db_status find, by_id, items, count, uids, list, body;
+    enum db_write create, remove, rename, subscribe, store, copy, expunge, accept;
+    bool node_dead;
+    struct mailbox_item item[ITEMS_MAX];
+    unsigned item_count, bodies, looks; /* how often a body was read, and the mailbox looked at */
+    int64_t modseq, uidnext;
+    struct hint_watch *watch;
+    struct task_wait *hang;
+} fake;
+
+static void fake_add(uint64_t size)
+{
+    assert_true(fake.item_count < ITEMS_MAX);
+    fake.item[fake.item_count++] =
+        (struct mailbox_item){.uid = fake.uidnext, .message_id = fake.uidnext, .size = size, .modseq = ++fake.modseq};
+    fake.uidnext += 10;
+}
+
+static void fake_drop(int64_t uid)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < fake.item_count; i++)
+        if (fake.item[i].uid != uid)
+            fake.item[kept++] = fake.item[i];
+    fake.item_count = kept;
+    fake.modseq++;
+}
+
+static void wait_if_told(void)
+{
+    if (fake.hang)
+        task_wait(fake.hang);
+}
+
+/* ------------------------------------------------------------------ SASL */
+
+struct sasl_attempt {
+    int unused;
+};
+
+const char *sasl_mechanisms(bool tls)
+{
+    return tls ? "FAKE PLAIN" : "FAKE";
+}
+
+struct sasl_attempt *sasl_attempt_new(const char *service, bool tls)
+{
+    (void)tls;
+    assert_string_equal(service, "imap");
+    return calloc(1, sizeof(struct sasl_attempt));
+}
+
+void sasl_attempt_free(struct sasl_attempt **attempt)
+{
+    free(*attempt);
+    *attempt = NULL;
+}
+
+/* "c": a challenge; else what the test says. */
+enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *arena, struct slice mechanism,
+                                    struct slice initial, struct slice *challenge)
+{
+    (void)attempt, (void)arena, (void)mechanism;
+    wait_if_told();
+    *challenge = SLICE("more?");
+    return slice_equal(initial, SLICE("c")) ? SASL_RESULT_CHALLENGE : fake.login;
+}
+
+enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, struct arena *arena, struct slice response,
+                                       struct slice *challenge)
+{
+    (void)attempt, (void)arena;
+    assert_true(slice_equal(response, SLICE("yes")));
+    *challenge = (struct slice){0};
+    return fake.login;
+}
+
+void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *arena, struct directory_account *out)
+{
+    (void)attempt;
+    *out = (struct directory_account){.id = 1, .inbox_id = 7, .address = arena_slice(arena, SLICE("ann@example.test"))};
+}
+
+enum sasl_result sasl_password(struct arena *arena, struct slice login, struct slice password, struct directory_account *out)
+{
+    (void)arena, (void)login, (void)password, (void)out;
+    fail(); /* never in clear */
+    return SASL_RESULT_DENIED;
+}
+
+/* ------------------------------------------------------------------ storage: reading */
+
+static struct mailbox the_mailbox(void)
+{
+    return (struct mailbox){.id = 7, .account_id = 1, .name = SLICE("INBOX"), .uidvalidity = 1700000000,
+                            .uidnext = fake.uidnext, .modseq = fake.modseq, .subscribed = true};
+}
+
+enum db_status mailbox_list(struct arena *arena, int64_t account_id, struct mailbox **out, unsigned *count)
+{
+    assert_int_equal(account_id, 1);
+    wait_if_told();
+    *out = arena_alloc(arena, sizeof **out);
+    **out = the_mailbox();
+    *count = 1;
+    return fake.list;
+}
+
+enum db_status mailbox_find(struct arena *arena, int64_t account_id, struct slice name, struct mailbox *out)
+{
+    (void)arena, (void)name;
+    assert_int_equal(account_id, 1);
+    wait_if_told();
+    *out = the_mailbox();
+    return fake.find;
+}
+
+enum db_status mailbox_by_id(struct arena *arena, int64_t mailbox_id, struct mailbox *out)
+{
+    (void)arena;
+    assert_int_equal(mailbox_id, 7);
+    wait_if_told();
+    fake.looks++;
+    *out = the_mailbox();
+    return fake.by_id;
+}
+
+enum db_status mailbox_count(int64_t mailbox_id, struct mailbox_counts *out)
+{
+    assert_int_equal(mailbox_id, 7);
+    *out = (struct mailbox_counts){.messages = fake.item_count};
+    return fake.count;
+}
+
+enum db_status mailbox_items(struct arena *arena, int64_t mailbox_id, int64_t after_uid, int64_t since_modseq,
+                             unsigned limit, struct mailbox_item **out, unsigned *count)
+{
+    assert_int_equal(mailbox_id, 7);
+    *out = arena_array(arena, ITEMS_MAX, sizeof **out);
+    *count = 0;
+    for (unsigned i = 0; i < fake.item_count && *count < limit; i++)
+        if (fake.item[i].uid > after_uid && fake.item[i].modseq > since_modseq)
+            (*out)[(*count)++] = fake.item[i];
+    return fake.items == DB_FOUND && !*count ? DB_NONE : fake.items;
+}
+
+enum db_status mailbox_uids(struct arena *arena, int64_t mailbox_id, int64_t **out, unsigned *count)
+{
+    assert_int_equal(mailbox_id, 7);
+    *out = arena_array(arena, ITEMS_MAX, sizeof **out);
+    *count = fake.item_count;
+    for (unsigned i = 0; i < fake.item_count; i++)
+        (*out)[i] = fake.item[i].uid;
+    return fake.uids == DB_FOUND && !*count ? DB_NONE : fake.uids;
+}
+
+/* A message is "Subject: UID", an empty line and lines of 62 letters. */
+enum db_status body_read(struct arena *arena, int64_t message_id, uint64_t offset, struct slice *out)
+{
+    size_t size = 0, n;
+    char *bytes;
+
+    assert_int_equal(offset, 0);
+    wait_if_told();
+    fake.bodies++;
+    for (unsigned i = 0; i < fake.item_count; i++)
+        if (fake.item[i].message_id == message_id)
+            size = fake.item[i].size;
+    if (fake.body != DB_FOUND || !size)
+        return fake.body == DB_FOUND ? DB_NONE : fake.body;
+    bytes = arena_alloc(arena, size + 64);
+    n = (size_t)sprintf(bytes, "Subject: %d\r\n\r\n", (int)message_id);
+    for (size_t i = n; i < size; i++)
+        bytes[i] = (i - n) % 64 == 62 ? '\r' : (i - n) % 64 == 63 ? '\n' : 'x';
+    *out = slice_of(bytes, size);
+    return DB_FOUND;
+}
+
+enum db_status body_load(int64_t message_id, struct spool **out)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct slice bytes;
+    enum db_status status = body_read(arena, message_id, 0, &bytes);
+
+    if (status == DB_FOUND) {
+        *out = spool_new();
+        assert_true(spool_append(*out, bytes));
+    }
+    arena_free(&arena);
+    return status;
+}
+
+/* ------------------------------------------------------------------ storage: writing */
+
+enum db_write mailbox_create(int64_t account_id, struct slice name, int64_t *id)
+{
+    (void)account_id, (void)name;
+    *id = 8;
+    return fake.create;
+}
+
+enum db_write mailbox_delete(int64_t mailbox_id)
+{
+    assert_int_equal(mailbox_id, 7);
+    return fake.remove;
+}
+
+enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice to)
+{
+    (void)account_id, (void)from, (void)to;
+    return fake.rename;
+}
+
+enum db_write mailbox_subscribe(int64_t mailbox_id, bool subscribed)
+{
+    (void)mailbox_id, (void)subscribed;
+    return fake.subscribe;
+}
+
+enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned count, enum mailbox_store how, unsigned flags,
+                            const struct slice *keywords, unsigned keyword_count, int64_t *modseq)
+{
+    (void)keywords, (void)keyword_count;
+    assert_int_equal(mailbox_id, 7);
+    assert_int_equal(how, MAILBOX_STORE_ADD);
+    wait_if_told();
+    if (fake.store != DB_DONE)
+        return fake.store;
+    *modseq = ++fake.modseq;
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned k = 0; k < fake.item_count; k++)
+            if (fake.item[k].uid == uids[i]) {
+                fake.item[k].flags |= flags;
+                fake.item[k].modseq = *modseq;
+            }
+    return DB_DONE;
+}
+
+enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
+                           unsigned *copied)
+{
+    (void)from_id, (void)uids, (void)to_id;
+    *first_uid = 100;
+    *copied = count;
+    return fake.copy;
+}
+
+enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
+{
+    (void)only_deleted;
+    assert_int_equal(mailbox_id, 7);
+    wait_if_told();
+    if (fake.expunge == DB_DONE)
+        for (unsigned i = 0; i < count; i++)
+            fake_drop(uids[i]);
+    return fake.expunge;
+}
+
+enum db_write accept_commit(struct accept_message *messages, unsigned count)
+{
+    assert_int_equal(count, 1);
+    assert_int_equal(messages->recipients->mailbox_id, 7);
+    wait_if_told();
+    if (fake.accept == DB_DONE) {
+        messages->recipients->uid = fake.uidnext;
+        messages->recipients->uidvalidity = 1700000000;
+        fake_add(spool_size(messages->spool));
+    }
+    return fake.accept;
+}
+
+bool node_alive(void)
+{
+    return !fake.node_dead;
+}
+
+struct hint_watch *hint_watch_mailbox(int64_t mailbox_id, hint_fn *fn, void *arg)
+{
+    struct hint_watch *watch = calloc(1, sizeof *watch);
+
+    assert_int_equal(mailbox_id, 7);
+    *watch = (struct hint_watch){fn, arg};
+    fake.watch = watch;
+    return watch;
+}
+
+void hint_unwatch(struct hint_watch **watch)
+{
+    if (*watch == fake.watch)
+        fake.watch = NULL;
+    free(*watch);
+    *watch = NULL;
+}
+
+/* ------------------------------------------------------------------ the client */
+
+static struct server_settings settings;
+static struct task_pool *pool;
+static int client;
+static char got[2048];          /* what the last expect() received, its tail */
+static char waiting[64 * 1024]; /* received, not looked at yet */
+static size_t waiting_at, waiting_end;
+static bool watchdog_rang;
+
+static void on_watchdog(void *arg)
+{
+    (void)arg;
+    watchdog_rang = true;
+}
+
+static void turn(unsigned times)
+{
+    while (times--)
+        event_base_loop(loop_base(), EVLOOP_NONBLOCK);
+}
+
+/* One byte; as recv() tells it. */
+static ssize_t next_byte(char *out)
+{
+    if (waiting_at == waiting_end) {
+        ssize_t n = recv(client, waiting, sizeof waiting, 0);
+
+        if (n <= 0)
+            return n;
+        waiting_at = 0;
+        waiting_end = (size_t)n;
+    }
+    *out = waiting[waiting_at++];
+    return 1;
+}
+
+/* Receives until what came since the last call ends in `end`; "" waits for the server to close. */
+static void expect(const char *end)
+{
+    struct loop_timer watchdog = {0};
+    size_t used = 0, n = strlen(end);
+    ssize_t r;
+
+    watchdog_rang = false;
+    loop_timer_set(&watchdog, WATCHDOG_MS, on_watchdog, NULL);
+    for (;;) {
+        if (used == sizeof got - 1) {
+            memmove(got, got + 1024, used - 1024);
+            used -= 1024;
+        }
+        r = next_byte(got + used);
+        got[used + (r > 0)] = '\0';
+        if (watchdog_rang)
+            fail_msg("expected \"%s\", got \"%s\"", end, got);
+        if (r == 0 || (r < 0 && errno == ECONNRESET))
+            break;
+        if (r < 0) {
+            turn(1);
+            continue;
+        }
+        used++;
+        if (n > 0 && used >= n && memcmp(got + used - n, end, n) == 0)
+            break;
+    }
+    loop_timer_clear(&watchdog);
+    if (n > 0 && (r == 0 || r < 0))
+        fail_msg("expected \"%s\", closed after \"%s\"", end, got);
+}
+
+static void say(const char *text)
+{
+    assert_int_equal(send(client, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void connect_client(void)
+{
+    int pair[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(fcntl(pair[1], F_SETFL, O_NONBLOCK), 0);
+    client = pair[1];
+    waiting_at = waiting_end = 0;
+    imap_serve(pair[0], false, &settings);
+    expect("IMAP server ready\r\n");
+}
+
+static void log_in(void)
+{
+    connect_client();
+    say("l AUTHENTICATE FAKE\r\n");
+    expect("] Logged in\r\n");
+}
+
+static void log_in_and_select(void)
+{
+    log_in();
+    say("s SELECT INBOX\r\n");
+    expect("s OK [READ-WRITE] SELECT completed\r\n");
+}
+
+static void part(void)
+{
+    close(client);
+    turn(20);
+    assert_int_equal(server_session_count(SERVER_IMAP), 0);
+    assert_int_equal(task_pool_busy(pool), 0);
+    assert_null(fake.watch);
+}
+
+/* ------------------------------------------------------------------ before and after */
+
+static int fresh(void **state)
+{
+    (void)state;
+    memset(&fake, 0, sizeof fake); /* FOUND and DONE */
+    fake.login = SASL_RESULT_OK;
+    fake.uidnext = 10;
+    for (unsigned i = 0; i < 3; i++)
+        fake_add(128);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    log_init("test_protocols_imap");
+    log_set_level(NULL, LOG_LEVEL_NONE);
+    loop_init();
+    pool = task_pool_new("test", 2, 2);
+    server_set_tasks(pool);
+    settings = (struct server_settings){
+        .references = 1,
+        .hostname = "mail.example.test",
+        .errors_max = 50,
+        .message_size_max = 1024 * 1024,
+        .imap_timeout_ms = WATCHDOG_MS,
+        .login_timeout_ms = WATCHDOG_MS,
+    };
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    while (stream_closing() > 0)
+        turn(1);
+    task_pool_free(&pool);
+    loop_done();
+    return 0;
+}
+
+#endif
