@@ -6,7 +6,7 @@
  *
  * What it cannot know: the server's own limits of a session (too many recipients, too many errors), and whether
  * the message itself is acceptable.  Addresses are those that the directory can hold: no quoted local parts, no
- * address literals.  `at` asks as of which time grants hold; the rest of the directory is that of now.
+ * address literals.  `at` asks as of which time grants hold; the rest of the directory, and what was used, is that of now.
  */
 #include <json-c/json.h>
 
@@ -94,17 +94,39 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return b && b < a ? b : a;
 }
 
+static uint64_t left(uint64_t permitted, uint64_t used)
+{
+    return permitted > used ? permitted - used : 0;
+}
+
+/* The least that is left of a message's limit and those of a minute, an hour and a day; null: there is none. */
+static void put_left(struct json_object *object, const char *name, uint64_t of_message, const uint64_t *limits,
+                     const uint64_t *used)
+{
+    uint64_t least = of_message ? of_message : UINT64_MAX;
+
+    for (unsigned i = 0; i < DIRECTORY_SPANS; i++)
+        if (limits[i] && left(limits[i], used[i]) < least)
+            least = left(limits[i], used[i]);
+    if (least == UINT64_MAX)
+        json_object_object_add(object, name, NULL);
+    else
+        json_put_number(object, name, (int64_t)least);
+}
+
 /* How much more would be taken; null: not limited by a grant. */
 static struct json_object *headroom_json(const struct permit *permit, const struct directory_grant *grant)
 {
     struct json_object *object = json_object_new_object();
+    static const uint64_t none[DIRECTORY_SPANS];
     uint64_t size_max = smaller(server.message_size_max, grant ? grant->size_max : 0);
 
-    json_put_number(object, "size", size_max > permit->size ? (int64_t)(size_max - permit->size) : 0);
-    if (grant && grant->recipients_max)
-        json_put_number(object, "recipients", grant->recipients_max);
-    else
-        json_object_object_add(object, "recipients", NULL);
+    if (grant && grant->limits.bytes_day && left(grant->limits.bytes_day, grant->used.bytes_day) < size_max)
+        size_max = left(grant->limits.bytes_day, grant->used.bytes_day);
+    json_put_number(object, "size", (int64_t)left(size_max, permit->size));
+    put_left(object, "recipients", grant ? grant->recipients_max : 0, grant ? grant->limits.recipients : none,
+             grant ? grant->used.recipients : none);
+    put_left(object, "messages", 0, grant ? grant->limits.messages : none, grant ? grant->used.messages : none);
     return object;
 }
 

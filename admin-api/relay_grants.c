@@ -17,6 +17,7 @@
 #define LABEL_MAX_BYTES 200
 #define SIZE_MAX_BYTES ((int64_t)1 << 40)
 #define RECIPIENTS_MAX 1000000
+#define AMOUNT_MAX ((int64_t)1 << 50)
 
 static struct json_object *domains_json(const struct slice *domains, unsigned count)
 {
@@ -52,6 +53,9 @@ static struct json_object *as_json(const struct provision_grant *grant)
     put_limit(object, "recipients_max", grant->recipients_max);
     json_put_text(object, "at_limit", grant->at_limit);
     json_put_bool(object, "tls_required", grant->tls_required);
+    json_put_text(object, "counted_by", grant->counted_by);
+    for (unsigned i = 0; i < PROVISION_GRANT_LIMITS; i++)
+        put_limit(object, provision_grant_limits[i], grant->limits[i]);
     json_put_time(object, "valid_from", grant->valid_from_ms);
     json_put_time(object, "valid_until", grant->valid_until_ms);
     json_put_time(object, "created_at", grant->created_ms);
@@ -134,6 +138,7 @@ static void read_members(struct json_fields *f, struct provision_grant *grant)
     static const char *const senders[] = {"own", "domains", "any", NULL};
     static const char *const recipients[] = {"any", "domains", "customer", NULL};
     static const char *const at_limit[] = {"refuse", "defer", NULL};
+    static const char *const counted_by[] = {"grant", "account", NULL};
 
     if (json_is_null(f, "label"))
         grant->label = slice_of(NULL, 0);
@@ -146,6 +151,9 @@ static void read_members(struct json_fields *f, struct provision_grant *grant)
     read_limit(f, "size_max", SIZE_MAX_BYTES, &grant->size_max);
     read_limit(f, "recipients_max", RECIPIENTS_MAX, &grant->recipients_max);
     read_choice(f, "at_limit", at_limit, &grant->at_limit);
+    read_choice(f, "counted_by", counted_by, &grant->counted_by);
+    for (unsigned i = 0; i < PROVISION_GRANT_LIMITS; i++)
+        read_limit(f, provision_grant_limits[i], AMOUNT_MAX, &grant->limits[i]);
     grant->tls_required = json_flag(f, "tls_required", grant->tls_required);
     grant->valid_from_ms = json_time(f, "valid_from", grant->valid_from_ms);
     grant->valid_until_ms = json_time(f, "valid_until", grant->valid_until_ms);
@@ -158,6 +166,7 @@ AWAITS void relay_grants_create(struct request *r)
         .senders = SLICE("own"),
         .recipients = SLICE("any"),
         .at_limit = SLICE("defer"),
+        .counted_by = SLICE("grant"),
         .valid_from_ms = INT64_MIN,
         .valid_until_ms = INT64_MIN,
     };

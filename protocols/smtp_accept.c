@@ -58,7 +58,7 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
     out->client = session->peer;
     out->helo = session->helo.p;
     out->protocol = smtp_trace_protocol(session);
-    out->grant_id = recipient->grant_id;
+    out->grant_id = recipient->grant ? recipient->grant->id : 0;
     out->tls = stream_is_tls(session->stream) ? arena_printf(arena, "%s %s", stream_tls_version(session->stream),
                                                              stream_tls_cipher(session->stream))
                                               : NULL;
@@ -88,16 +88,38 @@ static unsigned gather(const struct smtp_session *session, struct accept_message
     return count;
 }
 
+/* What is used of grants with limits: the message once for each, whatever number of copies is stored. */
+static void count_usage(const struct smtp_session *session, struct accept_message *message)
+{
+    const struct smtp_transaction *transaction = session->transaction;
+    struct accept_usage *list = arena_array(session->transaction_arena, transaction->recipient_count, sizeof(*list));
+    unsigned count = 0, i;
+
+    for (const struct smtp_recipient *r = transaction->recipients; r; r = r->next) {
+        if (!r->grant || !r->grant->counted)
+            continue;
+        for (i = 0; i < count && list[i].grant_id != r->grant->id; i++)
+            ;
+        if (i == count)
+            list[count++] =
+                (struct accept_usage){r->grant->cell, r->grant->id, r->grant->counted_for, 0, transaction->size};
+        list[i].recipients++;
+    }
+    message->usage = list;
+    message->usage_count = count;
+}
+
 static void accepted(struct smtp_session *session, const struct accept_message *messages, unsigned count)
 {
     const struct smtp_transaction *transaction = session->transaction;
-    int64_t grant_id = transaction->recipients->grant_id;
+    const struct directory_grant *by = transaction->recipients->grant;
     char id[ID_TEXT_SIZE], grant[ID_TEXT_SIZE];
 
     for (unsigned i = 0; i < count; i++)
         log_info("message accepted", log_id("message", messages[i].id), log_slice("sender", messages[i].sender),
                  log_int("recipients", messages[i].recipient_count), log_int("size", (int64_t)transaction->size),
-                 log_str("protocol", messages[i].protocol), log_str("grant", grant_id ? id_print(grant_id, grant) : transaction->recipients->reason));
+                 log_str("protocol", messages[i].protocol),
+                 log_str("grant", by ? id_print(by->id, grant) : transaction->recipients->reason));
     smtp_counters.messages_accepted++;
     smtp_counters.recipients_accepted += transaction->recipient_count;
     smtp_reply(session, 250, "2.0.0", "Ok: queued as %s", id_print(messages[0].id, id));
@@ -117,6 +139,7 @@ static AWAITS void commit(struct smtp_session *session)
     struct accept_message *messages =
         arena_array(session->transaction_arena, transaction->recipient_count, sizeof(*messages));
     unsigned count = gather(session, messages);
+    count_usage(session, &messages[0]);
 
     switch (accept_commit(messages, count)) {
     case DB_DONE: accepted(session, messages, count); return;

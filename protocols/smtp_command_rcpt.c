@@ -25,7 +25,7 @@ static bool fill_in(const struct smtp_session *session, const struct directory_r
 
     out->verdict = decision->verdict;
     out->reason = decision->reason;
-    out->grant_id = decision->grant ? decision->grant->id : 0;
+    out->grant = decision->grant;
     out->customer_id = found->domain.customer_id;
     out->cell = found->domain.cell;
     switch (decision->verdict) {

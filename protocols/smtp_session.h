@@ -39,7 +39,7 @@ struct smtp_recipient {
     struct slice address;
     enum authorize_verdict verdict;
     const char *reason;  /* what permitted it, for the log */
-    int64_t grant_id;    /* the relay grant, or 0 */
+    const struct directory_grant *grant; /* the relay grant, in the transaction's arena, or NULL */
     int64_t customer_id; /* whose mail this becomes: the recipient's, for outside the sender's */
     unsigned cell;
     int64_t mailbox_id;       /* INBOX to be filled now, or 0 */

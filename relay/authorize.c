@@ -29,7 +29,7 @@
  *     a grant may do, too.
  *   - A message that is too big for a grant does not become smaller: 552 whatever the grant says of limits.  Too many
  *     recipients are 452, after which clients send the rest in a second transaction (RFC 5321 section
- *     4.5.3.1.10), or 550 if the grant says refuse.
+ *     4.5.3.1.10), or 550 if the grant says refuse.  A limit of a minute, an hour or a day is 451 4.7.1 or 550 5.7.1.
  *
  * The most specific true reason is given, because its reader is a person whose mail was refused.
  */
@@ -52,7 +52,7 @@ static void refuse(struct authorize_decision *out, enum authorize_verdict verdic
 /* ------------------------------------------------------------------ grants */
 
 /* How far a grant carries; of those that fail the one that fails last is told. */
-enum step { STEP_CUSTOMER, STEP_SENDER, STEP_RECIPIENT, STEP_TLS, STEP_SIZE, STEP_RECIPIENTS, STEP_GRANTED };
+enum step { STEP_CUSTOMER, STEP_SENDER, STEP_RECIPIENT, STEP_TLS, STEP_SIZE, STEP_RECIPIENTS, STEP_WINDOW, STEP_GRANTED };
 
 /* What is asked: recipient NULL at MAIL. */
 struct question {
@@ -105,6 +105,36 @@ static bool permits_recipient(const struct question *q, const struct directory_g
     return false;
 }
 
+/* A limit that this message would pass. */
+struct window {
+    const char *limit; /* NULL: none */
+    const char *unit, *span;
+    uint64_t permitted;
+};
+
+/*
+ * What was used is what was committed when the grants were looked up: transactions that are open at the same time do not see
+ * each other, and may pass a limit by as much as they hold.  The longest span first: it says when to come back.
+ */
+static struct window find_full(const struct question *q, const struct directory_grant *grant)
+{
+    static const char *const spans[] = {"minute", "hour", "day"};
+    static const char *const messages[] = {"messages_per_minute", "messages_per_hour", "messages_per_day"};
+    static const char *const recipients[] = {"recipients_per_minute", "recipients_per_hour", "recipients_per_day"};
+    const struct directory_amounts *limits = &grant->limits, *used = &grant->used;
+    uint64_t more = q->recipient ? q->sender->recipients + 1 : 1, size = q->sender->size ? q->sender->size : 1;
+
+    if (limits->bytes_day && used->bytes_day + size > limits->bytes_day)
+        return (struct window){"bytes_per_day", "octets", "day", limits->bytes_day};
+    for (unsigned i = DIRECTORY_SPANS; i-- > 0;) {
+        if (limits->messages[i] && used->messages[i] + 1 > limits->messages[i])
+            return (struct window){messages[i], "messages", spans[i], limits->messages[i]};
+        if (limits->recipients[i] && used->recipients[i] + more > limits->recipients[i])
+            return (struct window){recipients[i], "recipients", spans[i], limits->recipients[i]};
+    }
+    return (struct window){0};
+}
+
 static enum step try_grant(const struct question *q, const struct directory_grant *grant)
 {
     if (!grant->customer_active)
@@ -119,6 +149,8 @@ static enum step try_grant(const struct question *q, const struct directory_gran
         return STEP_SIZE;
     if (q->recipient && grant->recipients_max && q->sender->recipients >= grant->recipients_max)
         return STEP_RECIPIENTS;
+    if (grant->counted && find_full(q, grant).limit)
+        return STEP_WINDOW;
     return STEP_GRANTED;
 }
 
@@ -139,6 +171,7 @@ static void explain(const struct question *q, const struct directory_grant *gran
 {
     struct arena *arena = q->arena;
     char id[ID_TEXT_SIZE];
+    struct window window;
     struct slice who = q->client->account ? q->client->account->address : slice_str(q->client->address);
 
     id_print(grant->id, id);
@@ -174,6 +207,14 @@ static void explain(const struct question *q, const struct directory_grant *gran
                grant->at_limit == DIRECTORY_LIMIT_REFUSE ? "5.5.3" : "4.5.3",
                arena_printf(arena, "Too many recipients: grant %s permits %u in a message", id, grant->recipients_max));
         out->limit = "recipients_max";
+        break;
+    case STEP_WINDOW:
+        window = find_full(q, grant);
+        refuse(out, AUTHORIZE_DENIED, "rate-limit", grant->at_limit == DIRECTORY_LIMIT_REFUSE ? 550 : 451,
+               grant->at_limit == DIRECTORY_LIMIT_REFUSE ? "5.7.1" : "4.7.1",
+               arena_printf(arena, "Limit reached: grant %s permits %llu %s in a %s", id,
+                            (unsigned long long)window.permitted, window.unit, window.span));
+        out->limit = window.limit;
         break;
     case STEP_GRANTED: break;
     }

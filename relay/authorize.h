@@ -59,7 +59,7 @@ struct authorize_decision {
     const char *text;
     /* What decided; NULL: no grant was needed, or an implicit one. */
     const struct directory_grant *grant;
-    /* Which limit of it was reached: "size_max", "recipients_max"; NULL: none. */
+    /* Which limit of it was reached: "size_max", "recipients_max", "messages_per_hour" and so on; NULL: none. */
     const char *limit;
 };
 

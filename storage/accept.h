@@ -47,6 +47,15 @@ struct accept_recipient {
     int64_t uidvalidity;
 };
 
+/* One message's share of a relay grant that has limits. */
+struct accept_usage {
+    unsigned cell; /* the grant's */
+    int64_t grant_id;
+    int64_t account_id; /* 0: counted for the grant as a whole */
+    unsigned recipients;
+    uint64_t bytes;
+};
+
 struct accept_message {
     unsigned cell;       /* all recipients are in it */
     int64_t id;          /* made by the caller: id_make(cell) */
@@ -57,6 +66,8 @@ struct accept_message {
     int64_t received_ms;
     const char *client, *helo, *protocol, *tls; /* NULL allowed but for protocol */
     int64_t grant_id; /* the relay grant that permitted it, for its event; 0: none */
+    const struct accept_usage *usage; /* to be counted with it */
+    unsigned usage_count;
     /*
      * Content = prefix followed by the spool; what is stored once serves mailbox and queue.  A message that
      * has queue entries or came by SMTP begins with exactly one Return-Path line (RFC 5321 4.4: it belongs to

@@ -2,7 +2,8 @@
  * accept_batch: the transaction that makes messages ours.
  *
  * One INSERT per table with array parameters, whatever the number of messages, so the cost of a message falls as load
- * rises.  Steps, in this order: messages, their bodies, queue entries, UIDs (which locks the mailboxes, as late as
+ * rises.  Steps, in this order: messages, their bodies, queue entries, what grants were used
+ * for (accept_usage.c), UIDs (which locks the mailboxes, as late as
  * possible), mailbox items, events.
  *
  * UIDs are taken by adding to uidnext and counting back from it in the next statement.  A mailbox that is gone joins
@@ -19,6 +20,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "storage/accept_usage.h"
 #include "storage/body.h"
 #include "storage/db.h"
 #include "storage/queue.h"
@@ -454,6 +456,7 @@ enum db_write accept_batch_run(struct accept_message **messages, unsigned count)
     add_messages(&b, unit);
     if (add_bodies(&b, unit)) {
         add_entries(&b, unit);
+        accept_usage_add(b.arena, messages, count, unit);
         add_items(&b, unit);
         add_events(&b, unit);
         written = run_to_the_end(&b, unit);

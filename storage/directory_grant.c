@@ -1,6 +1,6 @@
 /*
  * The relay grants of a client: one round trip, asked once for a transaction, and on port 25 only when a recipient is
- * not ours.
+ * not ours.  If one of them has limits a second one asks what was used of them.
  *
  * "The most specific kind" is worked out here and not in SQL: rows come ordered by a rank that is the kind's (and a
  * network's length), and reading stops where it changes.  So each of the parts can use its index.
@@ -16,7 +16,10 @@
 #define COLUMNS                                                                                                        \
     " g.id, g.customer_id, c.cell, c.state = 'active', g.senders, g.recipients,"                                       \
     " array_to_string(g.sender_domains, ' '), array_to_string(g.recipient_domains, ' '), coalesce(g.size_max, 0),"      \
-    " coalesce(g.recipients_max, 0), g.at_limit, g.tls_required"                                                       \
+    " coalesce(g.recipients_max, 0), g.at_limit, g.tls_required, g.counted_by = 'account',"                            \
+    " coalesce(g.messages_per_minute, 0), coalesce(g.messages_per_hour, 0), coalesce(g.messages_per_day, 0),"          \
+    " coalesce(g.recipients_per_minute, 0), coalesce(g.recipients_per_hour, 0), coalesce(g.recipients_per_day, 0),"    \
+    " coalesce(g.bytes_per_day, 0)"                                                                                    \
     " from relay_grant g join customer c on c.id = g.customer_id"
 #define IN_TIME(parameter)                                                                                             \
     " (g.valid_from is null or g.valid_from <= coalesce(" parameter "::timestamptz, now()))"                           \
@@ -55,7 +58,23 @@ static enum directory_recipients recipients_of(struct slice word)
                                                  : DIRECTORY_RECIPIENTS_CUSTOMER;
 }
 
-static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct directory_grant *out)
+/* Seven columns: messages of a minute, an hour, a day, recipients likewise, bytes of a day.  True: not all are 0. */
+static bool read_amounts(const struct rows *rows, unsigned row, unsigned first, struct directory_amounts *out)
+{
+    uint64_t any;
+
+    for (unsigned i = 0; i < DIRECTORY_SPANS; i++) {
+        out->messages[i] = (uint64_t)row_int64(rows, row, first + i);
+        out->recipients[i] = (uint64_t)row_int64(rows, row, first + DIRECTORY_SPANS + i);
+    }
+    any = out->bytes_day = (uint64_t)row_int64(rows, row, first + 2 * DIRECTORY_SPANS);
+    for (unsigned i = 0; i < DIRECTORY_SPANS; i++)
+        any |= out->messages[i] | out->recipients[i];
+    return any != 0;
+}
+
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, int64_t account_id,
+                     struct directory_grant *out)
 {
     out->id = row_int64(rows, row, 1);
     out->customer_id = row_int64(rows, row, 2);
@@ -69,10 +88,54 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->recipients_max = (unsigned)row_int64(rows, row, 10);
     out->at_limit = slice_equal(row_text(rows, row, 11), SLICE("refuse")) ? DIRECTORY_LIMIT_REFUSE : DIRECTORY_LIMIT_DEFER;
     out->tls_required = row_bool(rows, row, 12);
+    out->counted_for = row_bool(rows, row, 13) ? account_id : 0;
+    out->counted = read_amounts(rows, row, 14, &out->limits);
+}
+
+#define OF(span, column) " coalesce(sum(u." column ") filter (where u." span " = date_trunc('" span "', now(), 'UTC')), 0)::bigint"
+
+static const struct db_statement usage = {
+    "directory_grants_usage",
+    "select q.grant_id," OF("minute", "minute_messages") "," OF("hour", "hour_messages") "," OF("day", "day_messages") ","
+    OF("minute", "minute_recipients") "," OF("hour", "hour_recipients") "," OF("day", "day_recipients") ","
+    OF("day", "day_bytes")
+    "  from unnest($1::smallint[], $2::bigint[], $3::bigint[]) q (cell, grant_id, account_id)"
+    "  join relay_usage u on u.cell = q.cell and u.grant_id = q.grant_id and u.account_id = q.account_id"
+    " group by q.grant_id",
+};
+
+/* What was used of those that have limits; none of them has: nothing is asked. */
+static AWAITS enum db_status read_usage(struct arena *arena, struct directory_grants *grants)
+{
+    int16_t cells[DIRECTORY_GRANTS_MAX];
+    int64_t ids[DIRECTORY_GRANTS_MAX], accounts[DIRECTORY_GRANTS_MAX];
+    unsigned n = 0;
+    struct params params;
+    struct rows *rows = NULL;
+
+    for (unsigned i = 0; i < grants->count; i++)
+        if (grants->list[i].counted) {
+            cells[n] = (int16_t)grants->list[i].cell;
+            ids[n] = grants->list[i].id;
+            accounts[n++] = grants->list[i].counted_for;
+        }
+    if (!n)
+        return DB_FOUND;
+    params_init(&params, arena);
+    params_int16s(&params, cells, n);
+    params_int64s(&params, ids, n);
+    params_int64s(&params, accounts, n);
+    if (db_read(arena, &usage, &params, &rows) == DB_FAILED)
+        return DB_FAILED;
+    for (unsigned row = 0; row < rows_count(rows); row++)
+        for (unsigned i = 0; i < grants->count; i++)
+            if (grants->list[i].id == row_int64(rows, row, 0))
+                (void)read_amounts(rows, row, 1, &grants->list[i].used);
+    return DB_FOUND;
 }
 
 static AWAITS enum db_status read_grants(struct arena *arena, const struct db_statement *statement,
-                                         const struct params *params, struct directory_grants *out)
+                                         const struct params *params, int64_t account_id, struct directory_grants *out)
 {
     struct rows *rows = NULL;
 
@@ -80,10 +143,10 @@ static AWAITS enum db_status read_grants(struct arena *arena, const struct db_st
         return DB_FAILED;
     out->list = arena_array(arena, rows_count(rows) + 1, sizeof *out->list);
     while (out->count < rows_count(rows) && row_int64(rows, out->count, 0) == row_int64(rows, 0, 0)) {
-        read_row(arena, rows, out->count, &out->list[out->count]);
+        read_row(arena, rows, out->count, account_id, &out->list[out->count]);
         out->count++;
     }
-    return DB_FOUND;
+    return read_usage(arena, out);
 }
 
 AWAITS enum db_status directory_grants_of_account(struct arena *arena, const struct directory_account *account,
@@ -97,7 +160,7 @@ AWAITS enum db_status directory_grants_of_account(struct arena *arena, const str
     params_int64(&params, account->domain_id);
     params_int64(&params, account->customer_id);
     params_time(&params, at_ms);
-    return read_grants(arena, &of_account, &params, out);
+    return read_grants(arena, &of_account, &params, account->id, out);
 }
 
 AWAITS enum db_status directory_grants_of_client(struct arena *arena, const char *client, int64_t at_ms,
@@ -112,5 +175,5 @@ AWAITS enum db_status directory_grants_of_client(struct arena *arena, const char
     params_init(&params, arena);
     params_text(&params, slice_str(address));
     params_time(&params, at_ms);
-    return read_grants(arena, &of_client, &params, out);
+    return read_grants(arena, &of_client, &params, 0, out);
 }

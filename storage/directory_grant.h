@@ -30,6 +30,14 @@ enum directory_recipients {
 };
 enum directory_limit { DIRECTORY_LIMIT_REFUSE, DIRECTORY_LIMIT_DEFER };
 
+enum directory_span { DIRECTORY_MINUTE, DIRECTORY_HOUR, DIRECTORY_DAY };
+#define DIRECTORY_SPANS 3
+
+/* In the present minute, hour and day of the clock (UTC). */
+struct directory_amounts {
+    uint64_t messages[DIRECTORY_SPANS], recipients[DIRECTORY_SPANS], bytes_day;
+};
+
 struct directory_grant {
     int64_t id, customer_id;
     unsigned cell; /* the customer's */
@@ -42,6 +50,10 @@ struct directory_grant {
     unsigned recipients_max; /* 0: none of its own */
     enum directory_limit at_limit;
     bool tls_required;
+    bool counted;                    /* it has limits below */
+    int64_t counted_for;             /* the account whose use counts; 0: everybody's */
+    struct directory_amounts limits; /* 0: none */
+    struct directory_amounts used;   /* with counted: when the grants were looked up */
 };
 
 struct directory_grants {

@@ -62,6 +62,8 @@ static const struct db_statement orphans = {
     "maintenance_orphans", "delete from message_body b where b.cell = $1::smallint"
                            "   and b.message_id > $2::bigint and b.message_id < $3::bigint"
                            "   and not exists (select from message m where m.cell = $1::smallint and m.id = b.message_id)"};
+static const struct db_statement old_usage = {
+    "maintenance_usage", "delete from relay_usage where cell = $1::smallint and day < now() - interval '2 days'"};
 static const struct db_statement idle_destinations = {
     "maintenance_idle", "delete from destination d where d.cell = $1::smallint and d.due_at = 'infinity'"
                         "   and not exists (select from queue_entry q where q.cell = $1::smallint and q.destination = d.key)"};
@@ -163,6 +165,10 @@ static AWAITS void search_cell(unsigned cell, int64_t history_ms)
     unit = db_unit_new(arena);
     cell_step(unit, &lost_mail, cell);
     run(unit, "mail without a destination");
+
+    unit = db_unit_new(arena);
+    cell_step(unit, &old_usage, cell);
+    run(unit, "old use of grants");
     arena_free(&arena);
 }
 

@@ -15,7 +15,14 @@
 #define COLUMNS                                                                                                        \
     "id, customer_id, revision, account_id, domain_id, network::text, label, senders, recipients, at_limit,"           \
     " array_to_string(sender_domains, ' '), array_to_string(recipient_domains, ' '), size_max, recipients_max,"        \
-    " tls_required, valid_from, valid_until, created_at"
+    " tls_required, valid_from, valid_until, created_at, counted_by,"                                                  \
+    " messages_per_minute, messages_per_hour, messages_per_day, recipients_per_minute, recipients_per_hour,"           \
+    " recipients_per_day, bytes_per_day"
+
+const char *const provision_grant_limits[PROVISION_GRANT_LIMITS] = {
+    "messages_per_minute", "messages_per_hour",  "messages_per_day", "recipients_per_minute",
+    "recipients_per_hour", "recipients_per_day", "bytes_per_day",
+};
 
 static int64_t number(const struct rows *rows, unsigned row, unsigned column)
 {
@@ -42,6 +49,9 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->valid_from_ms = row_time(rows, row, 15);
     out->valid_until_ms = row_time(rows, row, 16);
     out->created_ms = row_time(rows, row, 17);
+    out->counted_by = row_text(rows, row, 18);
+    for (unsigned i = 0; i < PROVISION_GRANT_LIMITS; i++)
+        out->limits[i] = number(rows, row, 19 + i);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -112,13 +122,18 @@ static const struct db_statement require_domain = {
     "select refuse('grant_domain')"
     " where not exists (select from domain where id = $1::bigint and customer_id = $2::bigint for key share)",
 };
+#define LIMIT(place) "nullif(($14::bigint[])[" #place "], 0)"
+
 static const struct db_statement insert = {
     "provision_grant_insert",
     "insert into relay_grant (id, label, senders, sender_domains, recipients, recipient_domains, size_max,"
-    "   recipients_max, at_limit, tls_required, valid_from, valid_until, customer_id, account_id, domain_id, network)"
+    "   recipients_max, at_limit, tls_required, valid_from, valid_until, counted_by, messages_per_minute,"
+    "   messages_per_hour, messages_per_day, recipients_per_minute, recipients_per_hour, recipients_per_day, bytes_per_day,"
+    "   customer_id, account_id, domain_id, network)"
     " values ($1::bigint, $2::text, $3::text, $4::text[], $5::text, $6::text[], nullif($7::bigint, 0),"
-    "   nullif($8::integer, 0), $9::text, $10::boolean, $11::timestamptz, $12::timestamptz, $13::bigint,"
-    "   nullif($14::bigint, 0), nullif($15::bigint, 0), $16::text::cidr)",
+    "   nullif($8::integer, 0), $9::text, $10::boolean, $11::timestamptz, $12::timestamptz, $13::text,"
+    "   " LIMIT(1) ", " LIMIT(2) ", " LIMIT(3) ", " LIMIT(4) ", " LIMIT(5) ", " LIMIT(6) ", " LIMIT(7) ","
+    "   $15::bigint, nullif($16::bigint, 0), nullif($17::bigint, 0), $18::text::cidr)",
 };
 static const struct db_statement require = {
     "provision_grant_require",
@@ -133,7 +148,10 @@ static const struct db_statement update = {
     "update relay_grant set revision = revision + 1, label = $2::text, senders = $3::text, sender_domains = $4::text[],"
     "   recipients = $5::text, recipient_domains = $6::text[], size_max = nullif($7::bigint, 0),"
     "   recipients_max = nullif($8::integer, 0), at_limit = $9::text, tls_required = $10::boolean,"
-    "   valid_from = $11::timestamptz, valid_until = $12::timestamptz"
+    "   valid_from = $11::timestamptz, valid_until = $12::timestamptz, counted_by = $13::text,"
+    "   messages_per_minute = " LIMIT(1) ", messages_per_hour = " LIMIT(2) ", messages_per_day = " LIMIT(3) ","
+    "   recipients_per_minute = " LIMIT(4) ", recipients_per_hour = " LIMIT(5) ", recipients_per_day = " LIMIT(6) ","
+    "   bytes_per_day = " LIMIT(7)
     " where id = $1::bigint",
 };
 
@@ -154,6 +172,8 @@ static struct params *add_write(struct db_unit *unit, const struct db_statement 
     params_bool(params, grant->tls_required);
     params_time(params, grant->valid_from_ms);
     params_time(params, grant->valid_until_ms);
+    params_text(params, grant->counted_by);
+    params_int64s(params, grant->limits, PROVISION_GRANT_LIMITS);
     return params;
 }
 

@@ -6,6 +6,10 @@
 #include "storage/provision.h"
 
 #define PROVISION_GRANT_DOMAINS_MAX 100
+#define PROVISION_GRANT_LIMITS 7
+
+/* "messages_per_minute" ... "bytes_per_day": columns, and members in the API. */
+extern const char *const provision_grant_limits[PROVISION_GRANT_LIMITS];
 
 /* Who is meant: of account, domain and network at most one; none: the whole customer. */
 struct provision_grant {
@@ -21,6 +25,8 @@ struct provision_grant {
     unsigned sender_domain_count, recipient_domain_count;
     int64_t size_max, recipients_max; /* 0: none */
     bool tls_required;
+    struct slice counted_by; /* "grant", "account" */
+    int64_t limits[PROVISION_GRANT_LIMITS]; /* 0: none; in the order of provision_grant_limits */
     int64_t valid_from_ms, valid_until_ms; /* INT64_MIN: open */
     int64_t created_ms;
 };

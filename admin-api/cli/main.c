@@ -108,6 +108,8 @@ static void usage(FILE *to)
           "                   [--recipients any|domains|customer] [--recipient-domain D ...]\n"
           "                   [--size-max BYTES] [--recipients-max N] [--at-limit refuse|defer]\n"
           "                   [--tls-required] [--valid-from TIME] [--valid-until TIME]\n"
+          "                   [--messages-per-minute N] ... [--recipients-per-day N] [--bytes-per-day N]\n"
+          "                   [--counted-by grant|account]\n"
           "  relay-checks create RECIPIENT --sender S [--client ADDRESS] [--account A]\n"
           "                   [--size BYTES] [--at TIME]     (what would happen; nothing is sent)\n"
           "  queue     list [--domain D]\n"

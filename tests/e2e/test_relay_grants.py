@@ -13,6 +13,8 @@ from harness.process import free_port, wait_until
 
 ALICE, BOB, CAROL = "alice@grant.test", "bob@grant.test", "carol@other.test"
 OUTSIDE = "joe@outside.test"
+LIMITS = ["messages_per_minute", "messages_per_hour", "messages_per_day", "recipients_per_minute", "recipients_per_hour",
+          "recipients_per_day", "bytes_per_day"]
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +80,11 @@ def test_resource(node, grant):
     plain = grant(label="plain")
     assert plain == {**plain, "account": None, "domain": None, "network": None, "senders": "own", "sender_domains": [],
                      "recipients": "any", "recipient_domains": [], "size_max": None, "recipients_max": None,
-                     "at_limit": "defer", "tls_required": False, "valid_from": None, "valid_until": None}
+                     "at_limit": "defer", "tls_required": False, "counted_by": "grant", **dict.fromkeys(LIMITS), "valid_from": None, "valid_until": None}
     assert plain["customer"] == node.api.get("/v1/customers/granted")["id"]
     full = grant(domain="grant.test", senders="domains", sender_domains=["Grant.TEST.", "second.test"], recipients="domains",
                  recipient_domains=["outside.test"], size_max=1000, recipients_max=3, at_limit="refuse", tls_required=True,
-                 valid_from="2026-01-01T01:00:00+01:00", valid_until="2100-01-01T00:00:00Z")
+                 counted_by="account", **{name: 10 + place for place, name in enumerate(LIMITS)}, valid_from="2026-01-01T01:00:00+01:00", valid_until="2100-01-01T00:00:00Z")
     assert full["sender_domains"] == ["grant.test", "second.test"]
     assert full["valid_from"] == "2026-01-01T00:00:00.000Z"
     path = f"/v1/relay-grants/{full['id']}"
@@ -113,6 +115,8 @@ def test_resource(node, grant):
     ("size_max", {"size_max": 0}),
     ("recipients_max", {"recipients_max": "3"}),
     ("at_limit", {"at_limit": "explode"}),
+    ("counted_by", {"counted_by": "customer"}),
+    ("bytes_per_day", {"bytes_per_day": 0}),
     ("tls_required", {"tls_required": "yes"}),
     ("valid_until", {"valid_until": "tomorrow"}),
     ("customer", {"customer": "nobody"}),
@@ -230,6 +234,82 @@ def test_the_event_names_the_grant(node, grant):
         reply = client.data(make_message("named", ALICE))[1].decode()
     events = node.api.get(f"/v1/messages/{reply.split()[-1]}/events")["items"]
     assert events[0]["kind"] == "accepted" and events[0]["detail"].endswith(f" by grant {one['id']}")
+
+
+# ------------------------------------------------------------------ windows
+
+
+def submit(node, login, *recipients, size=100):
+    """The code of the first refusal, or 250."""
+    message = make_message("counted", login, body="x" * size + "\n")
+    with node.submission(login) as client:
+        client.ehlo()
+        code = client.mail(login, [f"SIZE={len(message)}"])[0]
+        for recipient in recipients:
+            code = client.rcpt(recipient)[0] if code == 250 else code
+        return client.data(message)[0] if code == 250 else code
+
+
+def headroom(node, login):
+    return node.api.post("/v1/relay-checks", {"account": login, "sender": login, "recipient": OUTSIDE})["headroom"]
+
+
+def test_windows_count_what_was_accepted(node, grant):
+    one = grant(domain="grant.test", recipients_per_day=5, messages_per_day=3)
+    assert submit(node, ALICE, OUTSIDE, "b@outside.test", CAROL) == 250
+    assert (headroom(node, BOB)["recipients"], headroom(node, BOB)["messages"]) == (2, 2)  # counted for all together
+    assert submit(node, BOB, OUTSIDE, "b@outside.test", "c@outside.test") == 451
+    assert submit(node, BOB, "nobody@grant.test") == 550  # what is refused does not count
+    assert headroom(node, ALICE)["recipients"] == 2
+    assert submit(node, BOB, OUTSIDE) == 250
+    assert submit(node, ALICE, OUTSIDE) == 250
+    code, text = ask_submission(node, ALICE, ALICE, OUTSIDE)[0]
+    assert code == 451 and text == f"4.7.1 Limit reached: grant {one['id']} permits 3 messages in a day"
+    node.api.patch(f"/v1/relay-grants/{one['id']}", {"messages_per_day": None, "recipients_per_day": 6, "at_limit": "refuse"})
+    assert submit(node, ALICE, OUTSIDE, "b@outside.test") == 550
+    assert submit(node, ALICE, OUTSIDE) == 250
+    assert headroom(node, ALICE)["recipients"] == 0
+
+
+def test_windows_of_each_account(node, grant):
+    grant(counted_by="account", messages_per_day=1)
+    assert [submit(node, login, OUTSIDE) for login in (ALICE, ALICE, BOB, BOB)] == [250, 451, 250, 451]
+
+
+def test_bytes_of_a_day(node, grant):
+    grant(account=ALICE, bytes_per_day=5000)
+    assert submit(node, ALICE, OUTSIDE, size=3000) == 250
+    assert submit(node, ALICE, OUTSIDE, size=3000) == 451
+    left = headroom(node, ALICE)["size"]
+    assert 0 < left < 2000
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE, size=left)[1][0] == 250
+    assert ask_submission(node, ALICE, ALICE, OUTSIDE, size=left + 1)[0][0] == 451
+
+
+def test_a_window_is_over(node, grant):
+    grant(account=ALICE, messages_per_hour=1)
+    assert [submit(node, ALICE, OUTSIDE) for _ in range(2)] == [250, 451]
+    node.query("update relay_usage set minute = minute - interval '1 hour', hour = hour - interval '1 hour'")
+    assert [submit(node, ALICE, OUTSIDE) for _ in range(2)] == [250, 451]
+    id_ = node.query(f"select g.id from relay_grant g join account a on a.id = g.account_id where a.address = '{ALICE}'")[0][0]
+    rows = node.query("select sum(hour_messages) filter (where hour = date_trunc('hour', now(), 'UTC')), sum(day_messages)"
+                      f" from relay_usage where grant_id = {id_}")
+    assert [int(number) for number in rows[0]] == [1, 2]
+
+
+def test_windows_hold_across_nodes(new_posthouse, postgres, outside):
+    first = new_posthouse(default_route=outside.port)
+    first.start()
+    second = new_posthouse(default_route=outside.port)
+    second.database = first.database
+    second.write_config(database__conninfo=postgres.conninfo(first.database))
+    second.start()
+    first.api.customer("both")
+    first.api.hosted_domain("both.test", "both")
+    first.api.account("ann@both.test", "both")
+    first.api.post("/v1/relay-grants", {"customer": "both", "messages_per_day": 5})
+    answers = [submit(node, "ann@both.test", OUTSIDE) for node in (first, second) * 4]
+    assert answers == [250] * 5 + [451] * 3
 
 
 # ------------------------------------------------------------------ port 25

@@ -310,6 +310,44 @@ static void test_grants_in_order(void **state)
     assert_null(decision.grant);
 }
 
+/* Each window by itself: the last that fits is taken, the next is not, and the reply says which. */
+static void test_windows(void **state)
+{
+    static const char *const limits[] = {"messages_per_minute", "messages_per_hour", "messages_per_day", "recipients_per_minute",
+                                         "recipients_per_hour", "recipients_per_day", "bytes_per_day"};
+    struct authorize_client client = make_client(AUTHORIZE_SUBMISSION, true, false);
+    struct directory_recipient outside = {0};
+
+    (void)state;
+    account.state = DIRECTORY_ACTIVE;
+    for (unsigned i = 0; i < 7; i++)
+        for (unsigned at_limit = DIRECTORY_LIMIT_REFUSE; at_limit <= DIRECTORY_LIMIT_DEFER; at_limit++) {
+            struct directory_grant grant = make_grant(DIRECTORY_SENDERS_ANY, DIRECTORY_RECIPIENTS_ANY);
+            struct authorize_sender sender = {SLICE("x@z.test"), false, 0, 10, 2};
+            struct authorize_decision decision;
+            uint64_t *limit = i < 3 ? &grant.limits.messages[i] : i < 6 ? &grant.limits.recipients[i - 3] : &grant.limits.bytes_day;
+            uint64_t *used = i < 3 ? &grant.used.messages[i] : i < 6 ? &grant.used.recipients[i - 3] : &grant.used.bytes_day;
+            unsigned asked = i < 3 ? 1 : i < 6 ? 3 : 10; /* by this message, with the third recipient */
+
+            client.grants = (struct directory_grants){&grant, 1};
+            grant.counted = true;
+            grant.at_limit = at_limit;
+            *limit = 100;
+            *used = 100 - asked;
+            authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+            assert_int_equal(decision.verdict, AUTHORIZE_OUTSIDE);
+            ++*used;
+            authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+            assert_int_equal(decision.code, at_limit == DIRECTORY_LIMIT_REFUSE ? 550 : 451);
+            assert_string_equal(decision.enhanced, at_limit == DIRECTORY_LIMIT_REFUSE ? "5.7.1" : "4.7.1");
+            assert_string_equal(decision.limit, limits[i]);
+            assert_ptr_equal(decision.grant, &grant);
+            *used = 100; /* nothing is left: said at MAIL already */
+            authorize_sender(arena, &client, &sender, &decision);
+            assert_string_equal(decision.limit, limits[i]);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_states, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_grant, setup, teardown),
         cmocka_unit_test_setup_teardown(test_grants_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_windows, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
