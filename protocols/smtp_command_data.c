@@ -26,7 +26,7 @@
 #define GRACE_MS (10 * 60 * 1000)
 #define SLOWEST 128 /* octets per second */
 
-static void keep(void *arg, struct slice bytes)
+void smtp_data_keep(void *arg, struct slice bytes)
 {
     struct smtp_session *session = arg;
     struct smtp_transaction *transaction = session->transaction;
@@ -47,12 +47,10 @@ static void refuse(struct smtp_session *session, unsigned code, const char *enha
         smtp_counters.messages_refused++;
     log_info("message refused", log_slice("sender", session->transaction->sender.address), log_str("reason", reason),
              log_int("size", (int64_t)session->transaction->size));
-    smtp_session_reset(session);
     smtp_reply(session, code, enhanced, "%s", text);
 }
 
-/* The whole message is here. */
-static void end_of_data(struct smtp_session *session)
+bool smtp_data_refused(struct smtp_session *session)
 {
     const struct smtp_transaction *transaction = session->transaction;
 
@@ -67,6 +65,16 @@ static void end_of_data(struct smtp_session *session)
     else if (transaction->dot.received > session->settings->received_max)
         refuse(session, 554, "5.4.6", "loop", "Too many Received fields: the message is going in circles");
     else
+        return false;
+    return true;
+}
+
+/* The whole message is here. */
+static void end_of_data(struct smtp_session *session)
+{
+    if (smtp_data_refused(session))
+        smtp_session_reset(session);
+    else
         smtp_session_run(session, smtp_accept);
 }
 
@@ -75,10 +83,10 @@ static bool is_flooding(const struct smtp_session *session)
     return session->transaction->size / 2 > session->settings->message_size_max;
 }
 
-static bool is_trickling(const struct smtp_session *session)
+bool smtp_data_trickles(uint64_t began_ms, uint64_t received)
 {
-    uint64_t ms = clock_steady_ms() - session->transaction->data_began_ms;
-    return ms > GRACE_MS && session->transaction->size < ms / 1000 * SLOWEST;
+    uint64_t ms = clock_steady_ms() - began_ms;
+    return ms > GRACE_MS && received < ms / 1000 * SLOWEST;
 }
 
 void smtp_data_on_input(struct smtp_session *session, struct evbuffer *input)
@@ -91,7 +99,7 @@ void smtp_data_on_input(struct smtp_session *session, struct evbuffer *input)
         size_t consumed = 0;
         for (int i = 0; i < count && i < PIECES && !ended; i++) {
             struct slice piece = slice_of(pieces[i].iov_base, pieces[i].iov_len);
-            ended = smtp_dot_feed(&session->transaction->dot, &piece, keep, session);
+            ended = smtp_dot_feed(&session->transaction->dot, &piece, smtp_data_keep, session);
             consumed += pieces[i].iov_len - piece.n;
         }
         evbuffer_drain(input, consumed);
@@ -104,34 +112,54 @@ void smtp_data_on_input(struct smtp_session *session, struct evbuffer *input)
         log_info("message refused", log_str("reason", "flood"));
         smtp_counters.messages_refused++;
         smtp_reply_goodbye(session, 552, "5.3.4", "Message far too big, closing connection");
-    } else if (is_trickling(session)) {
+    } else if (smtp_data_trickles(session->transaction->data_began_ms, session->transaction->size)) {
         smtp_reply_goodbye(session, 421, "4.4.2", "Too slow, closing connection");
     }
 }
 
+const struct smtp_fault *smtp_data_not_now(const struct smtp_session *session)
+{
+    static const struct smtp_fault no_mail = {503, "5.5.1", "MAIL first"};
+    static const struct smtp_fault no_rcpt = {503, "5.5.1", "RCPT first"};
+    static const struct smtp_fault none_valid = {554, "5.5.1", "No valid recipients"};
+    const struct smtp_transaction *transaction = session->transaction;
+
+    if (!transaction)
+        return &no_mail;
+    if (transaction->recipient_count)
+        return NULL;
+    /* RFC 2920 section 3.1: a pipelining client learns here that none of its recipients was taken. */
+    return transaction->rcpt_seen ? &none_valid : &no_rcpt;
+}
+
+void smtp_data_begin(struct smtp_session *session)
+{
+    session->transaction->spool = spool_new();
+    session->transaction->data_began_ms = clock_steady_ms();
+}
+
 void smtp_command_data(struct smtp_session *session, struct slice arguments)
 {
-    struct smtp_transaction *transaction = session->transaction;
+    const struct smtp_fault *fault = smtp_data_not_now(session);
 
     if (arguments.n) {
         smtp_reply_error(session, 501, "5.5.4", "DATA takes no argument");
         return;
     }
-    if (!transaction) {
-        smtp_reply_error(session, 503, "5.5.1", "MAIL first");
+    if (fault && fault->code == 554) { /* no mistake of the client's */
+        smtp_reply(session, fault->code, fault->enhanced, "%s", fault->text);
         return;
     }
-    /* RFC 2920 section 3.1: a pipelining client learns here that none of its recipients was taken. */
-    if (!transaction->recipient_count && transaction->rcpt_seen) {
-        smtp_reply(session, 554, "5.5.1", "No valid recipients");
+    if (fault) {
+        smtp_reply_fault(session, fault);
         return;
     }
-    if (!transaction->recipient_count) {
-        smtp_reply_error(session, 503, "5.5.1", "RCPT first");
+    if (session->transaction->chunked) { /* RFC 3030 section 2: only RSET helps now */
+        session->transaction->failed = true;
+        smtp_reply_error(session, 503, "5.5.1", "DATA is not allowed after BDAT");
         return;
     }
-    transaction->spool = spool_new();
-    transaction->data_began_ms = clock_steady_ms();
+    smtp_data_begin(session);
     session->receiving = true;
     smtp_reply(session, 354, NULL, "End data with <CR><LF>.<CR><LF>");
     stream_write_buffer(session->stream, session->replies);

@@ -10,7 +10,7 @@
 #include "core/log.h"
 #include "protocols/smtp_session.h"
 
-#define KEYWORDS_MAX 8
+#define KEYWORDS_MAX 12
 
 static void reply_ehlo(struct smtp_session *session)
 {
@@ -23,6 +23,9 @@ static void reply_ehlo(struct smtp_session *session)
     lines[n++] = arena_printf(session->command, "SIZE %llu", (unsigned long long)session->settings->message_size_max);
     lines[n++] = "8BITMIME";
     lines[n++] = "ENHANCEDSTATUSCODES";
+    lines[n++] = "CHUNKING";
+    /* RFC 9422: what rcpt() counts.  MAILMAX is not limited. */
+    lines[n++] = arena_printf(session->command, "LIMITS RCPTMAX=%u", session->settings->recipients_max);
     if (!tls && session->settings->tls)
         lines[n++] = "STARTTLS";
     if (session->role == SMTP_ROLE_SUBMISSION)

@@ -135,6 +135,8 @@ void smtp_command_rcpt(struct smtp_session *session, struct slice arguments)
     (void)arguments; /* rcpt() finds them in session->line */
     if (!session->transaction)
         smtp_reply_error(session, 503, "5.5.1", "MAIL first");
+    else if (session->transaction->chunked)
+        smtp_reply_error(session, 503, "5.5.1", "RCPT is not allowed after BDAT");
     else
         smtp_session_run(session, rcpt);
 }

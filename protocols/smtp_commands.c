@@ -75,6 +75,7 @@ static void command_helo(struct smtp_session *session, struct slice arguments)
 static void (*const commands[])(struct smtp_session *session, struct slice arguments) = {
     [SMTP_VERB_UNKNOWN] = command_unknown,
     [SMTP_VERB_AUTH] = smtp_command_auth,
+    [SMTP_VERB_BDAT] = smtp_command_bdat,
     [SMTP_VERB_DATA] = smtp_command_data,
     [SMTP_VERB_EHLO] = command_ehlo,
     [SMTP_VERB_EXPN] = command_expn,

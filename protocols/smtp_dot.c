@@ -16,6 +16,9 @@
  * A dot at a line's start is removed whatever follows but the end (section 4.5.2).  The CR of DOT_CR is
  * held back until the next byte tells what it was.
  *
+ * The chunks of BDAT (RFC 3030) have neither dot-stuffing nor an end of their own; they go through here for the rest,
+ * so that a message keeps the same rules whichever way it comes.
+ *
  * The header is read byte by byte to count Received fields (loops, section 6.3); the body by memchr() from
  * line end to line end, so that its cost per byte is small.
  */
@@ -79,7 +82,7 @@ static enum smtp_dot_state next_state(struct smtp_dot *dot, char c)
 {
     switch (dot->state) {
     case SMTP_DOT_LINE_START:
-        if (c == '.')
+        if (c == '.' && !dot->chunked)
             return SMTP_DOT_DOT;
         return c == '\r' ? SMTP_DOT_EMPTY_CR : text_byte(dot, c);
     case SMTP_DOT_TEXT: return c == '\r' ? SMTP_DOT_CR : text_byte(dot, c);
@@ -129,4 +132,9 @@ bool smtp_dot_feed(struct smtp_dot *dot, struct slice *input, smtp_dot_sink *sin
     give(sink, arg, run, p);
     *input = slice_of(p, (size_t)(end - p));
     return dot->state == SMTP_DOT_END;
+}
+
+void smtp_dot_finish(struct smtp_dot *dot)
+{
+    dot->bare |= dot->state == SMTP_DOT_CR || dot->state == SMTP_DOT_EMPTY_CR;
 }

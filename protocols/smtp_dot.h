@@ -1,10 +1,10 @@
 #ifndef PROTOCOLS_SMTP_DOT_H
 #define PROTOCOLS_SMTP_DOT_H
 /*
- * smtp_dot: takes DATA's bytes apart: finds the one legal end, removes dot-stuffing, notes what is wrong.
+ * smtp_dot: takes a message's bytes apart: finds DATA's one legal end, removes dot-stuffing, notes what is wrong.
  *
  * A pure state machine; bytes may come in pieces of any size.  Zero-initialised is ready for the first byte
- * after "354".
+ * after "354"; with `chunked` set, for the first byte of BDAT's first chunk: a dot is then content, and nothing an end.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +22,7 @@ struct smtp_dot {
         SMTP_DOT_EMPTY_CR, /* CRLF CR: an empty line if LF follows */
         SMTP_DOT_END,
     } state;
+    bool chunked;      /* BDAT: sizes tell where it ends */
     bool body;         /* the empty line after the header has passed */
     bool bare;         /* a CR without LF or an LF without CR was seen */
     bool nul;          /* a NUL was seen */
@@ -35,5 +36,7 @@ struct smtp_dot {
  */
 typedef void smtp_dot_sink(void *arg, struct slice bytes);
 bool smtp_dot_feed(struct smtp_dot *dot, struct slice *input, smtp_dot_sink *sink, void *arg);
+/* BDAT's last chunk is over: a CR that waits for its LF is alone. */
+void smtp_dot_finish(struct smtp_dot *dot);
 
 #endif

@@ -27,6 +27,7 @@ static const struct smtp_fault fault_size = {501, "5.5.4", "Bad SIZE value"};
 static const struct smtp_fault fault_body = {501, "5.5.4", "BODY is 7BIT or 8BITMIME"};
 static const struct smtp_fault fault_auth_value = {501, "5.5.4", "Bad AUTH value"};
 static const struct smtp_fault fault_helo = {501, "5.5.4", "A host name or address literal is needed"};
+static const struct smtp_fault fault_bdat = {501, "5.5.4", "Syntax: BDAT size [LAST]"};
 static const struct smtp_fault fault_auth = {501, "5.5.4", "Syntax: AUTH mechanism [initial-response]"};
 
 /* ------------------------------------------------------------------ the command line */
@@ -37,7 +38,8 @@ const struct smtp_fault *smtp_parse_command(struct slice line, struct smtp_comma
         struct slice name;
         enum smtp_verb verb;
     } verbs[] = {
-        {{"AUTH", 4}, SMTP_VERB_AUTH}, {{"DATA", 4}, SMTP_VERB_DATA}, {{"EHLO", 4}, SMTP_VERB_EHLO},
+        {{"AUTH", 4}, SMTP_VERB_AUTH}, {{"BDAT", 4}, SMTP_VERB_BDAT},
+        {{"DATA", 4}, SMTP_VERB_DATA}, {{"EHLO", 4}, SMTP_VERB_EHLO},
         {{"EXPN", 4}, SMTP_VERB_EXPN}, {{"HELO", 4}, SMTP_VERB_HELO}, {{"HELP", 4}, SMTP_VERB_HELP},
         {{"MAIL", 4}, SMTP_VERB_MAIL}, {{"NOOP", 4}, SMTP_VERB_NOOP}, {{"QUIT", 4}, SMTP_VERB_QUIT},
         {{"RCPT", 4}, SMTP_VERB_RCPT}, {{"RSET", 4}, SMTP_VERB_RSET}, {{"STARTTLS", 8}, SMTP_VERB_STARTTLS},
@@ -218,6 +220,28 @@ const struct smtp_fault *smtp_parse_helo(struct slice arguments, struct slice *o
     for (size_t i = 0; i < arguments.n; i++)
         if (arguments.p[i] <= ' ' || arguments.p[i] > '~')
             return &fault_helo;
+    return NULL;
+}
+
+/*
+ * bdat-cmd   = "BDAT" SP chunk-size [ SP end-marker ]   (RFC 3030 section 2)
+ * chunk-size = 1*DIGIT
+ * end-marker = "LAST"
+ */
+const struct smtp_fault *smtp_parse_bdat(struct slice arguments, struct smtp_bdat *out)
+{
+    struct slice rest = arguments;
+
+    *out = (struct smtp_bdat){0};
+    while (rest.n && cursor_is_digit(*rest.p))
+        rest = slice_skip(rest, 1);
+    if (!parse_size(cursor_taken(arguments, rest), &out->size))
+        return &fault_bdat;
+    if (!rest.n)
+        return NULL;
+    out->last = true;
+    if (!cursor_skip_blanks(&rest) || !slice_equal_nocase(rest, SLICE("LAST")))
+        return &fault_bdat;
     return NULL;
 }
 

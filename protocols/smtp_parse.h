@@ -22,6 +22,7 @@ struct smtp_fault {
 enum smtp_verb {
     SMTP_VERB_UNKNOWN,
     SMTP_VERB_AUTH,
+    SMTP_VERB_BDAT,
     SMTP_VERB_DATA,
     SMTP_VERB_EHLO,
     SMTP_VERB_EXPN,
@@ -55,6 +56,12 @@ const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice argum
 
 /* The name in EHLO and HELO: one word of printable ASCII.  Whether it is true is nobody's business here. */
 const struct smtp_fault *smtp_parse_helo(struct slice arguments, struct slice *out);
+
+struct smtp_bdat {
+    uint64_t size;
+    bool last;
+};
+const struct smtp_fault *smtp_parse_bdat(struct slice arguments, struct smtp_bdat *out);
 
 #define SMTP_MECHANISM_MAX 20 /* RFC 4422 section 3.1 */
 

@@ -202,7 +202,10 @@ static void on_data(void *arg, struct evbuffer *input)
 
     log_set_context(&session->server.context);
     arena_reset(session->command);
-    smtp_data_on_input(session, input);
+    if (session->chunking)
+        smtp_bdat_on_input(session, input);
+    else
+        smtp_data_on_input(session, input);
     smtp_session_settle(session);
     log_set_context(NULL);
 }

@@ -60,11 +60,22 @@ struct smtp_transaction {
     struct permit permit;
     uint64_t size_max; /* the server's limit, or that of a grant */
 
-    /* DATA */
+    /* DATA, BDAT */
+    bool chunked; /* BDAT has begun: only BDAT may follow */
+    bool failed;  /* a chunk was refused: nothing but RSET and the last chunk makes sense */
     struct spool *spool; /* NULL after the size limit was passed */
     struct smtp_dot dot;
     uint64_t size;
     uint64_t data_began_ms;
+};
+
+/* A chunk of BDAT that is on its way. */
+struct smtp_chunk {
+    uint64_t left;
+    uint64_t size;
+    bool last;
+    const struct smtp_fault *fault; /* not NULL: it is read and dropped, then this is the answer */
+    uint64_t began_ms;
 };
 
 struct smtp_session {
@@ -85,7 +96,9 @@ struct smtp_session {
 
     struct arena *arena, *transaction_arena, *command;
     struct smtp_transaction *transaction; /* NULL: no MAIL yet */
-    bool receiving;                       /* between 354 and the end of data */
+    bool receiving;                       /* between 354 and the end of data, or within a chunk */
+    bool chunking;                        /* it is a chunk */
+    struct smtp_chunk chunk;
 
     struct sasl_attempt *attempt; /* between AUTH and its end: lines are responses */
     bool attempt_ok;              /* it succeeded with data, which the client has yet to acknowledge */
@@ -139,6 +152,20 @@ void smtp_command_mail(struct smtp_session *session, struct slice arguments); /*
 void smtp_command_rcpt(struct smtp_session *session, struct slice arguments); /* smtp_command_rcpt.c */
 void smtp_command_data(struct smtp_session *session, struct slice arguments); /* smtp_command_data.c */
 void smtp_data_on_input(struct smtp_session *session, struct evbuffer *input);
+void smtp_command_bdat(struct smtp_session *session, struct slice arguments); /* smtp_command_bdat.c */
+void smtp_bdat_on_input(struct smtp_session *session, struct evbuffer *input);
+
+/* ------------------------------------------------------------------ smtp_command_data.c, for both ways of sending */
+
+/* NULL: content may come now.  Else why not. */
+const struct smtp_fault *smtp_data_not_now(const struct smtp_session *session);
+void smtp_data_begin(struct smtp_session *session);
+/* A smtp_dot_sink: content into the spool. */
+void smtp_data_keep(void *arg, struct slice bytes);
+/* Is what came so far a message that we do not take?  Then it was answered; the transaction is as it was. */
+bool smtp_data_refused(struct smtp_session *session) __attribute__((warn_unused_result));
+/* Slower than any honest client. */
+bool smtp_data_trickles(uint64_t began_ms, uint64_t received);
 
 /* smtp_accept.c: the task at the end of data. */
 AWAITS void smtp_accept(struct smtp_session *session);

@@ -54,6 +54,22 @@ def test_trace_of_a_local_message(node):
     assert text.count("\r\nReceived:") == 1
 
 
+def test_chunks_are_stored_as_they_came(node):
+    """BDAT: dots are content, edges leave no trace."""
+    text = b"Subject: chunks\r\n\r\n.\r\n..two\r\n" + b"x" * 300000 + b"\r\n.\r\n"
+    with Dialogue(node) as client:
+        client.hello()
+        client.ask("MAIL FROM:<joe@outside.test>", "250")
+        client.ask(f"RCPT TO:<{BOB}>", "250")
+        edges = [0, 18, 20, 21, 30, 200000, len(text)]
+        for begin, end in zip(edges, edges[1:]):
+            last = " LAST" if end == len(text) else ""
+            client.send(f"BDAT {end - begin}{last}\r\n".encode() + text[begin:end])
+        replies = [client.reply() for _ in edges[1:]]
+    assert all(reply.startswith("250 2.0.0 ") for reply in replies), replies
+    assert find(node, BOB, "chunks").endswith(b"+0000\r\n" + text)
+
+
 def test_starttls_and_several_recipients(node):
     with node.smtp() as client:
         client.starttls(context=node.certificate.context())

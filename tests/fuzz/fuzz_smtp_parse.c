@@ -29,6 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct smtp_path path;
     struct smtp_mail mail;
     struct smtp_auth auth;
+    struct smtp_bdat bdat;
     struct slice name;
 
     if (!smtp_parse_command(input, &command))
@@ -40,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)!smtp_parse_mail(arena, input, false, &mail);
     (void)!smtp_parse_helo(input, &name);
     (void)!smtp_parse_auth(input, &auth);
+    (void)!smtp_parse_bdat(input, &bdat);
     (void)smtp_is_domain(input);
     (void)smtp_is_address_literal(input);
     arena_free(&arena);

@@ -128,9 +128,44 @@ static void test_received(void **state)
     }
 }
 
+/* BDAT: dots are content, the edges of pieces mean nothing, and a CR at the very end is alone. */
+static void test_chunked(void **state)
+{
+    static const struct {
+        const char *content;
+        bool bare;
+        unsigned received;
+    } cases[] = {
+        {"", false, 0},
+        {"Received: a\r\n\r\n.\r\n..\r\nab", false, 1},
+        {".\r\n", false, 0},
+        {"\r\n.\r\nReceived: b\r\n", false, 0},
+        {"a\nb", true, 0},
+        {"a\r", true, 0},
+        {"\r", true, 0},
+        {"a\rb\r\n", true, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct slice content = slice_str(cases[i].content);
+        for (size_t step = 1; step < 4; step++) {
+            struct smtp_dot dot = {.chunked = true};
+            struct collected out = {.n = 0};
+            bool ended;
+            assert_int_equal(feed(&dot, content, step, &out, &ended), content.n);
+            smtp_dot_finish(&dot);
+            assert_false(ended);
+            assert_int_equal(dot.bare, cases[i].bare);
+            assert_int_equal(dot.received, cases[i].received);
+            assert_true(slice_equal(slice_of(out.bytes, out.n), content));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chunked),
         cmocka_unit_test(test_end),
         cmocka_unit_test(test_stuffing),
         cmocka_unit_test(test_smuggling),

@@ -288,6 +288,39 @@ static void test_mail(void **state)
     }
 }
 
+static void test_bdat(void **state)
+{
+    static const struct {
+        const char *arguments;
+        bool good;
+        uint64_t size;
+        bool last;
+    } cases[] = {
+        {"0", true, 0, false},
+        {"86 LAST", true, 86, true},
+        {"86\t last", true, 86, true},
+        {"18446744073709551616 LAST", true, UINT64_MAX, true},
+        {"", false, 0, false},
+        {"LAST", false, 0, false},
+        {"-1", false, 0, false},
+        {"1k", false, 0, false},
+        {"86LAST", false, 0, false},
+        {"86 LAST LAST", false, 0, false},
+        {"86 FIRST", false, 0, false},
+        {"123456789012345678901", false, 0, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct smtp_bdat bdat;
+        const struct smtp_fault *fault = smtp_parse_bdat(slice_str(cases[i].arguments), &bdat);
+        assert_fault(fault, cases[i].good ? 0 : 501, cases[i].good ? NULL : "5.5.4", cases[i].arguments);
+        if (fault)
+            continue;
+        assert_true(bdat.size == cases[i].size);
+        assert_int_equal(bdat.last, cases[i].last);
+    }
+}
+
 static void test_rcpt(void **state)
 {
     static const struct {
@@ -378,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_path_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_path_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mail, setup, teardown),
+        cmocka_unit_test(test_bdat),
         cmocka_unit_test_setup_teardown(test_rcpt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_helo, setup, teardown),
         cmocka_unit_test_setup_teardown(test_auth, setup, teardown),
