@@ -165,7 +165,10 @@ enum db_status mailbox_by_id(struct arena *arena, int64_t mailbox_id, struct mai
     (void)arena;
     assert_int_equal(mailbox_id, 7);
     wait_if_told();
-    fake.looks++;
+    if (++fake.looks > 10000) { /* a session that asks again at once never gives the loop back */
+        fprintf(stderr, "the mailbox is asked for without end\n");
+        abort();
+    }
     *out = the_mailbox();
     return fake.by_id;
 }
