@@ -4,9 +4,9 @@
  * mailbox: what IMAP and POP3 see: mailboxes of an account and the messages in them.
  *
  * A mailbox item is a row that refers to a message; COPY adds a row, EXPUNGE removes one, no bytes move.
- * UIDs ascend and are never used again; modseq grows with every change, so a session learns what others
- * did by asking for what is newer than the modseq it has seen (and for the UIDs that still exist, when
- * the count says that something went).
+ * UIDs ascend and are never used again; a mailbox's uidvalidity is larger than that of all mailboxes before it, also of
+ * those that are gone.  modseq grows with every change, so a session learns what others did by asking for what is newer
+ * than the modseq it has seen (and for the UIDs that still exist, when the count says that something went).
  *
  * Every write tells other sessions by a hint after its commit (storage/hint.h).
  */

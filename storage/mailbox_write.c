@@ -13,7 +13,6 @@
  */
 #include <stdlib.h>
 
-#include "core/clock.h"
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/hint.h"
@@ -23,11 +22,11 @@
 #define CONFLICT_TRIES 10
 
 static const struct db_statement create = {
-    "mailbox_create", "insert into mailbox (cell, id, account_id, name, uidvalidity)"
-                      " values ($1::smallint, $2::bigint, $3::bigint, $4::text, $5::bigint)"};
+    "mailbox_create", "insert into mailbox (cell, id, account_id, name)"
+                      " values ($1::smallint, $2::bigint, $3::bigint, $4::text)"};
 static const struct db_statement create_superior = {
-    "mailbox_create_superior", "insert into mailbox (cell, id, account_id, name, uidvalidity)"
-                               " values ($1::smallint, $2::bigint, $3::bigint, $4::text, $5::bigint)"
+    "mailbox_create_superior", "insert into mailbox (cell, id, account_id, name)"
+                               " values ($1::smallint, $2::bigint, $3::bigint, $4::text)"
                                " on conflict (cell, account_id, name) do nothing"};
 static const struct db_statement lock_mailbox = {
     "mailbox_lock", "select id from mailbox where cell = $1::smallint and id = $2::bigint for update"};
@@ -124,7 +123,6 @@ static int64_t add_create(struct db_unit *unit, const struct db_statement *state
     params_int64(p, id);
     params_int64(p, account_id);
     params_text(p, name);
-    params_int64(p, clock_now_ms() / 1000);
     return id;
 }
 

@@ -184,8 +184,8 @@ static const struct db_statement insert = {
 };
 static const struct db_statement insert_mailboxes = {
     "provision_account_mailboxes",
-    "insert into mailbox (cell, id, account_id, name, uidvalidity, special_use)"
-    " select $1::smallint, made.id, $2::bigint, made.name, extract(epoch from now())::bigint, made.special_use"
+    "insert into mailbox (cell, id, account_id, name, special_use)"
+    " select $1::smallint, made.id, $2::bigint, made.name, made.special_use"
     "   from unnest($3::bigint[], $4::text[], $5::text[]) as made (id, name, special_use)",
 };
 

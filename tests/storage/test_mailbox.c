@@ -285,6 +285,36 @@ static AWAITS bool exists(const char *name)
            slice_equal(mailbox.name, slice_str(name));
 }
 
+static AWAITS int64_t uidvalidity(const char *name)
+{
+    struct mailbox mailbox;
+
+    return mailbox_find(arena, ACCOUNT, slice_str(name), &mailbox) == DB_FOUND ? mailbox.uidvalidity : 0;
+}
+
+/* RFC 3501 2.3.1.1: a name, once its mailbox is another, has another value, however soon that comes. */
+static void uidvalidities(void *arg)
+{
+    int64_t first, second, again = fresh("again");
+
+    (void)arg;
+    first = uidvalidity("again");
+    expect(first > 1000000000 && first <= UINT32_MAX);
+    expect(fresh("twin") && uidvalidity("twin") > first);
+    second = uidvalidity("twin");
+    expect(mailbox_delete(again) == DB_DONE && fresh("again"));
+    expect(uidvalidity("again") > second);
+    again = uidvalidity("again");
+    expect(mailbox_rename(ACCOUNT, SLICE("twin"), SLICE("twin2")) == DB_DONE && uidvalidity("twin2") == second);
+    expect(fresh("deep/er") && uidvalidity("deep") > again && uidvalidity("deep/er") > uidvalidity("deep"));
+}
+
+static void test_uidvalidity(void **state)
+{
+    (void)state;
+    in_task(uidvalidities);
+}
+
 static void names(void *arg)
 {
     int64_t id = 0, uids[2] = {0}, waiting;
@@ -365,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_copies_are_in_order_with_all_they_have),
         cmocka_unit_test(test_a_uid_is_never_given_again),
         cmocka_unit_test(test_appends_and_copies_at_the_same_time),
+        cmocka_unit_test(test_uidvalidity),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_renaming_inbox),
     };
