@@ -1,0 +1,254 @@
+#ifndef TESTS_UNIT_SMTP_WORLD_H
+#define TESTS_UNIT_SMTP_WORLD_H
+/*
+ * The world that an SMTP session asks, as the test wants it: a directory, a store that keeps copies of what it accepts, and a SASL
+ * with one password.  At each await the database answers FOUND, NONE, FAILED or UNCERTAIN, late if it shall.
+ *
+ * The functions that a session calls are defined here; the linker takes these.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/spool.h"
+#include "protocols/sasl.h"
+#include "storage/accept.h"
+#include "storage/directory.h"
+#include "storage/directory_grant.h"
+#include "storage/node.h"
+
+static struct {
+    bool directory_away;
+    bool network; /* 127.0.0.1 is in a network of customer 1 */
+    bool outage;  /* relayed.test's primary is away */
+    bool node_dead;
+    enum db_write commit;
+    unsigned wait_ms; /* each answer comes that late */
+    unsigned lookups, commits;
+} world;
+
+static struct accepted_copy {
+    unsigned cell, recipient_count;
+    int64_t customer_id, account_id;
+    char sender[100], content[8192];
+    struct accept_recipient recipients[8];
+    char addresses[8][100], destinations[8][100];
+} copies[4];
+static unsigned copy_count;
+
+static inline void late(void)
+{
+    if (world.wait_ms)
+        task_sleep(world.wait_ms);
+}
+
+static const struct directory_account accounts[] = {
+    {.id = 100,
+     .customer_id = 1,
+     .inbox_id = 1000,
+     .cell = 10,
+     .address = {"alice@hosted.test", 17},
+     .state = DIRECTORY_ACTIVE},
+    {.id = 200,
+     .customer_id = 2,
+     .inbox_id = 2000,
+     .cell = 20,
+     .address = {"bob@other.test", 14},
+     .state = DIRECTORY_ACTIVE},
+    {.id = 300,
+     .customer_id = 3,
+     .inbox_id = 3000,
+     .cell = 30,
+     .address = {"carol@relayed.test", 18},
+     .state = DIRECTORY_ACTIVE},
+    {.id = 101,
+     .customer_id = 1,
+     .inbox_id = 1001,
+     .cell = 10,
+     .address = {"gone@hosted.test", 16},
+     .state = DIRECTORY_SUSPENDED},
+};
+
+static inline void find_domain(struct slice name, struct directory_recipient *out)
+{
+    out->has_domain = true;
+    out->domain.customer_active = true;
+    if (slice_equal_nocase(name, SLICE("hosted.test"))) {
+        out->domain.id = 11, out->domain.customer_id = 1, out->domain.cell = 10;
+    } else if (slice_equal_nocase(name, SLICE("other.test"))) {
+        out->domain.id = 12, out->domain.customer_id = 2, out->domain.cell = 20;
+    } else if (slice_equal_nocase(name, SLICE("relayed.test"))) {
+        out->domain.id = 13, out->domain.customer_id = 3, out->domain.cell = 30;
+        out->domain.kind = DIRECTORY_RELAY;
+        out->domain.outage_id = world.outage ? 77 : 0;
+    } else {
+        out->has_domain = false;
+    }
+}
+
+enum db_status directory_recipient(struct arena *arena, struct slice address, struct directory_recipient *out)
+{
+    const char *at = memrchr(address.p, '@', address.n);
+    (void)arena;
+    world.lookups++;
+    late();
+    if (world.directory_away)
+        return DB_FAILED;
+    *out = (struct directory_recipient){0};
+    find_domain(slice_skip(address, (size_t)(at - address.p) + 1), out);
+    if (slice_equal_nocase(address, SLICE("al@hosted.test"))) /* an alias */
+        address = accounts[0].address;
+    for (size_t i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++) {
+        if (slice_equal_nocase(address, accounts[i].address)) {
+            out->has_account = true;
+            out->account = accounts[i];
+        }
+    }
+    return DB_FOUND;
+}
+
+enum db_status directory_account(struct arena *arena, struct slice login, struct directory_account *out)
+{
+    struct directory_recipient found;
+    if (directory_recipient(arena, login, &found) == DB_FAILED)
+        return DB_FAILED;
+    *out = found.account;
+    return found.has_account ? DB_FOUND : DB_NONE;
+}
+
+enum db_status directory_domain(struct arena *arena, struct slice name, struct directory_domain *out)
+{
+    struct directory_recipient found = {0};
+    (void)arena;
+    late();
+    if (world.directory_away)
+        return DB_FAILED;
+    find_domain(name, &found);
+    *out = found.domain;
+    return found.has_domain ? DB_FOUND : DB_NONE;
+}
+
+enum db_status directory_network(struct arena *arena, const char *client, struct directory_network *out)
+{
+    (void)arena;
+    assert_string_equal(client, "127.0.0.1");
+    late();
+    if (world.directory_away)
+        return DB_FAILED;
+    *out = (struct directory_network){5, 1, 10, true};
+    return world.network ? DB_FOUND : DB_NONE;
+}
+
+enum db_status directory_grants_of_account(struct arena *arena, const struct directory_account *account, int64_t at_ms,
+                                           struct directory_grants *out)
+{
+    (void)arena, (void)account, (void)at_ms;
+    late();
+    *out = (struct directory_grants){0};
+    return world.directory_away ? DB_FAILED : DB_FOUND;
+}
+
+enum db_status directory_grants_of_client(struct arena *arena, const char *client, int64_t at_ms,
+                                          struct directory_grants *out)
+{
+    (void)arena, (void)client, (void)at_ms;
+    late();
+    *out = (struct directory_grants){0};
+    return world.directory_away ? DB_FAILED : DB_FOUND;
+}
+
+bool node_alive(void)
+{
+    return !world.node_dead;
+}
+
+static inline void keep_copy(const struct accept_message *message)
+{
+    struct accepted_copy *copy = &copies[copy_count++];
+    char buffer[sizeof(copy->content)];
+    struct slice body;
+
+    *copy = (struct accepted_copy){.cell = message->cell, .recipient_count = message->recipient_count};
+    copy->customer_id = message->customer_id;
+    copy->account_id = message->account_id;
+    snprintf(copy->sender, sizeof(copy->sender), "%.*s", SLICE_ARG(message->sender));
+    assert_true(spool_read(message->spool, 0, sizeof(buffer), buffer, &body));
+    snprintf(copy->content, sizeof(copy->content), "%.*s%.*s", SLICE_ARG(message->prefix), SLICE_ARG(body));
+    for (unsigned i = 0; i < message->recipient_count; i++) {
+        copy->recipients[i] = message->recipients[i];
+        snprintf(copy->addresses[i], 100, "%.*s", SLICE_ARG(message->recipients[i].address));
+        snprintf(copy->destinations[i], 100, "%.*s", SLICE_ARG(message->recipients[i].destination));
+    }
+}
+
+enum db_write accept_commit(struct accept_message *messages, unsigned count)
+{
+    world.commits++;
+    late();
+    if (world.commit == DB_DONE)
+        for (unsigned i = 0; i < count; i++)
+            keep_copy(&messages[i]);
+    return world.commit;
+}
+
+/* ------------------------------------------------------------------ SASL: one password, PLAIN without the Cyrus */
+
+struct sasl_attempt {
+    int unused;
+};
+
+const char *sasl_mechanisms(bool tls)
+{
+    return tls ? "SCRAM-SHA-256 PLAIN LOGIN" : "SCRAM-SHA-256";
+}
+
+struct sasl_attempt *sasl_attempt_new(const char *service, bool tls)
+{
+    (void)service, (void)tls;
+    return calloc(1, sizeof(struct sasl_attempt));
+}
+
+void sasl_attempt_free(struct sasl_attempt **attempt)
+{
+    free(*attempt);
+    *attempt = NULL;
+}
+
+/* The response is "away", "no", "data" (success with data), or anything else: success. */
+enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *arena, struct slice mechanism,
+                                    struct slice initial, struct slice *challenge)
+{
+    (void)mechanism;
+    if (initial.p)
+        return sasl_attempt_continue(attempt, arena, initial, challenge);
+    *challenge = SLICE("who?");
+    return SASL_RESULT_CHALLENGE;
+}
+
+enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, struct arena *arena, struct slice response,
+                                       struct slice *challenge)
+{
+    (void)attempt, (void)arena;
+    late();
+    if (slice_equal(response, SLICE("away")))
+        return SASL_RESULT_UNAVAILABLE;
+    if (slice_equal(response, SLICE("no")))
+        return SASL_RESULT_DENIED;
+    if (slice_equal(response, SLICE("data")))
+        *challenge = SLICE("v=proof");
+    return SASL_RESULT_OK;
+}
+
+void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *arena, struct directory_account *out)
+{
+    (void)attempt, (void)arena;
+    *out = accounts[0];
+}
+
+#endif
