@@ -43,13 +43,12 @@ static struct accept_recipient make_recipient(const struct smtp_recipient *from,
 }
 
 static void begin_message(const struct smtp_session *session, const struct smtp_recipient *recipient, int64_t now_ms,
-                          struct accept_message *out)
+                          struct slice missing, struct accept_message *out)
 {
     struct smtp_transaction *transaction = session->transaction;
     struct arena *arena = session->transaction_arena;
 
     out->cell = recipient->cell;
-    out->id = id_make(recipient->cell);
     out->customer_id = recipient->customer_id;
     out->account_id = session->authenticated ? session->account.id : 0;
     out->sender = transaction->sender.address;
@@ -62,8 +61,9 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
     out->tls = stream_is_tls(session->stream) ? arena_printf(arena, "%s %s", stream_tls_version(session->stream),
                                                              stream_tls_cipher(session->stream))
                                               : NULL;
-    out->prefix = smtp_trace(arena, session, out->id, now_ms,
-                             transaction->recipient_count == 1 ? recipient->address : (struct slice){0});
+    struct slice trace = smtp_trace(arena, session, out->id, now_ms,
+                                    transaction->recipient_count == 1 ? recipient->address : (struct slice){0});
+    out->prefix = slice_str(arena_printf(arena, "%.*s%.*s", SLICE_ARG(trace), SLICE_ARG(missing)));
     out->spool = transaction->spool;
     out->recipients = arena_array(arena, recipients_of(transaction, out->customer_id), sizeof(*out->recipients));
 }
@@ -72,6 +72,7 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
 static unsigned gather(const struct smtp_session *session, struct accept_message *messages)
 {
     int64_t now_ms = clock_now_ms();
+    struct slice missing = {"", 0};
     unsigned count = 0, i;
 
     for (const struct smtp_recipient *r = session->transaction->recipients; r; r = r->next) {
@@ -79,7 +80,10 @@ static unsigned gather(const struct smtp_session *session, struct accept_message
             ;
         struct accept_message *message = &messages[i];
         if (i == count) {
-            begin_message(session, r, now_ms, message);
+            message->id = id_make(r->cell);
+            if (!count)
+                missing = smtp_trace_missing(session->transaction_arena, session, message->id, now_ms);
+            begin_message(session, r, now_ms, missing, message);
             count++;
         }
         message->recipients[message->recipient_count++] =

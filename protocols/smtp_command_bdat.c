@@ -56,7 +56,7 @@ static void end_of_chunk(struct smtp_session *session)
         return;
     }
     if (chunk->last)
-        smtp_dot_finish(&transaction->dot);
+        smtp_data_finish(session);
     if (smtp_data_refused(session)) {
         transaction->failed = true;
         if (chunk->last)

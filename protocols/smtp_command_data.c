@@ -11,6 +11,8 @@
  * without being kept, because only there the client listens for an answer.  A client that goes on to send twice what
  * is allowed is hung up on.  So is one that trickles: after GRACE_MS DATA must have come at SLOWEST on average.
  *
+ * A submitted message goes through one more filter on its way to the spool, which takes its Bcc out (smtp_fields.c).
+ *
  * Lines of the message may be longer than the 1,000 octets of section 4.5.3.1.6, and 8-bit whether BODY said so or
  * not: both are everywhere in real mail, are kept as they came, and harm nobody here.
  */
@@ -26,6 +28,14 @@
 #define GRACE_MS (10 * 60 * 1000)
 #define SLOWEST 128 /* octets per second */
 
+static void spool(void *arg, struct slice bytes)
+{
+    struct smtp_transaction *transaction = arg;
+
+    if (transaction->spool && !spool_failed(transaction->spool) && !spool_append(transaction->spool, bytes))
+        log_error("no room in the spool", log_int("size", (int64_t)transaction->size));
+}
+
 void smtp_data_keep(void *arg, struct slice bytes)
 {
     struct smtp_session *session = arg;
@@ -34,8 +44,20 @@ void smtp_data_keep(void *arg, struct slice bytes)
     transaction->size += bytes.n;
     if (transaction->size > transaction->size_max)
         spool_unref(&transaction->spool); /* the rest is counted, not kept */
-    if (transaction->spool && !spool_failed(transaction->spool) && !spool_append(transaction->spool, bytes))
-        log_error("no room in the spool", log_int("size", (int64_t)transaction->size));
+    if (session->role == SMTP_ROLE_SUBMISSION)
+        smtp_fields_feed(&transaction->fields, bytes, spool, transaction);
+    else
+        spool(transaction, bytes);
+}
+
+void smtp_data_finish(struct smtp_session *session)
+{
+    struct smtp_transaction *transaction = session->transaction;
+
+    if (transaction->chunked)
+        smtp_dot_finish(&transaction->dot);
+    if (session->role == SMTP_ROLE_SUBMISSION)
+        smtp_fields_finish(&transaction->fields, spool, transaction);
 }
 
 static void refuse(struct smtp_session *session, unsigned code, const char *enhanced, const char *reason,
@@ -72,6 +94,7 @@ bool smtp_data_refused(struct smtp_session *session)
 /* The whole message is here. */
 static void end_of_data(struct smtp_session *session)
 {
+    smtp_data_finish(session);
     if (smtp_data_refused(session))
         smtp_session_reset(session);
     else

@@ -23,6 +23,7 @@
 #include "protocols/sasl.h"
 #include "protocols/server.h"
 #include "protocols/smtp_dot.h"
+#include "protocols/smtp_fields.h"
 #include "protocols/smtp_parse.h"
 #include "relay/authorize.h"
 #include "relay/permit.h"
@@ -65,6 +66,7 @@ struct smtp_transaction {
     bool failed;  /* a chunk was refused: nothing but RSET and the last chunk makes sense */
     struct spool *spool; /* NULL after the size limit was passed */
     struct smtp_dot dot;
+    struct smtp_fields fields; /* submission */
     uint64_t size;
     uint64_t data_began_ms;
 };
@@ -160,8 +162,10 @@ void smtp_bdat_on_input(struct smtp_session *session, struct evbuffer *input);
 /* NULL: content may come now.  Else why not. */
 const struct smtp_fault *smtp_data_not_now(const struct smtp_session *session);
 void smtp_data_begin(struct smtp_session *session);
-/* A smtp_dot_sink: content into the spool. */
+/* A smtp_dot_sink: content into the spool, as the server's role wants it. */
 void smtp_data_keep(void *arg, struct slice bytes);
+/* No more content comes. */
+void smtp_data_finish(struct smtp_session *session);
 /* Is what came so far a message that we do not take?  Then it was answered; the transaction is as it was. */
 bool smtp_data_refused(struct smtp_session *session) __attribute__((warn_unused_result));
 /* Slower than any honest client. */
@@ -173,6 +177,8 @@ AWAITS void smtp_accept(struct smtp_session *session);
 /* smtp_trace.c: Return-Path and Received for one stored copy; recipient empty: not told. */
 struct slice smtp_trace(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms,
                         struct slice recipient);
+/* What a submission lacks of Date and Message-ID, RFC 6409 sections 8.2 and 8.3; id: of any one copy. */
+struct slice smtp_trace_missing(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms);
 /* "ESMTPSA" and so on, RFC 3848. */
 const char *smtp_trace_protocol(const struct smtp_session *session);
 

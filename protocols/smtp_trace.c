@@ -11,6 +11,8 @@
  * recipient only when the transaction had a single one: else it would tell one recipient of the others
  * (section 7.6).
  *
+ * A submission may lack Date and Message-ID; they then follow, the same in all copies.
+ *
  * The name after "from" is what the client called itself.  The grammar wants a domain or an address literal there;
  * any other word was accepted in EHLO (see smtp_parse.h), and is then replaced by the client's address.  What
  * the client is called in DNS is not looked up: it costs a wait and says little.
@@ -60,4 +62,19 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
                                   SLICE_ARG(session->transaction->sender.address), SLICE_ARG(name), literal,
                                   session->settings->hostname, smtp_trace_protocol(session), tls, id_print(id, id_text),
                                   for_clause, clock_rfc5322(now_ms, date)));
+}
+
+struct slice smtp_trace_missing(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms)
+{
+    const struct smtp_fields *fields = &session->transaction->fields;
+    const char *message_id = "", *date_line = "";
+    char id_text[ID_TEXT_SIZE], date[CLOCK_RFC5322_SIZE];
+
+    if (session->role != SMTP_ROLE_SUBMISSION)
+        return (struct slice){"", 0};
+    if (!fields->message_id)
+        message_id = arena_printf(arena, "Message-ID: <%s@%s>\r\n", id_print(id, id_text), session->settings->hostname);
+    if (!fields->date)
+        date_line = arena_printf(arena, "Date: %s\r\n", clock_rfc5322(now_ms, date));
+    return slice_str(arena_printf(arena, "%s%s", date_line, message_id));
 }

@@ -233,6 +233,26 @@ def test_sender_must_be_owned(node, outside):
     assert find_outside(outside, "as an alias").sender == "Sales@example.test"
 
 
+def test_submission_completes_the_header(node, outside):
+    """RFC 6409 section 8, the same in the copies of two customers; a complete header stays as it is."""
+    bare = b"Subject: completed\r\nBcc: secret@outside.test,\r\n hidden@outside.test\r\nTo: x@outside.test\r\n\r\nBcc: body\r\n"
+    node.submit(ALICE, ["x@outside.test", BOB], bare)
+    sent, kept = find_outside(outside, "completed").data.decode(), find(node, BOB, "completed").decode()
+    fields = r"\+0000\r\nDate: .* \+0000\r\nMessage-ID: <([0-9a-z]{13})@mail\.posthouse\.test>\r\nSubject: completed\r\nTo: x@"
+    assert re.search(fields, sent) and re.search(fields, kept), sent
+    assert "secret" not in sent + kept and "hidden" not in sent + kept
+    assert sent.endswith("\r\n\r\nBcc: body\r\n")
+    complete = b"Message-ID: <1@example.test>\r\nDate: Mon, 23 Nov 2026 20:25:14 +0000\r\nSubject: complete\r\n\r\nHi.\r\n"
+    node.submit(ALICE, BOB, complete)
+    assert find(node, BOB, "complete").endswith(b" +0000\r\n" + complete)
+
+
+def test_port_25_changes_no_header(node):
+    plain = b"Bcc: x@outside.test\r\nSubject: untouched\r\n\r\nHi.\r\n"
+    node.send("joe@outside.test", BOB, plain)
+    assert find(node, BOB, "untouched").endswith(b" +0000\r\n" + plain)
+
+
 def test_account_of_a_relay_domain_submits(node, outside):
     node.submit(CAROL, ["x@outside.test", BOB], make_message("from carol"))
     text = find_outside(outside, "from carol").data.decode()
