@@ -121,6 +121,9 @@ static void test_envelope_groups(void **state)
     assert_string_equal(
         envelope("To: undisclosed-recipients:;\r\n\r\n"),
         "(NIL NIL NIL NIL NIL ((NIL NIL \"undisclosed-recipients\" NIL)(NIL NIL NIL NIL)) NIL NIL NIL NIL)");
+    assert_string_equal( /* NIL would be the end of a group that did not begin */
+        envelope("To: \"\": a@a.test;\r\n\r\n"),
+        "(NIL NIL NIL NIL NIL ((NIL NIL \"\" NIL)(NIL NIL \"a\" \"a.test\")(NIL NIL NIL NIL)) NIL NIL NIL NIL)");
 }
 
 /* Encoded words stay as they are written; what is not ASCII, quotes and backslashes go as literals. */
@@ -183,6 +186,7 @@ static void test_structure_of_parts(void **state)
 
 static void test_search_in_headers(void **state)
 {
+    const struct slice any = {NULL, 0};
     const struct slice header =
         SLICE("Subject: plain\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= =?utf-8?b?IGFuIGFsbGU=?=\r\n"
               "To: Ann\r\n <ann@example.test>\r\n\r\nSubject: no field\r\n");
@@ -197,6 +201,10 @@ static void test_search_in_headers(void **state)
     assert_true(mime_header_contains(header, SLICE("to"), SLICE("")));
     assert_false(mime_header_contains(header, SLICE("cc"), SLICE("")));
     assert_false(mime_header_contains(header, SLICE("to"), SLICE("plain")));
+    assert_true(mime_header_contains(header, any, SLICE("ann <ann@")));
+    assert_true(mime_header_contains(header, any, SLICE("\xc3\xbc\xc3\x9f"
+                                                        "e an")));
+    assert_false(mime_header_contains(header, any, SLICE("absent")));
 }
 
 static bool body_contains(const char *message, const char *needle)
@@ -223,6 +231,8 @@ static void test_search_in_bodies(void **state)
         body_contains("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\nabc\r\n"
                       "--b\r\nContent-Type: message/rfc822\r\n\r\n\r\nneedle\r\n--b--\r\n",
                       "NEEDLE"));
+    assert_true(body_contains("Content-Type: message/rfc822\r\n\r\nSubject: =?utf-8?q?wi?=\r\n =?utf-8?q?thin?=\r\n\r\nx\r\n",
+                              "within")); /* the header of a message in it is its body's */
     assert_false(body_contains("Content-Transfer-Encoding: base64\r\n\r\n****\xff", "x"));
     assert_true(body_contains("\r\n", ""));
     assert_true(mime_text_contains(SLICE("Some\0Text"), SLICE("\0t")));
