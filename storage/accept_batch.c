@@ -102,6 +102,18 @@ static int by_mailbox(const void *a, const void *b)
     return x->message->id < y->message->id ? -1 : x->message->id > y->message->id;
 }
 
+/* Two addresses of one account in an outage are two queue entries, but one copy in its INBOX. */
+static void one_copy_each(struct batch *b)
+{
+    unsigned kept = 0;
+
+    qsort(b->items, b->item_count, sizeof *b->items, by_mailbox);
+    for (unsigned i = 0; i < b->item_count; i++)
+        if (!kept || by_mailbox(&b->items[kept - 1], &b->items[i]) != 0)
+            b->items[kept++] = b->items[i];
+    b->item_count = kept;
+}
+
 static void sort_out(struct batch *b)
 {
     unsigned recipients = 0;
@@ -122,7 +134,7 @@ static void sort_out(struct batch *b)
             if (place.recipient->mailbox_id)
                 b->items[b->item_count++] = place;
         }
-    qsort(b->items, b->item_count, sizeof *b->items, by_mailbox);
+    one_copy_each(b);
     for (unsigned i = 0; i < b->item_count; i++) {
         int64_t id = b->items[i].recipient->mailbox_id;
 

@@ -208,3 +208,19 @@ def test_outage_outlives_the_workers_that_ran_it(node, sink):
     sink.start()
     wait_until(lambda: open_outages(node) == 0, "the outage closes", timeout=120)
     assert sorted(delivered(sink)) == sorted(numbers(5) + ["late"])
+
+
+def test_two_addresses_of_one_account_are_one_copy_to_read(node, sink):
+    """Both when the outage was known at RCPT and when the mail waited before it began; the primary gets both recipients."""
+    node.api.patch(f"/v1/accounts/{CAROL}", {"aliases": ["karo@relayed.test"]})
+    both = [CAROL, "karo@relayed.test"]
+    sink.stop()
+    for subject in ("before", "during"):
+        with node.smtp() as connection:
+            connection.sendmail("joe@outside.test", both, make_message(subject, to=CAROL))
+        wait_until(lambda subject=subject: subject in held(node), "it is readable")
+    assert ask(node, "select count(*) from queue_entry where shown") == "4"
+    assert sorted(held(node)) == ["before", "during"]
+    sink.start()
+    wait_closed(node)
+    assert sorted(recipient for message in sink.messages for recipient in message.recipients) == sorted(both * 2)
