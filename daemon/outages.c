@@ -176,21 +176,23 @@ static void kick(void)
     }
 }
 
-void outages_away(int64_t domain_id, struct slice why)
+bool outages_away(int64_t domain_id, struct slice why)
 {
     struct run *run = run_find(domain_id);
-    bool opened = false;
+    bool opened = false, recorded;
 
     if (run) {
         run->state = AWAY;
         run->probe_at = clock_steady_ms() + runner_settings()->retry_min_ms;
     }
-    if (outage_open(domain_id, why, &opened) != DB_DONE)
+    recorded = outage_open(domain_id, why, &opened) == DB_DONE;
+    if (!recorded)
         log_warn("an outage could not be opened", log_id("domain", domain_id));
     if (opened)
         log_warn("outage opened", log_id("domain", domain_id), log_slice("reason", why));
     show_waiting(domain_id);
     kick();
+    return recorded;
 }
 
 /* ------------------------------------------------------------------ probing */

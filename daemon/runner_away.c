@@ -69,11 +69,11 @@ bool runner_is_away(struct runner_destination *d, unsigned cell)
 /* ------------------------------------------------------------------ telling */
 
 /* Milliseconds until it may be tried again. */
-static uint64_t time_away(const struct runner_destination *d, unsigned failures)
+static uint64_t time_away(unsigned failures, bool probed)
 {
     const struct runner_settings *s = runner_settings();
 
-    if (d->route.kind == ROUTE_DOMAIN) {
+    if (probed) {
         uint64_t far = (uint64_t)s->retry_min_ms * UNPROBED_INTERVALS;
 
         return far > UNPROBED_MIN_MS ? far : UNPROBED_MIN_MS;
@@ -81,10 +81,11 @@ static uint64_t time_away(const struct runner_destination *d, unsigned failures)
     return retry_backoff(s->retry_first_ms, s->retry_max_ms, failures, runner_random());
 }
 
-static AWAITS void tell_cell(struct runner_destination *d, unsigned cell, struct slice why)
+/* probed: an outage tells when it is back. */
+static AWAITS void tell_cell(struct runner_destination *d, unsigned cell, struct slice why, bool probed)
 {
     unsigned failures = read_row(d, cell) + 1;
-    uint64_t wait = time_away(d, failures);
+    uint64_t wait = time_away(failures, probed);
 
     d->away_until = d->checked = clock_steady_ms();
     d->away_until += wait;
@@ -119,9 +120,13 @@ void runner_mark_away(struct runner_destination *d, unsigned cell, struct slice 
         cells[id_cell(e->id)] = true;
     for (unsigned c = 0; c < ID_CELLS; c++)
         if (cells[c])
-            tell_cell(d, c, why);
-    if (d->route.kind == ROUTE_DOMAIN)
-        outages_away(d->route.domain_id, why);
+            tell_cell(d, c, why, d->route.kind == ROUTE_DOMAIN);
+    /* Put off first: a probe may find it back as soon as there is an outage.  Where none could be recorded nobody probes,
+     * and the next delivery has to try, as for any other destination. */
+    if (d->route.kind == ROUTE_DOMAIN && !outages_away(d->route.domain_id, why))
+        for (unsigned c = 0; c < ID_CELLS; c++)
+            if (cells[c])
+                tell_cell(d, c, why, false);
     d->marking = false;
     give_back_pending(d, why);
 }
