@@ -27,9 +27,6 @@ static const struct db_statement store_chunk = {
                   " values ($1::smallint, $2::bigint, $3::integer, $4::bytea) on conflict do nothing"};
 static const struct db_statement read_chunk = {
     "body_read", "select data from message_body where cell = $1::smallint and message_id = $2::bigint and seq = $3::integer"};
-static const struct db_statement read_heads = {
-    "body_read_heads", "select u.place, b.data from unnest($1::smallint[], $2::bigint[], $3::integer[]) u (cell, id, place)"
-                       "  join message_body b on b.cell = u.cell and b.message_id = u.id and b.seq = 0"};
 static const struct db_statement read_size = {
     "body_size", "select size from message where cell = $1::smallint and id = $2::bigint and not body_gone"};
 
@@ -154,30 +151,6 @@ enum db_status body_read(struct arena *arena, int64_t message_id, uint64_t offse
         return DB_NONE;
     *out = slice_skip(plain, (size_t)(offset % BODY_CHUNK));
     return DB_FOUND;
-}
-
-enum db_status body_read_heads(struct arena *arena, const int64_t *message_ids, unsigned count, struct slice *out)
-{
-    int16_t *cells = arena_array(arena, count, sizeof *cells);
-    int32_t *places = arena_array(arena, count, sizeof *places);
-    struct params params;
-    struct rows *rows;
-    enum db_status status;
-
-    for (unsigned i = 0; i < count; i++) {
-        cells[i] = (int16_t)id_cell(message_ids[i]);
-        places[i] = (int32_t)i;
-        out[i] = (struct slice){NULL, 0};
-    }
-    params_init(&params, arena);
-    params_int16s(&params, cells, count);
-    params_int64s(&params, message_ids, count);
-    params_int32s(&params, places, count);
-    status = db_read(arena, &read_heads, &params, &rows);
-    if (status == DB_FOUND)
-        for (unsigned i = 0; i < rows_count(rows); i++)
-            out[row_int64(rows, i, 0)] = body_unpack(arena, row_text(rows, i, 1));
-    return status;
 }
 
 static AWAITS enum db_status message_size(struct arena *arena, int64_t message_id, uint64_t *size)

@@ -28,9 +28,6 @@ AWAITS enum db_write body_store(int64_t message_id, struct slice prefix, struct 
  */
 AWAITS enum db_status body_read(struct arena *arena, int64_t message_id, uint64_t offset, struct slice *out)
     __attribute__((warn_unused_result));
-/* First chunks of several messages at once (FETCH over a range): out[i] is {NULL,0} when missing. */
-AWAITS enum db_status body_read_heads(struct arena *arena, const int64_t *message_ids, unsigned count, struct slice *out)
-    __attribute__((warn_unused_result));
 /* The whole into a new spool, chunk by chunk; for delivery. */
 AWAITS enum db_status body_load(int64_t message_id, struct spool **out) __attribute__((warn_unused_result));
 
