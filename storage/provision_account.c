@@ -8,6 +8,7 @@
  * An account and its first mailboxes are made together: whoever can be delivered to has an INBOX.
  * Deleting locks the mailboxes first; a delivery in flight either came before (and its item goes too) or
  * finds the mailbox gone and is refused by its foreign key.  The messages' bodies are left to maintenance.
+ * Queue entries stay, as the mail is for the primary; they only forget whose INBOX showed them.
  *
  * Limit: deleting is one transaction within the statement timeout; with some millions of messages in one
  * account it is UNDONE, and the mailboxes must be emptied first.
@@ -343,6 +344,11 @@ static const struct db_statement remove_items = {
     "delete from mailbox_message i using mailbox m"
     " where i.cell = $1::smallint and m.cell = i.cell and m.id = i.mailbox_id and m.account_id = $2::bigint",
 };
+static const struct db_statement free_entries = {
+    "provision_account_free_entries",
+    "update queue_entry q set account_id = null, shown = false from account a"
+    " where q.cell = $1::smallint and a.id = $2::bigint and q.domain_id = a.domain_id and q.account_id = a.id",
+};
 static const struct db_statement remove_mailboxes = {
     "provision_account_remove_mailboxes",
     "delete from mailbox where cell = $1::smallint and account_id = $2::bigint",
@@ -356,7 +362,7 @@ AWAITS enum db_write provision_account_delete(struct arena *arena, int64_t id, c
                                               struct provision_refusal *refusal)
 {
     static const struct db_statement *const steps[] = {
-        &lock_mailboxes, &release_messages, &remove_items, &remove_mailboxes, &remove_row,
+        &lock_mailboxes, &release_messages, &remove_items, &free_entries, &remove_mailboxes, &remove_row,
     };
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), id);

@@ -269,6 +269,21 @@ def test_queue_message_events_and_outage(posthouse, sink):
     assert closed["id"] == outage["id"] and is_utc_now(closed["ended_at"])
 
 
+def test_a_deleted_account_leaves_its_queue(posthouse, sink):
+    api = posthouse.api
+    api.customer("gone")
+    sink.stop()
+    api.relay_domain("gone.test", "gone", sink.port)
+    api.account("carol@gone.test", "gone")
+    posthouse.send("joe@outside.test", "carol@gone.test", make_message("for the primary"))
+    wait_until(lambda: [item for item in pages(api, "/v1/queue", domain="gone.test") if item["held"]], "it is held")
+    api.delete("/v1/accounts/carol@gone.test")
+    entry, = pages(api, "/v1/queue", domain="gone.test")
+    assert not entry["held"] and api.get(f"/v1/messages/{entry['message']}")["in_mailboxes"] == 0
+    sink.start()
+    wait_until(lambda: len(sink.messages) == 1, "the primary has it")
+
+
 def test_unknown_messages(posthouse):
     for key in ("0000000000000", "zzzzzzzzzzzzz", "x", "ann@example.test"):
         problem(posthouse, 404, "GET", f"/v1/messages/{key}")
