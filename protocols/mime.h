@@ -54,7 +54,7 @@ struct slice mime_fields(struct arena *arena, struct slice header, const struct 
 /* A field's value, unfolded, as it is written; {NULL,0}: absent.  The first of several. */
 struct slice mime_field(struct arena *arena, struct slice header, const char *name);
 
-/* -------- searching: ASCII case does not matter, the needle is UTF-8, encoded words and bodies are decoded */
+/* -------- searching: case does not matter, the needle is UTF-8, encoded words and bodies are decoded */
 
 /* Any field of the name ({NULL,0}: of any name), with the needle in it; an empty needle asks for the field itself. */
 bool mime_header_contains(struct slice header, struct slice name, struct slice needle);

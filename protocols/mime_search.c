@@ -2,12 +2,15 @@
  * mime_search: what SEARCH asks of a message (RFC 3501 6.4.4).
  *
  * Header fields are compared decoded (encoded words), also those of a message in the message; text parts decoded from
- * base64 or quoted-printable and converted to UTF-8; ASCII case does not matter.  Other parts (images, programs) are not
- * searched.  Both sides are folded to lower case and searched by memmem(), which is linear, so no needle is expensive.
+ * base64 or quoted-printable and converted to UTF-8.  Other parts (images, programs) are not searched.  Case does not matter:
+ * both sides are folded, by Unicode where the needle is not ASCII and the text is UTF-8 of at most UNICODE_MAX bytes (it is slow,
+ * and this runs on the loop), and searched by memmem(), which is linear, so no needle is expensive.
  */
 #include <stdlib.h>
 
 #include "protocols/mime_private.h"
+
+#define UNICODE_MAX (1024 * 1024)
 
 static void fold(char *p, size_t n)
 {
@@ -16,12 +19,34 @@ static void fold(char *p, size_t n)
             p[i] = (char)(p[i] - 'A' + 'a');
 }
 
+static bool is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static bool contains_unicode(const char *text, size_t n, struct slice needle)
+{
+    char *folded_text = g_utf8_casefold(text, (gssize)n), *folded = g_utf8_casefold(needle.p, (gssize)needle.n);
+    bool found = memmem(folded_text, strlen(folded_text), folded, strlen(folded)) != NULL;
+
+    g_free(folded_text);
+    g_free(folded);
+    return found;
+}
+
 /* text is folded in place. */
 static bool contains(char *text, size_t n, struct slice needle)
 {
-    char *folded = malloc(needle.n + 1);
+    char *folded;
     bool found;
 
+    if (n <= UNICODE_MAX && !is_ascii(needle) && g_utf8_validate(needle.p, (gssize)needle.n, NULL) &&
+        g_utf8_validate(text, (gssize)n, NULL))
+        return contains_unicode(text, n, needle);
+    folded = malloc(needle.n + 1);
     if (!folded)
         abort();
     memcpy(folded, needle.p, needle.n);

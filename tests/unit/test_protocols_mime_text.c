@@ -225,6 +225,12 @@ static void test_search_in_bodies(void **state)
                               "e\r\n",
                               "gr\xc3\xbc\xc3\x9f"
                               "e"));
+    assert_true(body_contains("Content-Type: text/plain; charset=utf-8\r\n\r\nGR\xc3\x9c\xc3\x9f"
+                              "E\r\n",
+                              "gr\xc3\xbc\xc3\x9f"
+                              "e"));
+    assert_true(body_contains("Content-Type: text/plain\r\n\r\n\xff Gr\xc3\xbc\r\n", "gR\xc3\xbc")); /* no UTF-8: as it is */
+    assert_false(body_contains("Content-Type: text/plain\r\n\r\n\xff Gr\xc3\x9c\r\n", "gr\xc3\xbc"));
     assert_true(body_contains("Content-Type: text/plain; charset=no-such\r\n\r\nabc\r\n", "abc"));
     assert_false(body_contains("Content-Type: image/png\r\n\r\nabc\r\n", "abc"));
     assert_true(
