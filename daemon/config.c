@@ -84,6 +84,8 @@ static const struct setting settings[] = {
     NUMBER("smtp", "recipients_max", recipients_max, "1000", 100, 50000, "Recipients of one message (RFC 5321 4.5.3.1.8)."),
     NUMBER("smtp", "errors_max", errors_max, "20", 1, 1000, "Bad commands before a client is hung up on."),
     NUMBER("smtp", "received_max", received_max, "100", 10, 1000, "Received lines before a message is taken to loop."),
+    DURATION("smtp", "greeting_delay", greeting_delay_ms, "0s", 0, 30000,
+             "Port 25: who speaks before the greeting, which comes after so long, is refused. 0s: at once, nobody is."),
     DURATION("smtp", "timeout", smtp_timeout_ms, "5m", 1000, HOUR, "A silent client is hung up on (RFC 5321 4.5.3.2.7)."),
     DURATION("smtp", "queue_lifetime", queue_lifetime_ms, "5d", 1000, 30 * DAY, "Then undelivered mail bounces."),
 

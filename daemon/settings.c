@@ -52,6 +52,7 @@ struct server_settings *settings_server(const struct config *c)
         .message_size_max = (uint64_t)c->message_size_max,
         .recipients_max = (unsigned)c->recipients_max,
         .errors_max = (unsigned)c->errors_max,
+        .greeting_delay_ms = (unsigned)c->greeting_delay_ms,
         .smtp_timeout_ms = (unsigned)c->smtp_timeout_ms,
         .imap_timeout_ms = (unsigned)c->imap_timeout_ms,
         .pop3_timeout_ms = (unsigned)c->pop3_timeout_ms,

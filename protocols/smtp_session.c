@@ -196,13 +196,27 @@ static void on_line_too_long(void *arg)
     log_set_context(NULL);
 }
 
+/*
+ * Section 3.1 and 4.3.1: the client waits for the greeting.  Who does not reads no replies, as no mail server does and much
+ * malware does.
+ */
+static void on_early_talk(struct smtp_session *session)
+{
+    session->silent = false;
+    log_info("connection refused", log_str("peer", session->peer), log_str("reason", "early talker"));
+    smtp_counters.connections_refused++;
+    smtp_reply_goodbye(session, 554, "5.5.1", "You spoke before the greeting");
+}
+
 static void on_data(void *arg, struct evbuffer *input)
 {
     struct smtp_session *session = arg;
 
     log_set_context(&session->server.context);
     arena_reset(session->command);
-    if (session->chunking)
+    if (session->silent)
+        on_early_talk(session);
+    else if (session->chunking)
         smtp_bdat_on_input(session, input);
     else
         smtp_data_on_input(session, input);
@@ -218,6 +232,26 @@ static void on_drain(void *arg)
 static void greet(struct smtp_session *session)
 {
     smtp_reply(session, 220, NULL, "%s ESMTP Posthouse", session->settings->hostname);
+}
+
+static void on_silence_over(void *arg)
+{
+    struct smtp_session *session = arg;
+
+    log_set_context(&session->server.context);
+    session->silent = false;
+    stream_mode_line(session->stream);
+    greet(session);
+    smtp_session_settle(session);
+    log_set_context(NULL);
+}
+
+/* Raw mode, so that a single byte is noticed. */
+static void greet_after_silence(struct smtp_session *session)
+{
+    session->silent = true;
+    stream_mode_raw(session->stream);
+    loop_timer_set(&session->hold, session->settings->greeting_delay_ms, on_silence_over, session);
 }
 
 static void on_tls(void *arg)
@@ -295,7 +329,9 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, struct server_se
     if (session->registered) {
         smtp_counters.connections++;
         log_debug("session begins");
-        if (!implicit_tls)
+        if (role == SMTP_ROLE_MX && !implicit_tls && settings->greeting_delay_ms)
+            greet_after_silence(session);
+        else if (!implicit_tls)
             greet(session);
     } else {
         smtp_counters.connections_refused++;

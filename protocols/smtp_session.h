@@ -112,6 +112,7 @@ struct smtp_session {
     void (*running)(struct smtp_session *session); /* a task is at work */
     bool held;                                     /* the answer is delayed on purpose */
     struct loop_timer hold;
+    bool silent; /* not greeted yet, and the client may not speak; hold ends it */
     bool paused; /* we have paused the stream */
     bool closing;
     unsigned errors, refused;
