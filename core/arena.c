@@ -92,13 +92,16 @@ void arena_reset(struct arena *arena)
         arena->cleanups = c->next;
         c->fn(c->arg);
     }
-    while (arena->newest && arena->newest != arena->first) {
+    while (arena->newest) { /* the one that is kept need not be the oldest: a block of unusual size may lie behind it */
         struct block *old = arena->newest;
 
         arena->newest = old->next;
-        block_free(old);
+        if (old != arena->first)
+            block_free(old);
     }
+    arena->newest = arena->first;
     if (arena->first) {
+        arena->first->next = NULL;
         ASAN_POISON_MEMORY_REGION(arena->first->bytes, arena->first->size);
         arena->first->used = 0;
     }
