@@ -20,7 +20,8 @@
 /* What the fakes answer and what they were asked. */
 static struct {
     enum db_status account, salt_key;
-    bool inactive, no_scram;
+    enum directory_state state;
+    bool no_scram;
     unsigned look_ups, verified, dummies;
     const char *salt_key_bytes;
 } fake;
@@ -39,7 +40,7 @@ enum db_status directory_account(struct arena *into, struct slice login, struct 
                                       .inbox_id = 18,
                                       .cell = 3,
                                       .address = arena_slice(into, SLICE(NAME)),
-                                      .active = !fake.inactive,
+                                      .state = fake.state,
                                       .password_hash = arena_slice(into, SLICE("hash of pencil")),
                                       .scram_sha256 = fake.no_scram ? NONE : slice_str(arena_strdup(into, keys))};
     return DB_FOUND;

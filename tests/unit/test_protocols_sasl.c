@@ -19,7 +19,7 @@ static void plain(void *arg)
     sasl_attempt_account(attempt, arena, &account);
     sasl_attempt_free(&attempt);
     expect(!attempt);
-    expect(account.id == 17 && account.inbox_id == 18 && account.cell == 3 && account.active);
+    expect(account.id == 17 && account.inbox_id == 18 && account.cell == 3 && account.state == DIRECTORY_ACTIVE);
     expect(slice_equal(account.address, SLICE(NAME))); /* the attempt is gone, this is not */
     expect(!account.password_hash.p && !account.scram_sha256.p);
     expect(fake.look_ups == 1);
@@ -180,7 +180,7 @@ static void same_work(void *arg)
     expect(fake.verified == 2 && fake.dummies == 1);
     expect(sasl_password(arena, SLICE("nobody@example.test"), SLICE("wrong"), &account) == SASL_RESULT_DENIED);
     expect(fake.verified == 3 && fake.dummies == 2);
-    fake.inactive = true;
+    fake.state = DIRECTORY_SUSPENDED;
     expect(one_step("PLAIN", true, SLICE("\0" NAME "\0pencil")) == SASL_RESULT_DENIED);
     expect(fake.verified == 4 && fake.dummies == 3);
     expect(sasl_password(arena, SLICE(NAME), SLICE("pencil"), &account) == SASL_RESULT_DENIED);
@@ -191,6 +191,40 @@ static void test_yes_and_no_cost_the_same(void **state)
 {
     (void)state;
     in_task(same_work);
+}
+
+/* Who only receives signs in to send, too, and is told why not at MAIL; who only sends reads nothing. */
+static void states(void *arg)
+{
+    static const struct {
+        enum directory_state state;
+        bool submits, reads;
+    } cases[] = {{DIRECTORY_ACTIVE, true, true},
+                 {DIRECTORY_SUSPENDED, false, false},
+                 {DIRECTORY_RECEIVE_ONLY, true, true},
+                 {DIRECTORY_SEND_ONLY, true, false},
+                 {DIRECTORY_CLOSED, false, false}};
+    struct directory_account account;
+
+    (void)arg;
+    for (unsigned i = 0; i < COUNT(cases); i++) {
+        struct sasl_attempt *attempt = sasl_attempt_new("smtp", true);
+        struct slice challenge, message = SLICE("\0" NAME "\0pencil");
+        enum sasl_result reads = cases[i].reads ? SASL_RESULT_OK : SASL_RESULT_DENIED;
+
+        fake.state = cases[i].state;
+        expect((sasl_attempt_begin(attempt, arena, SLICE("PLAIN"), message, &challenge) == SASL_RESULT_OK) ==
+               cases[i].submits);
+        sasl_attempt_free(&attempt);
+        expect(one_step("PLAIN", true, message) == reads); /* IMAP */
+        expect(sasl_password(arena, SLICE(NAME), SLICE("pencil"), &account) == reads);
+    }
+}
+
+static void test_states_of_accounts(void **state)
+{
+    (void)state;
+    in_task(states);
 }
 
 static void by_password(void *arg)
@@ -277,6 +311,7 @@ int main(void)
         TEST(test_mechanisms_that_are_not_offered),
         TEST(test_the_database_is_away),
         TEST(test_yes_and_no_cost_the_same),
+        TEST(test_states_of_accounts),
         TEST(test_a_password_without_a_mechanism),
         TEST(test_attempts_side_by_side),
         TEST(test_attempts_left_alone),

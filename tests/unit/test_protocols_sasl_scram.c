@@ -73,10 +73,10 @@ static void scram_barred(void *arg)
     struct scram scram;
 
     (void)arg;
-    fake.inactive = true;
+    fake.state = DIRECTORY_SUSPENDED;
     expect(scram_login(NAME, "pencil", true, &scram, &signature, &data) == SASL_RESULT_DENIED);
     expect(!slice_equal(secret_base64(arena, scram.salt), SLICE(SALT)));
-    fake.inactive = false;
+    fake.state = DIRECTORY_ACTIVE;
     fake.no_scram = true;
     expect(scram_login(NAME, "pencil", true, &scram, &signature, &data) == SASL_RESULT_DENIED);
     expect(one_step("PLAIN", true, SLICE("\0" NAME "\0pencil")) == SASL_RESULT_OK); /* which needs none */
