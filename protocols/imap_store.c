@@ -205,6 +205,7 @@ static AWAITS void copy(struct imap_session *session, bool move)
     const char *code, *verb = move ? "MOVE" : "COPY";
     struct mailbox to;
     struct slice name;
+    enum db_write written = DB_DONE;
     int64_t *uids, first = 0;
     unsigned copied = 0;
 
@@ -227,7 +228,9 @@ static AWAITS void copy(struct imap_session *session, bool move)
         return;
     }
     uids = uids_of(session, indexes, count);
-    switch (count ? mailbox_copy(session->selected.id, uids, count, to.id, &first, &copied) : DB_DONE) {
+    if (count)
+        written = (move ? mailbox_move : mailbox_copy)(session->selected.id, uids, count, to.id, &first, &copied);
+    switch (written) {
     case DB_DONE:
         break;
     case DB_REFUSED:
@@ -240,14 +243,8 @@ static AWAITS void copy(struct imap_session *session, bool move)
         return;
     }
     code = copyuid(session, &to, uids, count, first, copied);
-    if (move && count) {
-        if (code) /* RFC 6851 4.3: before the EXPUNGEs */
-            imap_printf(session, "* OK %s Moved\r\n", code);
-        if (mailbox_expunge(session->selected.id, uids, count, false) != DB_DONE) {
-            imap_reply(session, "NO [UNAVAILABLE] The messages were copied, but could not be removed");
-            return;
-        }
-    }
+    if (move && code) /* RFC 6851 4.3: before the EXPUNGEs */
+        imap_printf(session, "* OK %s Moved\r\n", code);
     imap_reply(session, "OK %s%s%s completed", !move && code ? code : "", !move && code ? " " : "", verb);
 }
 

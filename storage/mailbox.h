@@ -82,6 +82,9 @@ AWAITS enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsi
  */
 AWAITS enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
                                   unsigned *copied) __attribute__((warn_unused_result));
+/* The same, and the originals are removed in the same transaction (RFC 6851).  REFUSED: the target is gone; nothing changed. */
+AWAITS enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
+                                  unsigned *copied) __attribute__((warn_unused_result));
 /* Removes these; with only_deleted only those that carry \Deleted. */
 AWAITS enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
     __attribute__((warn_unused_result));

@@ -93,6 +93,16 @@ static const struct db_statement release_some = {
 static const struct db_statement expunge = {
     "mailbox_expunge", "delete from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"
                        "   and uid = any($3::bigint[]) and (not $4::boolean or flags & 8 <> 0)"};
+/* Of a MOVE, after its copy: what could not be copied, because the target ($4) is gone, stays. */
+static const struct db_statement release_moved = {
+    "mailbox_release_moved",
+    "insert into message_release (cell, message_id) select distinct cell, message_id from mailbox_message"
+    "  where cell = $1::smallint and mailbox_id = $2::bigint and uid = any($3::bigint[])"
+    "    and exists (select from mailbox where cell = $1::smallint and id = $4::bigint) order by 1, 2" RELEASE_LISTED};
+static const struct db_statement expunge_moved = {
+    "mailbox_expunge_moved", "delete from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"
+                             "   and uid = any($3::bigint[])"
+                             "   and exists (select from mailbox where cell = $1::smallint and id = $4::bigint)"};
 
 static struct params *step(struct db_unit *unit, const struct db_statement *statement, int64_t id)
 {
@@ -268,8 +278,8 @@ static struct params *step_uids(struct db_unit *unit, const struct db_statement 
     return p;
 }
 
-enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
-                           unsigned *copied)
+static AWAITS enum db_write copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, bool move,
+                                 int64_t *first_uid, unsigned *copied)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
@@ -283,16 +293,35 @@ enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count,
     last = unit->count;
     params_int64(step_uids(unit, &copy_uids, from_id, uids, count), to_id);
     params_int64(step_uids(unit, &copy_items, from_id, uids, count), to_id);
+    if (move) {
+        step(unit, &bump, from_id);
+        params_int64(step_uids(unit, &release_moved, from_id, uids, count), to_id);
+        params_int64(step_uids(unit, &expunge_moved, from_id, uids, count), to_id);
+    }
     written = run(unit);
     if (written == DB_DONE && rows_count(unit->steps[last].rows)) {
         *first_uid = row_int64(unit->steps[last].rows, 0, 0);
         *copied = (unsigned)row_int64(unit->steps[last].rows, 0, 1);
         hint_mailbox_changed(to_id);
+        if (move)
+            hint_mailbox_changed(from_id);
     } else if (written == DB_DONE) {
         written = DB_REFUSED; /* the target is gone */
     }
     arena_free(&arena);
     return written;
+}
+
+enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
+                           unsigned *copied)
+{
+    return copy(from_id, uids, count, to_id, false, first_uid, copied);
+}
+
+enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
+                           unsigned *copied)
+{
+    return copy(from_id, uids, count, to_id, true, first_uid, copied);
 }
 
 enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)

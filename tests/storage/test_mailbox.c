@@ -161,6 +161,37 @@ static void copies(void *arg)
     expect(items(to, 0, 0, 100, &item) == 5);
 }
 
+static void moves(void *arg)
+{
+    int64_t from = fresh("leaves"), to = fresh("arrives"), uids[4] = {0}, first = 0, waiting, gone;
+    struct mailbox_item *item, *source;
+    struct mailbox before, after;
+    unsigned copied = 0;
+
+    (void)arg;
+    expect(from && to && (gone = fresh("gone")) && mailbox_delete(gone) == DB_DONE);
+    fill(from, 4, uids);
+    expect(items(from, 0, 0, 100, &source) == 4 && mailbox_by_id(arena, from, &before) == DB_FOUND);
+    expect(mailbox_move(from, uids, 4, gone, &first, &copied) == DB_REFUSED); /* nothing is lost */
+    expect(items(from, 0, 0, 100, &item) == 4);
+
+    waiting = number(&listed);
+    expect(mailbox_move(from, uids + 1, 2, to, &first, &copied) == DB_DONE && first == 1 && copied == 2);
+    expect(items(to, 0, 0, 100, &item) == 2);
+    expect(item[0].message_id == source[1].message_id && item[1].message_id == source[2].message_id);
+    expect(items(from, 0, 0, 100, &item) == 2 && item[0].uid == uids[0] && item[1].uid == uids[3]);
+    expect(mailbox_by_id(arena, from, &after) == DB_FOUND && after.modseq > before.modseq);
+    expect(number(&listed) == waiting + 2); /* maintenance finds that they are still referred to */
+    expect(mailbox_move(from, uids, 4, from, &first, &copied) == DB_DONE && first == 5 && copied == 2); /* onto itself */
+    expect(items(from, 0, 0, 100, &item) == 2 && item[0].uid == 5 && item[0].message_id == source[0].message_id);
+}
+
+static void test_moves_are_whole(void **state)
+{
+    (void)state;
+    in_task(moves);
+}
+
 static void test_copies_are_in_order_with_all_they_have(void **state)
 {
     (void)state;
@@ -393,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_items_in_order),
         cmocka_unit_test(test_flags_and_modseq),
         cmocka_unit_test(test_copies_are_in_order_with_all_they_have),
+        cmocka_unit_test(test_moves_are_whole),
         cmocka_unit_test(test_a_uid_is_never_given_again),
         cmocka_unit_test(test_appends_and_copies_at_the_same_time),
         cmocka_unit_test(test_uidvalidity),

@@ -77,8 +77,6 @@ static void wait_if_told(void)
         task_wait(fake.hang);
 }
 
-/* ------------------------------------------------------------------ SASL */
-
 struct sasl_attempt {
     int unused;
 };
@@ -238,8 +236,6 @@ enum db_status body_load(int64_t message_id, struct spool **out)
     return status;
 }
 
-/* ------------------------------------------------------------------ storage: writing */
-
 enum db_write mailbox_create(int64_t account_id, struct slice name, int64_t *id)
 {
     (void)account_id, (void)name;
@@ -291,6 +287,16 @@ enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count,
     *first_uid = 100;
     *copied = count;
     return fake.copy;
+}
+
+enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
+                           unsigned *copied)
+{
+    enum db_write written = mailbox_copy(from_id, uids, count, to_id, first_uid, copied);
+
+    for (unsigned i = 0; written == DB_DONE && i < count; i++)
+        fake_drop(uids[i]);
+    return written;
 }
 
 enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
@@ -449,8 +455,6 @@ static void part(void)
     assert_int_equal(task_pool_busy(pool), 0);
     assert_null(fake.watch);
 }
-
-/* ------------------------------------------------------------------ before and after */
 
 static int fresh(void **state)
 {
