@@ -91,6 +91,16 @@ static struct slice unfolded(struct arena *arena, const char *p, size_t n)
     return slice_of(out, length);
 }
 
+bool mime_take_field(struct slice *rest, struct slice *name, struct slice *raw)
+{
+    if (!rest->n)
+        return false;
+    *raw = slice_of(rest->p, field_length(rest->p, rest->p + rest->n));
+    *name = field_name(raw->p, raw->n);
+    *rest = slice_skip(*rest, raw->n);
+    return true;
+}
+
 bool mime_next_field(struct arena *arena, struct slice *rest, struct slice wanted, struct slice *value)
 {
     while (rest->n) {

@@ -54,6 +54,20 @@ struct slice mime_fields(struct arena *arena, struct slice header, const struct 
 /* A field's value, unfolded, as it is written; {NULL,0}: absent.  The first of several. */
 struct slice mime_field(struct arena *arena, struct slice header, const char *name);
 
+/* -------- who it is from */
+
+#define MIME_AUTHORS_MAX 20
+
+struct mime_author {
+    const char *field; /* "From" or "Sender" */
+    struct slice address;
+};
+
+/* All addresses in all From and Sender fields; out has MIME_AUTHORS_MAX places.  False: one of the fields cannot be
+ * understood or is too long, or there are more addresses. */
+bool mime_authors(struct arena *arena, struct slice header, struct mime_author *out, unsigned *count)
+    __attribute__((warn_unused_result));
+
 /* -------- searching: case does not matter, the needle is UTF-8, encoded words and bodies are decoded */
 
 /* Any field of the name ({NULL,0}: of any name), with the needle in it; an empty needle asks for the field itself. */

@@ -7,6 +7,8 @@
 
 void mime_start(void);
 struct mime_param *mime_params_of(struct arena *arena, GMimeParamList *list);
+/* Takes the first field off the front of *rest, as it is; what has no colon has an empty name.  False: there is none. */
+bool mime_take_field(struct slice *rest, struct slice *name, struct slice *raw);
 /* Takes all up to the next field of that name, and it, off the front of *rest; value unfolded.  False: there is none. */
 bool mime_next_field(struct arena *arena, struct slice *rest, struct slice wanted, struct slice *value);
 

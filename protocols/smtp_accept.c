@@ -156,9 +156,9 @@ static AWAITS void commit(struct smtp_session *session)
 
 AWAITS void smtp_accept(struct smtp_session *session)
 {
-    if (node_alive())
-        commit(session);
-    else
+    if (!node_alive())
         deferred(session, "this worker has no number"); /* no ids can be made */
+    else if (smtp_author_permitted(session))
+        commit(session);
     smtp_session_reset(session);
 }

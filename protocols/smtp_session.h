@@ -175,6 +175,9 @@ bool smtp_data_trickles(uint64_t began_ms, uint64_t received);
 /* smtp_accept.c: the task at the end of data. */
 AWAITS void smtp_accept(struct smtp_session *session);
 
+/* smtp_author.c: may the account send in the name of From and Sender?  False, and answered: no. */
+AWAITS bool smtp_author_permitted(struct smtp_session *session) __attribute__((warn_unused_result));
+
 /* smtp_trace.c: Return-Path and Received for one stored copy; recipient empty: not told. */
 struct slice smtp_trace(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms,
                         struct slice recipient);

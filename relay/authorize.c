@@ -284,6 +284,27 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
     allow(out, AUTHORIZE_ALLOWED, sender->address.n ? "sender-owned" : "null-sender");
 }
 
+void authorize_author(struct arena *arena, const struct authorize_client *client, const struct authorize_sender *author,
+                      const char *field, const struct directory_grant *grant, struct authorize_decision *out)
+{
+    const struct question question = {arena, client, author, NULL, {"", 0}};
+    char id[ID_TEXT_SIZE];
+
+    if (grant ? permits_sender(&question, grant) : author->owned)
+        allow(out, AUTHORIZE_ALLOWED, grant ? "grant" : "author-owned");
+    else if (grant)
+        refuse(out, AUTHORIZE_DENIED, "author-not-granted", 550, "5.7.1",
+               arena_printf(arena, "%.*s may not send in the name of <%.*s> (%s): grant %s permits %s",
+                            SLICE_ARG(client->account->address), SLICE_ARG(author->address), field,
+                            id_print(grant->id, id), senders_in_words(&question, grant)));
+    else
+        refuse(out, AUTHORIZE_DENIED, "author-not-owned", 550, "5.7.1",
+               arena_printf(arena,
+                            "%.*s may not send in the name of <%.*s> (%s); it may send as its own address and its aliases",
+                            SLICE_ARG(client->account->address), SLICE_ARG(author->address), field));
+    out->grant = grant;
+}
+
 /* ------------------------------------------------------------------ RCPT */
 
 bool authorize_needs_grant(const struct authorize_client *client, const struct directory_recipient *recipient)

@@ -67,6 +67,13 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
                       struct authorize_decision *out);
 
 /*
+ * Submission: an address in the header.  field: "From", "Sender".  grant: the one that decided about a recipient; NULL: the
+ * implicit rule did.  Of the sender only address and owned are looked at.
+ */
+void authorize_author(struct arena *arena, const struct authorize_client *client, const struct authorize_sender *author,
+                      const char *field, const struct directory_grant *grant, struct authorize_decision *out);
+
+/*
  * recipient: with `literal`, its domain is an address literal and was not looked up.
  *
  * On port 25 the answer depends on client->network, client->grants and sender->customer_id only when authorize_needs_grant() says so:

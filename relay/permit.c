@@ -7,6 +7,9 @@
  *     first RCPT on port 25
  *     that is not ours          up to three more: the network, its grants, the sender's domain
  *
+ *     end of data of a submission
+ *     in another's name         one for each address in From and Sender that is not the sender
+ *
  * The account is looked up anew for each message, so that a suspension takes effect in sessions that are open.
  */
 #include "relay/permit.h"
@@ -116,6 +119,27 @@ AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct 
     client = client_of(permit);
     struct authorize_sender sender = sender_of(permit, recipient->before);
     authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
+    return true;
+}
+
+/* ------------------------------------------------------------------ the header */
+
+AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant, const char *field,
+                          struct slice address, struct authorize_decision *out)
+{
+    struct authorize_client client = client_of(permit);
+    struct authorize_sender author = {.address = address};
+
+    if (permit->sender.n && slice_equal_nocase(address, permit->sender)) {
+        author.owned = permit->sender_owned;
+    } else if (!grant || grant->senders == DIRECTORY_SENDERS_OWN) {
+        switch (directory_owns(arena, permit->account->id, address)) {
+        case DB_FOUND: author.owned = true; break;
+        case DB_NONE: break;
+        case DB_FAILED: return false;
+        }
+    }
+    authorize_author(arena, &client, &author, field, grant, out);
     return true;
 }
 

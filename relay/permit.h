@@ -53,6 +53,10 @@ AWAITS bool permit_sender(struct arena *arena, struct permit *permit, struct aut
 AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
                              struct authorize_decision *out) __attribute__((warn_unused_result));
 
+/* An address in the header of a submission, by what permitted a recipient: see authorize_author(). */
+AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant, const char *field,
+                          struct slice address, struct authorize_decision *out) __attribute__((warn_unused_result));
+
 /* Whose mail an accepted one to outside is, and its cell. */
 int64_t permit_outside_customer(const struct permit *permit, const struct authorize_decision *decision, unsigned *cell);
 

@@ -85,6 +85,24 @@ AWAITS enum db_status directory_account(struct arena *arena, struct slice login,
     return DB_FOUND;
 }
 
+static const struct db_statement owns = {
+    "directory_owns",
+    "select 1 where exists (select from account where id = $1::bigint and address = $2::text)"
+    "            or exists (select from alias where account_id = $1::bigint and address = $2::text)",
+};
+
+AWAITS enum db_status directory_owns(struct arena *arena, int64_t account_id, struct slice address)
+{
+    if (!printable(address))
+        return DB_NONE;
+    struct params params;
+    struct rows *rows = NULL;
+    params_init(&params, arena);
+    params_int64(&params, account_id);
+    params_text(&params, arena_lower(arena, address));
+    return db_read(arena, &owns, &params, &rows);
+}
+
 /* ------------------------------------------------------------------ domains and recipients */
 
 #define DOMAIN_COLUMNS                                                                                                 \

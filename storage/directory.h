@@ -72,6 +72,10 @@ AWAITS enum db_status directory_recipient(struct arena *arena, struct slice addr
     __attribute__((warn_unused_result));
 AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, struct directory_domain *out)
     __attribute__((warn_unused_result));
+/* May the account send as this address (its own, or an alias of it)? FOUND: yes. */
+AWAITS enum db_status directory_owns(struct arena *arena, int64_t account_id, struct slice address)
+    __attribute__((warn_unused_result));
+
 struct directory_network {
     int64_t id, customer_id;
     unsigned cell;

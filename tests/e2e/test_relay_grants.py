@@ -236,6 +236,57 @@ def test_the_event_names_the_grant(node, grant):
     assert events[0]["kind"] == "accepted" and events[0]["detail"].endswith(f" by grant {one['id']}")
 
 
+# ------------------------------------------------------------------ From and Sender
+
+
+def send_header(node, login, header, sender=None, recipient=OUTSIDE):
+    with node.submission(login) as client:
+        client.ehlo()
+        assert client.mail(login if sender is None else sender)[0] == 250
+        assert client.rcpt(recipient)[0] == 250
+        code, text = client.data(header.encode() + b"Subject: author\r\n\r\nFrom: <president@body.test>\r\n")
+        return code, text.decode()
+
+
+@pytest.mark.parametrize("header, expected", [
+    ("From: <alice@grant.test>\r\n", 250),
+    ("From: Alice <Alice@Grant.test>\r\nSender: sales@second.test\r\n", 250),
+    ("FROM : \"president@y.test\" <sales@second.test>\r\n", 250),
+    ("", 250),
+    ("From: Nobody:;\r\n", 250),
+    ("\r\nFrom: boss@y.test\r\n", 250),
+    ("From: bob@grant.test\r\n", "<bob@grant.test> (From)"),
+    ("From: alice@grant.test, Boss <boss@y.test>\r\n", "<boss@y.test> (From)"),
+    ("From: alice@grant.test\r\nFrom: boss@y.test\r\n", "<boss@y.test> (From)"),
+    ("From: alice@grant.test\r\nSender: boss@y.test\r\n", "<boss@y.test> (Sender)"),
+    ("From: us: alice@grant.test, boss@y.test;\r\n", "<boss@y.test> (From)"),
+    ("from:\r\n (a comment)\r\n boss@y.test\r\n", "<boss@y.test> (From)"),
+    ("From: alice@grant.test," + "\r\n" + " \r\n " * 6000 + "boss@y.test\r\n", "5.6.0"),
+    ("From: " + ", ".join(["alice@grant.test"] * 21) + "\r\n", "5.6.0"),
+    ("From:\r\n", "5.6.0"),
+    ("X-Long: " + ("x" * 900 + "\r\n ") * 1200 + "x\r\nFrom: boss@y.test\r\n", "5.6.0"),
+])
+def test_authors(node, header, expected):
+    node.api.patch(f"/v1/accounts/{ALICE}", {"aliases": ["sales@second.test"]})
+    code, text = send_header(node, ALICE, header)
+    if expected == 250:
+        assert code == 250, text
+    else:
+        assert code == 550 and expected in text, (code, text)
+    node.api.patch(f"/v1/accounts/{ALICE}", {"aliases": []})
+
+
+def test_authors_as_granted(node, grant):
+    one = grant(account=ALICE, senders="domains", sender_domains=["second.test"])
+    assert send_header(node, ALICE, "From: anybody@second.test\r\n", sender="x@second.test")[0] == 250
+    code, text = send_header(node, ALICE, f"From: {ALICE}\r\n", sender="")
+    assert code == 550 and f"grant {one['id']}" in text
+    node.api.patch(f"/v1/relay-grants/{one['id']}", {"senders": "any", "sender_domains": []})
+    assert send_header(node, ALICE, "From: president@y.test\r\n", sender="x@z.test")[0] == 250
+    with node.smtp() as client:  # from outside mail comes in everybody's name
+        client.sendmail("x@y.test", [BOB], make_message("outside", ALICE))
+
+
 # ------------------------------------------------------------------ windows
 
 

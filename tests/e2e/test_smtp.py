@@ -228,7 +228,7 @@ def test_sender_must_be_owned(node, outside):
         assert client.plain(ALICE, PASSWORD).startswith("235")
         for sender in (BOB, "ghost@example.test", "x@outside.test", CAROL):
             client.ask(f"MAIL FROM:<{sender}>", f"550 5.7.1 {ALICE} may not send as <{sender}>; ")
-        assert client.message("Sales@example.test", "x@outside.test", make_message("as an alias")).startswith("250")
+        assert client.message("Sales@example.test", "x@outside.test", make_message("as an alias", "Sales@example.test")).startswith("250")
         client.ask("MAIL FROM:<>", "250")
     assert find_outside(outside, "as an alias").sender == "Sales@example.test"
 
@@ -254,7 +254,7 @@ def test_port_25_changes_no_header(node):
 
 
 def test_account_of_a_relay_domain_submits(node, outside):
-    node.submit(CAROL, ["x@outside.test", BOB], make_message("from carol"))
+    node.submit(CAROL, ["x@outside.test", BOB], make_message("from carol", CAROL))
     text = find_outside(outside, "from carol").data.decode()
     assert "with ESMTPSA (" in text and not text.startswith("Return-Path")
     find(node, BOB, "from carol")
@@ -279,13 +279,13 @@ def test_msmtp(node, outside, tmp_path):
                       f"password {PASSWORD}\nfrom {ALICE}\ntls on\ntls_starttls on\n"
                       f"tls_trust_file {node.certificate.certificate}\n")
     config.chmod(0o600)
-    run(["msmtp", "-C", config, "x@outside.test"], input=make_message("msmtp").decode())
+    run(["msmtp", "-C", config, "x@outside.test"], input=make_message("msmtp", ALICE).decode())
     find_outside(outside, "msmtp")
 
 
 def test_curl(node, outside, tmp_path):
     mail = tmp_path / "mail"
-    mail.write_bytes(make_message("curl"))
+    mail.write_bytes(make_message("curl", ALICE))
     run(["curl", "--silent", "--show-error", f"smtps://localhost:{node.ports['submissions']}", "--cacert",
          node.certificate.certificate, "--user", f"{ALICE}:{PASSWORD}", "--mail-from", ALICE, "--mail-rcpt",
          "x@outside.test", "--upload-file", mail])
