@@ -274,7 +274,9 @@ void sasl_attempt_free(struct sasl_attempt **attempt)
 static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *arena, int status, const char *out,
                                  unsigned length, struct slice *challenge)
 {
-    *challenge = out && length ? arena_slice(arena, slice_of(out, length)) : (struct slice){NULL, 0};
+    /* After a failure libsasl leaves `out` as it was, and what it points to may be freed (libscram does that). */
+    *challenge = (status == SASL_CONTINUE || status == SASL_OK) && out && length ? arena_slice(arena, slice_of(out, length))
+                                                                                 : (struct slice){NULL, 0};
     if (attempt->unavailable)
         return SASL_RESULT_UNAVAILABLE;
     switch (status) {
