@@ -32,6 +32,10 @@
 #include "storage/installation.h"
 
 #define NAME_MAX_BYTES 320 /* local part 64, '@', domain 255 */
+/* One message of a client: PLAIN's two names and password, or SCRAM's name with each octet escaped.  Below it libsasl's own
+ * limit for a name with a realm (1,024 bytes) is never reached. */
+#define MESSAGE_MAX_BYTES 1200
+#define SCRAM_MAX_BYTES 700
 
 struct sasl_attempt {
     sasl_conn_t *connection;
@@ -39,6 +43,7 @@ struct sasl_attempt {
     bool tls, looked_up, unavailable;
     bool sending;  /* signs in to send; else to read */
     bool verified; /* the password was right (PLAIN, LOGIN) */
+    bool names_next, is_plain; /* the next message is LOGIN's name; of PLAIN */
     struct slice login;
     bool known;
     struct directory_account account;
@@ -271,6 +276,37 @@ void sasl_attempt_free(struct sasl_attempt **attempt)
     free(a);
 }
 
+static bool is_name(struct slice name)
+{
+    size_t blanks = 0;
+
+    while (blanks < name.n && strchr(" \t\r\n\v\f", name.p[blanks]))
+        blanks++;
+    return blanks < name.n && name.n <= NAME_MAX_BYTES;
+}
+
+/*
+ * Names that libsasl's canonicalization refuses (blank or too long) do not reach it: the plugins PLAIN and LOGIN of
+ * 2.1.28 then forget to free what the client sent, and a stranger could make us grow.  They are nobody's names anyway.
+ */
+static bool is_admissible(struct sasl_attempt *attempt, struct slice message)
+{
+    const char *name, *end = message.p + message.n, *password;
+
+    if (attempt->names_next) {
+        attempt->names_next = false;
+        return is_name(message);
+    }
+    if (!attempt->is_plain)
+        return message.n <= SCRAM_MAX_BYTES;
+    if (message.n > MESSAGE_MAX_BYTES)
+        return false;
+    name = message.n ? memchr(message.p, '\0', message.n) : NULL;
+    password = name ? memchr(name + 1, '\0', (size_t)(end - name - 1)) : NULL;
+    return !password || (is_name(slice_of(name + 1, (size_t)(password - name - 1))) &&
+                         (name == message.p || is_name(slice_of(message.p, (size_t)(name - message.p)))));
+}
+
 static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *arena, int status, const char *out,
                                  unsigned length, struct slice *challenge)
 {
@@ -307,6 +343,10 @@ enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *
         return SASL_RESULT_NO_MECHANISM;
     if (attempt->unavailable)
         return SASL_RESULT_UNAVAILABLE;
+    attempt->is_plain = slice_equal_nocase(mechanism, SLICE("PLAIN"));
+    attempt->names_next = slice_equal_nocase(mechanism, SLICE("LOGIN"));
+    if (initial.p && !is_admissible(attempt, initial))
+        return SASL_RESULT_DENIED;
     status = sasl_server_start(attempt->connection, arena_slicedup(arena, mechanism), initial.p, (unsigned)initial.n, &out,
                                &length);
     return conclude(attempt, arena, status, out, length, challenge);
@@ -317,8 +357,12 @@ enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, struct aren
 {
     const char *out = NULL;
     unsigned length = 0;
-    int status = sasl_server_step(attempt->connection, response.p ? response.p : "", (unsigned)response.n, &out, &length);
+    int status;
 
+    *challenge = (struct slice){NULL, 0};
+    if (!is_admissible(attempt, response))
+        return attempt->unavailable ? SASL_RESULT_UNAVAILABLE : SASL_RESULT_DENIED;
+    status = sasl_server_step(attempt->connection, response.p ? response.p : "", (unsigned)response.n, &out, &length);
     return conclude(attempt, arena, status, out, length, challenge);
 }
 
