@@ -23,6 +23,8 @@
 #include "storage/hint.h"
 
 #define RECHECK_MS 500
+#define RECORD_TRIES 8
+#define RECORD_PAUSE_MS 250
 #define UNPROBED_MIN_MS 60000
 #define UNPROBED_INTERVALS 10
 
@@ -107,6 +109,17 @@ static void give_back_pending(struct runner_destination *d, struct slice why)
     }
 }
 
+/* A lost connection is back in a moment; a database that stays away lets nothing else be done either. */
+static AWAITS bool open_outage(const struct runner_destination *d, struct slice why)
+{
+    for (unsigned tries = 0; tries < RECORD_TRIES; tries++) {
+        if (outages_away(d->route.domain_id, why))
+            return true;
+        task_sleep(RECORD_PAUSE_MS);
+    }
+    return false;
+}
+
 void runner_mark_away(struct runner_destination *d, unsigned cell, struct slice why)
 {
     bool cells[ID_CELLS] = {false};
@@ -123,7 +136,7 @@ void runner_mark_away(struct runner_destination *d, unsigned cell, struct slice 
             tell_cell(d, c, why, d->route.kind == ROUTE_DOMAIN);
     /* Put off first: a probe may find it back as soon as there is an outage.  Where none could be recorded nobody probes,
      * and the next delivery has to try, as for any other destination. */
-    if (d->route.kind == ROUTE_DOMAIN && !outages_away(d->route.domain_id, why))
+    if (d->route.kind == ROUTE_DOMAIN && !open_outage(d, why))
         for (unsigned c = 0; c < ID_CELLS; c++)
             if (cells[c])
                 tell_cell(d, c, why, false);
