@@ -374,7 +374,10 @@ def play(step, faulty, statement, mode):
     """The step, until the fault has struck in it."""
     fault = faulty.arm(statement, mode)
     for _ in range(3):
-        step()
+        try:
+            step()
+        except AssertionError as error:
+            raise AssertionError(f"{statement} {mode}: {error}") from error
         try:
             wait_until(lambda: fault.struck, f"{statement} is met", timeout=4)
             return
