@@ -23,6 +23,13 @@ struct letter {
     enum db_write answer;
 };
 
+static inline void letter_done(void *arg)
+{
+    struct letter *l = arg;
+
+    spool_unref(&l->message.spool);
+}
+
 static inline struct letter *letter(int64_t mailbox, bool queue, size_t size)
 {
     struct letter *l = arena_alloc(arena, sizeof *l);
@@ -51,6 +58,7 @@ static inline struct letter *letter(int64_t mailbox, bool queue, size_t size)
         if (!spool_append(l->message.spool, slice_of(line, sizeof line)))
             abort();
     }
+    arena_on_done(arena, letter_done, l);
     return l;
 }
 
