@@ -47,6 +47,8 @@ AWAITS void relay_checks_create(struct request *r);
 /* What this server's configuration says; host NULL: no default route.  The text must stay. */
 void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port);
 
+AWAITS void decisions_show(struct request *r);
+
 struct queue_view_entry;
 AWAITS void queue_list(struct request *r);
 struct json_object *queue_entry_json(const struct queue_view_entry *entry);

@@ -32,19 +32,6 @@ void relay_checks_configure(uint64_t message_size_max, const char *default_route
     server.default_route_port = default_route_port;
 }
 
-static const char *verdict_word(enum authorize_verdict verdict)
-{
-    switch (verdict) {
-    case AUTHORIZE_ALLOWED: return "allowed";
-    case AUTHORIZE_MAILBOX: return "mailbox";
-    case AUTHORIZE_RELAY: return "relay";
-    case AUTHORIZE_OUTSIDE: return "outside";
-    case AUTHORIZE_UNKNOWN: return "unknown";
-    case AUTHORIZE_DENIED: return "denied";
-    }
-    return "";
-}
-
 /* ------------------------------------------------------------------ where it would go */
 
 static void put_hop(struct json_object *hops, const char *host, unsigned port, unsigned priority)
@@ -140,7 +127,7 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
         return;
     }
     struct json_object *object = json_object_new_object(), *reply = json_object_new_object();
-    json_put_text(object, "verdict", slice_str(verdict_word(decision->verdict)));
+    json_put_text(object, "verdict", slice_str(authorize_verdict_word(decision->verdict)));
     json_put_text(object, "why", slice_str(decision->reason));
     json_put_id(object, "grant", decision->grant ? decision->grant->id : 0);
     json_put_text(object, "limit", slice_str(decision->limit));

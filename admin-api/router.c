@@ -55,6 +55,7 @@ static const struct router_route routes[] = {
     {"DELETE", "/v1/relay-grants/{grant}", "deleteRelayGrant", ROUTER_TOKEN, relay_grants_delete},
 
     {"POST", "/v1/relay-checks", "checkRelay", ROUTER_TOKEN, relay_checks_create},
+    {"GET", "/v1/decisions/{decision}", "getDecision", ROUTER_TOKEN, decisions_show},
 
     {"GET", "/v1/queue", "listQueue", ROUTER_TOKEN, queue_list},
     {"GET", "/v1/messages/{message}", "getMessage", ROUTER_TOKEN, messages_show},

@@ -42,6 +42,7 @@
 #include "protocols/smtp_counters.h"
 #include "storage/accept.h"
 #include "storage/db.h"
+#include "storage/decision.h"
 #include "storage/maintenance.h"
 #include "storage/node.h"
 #include "storage/schema.h"
@@ -155,6 +156,7 @@ static void doors_close(void)
 static void leave(void *arg)
 {
     (void)arg;
+    decision_flush();
     if (node_alive() && node_leave() != DB_DONE)
         log_warn("could not give back leases; they run out");
     loop_stop();
@@ -345,7 +347,8 @@ static AWAITS void boot(void *arg)
     runner_init(settings_runner(plan->config));
     runner_running = true;
     serving = true;
-    if (!task_start(housekeeping, renew_for_ever, NULL) || !task_start(housekeeping, sweep_for_ever, NULL))
+    if (!task_start(housekeeping, renew_for_ever, NULL) || !task_start(housekeeping, sweep_for_ever, NULL) ||
+        !task_start(housekeeping, decision_write_for_ever, NULL))
         log_fatal(1, "no stack for housekeeping");
     doors_set(true);
 }
@@ -363,7 +366,7 @@ int worker_run(const struct process_plan *p)
     sasl_start(p->config->hostname);
     server_set_limits(&(struct server_limits){(unsigned)p->config->sessions_max, (unsigned)p->config->sessions_per_client_max});
     server_set_tasks(task_pool_new("session", (unsigned)p->config->tasks, (unsigned)p->config->sessions_max));
-    housekeeping = task_pool_new("housekeeping", 4, 4);
+    housekeeping = task_pool_new("housekeeping", 5, 4);
     doors_make();
     collect(NULL);
     if (!task_start(housekeeping, boot, NULL))

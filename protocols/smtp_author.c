@@ -15,13 +15,18 @@
 
 #define HEADER_MAX (1024 * 1024)
 
-static void refuse(struct smtp_session *session, unsigned code, const char *enhanced, const char *reason, const char *text)
+static void count(const struct smtp_session *session, unsigned code, const char *reason)
 {
     if (code < 500)
         smtp_counters.messages_deferred++;
     else
         smtp_counters.messages_refused++;
     log_info("message refused", log_slice("sender", session->transaction->sender.address), log_str("reason", reason));
+}
+
+static void refuse(struct smtp_session *session, unsigned code, const char *enhanced, const char *reason, const char *text)
+{
+    count(session, code, reason);
     smtp_reply(session, code, enhanced, "%s", text);
 }
 
@@ -61,7 +66,8 @@ static AWAITS bool check_author(struct smtp_session *session, const struct mime_
     }
     if (decision.verdict == AUTHORIZE_ALLOWED)
         return true;
-    refuse(session, decision.code, decision.enhanced, decision.reason, decision.text);
+    count(session, decision.code, decision.reason);
+    smtp_refuse(session, "DATA", slice_of(NULL, 0), 0, &decision);
     return false;
 }
 

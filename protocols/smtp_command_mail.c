@@ -28,7 +28,9 @@ static AWAITS void mail(struct smtp_session *session)
     }
     if (decision.verdict != AUTHORIZE_ALLOWED) {
         log_info("sender refused", log_slice("sender", permit->sender), log_str("reason", decision.reason));
+        smtp_refuse(session, "MAIL", slice_of(NULL, 0), 0, &decision);
         smtp_session_reset(session);
+        return;
     }
     smtp_reply(session, decision.code, decision.enhanced, "%s", decision.text);
 }

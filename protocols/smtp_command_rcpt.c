@@ -66,7 +66,8 @@ static bool is_duplicate(const struct smtp_transaction *transaction, const struc
     return false;
 }
 
-static void refuse(struct smtp_session *session, struct slice address, const struct authorize_decision *decision)
+static void refuse(struct smtp_session *session, struct slice address, unsigned cell,
+                   const struct authorize_decision *decision)
 {
     if (decision->verdict == AUTHORIZE_UNKNOWN)
         smtp_counters.recipients_unknown++;
@@ -78,7 +79,7 @@ static void refuse(struct smtp_session *session, struct slice address, const str
     if (++session->refused > session->settings->recipients_max)
         smtp_reply_goodbye(session, 421, "4.7.0", "Too many refused recipients");
     else
-        smtp_reply(session, decision->code, decision->enhanced, "%s", decision->text);
+        smtp_refuse(session, "RCPT", address, cell, decision);
 }
 
 static AWAITS void rcpt(struct smtp_session *session)
@@ -116,7 +117,7 @@ static AWAITS void rcpt(struct smtp_session *session)
 
     struct smtp_recipient recipient = {.address = path.address};
     if (!fill_in(session, &asked.found, &decision, path.domain, &recipient)) {
-        refuse(session, path.address, &decision);
+        refuse(session, path.address, recipient.cell, &decision);
         return;
     }
     if (decision.grant && decision.grant->size_max && decision.grant->size_max < transaction->size_max)

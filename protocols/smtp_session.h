@@ -172,6 +172,11 @@ bool smtp_data_refused(struct smtp_session *session) __attribute__((warn_unused_
 /* Slower than any honest client. */
 bool smtp_data_trickles(uint64_t began_ms, uint64_t received);
 
+/* smtp_refusal.c: answers with the refusal, and with the id under which the API tells of it.  command: "MAIL", "RCPT",
+ * "DATA".  recipient: {NULL,0}: it is not about one.  cell: whose mail it is about; 0: nobody's. */
+void smtp_refuse(struct smtp_session *session, const char *command, struct slice recipient, unsigned cell,
+                 const struct authorize_decision *decision);
+
 /* smtp_accept.c: the task at the end of data. */
 AWAITS void smtp_accept(struct smtp_session *session);
 

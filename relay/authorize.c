@@ -37,6 +37,19 @@
 
 #include "core/id.h"
 
+const char *authorize_verdict_word(enum authorize_verdict verdict)
+{
+    switch (verdict) {
+    case AUTHORIZE_ALLOWED: return "allowed";
+    case AUTHORIZE_MAILBOX: return "mailbox";
+    case AUTHORIZE_RELAY: return "relay";
+    case AUTHORIZE_OUTSIDE: return "outside";
+    case AUTHORIZE_UNKNOWN: return "unknown";
+    case AUTHORIZE_DENIED: return "denied";
+    }
+    return "";
+}
+
 static void allow(struct authorize_decision *out, enum authorize_verdict verdict, const char *reason)
 {
     *out = (struct authorize_decision){

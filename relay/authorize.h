@@ -49,6 +49,9 @@ enum authorize_verdict {
     AUTHORIZE_DENIED,  /* refused, or deferred: the code tells */
 };
 
+/* "mailbox", "denied" and so on, for the API. */
+const char *authorize_verdict_word(enum authorize_verdict verdict);
+
 struct authorize_decision {
     enum authorize_verdict verdict;
     /* One word for logs and counters: "hosted", "relay-domain", "account", "network", or why not. */

@@ -40,7 +40,8 @@
     " and not exists (select from mailbox_message i where i.cell = $1::smallint and i.message_id = " message ")"
 
 static const struct db_statement partitions = {
-    "maintenance_partitions", "select event_partitions($1::bigint * interval '1 ms')::text"};
+    "maintenance_partitions", "select week_partitions(parent, $1::bigint * interval '1 ms')::text"
+                              "  from unnest(array['event', 'decision']) parent"};
 static const struct db_statement released = {
     "maintenance_released", "select cell, message_id from message_release where cell = any($1::smallint[])"
                             " order by cell, message_id limit $2::integer"};

@@ -1,7 +1,7 @@
 #ifndef STORAGE_MAINTENANCE_H
 #define STORAGE_MAINTENANCE_H
 /*
- * maintenance: what nobody waits for: partitions of `event` ahead of time and expired ones dropped, bodies that nothing
+ * maintenance: what nobody waits for: partitions of `event` and `decision` ahead of time and expired ones dropped, bodies that nothing
  * refers to any more, chunks whose message never came, history past its time, destinations without mail and mail
  * without a destination.
  *

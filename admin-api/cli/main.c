@@ -61,6 +61,7 @@ static const struct resource {
      {"customer", NULL},
      {"id", "label", "customer", "account", "domain", "network", "senders", "recipients", "valid_until", NULL}},
     {"relay-checks", "/v1/relay-checks", MAY(VERB_CREATE), "recipient", {NULL}, {NULL}},
+    {"decision", "/v1/decisions", MAY(VERB_SHOW), NULL, {NULL}, {NULL}},
     {"queue",
      "/v1/queue",
      MAY(VERB_LIST),
@@ -112,6 +113,7 @@ static void usage(FILE *to)
           "                   [--counted-by grant|account]\n"
           "  relay-checks create RECIPIENT --sender S [--client ADDRESS] [--account A]\n"
           "                   [--size BYTES] [--at TIME]     (what would happen; nothing is sent)\n"
+          "  decision  show ID                    (why an SMTP reply refused; the id is in it)\n"
           "  queue     list [--domain D]\n"
           "  message   show ID | events ID\n"
           "  outages   list [--domain D] [--open]\n\n"

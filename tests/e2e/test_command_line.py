@@ -51,6 +51,7 @@ def test_resources(posthouse, client):
     told = json.loads(client("relay-checks", "create", "x@outside.test", "--sender", "x@y.test", "--client", "203.0.113.1",
                              "--size", "5", "--at", "2026-11-23T20:25:14Z", "--json"))
     assert told["reply"]["code"] == 550 and told["why"] == "sender-not-granted"
+    assert "posthouse: " in client("decision", "show", "0000000000000", status=1)
 
     assert "a@cli.test, b@cli.test" in client("accounts", "list", "--domain", "cli.test")
     assert "silent@cli.test" in client("accounts", "show", "silent@cli.test")

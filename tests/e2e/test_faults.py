@@ -317,6 +317,19 @@ class Workload:
         for path in ("/v1/outages", "/readyz", "/metrics"):
             self.api("GET", path)
 
+    def step_decision(self):
+        """A refusal, and then what the API tells of it."""
+        def once():
+            with self.node.smtp() as client:
+                client.ehlo()
+                for code, text in (client.mail("joe@client.test"), client.rcpt("nobody@faults.test")):
+                    if code in (421, 451):
+                        raise TryLater(text)
+            assert code == 550
+            return re.search(rb"\(decision (\w{13})\)$", text)[1].decode()
+        path = "/v1/decisions/" + self.patiently(once)
+        wait_until(lambda: self.api("GET", path, None, GONE).get("command") == "RCPT", "the refusal can be looked up")
+
     def step_renewal(self):
         """Every five seconds, so these are struck in the worst mode only."""
         seen = self.node.postgres.seen

@@ -1,10 +1,13 @@
 """The dry run: what it answers, and that it answers what MAIL and RCPT do."""
 import random
+import re
+import smtplib
 
 import pytest
 
 from harness.api import ApiError
-from harness.process import free_port
+from harness.posthouse import make_message
+from harness.process import free_port, wait_until
 
 DOMAINS = {"one.test": "first", "two.test": "first", "three.test": "second"}
 STATES = ["active", "active", "active", "suspended", "receive-only", "send-only", "closed"]
@@ -113,11 +116,14 @@ def random_address(dice, null=False):
 
 
 def as_reply(code, text):
-    """A reply of smtplib's, its lines put together again."""
+    """A reply of smtplib's, its lines put together again, and the id of the decision that it carries."""
     lines = text.decode().split("\n")
     enhanced = lines[0].split(" ")[0]
     assert all(line.startswith(enhanced + " ") for line in lines)
-    return {"code": code, "enhanced": enhanced, "text": "".join(line[len(enhanced) + 1:] for line in lines)}
+    words = "".join(line[len(enhanced) + 1:] for line in lines)
+    found = re.fullmatch(r"(.*) \(decision ([0-9a-z]{13})\)", words)
+    assert (found is not None) == (code != 250)
+    return {"code": code, "enhanced": enhanced, "text": found[1] if found else words}, found and found[2]
 
 
 def at_the_door(client, sender, recipient, size):
@@ -127,7 +133,13 @@ def at_the_door(client, sender, recipient, size):
     if reply[0] == 250:
         reply = client.rcpt(recipient)
         command = "RCPT"
-    return command, as_reply(*reply)
+    return command, *as_reply(*reply)
+
+
+def decision(node, number):
+    """It is written a moment after the reply."""
+    wait_until(lambda: node.api.request("GET", f"/v1/decisions/{number}")[0] == 200, f"decision {number} can be looked up")
+    return node.api.get(f"/v1/decisions/{number}")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -140,7 +152,7 @@ def test_the_same_as_mail_and_rcpt(node, seed):
     submissions = {login: node.submission(login) for login in accounts}
     plain, secure = node.smtp(), node.smtp()
     secure.starttls(context=node.certificate.context())
-    seen = set()
+    seen, refusals = set(), []
     try:
         for client in (plain, secure, *submissions.values()):
             client.ehlo()
@@ -155,9 +167,19 @@ def test_the_same_as_mail_and_rcpt(node, seed):
             if login:
                 question["account"] = login
             told = check(node, **question)
-            command, reply = at_the_door(client, sender, recipient, size)
+            command, reply, number = at_the_door(client, sender, recipient, size)
             assert (told["command"], told["reply"]) == (command, reply), question
+            if number:
+                refusals.append((question, told, number))
             seen.add(told["why"])
+        for question, told, number in refusals:
+            kept = decision(node, number)
+            assert {key: kept[key] for key in ("verdict", "why", "grant", "limit", "command", "reply")} == \
+                {key: told[key] for key in ("verdict", "why", "grant", "limit", "command", "reply")}, question
+            assert (kept["client"], kept["tls"], kept["size"] or 0) == ("127.0.0.1", question["tls"], question["size"])
+            assert (kept["account"] is not None) == ("account" in question)
+            assert (kept["sender"] or "<>") == question["sender"]
+            assert kept["recipient"] == (question["recipient"] if told["command"] == "RCPT" else None)
     finally:
         for client in (plain, secure, *submissions.values()):
             client.close()
@@ -168,3 +190,18 @@ def test_the_same_as_mail_and_rcpt(node, seed):
         for network in node.api.get("/v1/networks")["items"]:
             node.api.delete(f"/v1/networks/{network['id']}")
     assert len(seen) >= 5, seen  # it asked about many kinds of cases
+
+
+def test_a_refusal_at_the_end_of_data_can_be_looked_up(node):
+    message = make_message("not mine", sender="bob@one.test", to="bob@one.test")
+    with pytest.raises(smtplib.SMTPDataError) as caught, node.submission("ann@one.test") as client:
+        client.sendmail("ann@one.test", ["bob@one.test"], message)
+    reply, number = as_reply(caught.value.smtp_code, caught.value.smtp_error)
+    kept = decision(node, number)
+    assert (kept["command"], kept["sender"], kept["recipient"], kept["reply"]) == ("DATA", "ann@one.test", None, reply)
+
+
+def test_a_decision_that_is_not_known(node):
+    for number in ("0" * 13, "x", "04ssdk6pc0h01"):
+        status, _, _ = node.api.request("GET", f"/v1/decisions/{number}")
+        assert status == 404

@@ -19,6 +19,7 @@
 #include "core/spool.h"
 #include "protocols/sasl.h"
 #include "storage/accept.h"
+#include "storage/decision.h"
 #include "storage/directory.h"
 #include "storage/directory_grant.h"
 #include "storage/node.h"
@@ -30,7 +31,9 @@ static struct {
     bool node_dead;
     enum db_write commit;
     unsigned wait_ms; /* each answer comes that late */
-    unsigned lookups, commits;
+    unsigned lookups, commits, noted;
+    int64_t note_id; /* what the next refusals are noted as; 0: not at all */
+    char noted_reason[80];
 } world;
 
 static struct accepted_copy {
@@ -169,6 +172,13 @@ enum db_status directory_grants_of_client(struct arena *arena, const char *clien
     late();
     *out = (struct directory_grants){0};
     return world.directory_away ? DB_FAILED : DB_FOUND;
+}
+
+int64_t decision_note(const struct decision *decision)
+{
+    world.noted++;
+    snprintf(world.noted_reason, sizeof world.noted_reason, "%s %.*s", decision->command.p, SLICE_ARG(decision->reason));
+    return world.note_id;
 }
 
 bool node_alive(void)

@@ -87,6 +87,23 @@ static void test_refusals(void **state)
     quit();
 }
 
+/* What is noted is told by its id; what is not is refused all the same. */
+static void test_refusals_are_noted(void **state)
+{
+    (void)state;
+    begin(SMTP_ROLE_MX);
+    world.note_id = 1; /* thirteen letters, the last is 1 */
+    ask("MAIL FROM:<joe@outside.test>", "250");
+    ask("RCPT TO:<gone@hosted.test>", "550 5.2.1 <gone@hosted.test>: this mailbox is suspended and takes no mail (decision 0000000000001)");
+    assert_string_equal(world.noted_reason, "RCPT recipient-suspended");
+    world.note_id = 0;
+    ask("RCPT TO:<gone@hosted.test>", "550 5.2.1 <gone@hosted.test>: this mailbox is suspended and takes no mail\r\n");
+    assert_int_equal(world.noted, 2);
+    ask("MAIL FROM:<again@outside.test>", "503"); /* no decision about anybody's permission */
+    assert_int_equal(world.noted, 2);
+    quit();
+}
+
 static void test_network(void **state)
 {
     (void)state;
@@ -214,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_several_customers),
         cmocka_unit_test(test_outage),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals_are_noted),
         cmocka_unit_test(test_network),
         cmocka_unit_test(test_pipelined),
         cmocka_unit_test(test_recipients_max),
