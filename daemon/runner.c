@@ -9,7 +9,7 @@
  *
  * Draining (an orderly stop): nothing new is begun; each lane finishes the batch that it has, or surrenders it when
  * that takes long (runner_lane.c); everything pending is released, so that other workers take it at once instead of
- * waiting for leases to run out; when outcomes and releases are recorded, it is done.
+ * waiting for leases to run out; when no claim is under way and outcomes and releases are recorded, it is done.
  */
 #include "daemon/runner.h"
 
@@ -195,7 +195,7 @@ static void look_drained(void *arg)
     (void)arg;
     runner_entries_each(release_pending, NULL); /* lanes may have put back theirs */
     under_way = clock_steady_ms() < surrender_at ? task_pool_busy(lanes) : runner_surrender();
-    if (under_way || !runner_reports_empty()) {
+    if (under_way || !runner_claims_empty() || !runner_reports_empty()) {
         loop_timer_set(&drain_timer, DRAIN_POLL_MS, look_drained, NULL);
         return;
     }

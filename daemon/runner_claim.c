@@ -34,6 +34,7 @@
 
 static struct task_wait claim_wait;
 static bool claim_waiting, claim_kicked;
+static unsigned claims; /* under way: may put something into memory yet */
 static uint64_t trouble_at = 0; /* when the database last failed us */
 static bool trouble_ever;
 
@@ -70,6 +71,11 @@ void runner_claim_kick(void *unused)
     }
 }
 
+bool runner_claims_empty(void)
+{
+    return !claims;
+}
+
 static void on_claim_time(void *arg)
 {
     runner_claim_kick(arg);
@@ -93,13 +99,13 @@ static AWAITS void wait_for_kick(void)
  * NULL: it is in memory already, at work or delivered and about to be recorded.  One that is being given back may be
  * claimed before the task that gave it back hears so; it then stands here twice for a moment, which is right.
  */
-static struct runner_entry *entry_from(const struct queue_entry *q, uint64_t lease_ends)
+static struct runner_entry *entry_from(const struct queue_entry *q)
 {
     struct runner_entry *entry = runner_entry_find(q->id);
     struct runner_message *m;
 
     if (entry && !entry->given_back) {
-        entry->lease_ends = lease_ends;
+        entry->lease_ends = q->lease_ends;
         return NULL;
     }
     m = runner_message_find(q->message_id);
@@ -116,7 +122,7 @@ static struct runner_entry *entry_from(const struct queue_entry *q, uint64_t lea
     entry->account_id = q->account_id;
     entry->expires_ms = q->expires_ms;
     entry->attempts = (unsigned)q->attempts;
-    entry->lease_ends = lease_ends;
+    entry->lease_ends = q->lease_ends;
     entry->claimed = true;
     return entry;
 }
@@ -130,10 +136,10 @@ static unsigned count_of_destination(const struct queue_entry *entries, unsigned
     return n;
 }
 
-static void take_in(const struct queue_entry *list, unsigned count, uint64_t lease_ends)
+static void take_in(const struct queue_entry *list, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        struct runner_entry *entry = entry_from(&list[i], lease_ends);
+        struct runner_entry *entry = entry_from(&list[i]);
 
         if (entry)
             runner_entry_put(entry);
@@ -152,7 +158,6 @@ static void take_in(const struct queue_entry *list, unsigned count, uint64_t lea
 /* True: there may be more. */
 static AWAITS bool claim_once(struct arena *arena)
 {
-    uint64_t asked = clock_steady_ms();
     struct queue_entry *list = NULL;
     int16_t cells[ID_CELLS];
     unsigned cell_count = outages_cells(cells), count = 0;
@@ -164,7 +169,7 @@ static AWAITS bool claim_once(struct arena *arena)
     case DB_NONE: return false;
     case DB_FAILED: trouble(); return false;
     }
-    take_in(list, count, asked + QUEUE_LEASE_MS);
+    take_in(list, count);
     return count >= CLAIM_MAX;
 }
 
@@ -175,8 +180,10 @@ void runner_claim_for_ever(void *arg)
     while (!runner_draining()) {
         struct arena *arena = arena_new(SIZE_MAX);
 
+        claims++;
         while (!runner_draining() && claim_once(arena))
             arena_reset(arena);
+        claims--;
         arena_free(&arena);
         wait_for_kick();
     }
@@ -237,7 +244,6 @@ void runner_renew_for_ever(void *arg)
 
 static AWAITS void bounce_expired(struct arena *arena)
 {
-    uint64_t asked = clock_steady_ms();
     struct queue_entry *list = NULL;
     struct runner_entry *batch[RUNNER_BATCH_MAX];
     int16_t cells[ID_CELLS];
@@ -252,7 +258,7 @@ static AWAITS void bounce_expired(struct arena *arena)
     }
     /* Ids of one message's entries are neighbours: one bounce for each run of them. */
     for (unsigned i = 0; i < count; i++) {
-        struct runner_entry *entry = entry_from(&list[i], asked + QUEUE_LEASE_MS);
+        struct runner_entry *entry = entry_from(&list[i]);
 
         if (!entry)
             continue;
@@ -291,7 +297,9 @@ void runner_expire_for_ever(void *arg)
     while (!runner_draining()) {
         struct arena *arena = arena_new(SIZE_MAX);
 
+        claims++;
         bounce_expired(arena);
+        claims--;
         arena_free(&arena);
         if (clock_steady_ms() >= reclaim_at) {
             reclaim();

@@ -195,5 +195,6 @@ AWAITS void runner_renew_for_ever(void *arg);
 AWAITS void runner_expire_for_ever(void *arg);
 /* Claims soon. */
 void runner_claim_kick(void *unused);
+bool runner_claims_empty(void); /* none is under way, and what was claimed to be bounced is */
 
 #endif

@@ -7,8 +7,8 @@
  * Group commit: requests that finish while the previous commit is on its way to disk are gathered, and go
  * as one set-based transaction when it returns; one flush serves many.  A batch that is refused (an
  * account was deleted meanwhile) is repeated one by one, so that one bad request cannot fail its
- * neighbours.  A batch that ended UNCERTAIN is looked up by message id and answered DONE or UNDONE; only
- * when it cannot be looked up within 10 s the answer is UNCERTAIN (the client gets 451 and may send
+ * neighbours.  A batch that ended UNCERTAIN is run again with the same ids, which tells how it ended; only
+ * when that cannot be told within a minute (ACCEPT_PATIENCE_MS) the answer is UNCERTAIN (the client gets 451 and may send
  * again: twice rather than lost).
  *
  * Bodies longer than one chunk are stored chunk by chunk before the transaction (storage/body.h).

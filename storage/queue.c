@@ -12,16 +12,22 @@
  * earliest entry: its row is locked first and the entries are read in a statement after it, so that an entry deferred
  * meanwhile cannot be overlooked (queue_report takes the same lock after its own changes).
  *
+ * A claim whose answer is lost may have leased entries to us that we know nothing of.  It is made again for the same
+ * entries, and then takes, beside those that wait, those that are ours already: they are the first one's doing, or are
+ * in memory, where the runner finds them by id.  If the server is still at work on the first, the second waits for it at the rows.
+ *
  * Times compared in SQL are the database's now(), so nodes' clocks need not agree about leases.
  */
 #include "storage/queue.h"
 
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/id.h"
 #include "storage/db.h"
 
 #define QUEUE_CONFLICT_TRIES 5
+#define CLAIM_PAUSE_MS 50 /* a server that refuses at once must not make this a busy loop */
 
 #define ENTRY_COLUMNS                                                                                      \
     "q.id, q.message_id, m.customer_id, m.account_id, m.sender, q.recipient, q.destination,"               \
@@ -41,12 +47,13 @@ static const struct db_statement claim_put_off = {
     "update destination d set due_at = now() + case when d.failures > 0 then interval '2 minutes' else interval '0' end"
     "  from (select distinct cell, key from unnest($1::smallint[], $2::text[]) u (cell, key)) t"
     " where d.cell = t.cell and d.key = t.key and d.due_at <= now()"};
-static const struct db_statement claim_write = {
-    "queue_claim_write",
-    "update queue_entry q set worker = $3::smallint, lease_until = now() + $4::integer * interval '1 ms'"
-    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), message m"
-    " where q.cell = u.cell and q.id = u.id and q.worker is null and m.cell = q.cell and m.id = q.message_id"
-    " returning " ENTRY_COLUMNS};
+#define CLAIM(whose)                                                                                       \
+    "update queue_entry q set worker = $3::smallint, lease_until = now() + $4::integer * interval '1 ms'"  \
+    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), message m"                                  \
+    " where q.cell = u.cell and q.id = u.id and " whose " and m.cell = q.cell and m.id = q.message_id"     \
+    " returning " ENTRY_COLUMNS
+static const struct db_statement claim_write = {"queue_claim_write", CLAIM("q.worker is null")};
+static const struct db_statement claim_again = {"queue_claim_again", CLAIM("(q.worker is null or q.worker = $3::smallint)")};
 static const struct db_statement settle_lock = {
     "queue_settle_lock", "select d.key from destination d join unnest($1::smallint[], $2::text[]) u (cell, key)"
                          "    on d.cell = u.cell and d.key = u.key order by d.cell, d.key for update of d"};
@@ -115,7 +122,8 @@ static int by_id(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void entries_take(struct arena *arena, const struct rows *rows, struct queue_entry **out, unsigned *count)
+static void entries_take(struct arena *arena, const struct rows *rows, uint64_t lease_ends, struct queue_entry **out,
+                         unsigned *count)
 {
     *count = rows_count(rows);
     *out = arena_array(arena, *count, sizeof **out);
@@ -135,6 +143,7 @@ static void entries_take(struct arena *arena, const struct rows *rows, struct qu
             .received_ms = row_time(rows, i, 11),
             .expires_ms = row_time(rows, i, 12),
             .attempts = (int32_t)row_int64(rows, i, 13),
+            .lease_ends = lease_ends,
         };
     qsort(*out, *count, sizeof **out, by_id);
 }
@@ -169,11 +178,12 @@ static AWAITS void settle_destinations(struct arena *arena, const struct picked 
         return;
 }
 
-static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off, struct queue_entry **out,
-                                        unsigned *count)
+static AWAITS enum db_write claim_once(struct arena *arena, const struct db_statement *how, const struct picked *found,
+                                       bool put_off, struct rows **rows)
 {
     struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &claim_write);
+    struct params *p = db_unit_add(unit, how);
+    enum db_write written;
 
     params_int16s(p, found->cells, found->count);
     params_int64s(p, found->ids, found->count);
@@ -184,10 +194,29 @@ static AWAITS enum db_status claim_take(struct arena *arena, const struct picked
         params_int16s(p, found->cells, found->count);
         params_texts(p, found->keys, found->count);
     }
-    /* UNCERTAIN: what was claimed comes back when its lease runs out. */
-    if (db_unit_run(unit) != DB_DONE)
+    written = db_unit_run(unit);
+    *rows = unit->steps[0].rows;
+    return written;
+}
+
+/* Once a claim is in doubt it is over only when one is answered; or when a lease that it may have made has run out. */
+static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off, struct queue_entry **out,
+                                        unsigned *count)
+{
+    uint64_t asked = clock_steady_ms(), give_up = asked + QUEUE_LEASE_MS;
+    struct rows *rows;
+    enum db_write written = claim_once(arena, &claim_write, found, put_off, &rows);
+
+    if (written == DB_UNCERTAIN)
+        for (uint64_t now = asked; written != DB_DONE && now < give_up; now = clock_steady_ms()) {
+            db_certain_wait((unsigned)(give_up - now));
+            task_sleep(CLAIM_PAUSE_MS);
+            asked = clock_steady_ms();
+            written = claim_once(arena, &claim_again, found, put_off, &rows);
+        }
+    if (written != DB_DONE)
         return DB_FAILED;
-    entries_take(arena, unit->steps[0].rows, out, count);
+    entries_take(arena, rows, asked + QUEUE_LEASE_MS, out, count);
     return *count ? DB_FOUND : DB_NONE;
 }
 

@@ -34,6 +34,7 @@ struct queue_entry {
     uint64_t size;
     int64_t received_ms, expires_ms;
     int32_t attempts;
+    uint64_t lease_ends; /* steady clock, before the database's lease_until */
 };
 
 /* Destination keys.  "domain:ID" in decimal; "default"; "mx:NAME" lower-cased. */
@@ -43,7 +44,8 @@ struct slice queue_destination_mx(struct arena *arena, struct slice domain);
 
 /*
  * Claims up to limit waiting entries that are due, oldest first within each destination, at most
- * per_destination of each, and leases them to this worker.  Cells: those leased to us.
+ * per_destination of each, and leases them to this worker.  Cells: those leased to us.  A claim whose answer is lost is
+ * repeated until there is one: it returns late, but forgets nothing that was leased to us.
  */
 AWAITS enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned per_destination,
                                   unsigned limit, struct queue_entry **out, unsigned *count)

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from harness.faults import FaultyPostgres
 from harness.posthouse import make_message
 from harness.process import alive, wait_equal, wait_until
 from harness.sink import Behaviour, Sink
@@ -346,6 +347,30 @@ def test_orderly_stop_gives_mail_back(new_posthouse, sink):
     wait_until(lambda: len(set(subjects(sink))) == 5, "all arrive", timeout=90)
     wait_empty(node)
     assert sorted(subjects(sink)) == [f"number {number}" for number in range(5)]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("how_often", [1, 2])
+def test_claim_whose_answer_is_lost(new_posthouse, own_postgres, sink, how_often):
+    """What it leased is asked for again, and is not left until the lease runs out."""
+    faulty = FaultyPostgres(own_postgres)
+    try:
+        node = set_up(new_posthouse(postgres=faulty, settings={"daemon.workers": 1}), sink)
+        sink.behave.recipient_replies = {"carol@relayed.test": "450 4.2.1 later"}
+        send(node, "carol@relayed.test")
+        wait_until(lambda: ask(node, "select count(*) from queue_entry where worker is null") == "1", "it waits")
+        fault = faulty.arm("queue_claim_write", "lost")
+        sink.behave.recipient_replies = {}
+        wait_until(lambda: fault.struck, "it is claimed")
+        if how_often == 2:
+            again = faulty.arm("queue_claim_again", "lost")
+            wait_until(lambda: again.struck, "it is claimed again")
+        wait_until(lambda: subjects(sink) == ["hello"], "it is delivered")
+        wait_empty(node)
+        assert "took back what another worker left" not in node.log()
+        node.stop()
+    finally:
+        faulty.close()
 
 
 @pytest.mark.slow

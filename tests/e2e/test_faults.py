@@ -48,6 +48,7 @@ ELSEWHERE = {
     "provision_witness": "asked only when a change was lost, as in mode lost of the others",
     "destination_ensure": "when leases are given back or taken back: test_delivery.py, tests/storage/test_node.c",
     "queue_release": "an orderly stop with mail in memory: test_delivery.py",
+    "queue_claim_again": "asked only when the answer to a claim was lost: test_delivery.py",
     "queue_renew": "every 15 s for what stays in memory so long",
     "queue_reclaim": "every 5 s, and does nothing while no worker has died",
     "token_find": "remembered for five seconds; a token that cannot be looked up: test_api.py (the database goes)",
@@ -428,8 +429,6 @@ def test_every_statement_fails_in_every_way(workload):
             modes.remove("refused")  # for the sake of time: test_api.py has errors of every kind
         elif reads.get(statement):
             modes.remove("lost")  # for who only reads that is the same as "cut"
-        if statement in ("queue_claim_write", "queue_claim_put_off"):
-            modes.remove("lost")  # what was claimed unknowingly comes back when its lease runs out, a minute later
         for mode in modes:
             play(step, faulty, statement, mode)
     for statement in ("accept_messages", "directory_recipient", "directory_account", "queue_settle", "mailbox_items"):
