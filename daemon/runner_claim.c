@@ -6,7 +6,8 @@
  * half of memory is taken.  Only the holder of a cell claims in it (storage/node.h).
  *
  * Leases are renewed in rounds: the entries of a round carry its number, and when it has succeeded, and only then,
- * those that are still here believe in a new end, counted from before the request was sent.
+ * those that the database names believe in a new end, counted from before the request was sent.  The others are not ours
+ * any more (the database could not be reached for long, and another worker took them back): nothing is sent on their leases.
  *
  * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living have run
  * out as well, among them those of entries that *were* delivered and whose outcome is just about to be recorded.
@@ -106,6 +107,7 @@ static struct runner_entry *entry_from(const struct queue_entry *q)
 
     if (entry && !entry->given_back) {
         entry->lease_ends = q->lease_ends;
+        entry->renewing = 0; /* a round that was asked before knows nothing of this lease */
         return NULL;
     }
     m = runner_message_find(q->message_id);
@@ -207,12 +209,24 @@ static void join_round(struct runner_entry *entry, void *arg)
     round->ids[round->count++] = entry->id;
 }
 
-static void believe(struct runner_entry *entry, void *arg)
+static void doubt(struct runner_entry *entry, void *arg)
 {
     const struct round *round = arg;
 
     if (entry->renewing == round->number)
-        entry->lease_ends = round->lease_ends;
+        entry->lease_ends = 0;
+}
+
+/* The round's ids are those that were renewed. */
+static void believe(struct round *round)
+{
+    runner_entries_each(doubt, round);
+    for (unsigned i = 0; i < round->count; i++) {
+        struct runner_entry *entry = runner_entry_find(round->ids[i]);
+
+        if (entry && entry->renewing == round->number)
+            entry->lease_ends = round->lease_ends;
+    }
 }
 
 void runner_renew_for_ever(void *arg)
@@ -232,8 +246,8 @@ void runner_renew_for_ever(void *arg)
         round.ids = arena_array(arena, RENEW_MAX, sizeof *round.ids);
         round.lease_ends = clock_steady_ms() + QUEUE_LEASE_MS;
         runner_entries_each(join_round, &round);
-        if (queue_renew(round.ids, round.count) == DB_DONE)
-            runner_entries_each(believe, &round);
+        if (queue_renew(round.ids, &round.count) == DB_DONE)
+            believe(&round);
         else
             trouble();
         arena_free(&arena);

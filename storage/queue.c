@@ -20,6 +20,7 @@
  */
 #include "storage/queue.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
@@ -69,7 +70,7 @@ static const struct db_statement expired_read = {
 static const struct db_statement renew = {
     "queue_renew", "update queue_entry q set lease_until = now() + $4::integer * interval '1 ms'"
                    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                   " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint"};
+                   " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint returning q.id"};
 static const struct db_statement reclaim = {
     "queue_reclaim",
     "update queue_entry set worker = null, lease_until = null"
@@ -285,21 +286,27 @@ static AWAITS enum db_write run_patiently(struct db_unit *unit)
     return written;
 }
 
-enum db_write queue_renew(const int64_t *entry_ids, unsigned count)
+enum db_write queue_renew(int64_t *entry_ids, unsigned *count)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
     struct params *p = db_unit_add(unit, &renew);
-    int16_t *cells = arena_array(arena, count, sizeof *cells);
+    int16_t *cells = arena_array(arena, *count, sizeof *cells);
     enum db_write written;
 
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < *count; i++)
         cells[i] = (int16_t)id_cell(entry_ids[i]);
-    params_int16s(p, cells, count);
-    params_int64s(p, entry_ids, count);
+    params_int16s(p, cells, *count);
+    params_int64s(p, entry_ids, *count);
     params_int16(p, (int16_t)id_worker());
     params_int32(p, QUEUE_LEASE_MS);
     written = run_patiently(unit);
+    if (written == DB_DONE) {
+        assert(rows_count(unit->steps[0].rows) <= *count);
+        *count = rows_count(unit->steps[0].rows);
+        for (unsigned i = 0; i < *count; i++)
+            entry_ids[i] = row_int64(unit->steps[0].rows, i, 0);
+    }
     arena_free(&arena);
     return written;
 }

@@ -71,8 +71,11 @@ struct queue_result {
  */
 AWAITS enum db_write queue_report(const struct queue_result *results, unsigned count) __attribute__((warn_unused_result));
 
-/* Extends the lease of everything this worker has in memory. */
-AWAITS enum db_write queue_renew(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
+/*
+ * Extends the leases of what this worker has in memory.  DONE: the ids are reduced to those that are leased to it now; the other
+ * leases are lost: they had run out, and the entry waits or is somebody else's.
+ */
+AWAITS enum db_write queue_renew(int64_t *entry_ids, unsigned *count) __attribute__((warn_unused_result));
 /* Gives leases back untried: too much in memory, or this worker stops.  Due at once, for whoever claims. */
 AWAITS enum db_write queue_release(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
 /* Entries whose lease ran out go back to waiting (their worker died).  *count: how many. */

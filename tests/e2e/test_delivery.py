@@ -374,6 +374,26 @@ def test_claim_whose_answer_is_lost(new_posthouse, own_postgres, sink, how_often
 
 
 @pytest.mark.slow
+def test_nothing_is_sent_on_a_lease_that_another_took_over(new_posthouse, sink):
+    """As after a minute without the database: a renewal that finds the entry in other hands does not renew it."""
+    sink.behave = Behaviour(silent_at="mail")
+    node = set_up(new_posthouse(settings={"daemon.workers": 1}), sink)
+    for subject in ("lost", "kept"):
+        send(node, "carol@relayed.test", subject=subject)
+    lost, kept = (entry for (entry,) in node.query("select id from queue_entry order by id"))
+    node.query(f"update queue_entry set worker = 1000, lease_until = now() + interval '1 hour' where id = {lost}")
+    lease = f"select lease_until from queue_entry where id = {kept}"
+    before = ask(node, lease)
+    wait_until(lambda: ask(node, lease) > before, "the leases are renewed", timeout=60)
+    sink.behave = Behaviour()
+    sink.hold.set()
+    wait_until(lambda: "kept" in subjects(sink), "what is still ours is sent")
+    wait_equal(lambda: ask(node, "select string_agg(id::text, ' ') from queue_entry"), lost, "the other one stays")
+    node.stop()
+    assert subjects(sink) == ["kept"]
+
+
+@pytest.mark.slow
 def test_killed_worker_is_taken_over(node, sink):
     sink.behave = Behaviour(silent_at="mail")
     for number in range(5):
