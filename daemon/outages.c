@@ -6,11 +6,16 @@
  *     AWAY                             every tick: show what came in between; every probe interval: probe
  *     a probe is answered              queue_destination_back(), a claim, DRAINING
  *     DRAINING                         one lane, in order of acceptance (runner_destination.sequential)
- *     nothing is due any more          outage_close(), the run ends
+ *     nothing is due any more,         outage_close(), the run ends
+ *     or only what has just come
  *     a delivery fails meanwhile       AWAY again; the row stays open: one outage, not many
  *
  * A probe is a whole greeting (connect, 220, EHLO, QUIT) but no mail: a host that accepts connections and then
  * does nothing is not back.
+ *
+ * A busy domain's queue is never empty: while there is an outage its new mail goes through the queue, too.  So the drain has
+ * caught up when nothing that was accepted more than QUEUE_LATE_MS ago is left.  Mail that comes after the closing goes from
+ * memory and may overtake what is then left; nothing older.
  *
  * A cell may change hands in mid-drain (a worker came or went).  The old holder gives back what it has not sent; the new
  * one claims only in cells whose outages it has listed (outages_cells), and waits a moment before it sends, so that
@@ -41,7 +46,7 @@
 #define PROBES_MAX 32
 #define HANDOVER_MS 2500       /* an outage that another worker ran: it gives back what it has, within a TICK */
 #define FRESH_MS 2000          /* one that began so lately was run by nobody */
-#define CLOSE_PATIENCE_MS 1000 /* nothing was due for so long: sessions that saw the outage have committed */
+#define CLOSE_PATIENCE_MS 1000 /* the drain has kept up for so long: sessions that saw the outage have committed */
 
 enum state { AWAY, DRAINING };
 
@@ -53,7 +58,7 @@ struct run {
     bool seen;           /* in the list of this tick */
     bool probing;        /* a task refers to it */
     uint64_t probe_at;
-    uint64_t empty_since; /* DRAINING: 0: something was due */
+    uint64_t even_since; /* DRAINING: the drain has caught up; 0: it has not */
 };
 
 static int16_t known_cells[ID_CELLS]; /* whose outages were listed last */
@@ -205,7 +210,7 @@ static AWAITS void come_back(struct run *run)
         return;
     }
     run->state = DRAINING;
-    run->empty_since = 0;
+    run->even_since = 0;
     log_info("primary answers again", log_str("domain", run->name), log_id("outage", run->id));
     runner_claim_kick(NULL);
 }
@@ -238,26 +243,62 @@ static void start_probe(struct run *run)
 
 /* ------------------------------------------------------------------ draining */
 
+struct lateness {
+    const struct runner_destination *destination;
+    int64_t limit_ms;
+    bool late;
+};
+
+static void look_late(struct runner_entry *entry, void *arg)
+{
+    struct lateness *l = arg;
+
+    l->late |= entry->destination == l->destination && entry->message->received_ms <= l->limit_ms;
+}
+
+static bool memory_is_late(const struct run *run)
+{
+    struct lateness l = {runner_destination_find(slice_str(run->key)), clock_now_ms() - QUEUE_LATE_MS, false};
+
+    if (l.destination && l.destination->entries)
+        runner_entries_each(look_late, &l);
+    return l.late;
+}
+
+/* What comes while the last claim finds nothing may find its destination put to rest. */
+static AWAITS void wake_destination(const struct run *run)
+{
+    struct queue_destination_state state = {.due_ms = INT64_MAX}; /* without a row nothing would be claimed */
+
+    switch (queue_destination(id_cell(run->domain_id), slice_str(run->key), &state)) {
+    case DB_FOUND:
+    case DB_NONE: break;
+    case DB_FAILED: return;
+    }
+    if (!state.failures && state.due_ms > clock_now_ms() &&
+        queue_destination_back(id_cell(run->domain_id), slice_str(run->key)) != DB_DONE)
+        return;
+    runner_claim_kick(NULL);
+}
+
 static AWAITS bool is_drained(struct run *run)
 {
-    const struct runner_destination *d;
-    uint64_t waiting = 0, due = 0;
+    uint64_t due = 0, late = 0;
 
-    switch (queue_waiting(id_cell(run->domain_id), slice_str(run->key), &waiting, &due)) {
+    switch (queue_due(id_cell(run->domain_id), slice_str(run->key), &due, &late)) {
     case DB_FOUND:
     case DB_NONE: break;
     case DB_FAILED: return false;
     }
-    d = runner_destination_find(slice_str(run->key));
-    if (due || (d && d->entries)) {
-        run->empty_since = 0;
-        if (due)
-            runner_claim_kick(NULL);
+    if (due)
+        wake_destination(run);
+    if (late || memory_is_late(run)) {
+        run->even_since = 0;
         return false;
     }
-    if (!run->empty_since)
-        run->empty_since = clock_steady_ms();
-    return clock_steady_ms() >= run->empty_since + CLOSE_PATIENCE_MS;
+    if (!run->even_since)
+        run->even_since = clock_steady_ms();
+    return clock_steady_ms() >= run->even_since + CLOSE_PATIENCE_MS;
 }
 
 /* True: closed. */

@@ -98,9 +98,10 @@ static const struct db_statement destination_back = {
                         " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
 static const struct db_statement destination_read = {
     "destination_read", "select failures, due_at from destination where cell = $1::smallint and key = $2::text"};
-static const struct db_statement waiting_count = {
-    "queue_waiting_count", "select count(*), count(*) filter (where due_at <= now()) from queue_entry"
-                           " where cell = $1::smallint and destination = $2::text and worker is null"};
+_Static_assert(QUEUE_LATE_MS == 2000, "the statement says 2 seconds");
+static const struct db_statement due_count = {
+    "queue_due_count", "select count(*), count(*) filter (where due_at <= now() - interval '2 seconds') from queue_entry"
+                       " where cell = $1::smallint and destination = $2::text and worker is null and due_at <= now()"};
 
 struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
 {
@@ -437,15 +438,15 @@ enum db_status queue_destination(unsigned cell, struct slice destination, struct
     return status;
 }
 
-enum db_status queue_waiting(unsigned cell, struct slice destination, uint64_t *waiting, uint64_t *due)
+enum db_status queue_due(unsigned cell, struct slice destination, uint64_t *due, uint64_t *late)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct rows *rows;
-    enum db_status status = read_destination(arena, &waiting_count, cell, destination, &rows);
+    enum db_status status = read_destination(arena, &due_count, cell, destination, &rows);
 
     if (status == DB_FOUND) {
-        *waiting = (uint64_t)row_int64(rows, 0, 0);
-        *due = (uint64_t)row_int64(rows, 0, 1);
+        *due = (uint64_t)row_int64(rows, 0, 0);
+        *late = (uint64_t)row_int64(rows, 0, 1);
     }
     arena_free(&arena);
     return status;

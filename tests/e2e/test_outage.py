@@ -5,6 +5,7 @@ The story with Postfix as primary is in test_held_mail.py; here are its corners.
 import email
 import os
 import signal
+import threading
 
 import pytest
 
@@ -117,6 +118,32 @@ def test_drain_is_in_order_and_once(node, sink):
     send(node, "after")
     wait_until(lambda: delivered(sink)[-1] == "after", "mail flows again")
     assert held(node) == sorted(held(node)) and "after" not in held(node)
+
+
+def test_mail_that_never_pauses_does_not_keep_the_outage_open(node, sink):
+    """While there is an outage new mail goes through the queue, which on a busy domain is never empty."""
+    sink.stop()
+    send(node, *numbers(5))
+    wait_until(lambda: sorted(held(node)) == numbers(5), "all are readable")
+    sent, over = [], threading.Event()
+
+    def keep_sending():
+        while not over.is_set():
+            subjects = numbers(10, 100 + len(sent))
+            send(node, *subjects)
+            sent.extend(subjects)
+
+    stream = threading.Thread(target=keep_sending)
+    stream.start()
+    try:
+        sink.start()
+        wait_closed(node)
+    finally:
+        over.set()
+        stream.join()
+    wait_until(lambda: ask(node, "select count(*) from queue_entry") == "0", "all is delivered")
+    assert sorted(delivered(sink)) == sorted(numbers(5) + sent), "once each"
+    assert delivered(sink)[:5] == numbers(5)
 
 
 def test_primary_that_goes_away_again_while_it_is_drained(node, sink):
