@@ -6,7 +6,8 @@
  * A hard run.  The connection had been idle and is dead: nothing was learned about the host, so a new one is opened from
  * the beginning.  The new one is cut in mid-transaction: the next host is tried.  None is left: the destination is
  * away.  The batch that was cut is put off by itself, too, from its second time on, because it may be what kills
- * that server, and should not stand in front of all others each time they are tried.
+ * that server, and should not stand in front of all others each time they are tried.  One that got no further than MAIL
+ * cannot be, and keeps its place however long the server says 421 there: what was held is to arrive in order.
  *
  * A lane that gets no connection while others of its destination have one has met a limit of the other side: it puts
  * its batch back and ends, and the limit is remembered.
@@ -195,6 +196,12 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
     return false;
 }
 
+/* What the server, or the end of the connection, said when it did not take the message. */
+struct failed {
+    struct slice why;
+    bool cut;
+};
+
 struct bounced {
     struct runner_batch batch;
     struct dsn_recipient reasons[RUNNER_BATCH_MAX];
@@ -202,12 +209,12 @@ struct bounced {
 
 /* Deals with what is decided, leaves in the batch what must be sent (again).  True: a message was taken. */
 static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, const struct smtp_client_recipient *r, struct bounced *out,
-                          struct slice *away)
+                          struct failed *failed)
 {
     unsigned left = 0;
     bool taken = false;
 
-    *away = (struct slice){NULL, 0};
+    *failed = (struct failed){{NULL, 0}, false};
     for (unsigned i = 0; i < batch->count; i++) {
         struct runner_entry *entry = batch->entries[i];
 
@@ -232,8 +239,9 @@ static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, 
             };
             out->batch.entries[out->batch.count++] = entry;
             break;
+        case SMTP_CLIENT_CUT:
         case SMTP_CLIENT_AWAY:
-            *away = r[i].reply;
+            *failed = (struct failed){r[i].reply, r[i].outcome == SMTP_CLIENT_CUT};
             batch->entries[left++] = entry;
             break;
         case SMTP_CLIENT_AGAIN: batch->entries[left++] = entry; break;
@@ -244,7 +252,7 @@ static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, 
 }
 
 /* One transaction over the open connection. */
-static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch, struct slice *away)
+static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch, struct failed *failed)
 {
     struct runner_message *m = batch->message;
     struct smtp_client_recipient *recipients = arena_array(lane->arena, batch->count, sizeof *recipients);
@@ -266,7 +274,7 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
     refused->batch.message = m;
-    if (sort_outcomes(lane, batch, recipients, refused, away))
+    if (sort_outcomes(lane, batch, recipients, refused, failed))
         runner_mark_good(lane->destination);
     if (refused->batch.count)
         bounce(&refused->batch, refused->reasons);
@@ -288,7 +296,7 @@ static AWAITS bool load(struct runner_batch *batch)
 void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_walk walk = {0};
-    struct slice away = {NULL, 0};
+    struct failed failed = {{NULL, 0}, false};
     bool cut = false;
 
     if (!load(batch))
@@ -300,13 +308,13 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
             put_back(batch); /* take_batch() drops those whose lease is lost */
             return;
         }
-        if (!lane->client && !connect_lane(lane, batch, &walk, cut, away))
+        if (!lane->client && !connect_lane(lane, batch, &walk, cut, failed.why))
             return;
         reused = smtp_client_used(lane->client);
-        transact(lane, batch, &away);
+        transact(lane, batch, &failed);
         if (!smtp_client_usable(lane->client))
             drop_client(lane);
-        if (away.p && !reused)
+        if (failed.cut && !reused)
             cut = true;
     }
 }

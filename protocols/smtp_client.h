@@ -48,7 +48,8 @@ enum smtp_client_outcome {
     SMTP_CLIENT_LATER,     /* 4xx, for this recipient */
     SMTP_CLIENT_REFUSED,   /* 5xx, for this recipient */
     SMTP_CLIENT_AGAIN,     /* too many recipients for one transaction: at once, in another */
-    SMTP_CLIENT_AWAY,      /* 421, or the connection went before the final dot: not delivered */
+    SMTP_CLIENT_AWAY,      /* 421 to MAIL, or the connection went there: not delivered, and not for what is in the message */
+    SMTP_CLIENT_CUT,       /* the same later, before the final dot was answered: not delivered */
     SMTP_CLIENT_UNCERTAIN, /* it went after the final dot */
 };
 
@@ -66,7 +67,7 @@ struct smtp_client_message {
     struct slice prefix;
     struct spool *spool;
     size_t offset;
-    /* The last chance to hold it back: asked just before the final dot.  False: abandoned, AWAY.  NULL: no question. */
+    /* The last chance to hold it back: asked just before the final dot.  False: abandoned, CUT.  NULL: no question. */
     bool (*may_finish)(void *arg);
     void *arg;
     struct smtp_client_recipient *recipients;

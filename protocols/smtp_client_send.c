@@ -6,8 +6,8 @@
  * on_reply() sees the same replies in the same order, so the two differ in nothing but time.
  *
  * A recipient is open until something decides about it: its own RCPT, or what happens to the transaction.  What
- * decides: MAIL, DATA and the final dot decide for all that are open; a connection that goes decides AWAY for
- * all before the final dot and UNCERTAIN after it.
+ * decides: MAIL, DATA and the final dot decide for all that are open; a connection that goes decides AWAY or CUT
+ * for all before the final dot and UNCERTAIN after it.
  *
  * Hard cases
  *   - DATA was pipelined and is answered 354 although no recipient was accepted: a lone dot ends it (RFC 2920 3.1).
@@ -97,7 +97,7 @@ static void lose(struct transaction *t, enum smtp_client_outcome outcome, const 
     decide_all(t, outcome, reply, SLICE("4.4.2"));
     for (unsigned i = 0; i < t->message->count; i++)
         if (t->message->recipients[i].outcome == SMTP_CLIENT_AGAIN)
-            decide(&t->message->recipients[i], SMTP_CLIENT_AWAY, reply, SLICE("4.4.2"));
+            decide(&t->message->recipients[i], SMTP_CLIENT_CUT, reply, SLICE("4.4.2"));
     if (!t->client->broken) { /* 421: it closes; so do we */
         t->client->broken = true;
         t->client->trouble = "the server closed the session";
@@ -172,7 +172,7 @@ static AWAITS bool ask(struct transaction *t, size_t size)
         if (!pipelining)
             write_step(t, step, size);
         if (!smtp_client_await(client, client->settings.reply_timeout_ms, NULL) || client->reply.code == 421) {
-            lose(t, SMTP_CLIENT_AWAY, when_step[step == 0 ? 0 : step < last ? 1 : 2]);
+            lose(t, step == 0 ? SMTP_CLIENT_AWAY : SMTP_CLIENT_CUT, when_step[step == 0 ? 0 : step < last ? 1 : 2]);
             return false;
         }
         if (step == 0)
@@ -261,7 +261,7 @@ static AWAITS void lose_in_content(struct transaction *t)
         decide_all(t, outcome_of(v), words(t), status(t, RETRY_STAGE_END));
     t->client->broken = true;
     t->client->trouble = trouble;
-    lose(t, SMTP_CLIENT_AWAY, "while sending the message");
+    lose(t, SMTP_CLIENT_CUT, "while sending the message");
 }
 
 static AWAITS void send_content(struct transaction *t, char *buffer, char *encoded)
@@ -276,20 +276,20 @@ static AWAITS void send_content(struct transaction *t, char *buffer, char *encod
     if (t->accepted && t->message->may_finish && !t->message->may_finish(t->message->arg)) {
         client->broken = true;
         client->trouble = "held back";
-        lose(t, SMTP_CLIENT_AWAY, "before the final dot");
+        lose(t, SMTP_CLIENT_CUT, "before the final dot");
         return;
     }
     stream_write(client->stream, slice_of(encoded, smtp_client_body_end(&body, encoded)));
     if (!smtp_client_await(client, client->settings.end_timeout_ms, NULL)) {
         /* The dot is the last of what was written: if anything was left here, it has not gone. */
         if (stream_output_lost(client->stream) || stream_output_pending(client->stream))
-            lose(t, SMTP_CLIENT_AWAY, "while sending the message");
+            lose(t, SMTP_CLIENT_CUT, "while sending the message");
         else
             lose(t, SMTP_CLIENT_UNCERTAIN, "after the final dot; it may have been taken");
         return;
     }
     if (client->reply.code == 421) {
-        lose(t, SMTP_CLIENT_AWAY, "");
+        lose(t, SMTP_CLIENT_CUT, "");
         return;
     }
     client->dirty = false;

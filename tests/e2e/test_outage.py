@@ -120,6 +120,19 @@ def test_drain_is_in_order_and_once(node, sink):
     assert held(node) == sorted(held(node)) and "after" not in held(node)
 
 
+def test_421_to_mail_for_long_keeps_the_order(node, sink):
+    """Each probe finds a server that greets and then takes nothing; no message is put off by itself for that."""
+    sink.behave = Behaviour(mail_reply="421 4.3.2 shutting down")
+    send(node, *numbers(5))
+    before = sink.connections
+    wait_until(lambda: sink.connections >= before + 30, "it was tried many times", timeout=60)
+    sink.behave = Behaviour()
+    wait_closed(node)
+    assert delivered(sink) == numbers(5)
+    assert ask(node, "select count(*) from queue_entry") == "0"
+    assert all_outages(node) == 1
+
+
 def test_mail_that_never_pauses_does_not_keep_the_outage_open(node, sink):
     """While there is an outage new mail goes through the queue, which on a busy domain is never empty."""
     sink.stop()
