@@ -6,7 +6,7 @@
  * flushes a delivery costs.  Until then the entry stays in memory, with its lease renewed: should recording take
  * long (the database is away), nobody else may take the entry for untried and deliver it again.
  *
- * What could not be recorded after all of queue_report()'s patience is forgotten here; its lease runs out.
+ * What the database refuses to record is forgotten here; its lease runs out.
  */
 #include <stdlib.h>
 

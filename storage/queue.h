@@ -66,8 +66,9 @@ struct queue_result {
     bool show;              /* an outage is open: put it into account_id's INBOX if it is not there */
 };
 /*
- * Records outcomes and their events.  Gathered like accept_commit(): many deliveries, one transaction.
- * UNDONE, UNCERTAIN: the lease runs out and the entry is tried again (at least once).
+ * Records outcomes and their events.  Gathered like accept_commit(): many deliveries, one transaction.  Repeated until it is
+ * known to be done, for as long as the database is away.  REFUSED: the database will not take some of it, ever (the rest
+ * is recorded); the lease runs out and the entry is tried again.
  */
 AWAITS enum db_write queue_report(const struct queue_result *results, unsigned count) __attribute__((warn_unused_result));
 

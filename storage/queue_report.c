@@ -5,13 +5,15 @@
  * fewer flushes a delivery costs.  There is one flight at a time: its length is the gathering time.
  *
  * A report is a fact about the outside world (the next hop said 250) that nobody else knows.  Losing it means
- * delivering twice, so a flight that fails is repeated until it succeeds, for as long as the process lives or
- * REPORT_PATIENCE_MS.  Everything in it may be repeated: deleting a row that is gone does nothing, entries that are put
- * back must still be leased to this worker, and events have their ids from here.
+ * delivering twice, so a flight that fails is repeated until it succeeds, for as long as the process lives.  Everything in
+ * it may be repeated: deleting a row that is gone does nothing, entries that are put back must still be leased to this
+ * worker, and events have their ids from here.  Only what the database will never take (its content is refused, not its
+ * time) is given up, and alone: after such an answer each report of the flight goes by itself, and at last without its event.
  *
  * Rows are sorted by key, so that two workers' flights take their locks in the same order.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #define LOG_MODULE "queue"
 #include "core/clock.h"
@@ -23,7 +25,6 @@
 #include "storage/show.h"
 
 #define REPORT_FLIGHT_MAX 512
-#define REPORT_PATIENCE_MS (10 * 60 * 1000)
 #define REPORT_RETRY_FIRST_MS 50
 #define REPORT_RETRY_MAX_MS 1000
 #define REPORT_AWAY_MS 5000 /* a destination row made only because mail waits for it is looked at this much later */
@@ -213,26 +214,55 @@ static int by_cell(const void *a, const void *b)
     return cx != cy ? (cx < cy ? -1 : 1) : by_entry(a, b);
 }
 
-static AWAITS enum db_write fly(const struct queue_result **list, unsigned count)
+/* Class 22 is bad data, 23 a broken constraint: it will not be taken later either. */
+static bool is_hopeless(enum db_write written, const struct db_error *error)
 {
-    struct arena *arena = arena_new(SIZE_MAX);
+    return written == DB_REFUSED || (written == DB_UNDONE && strncmp(error->sqlstate, "22", 2) == 0);
+}
+
+/* Until it is known how it ended: DONE, or it is hopeless. */
+static AWAITS enum db_write record(struct arena *arena, const struct queue_result **list, unsigned count, bool events)
+{
     struct db_unit *unit = db_unit_new(arena);
-    uint64_t give_up = clock_steady_ms() + REPORT_PATIENCE_MS, pause = REPORT_RETRY_FIRST_MS;
+    uint64_t pause = REPORT_RETRY_FIRST_MS;
     enum db_write written;
 
-    qsort(list, count, sizeof *list, by_cell);
     add_ended(arena, unit, list, count);
     add_put_back(arena, unit, list, count);
-    add_events(arena, unit, list, count);
-    while ((written = db_unit_run(unit)) != DB_DONE && clock_steady_ms() < give_up) {
+    if (events)
+        add_events(arena, unit, list, count);
+    while ((written = db_unit_run(unit)) != DB_DONE && !is_hopeless(written, &unit->error)) {
         log_warn("deliveries are not recorded yet", log_int("count", count), log_str("error", unit->error.message));
         task_sleep(pause);
         pause = pause * 2 < REPORT_RETRY_MAX_MS ? pause * 2 : REPORT_RETRY_MAX_MS;
     }
-    if (written == DB_DONE)
-        show_put_back(arena, list, count);
-    arena_free(&arena);
     return written;
+}
+
+/* DONE, or REFUSED if some of it could not be recorded at all. */
+static AWAITS enum db_write fly(const struct queue_result **list, unsigned count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    enum db_write written;
+
+    qsort(list, count, sizeof *list, by_cell);
+    written = record(arena, list, count, true);
+    if (written != DB_DONE && count > 1) {
+        written = DB_DONE;
+        for (unsigned i = 0; i < count; i++)
+            if (fly(&list[i], 1) != DB_DONE)
+                written = DB_REFUSED;
+    } else {
+        if (written != DB_DONE) /* what became of the mail counts more than its event */
+            written = record(arena, list, count, false);
+        if (written == DB_DONE)
+            show_put_back(arena, list, count);
+        else
+            log_error("a delivery cannot be recorded", log_id("message", list[0]->message_id),
+                      log_slice("recipient", list[0]->recipient), log_str("outcome", outcome_name(list[0]->outcome)));
+    }
+    arena_free(&arena);
+    return written == DB_DONE ? DB_DONE : DB_REFUSED;
 }
 
 /* ------------------------------------------------------------------ gathering */

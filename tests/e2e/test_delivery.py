@@ -373,6 +373,17 @@ def test_claim_whose_answer_is_lost(new_posthouse, own_postgres, sink, how_often
         faulty.close()
 
 
+def test_outcome_that_cannot_be_recorded_stops_no_other(node, sink):
+    """What became of the mail is recorded without the event that the database refuses."""
+    node.query("alter table event add constraint poison check (kind <> 'delivered' or recipient not like 'bad@%') not valid")
+    send(node, "bad@relayed.test", subject="bad")
+    wait_until(lambda: subjects(sink) == ["bad"], "the first is delivered")
+    send(node, "good@relayed.test", subject="good")
+    wait_empty(node)
+    assert subjects(sink) == ["bad", "good"]
+    assert node.query("select recipient from event where kind = 'delivered'") == [["good@relayed.test"]]
+
+
 @pytest.mark.slow
 def test_nothing_is_sent_on_a_lease_that_another_took_over(new_posthouse, sink):
     """As after a minute without the database: a renewal that finds the entry in other hands does not renew it."""
