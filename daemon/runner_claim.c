@@ -11,7 +11,8 @@
  *
  * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living have run
  * out as well, among them those of entries that *were* delivered and whose outcome is just about to be recorded.
- * So nothing is taken back until the database has answered for CALM_MS: their owners come first.
+ * So nothing is taken back until the database has answered for CALM_MS: their owners come first.  A worker that has just
+ * started cannot know whether it was away, and waits as long.
  */
 #include <string.h>
 
@@ -36,18 +37,16 @@
 static struct task_wait claim_wait;
 static bool claim_waiting, claim_kicked;
 static unsigned claims; /* under way: may put something into memory yet */
-static uint64_t trouble_at = 0; /* when the database last failed us */
-static bool trouble_ever;
+static uint64_t trouble_at; /* when the database last failed us, or we began */
 
 static void trouble(void)
 {
     trouble_at = clock_steady_ms();
-    trouble_ever = true;
 }
 
 static bool calm(void)
 {
-    return !trouble_ever || clock_steady_ms() > trouble_at + CALM_MS;
+    return clock_steady_ms() > trouble_at + CALM_MS;
 }
 
 /* A copy: node_cells() is valid until the next wait only. */
@@ -308,6 +307,7 @@ void runner_expire_for_ever(void *arg)
     uint64_t reclaim_at = 0;
 
     (void)arg;
+    trouble();
     while (!runner_draining()) {
         struct arena *arena = arena_new(SIZE_MAX);
 
