@@ -13,9 +13,9 @@
  * A probe is a whole greeting (connect, 220, EHLO, QUIT) but no mail: a host that accepts connections and then
  * does nothing is not back.
  *
- * A busy domain's queue is never empty: while there is an outage its new mail goes through the queue, too.  So the drain has
- * caught up when nothing that was accepted more than QUEUE_LATE_MS ago is left.  Mail that comes after the closing goes from
- * memory and may overtake what is then left; nothing older.
+ * A busy domain's queue is never empty: while there is an outage its new mail goes through the queue, too.  So the drain
+ * has caught up when nothing that was accepted more than QUEUE_LATE_MS ago is left.  Mail that comes after the closing
+ * goes from memory and may overtake what is then left; nothing older.
  *
  * A cell may change hands in mid-drain (a worker came or went).  The old holder gives back what it has not sent; the new
  * one claims only in cells whose outages it has listed (outages_cells), and waits a moment before it sends, so that

@@ -6,13 +6,14 @@
  * half of memory is taken.  Only the holder of a cell claims in it (storage/node.h).
  *
  * Leases are renewed in rounds: the entries of a round carry its number, and when it has succeeded, and only then,
- * those that the database names believe in a new end, counted from before the request was sent.  The others are not ours
- * any more (the database could not be reached for long, and another worker took them back): nothing is sent on their leases.
+ * those that the database names believe in a new end, counted from before the request was sent.  The others are not
+ * ours any more (the database could not be reached for long, and another worker took them back): nothing is sent on
+ * their leases.
  *
  * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living have run
  * out as well, among them those of entries that *were* delivered and whose outcome is just about to be recorded.
- * So nothing is taken back until the database has answered for CALM_MS: their owners come first.  A worker that has just
- * started cannot know whether it was away, and waits as long.
+ * So nothing is taken back until the database has answered for CALM_MS: their owners come first.  A worker that has
+ * just started cannot know whether it was away, and waits as long.
  */
 #include <string.h>
 
@@ -36,7 +37,7 @@
 
 static struct task_wait claim_wait;
 static bool claim_waiting, claim_kicked;
-static unsigned claims; /* under way: may put something into memory yet */
+static unsigned claims;     /* under way: may put something into memory yet */
 static uint64_t trouble_at; /* when the database last failed us, or we began */
 
 static void trouble(void)

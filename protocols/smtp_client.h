@@ -48,7 +48,7 @@ enum smtp_client_outcome {
     SMTP_CLIENT_LATER,     /* 4xx, for this recipient */
     SMTP_CLIENT_REFUSED,   /* 5xx, for this recipient */
     SMTP_CLIENT_AGAIN,     /* too many recipients for one transaction: at once, in another */
-    SMTP_CLIENT_AWAY,      /* 421 to MAIL, or the connection went there: not delivered, and not for what is in the message */
+    SMTP_CLIENT_AWAY,      /* 421 to MAIL, or the connection went there: whatever the message is */
     SMTP_CLIENT_CUT,       /* the same later, before the final dot was answered: not delivered */
     SMTP_CLIENT_UNCERTAIN, /* it went after the final dot */
 };

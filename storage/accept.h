@@ -8,8 +8,8 @@
  * as one set-based transaction when it returns; one flush serves many.  A batch that is refused (an
  * account was deleted meanwhile) is repeated one by one, so that one bad request cannot fail its
  * neighbours.  A batch that ended UNCERTAIN is run again with the same ids, which tells how it ended; only
- * when that cannot be told within a minute (ACCEPT_PATIENCE_MS) the answer is UNCERTAIN (the client gets 451 and may send
- * again: twice rather than lost).
+ * when that cannot be told within a minute (ACCEPT_PATIENCE_MS) the answer is UNCERTAIN (the client gets
+ * 451 and may send again: twice rather than lost).
  *
  * Bodies longer than one chunk are stored chunk by chunk before the transaction (storage/body.h).
  */

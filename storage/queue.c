@@ -14,7 +14,8 @@
  *
  * A claim whose answer is lost may have leased entries to us that we know nothing of.  It is made again for the same
  * entries, and then takes, beside those that wait, those that are ours already: they are the first one's doing, or are
- * in memory, where the runner finds them by id.  If the server is still at work on the first, the second waits for it at the rows.
+ * in memory, where the runner finds them by id.  If the server is still at work on the first, the second waits for it
+ * at the rows.
  *
  * Times compared in SQL are the database's now(), so nodes' clocks need not agree about leases.
  */
@@ -54,7 +55,8 @@ static const struct db_statement claim_put_off = {
     " where q.cell = u.cell and q.id = u.id and " whose " and m.cell = q.cell and m.id = q.message_id"     \
     " returning " ENTRY_COLUMNS
 static const struct db_statement claim_write = {"queue_claim_write", CLAIM("q.worker is null")};
-static const struct db_statement claim_again = {"queue_claim_again", CLAIM("(q.worker is null or q.worker = $3::smallint)")};
+static const struct db_statement claim_again = {
+    "queue_claim_again", CLAIM("(q.worker is null or q.worker = $3::smallint)")};
 static const struct db_statement settle_lock = {
     "queue_settle_lock", "select d.key from destination d join unnest($1::smallint[], $2::text[]) u (cell, key)"
                          "    on d.cell = u.cell and d.key = u.key order by d.cell, d.key for update of d"};
@@ -100,8 +102,9 @@ static const struct db_statement destination_read = {
     "destination_read", "select failures, due_at from destination where cell = $1::smallint and key = $2::text"};
 _Static_assert(QUEUE_LATE_MS == 2000, "the statement says 2 seconds");
 static const struct db_statement due_count = {
-    "queue_due_count", "select count(*), count(*) filter (where due_at <= now() - interval '2 seconds') from queue_entry"
-                       " where cell = $1::smallint and destination = $2::text and worker is null and due_at <= now()"};
+    "queue_due_count", "select count(*), count(*) filter (where due_at <= now() - interval '2 seconds')"
+                       "  from queue_entry where cell = $1::smallint and destination = $2::text"
+                       "   and worker is null and due_at <= now()"};
 
 struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
 {
@@ -202,8 +205,8 @@ static AWAITS enum db_write claim_once(struct arena *arena, const struct db_stat
 }
 
 /* Once a claim is in doubt it is over only when one is answered; or when a lease that it may have made has run out. */
-static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off, struct queue_entry **out,
-                                        unsigned *count)
+static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off,
+                                        struct queue_entry **out, unsigned *count)
 {
     uint64_t asked = clock_steady_ms(), give_up = asked + QUEUE_LEASE_MS;
     struct rows *rows;

@@ -66,15 +66,15 @@ struct queue_result {
     bool show;              /* an outage is open: put it into account_id's INBOX if it is not there */
 };
 /*
- * Records outcomes and their events.  Gathered like accept_commit(): many deliveries, one transaction.  Repeated until it is
- * known to be done, for as long as the database is away.  REFUSED: the database will not take some of it, ever (the rest
- * is recorded); the lease runs out and the entry is tried again.
+ * Records outcomes and their events.  Gathered like accept_commit(): many deliveries, one transaction.  Repeated
+ * until it is known to be done, for as long as the database is away.  REFUSED: the database will not take some of it,
+ * ever (the rest is recorded); the lease runs out and the entry is tried again.
  */
 AWAITS enum db_write queue_report(const struct queue_result *results, unsigned count) __attribute__((warn_unused_result));
 
 /*
- * Extends the leases of what this worker has in memory.  DONE: the ids are reduced to those that are leased to it now; the other
- * leases are lost: they had run out, and the entry waits or is somebody else's.
+ * Extends the leases of what this worker has in memory.  DONE: the ids are reduced to those that are leased to it now;
+ * the other leases are lost: they had run out, and the entry waits or is somebody else's.
  */
 AWAITS enum db_write queue_renew(int64_t *entry_ids, unsigned *count) __attribute__((warn_unused_result));
 /* Gives leases back untried: too much in memory, or this worker stops.  Due at once, for whoever claims. */
@@ -97,7 +97,7 @@ struct queue_destination_state {
 };
 AWAITS enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
     __attribute__((warn_unused_result));
-/* Entries waiting (not leased) for a destination that could be claimed now; late: of those the ones since QUEUE_LATE_MS. */
+/* Entries waiting (not leased) for a destination that could be claimed now; late: for QUEUE_LATE_MS already. */
 #define QUEUE_LATE_MS 2000
 AWAITS enum db_status queue_due(unsigned cell, struct slice destination, uint64_t *due, uint64_t *late)
     __attribute__((warn_unused_result));

@@ -5,10 +5,11 @@
  * fewer flushes a delivery costs.  There is one flight at a time: its length is the gathering time.
  *
  * A report is a fact about the outside world (the next hop said 250) that nobody else knows.  Losing it means
- * delivering twice, so a flight that fails is repeated until it succeeds, for as long as the process lives.  Everything in
- * it may be repeated: deleting a row that is gone does nothing, entries that are put back must still be leased to this
+ * delivering twice, so a flight that fails is repeated until it succeeds, for as long as the process lives.  Everything
+ * in it may be repeated: deleting a row that is gone does nothing, entries that are put back must still be leased to this
  * worker, and events have their ids from here.  Only what the database will never take (its content is refused, not its
- * time) is given up, and alone: after such an answer each report of the flight goes by itself, and at last without its event.
+ * time) is given up, and alone: after such an answer each report of the flight goes by itself, and at last without its
+ * event.
  *
  * Rows are sorted by key, so that two workers' flights take their locks in the same order.
  */

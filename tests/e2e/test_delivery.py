@@ -375,7 +375,8 @@ def test_claim_whose_answer_is_lost(new_posthouse, own_postgres, sink, how_often
 
 def test_outcome_that_cannot_be_recorded_stops_no_other(node, sink):
     """What became of the mail is recorded without the event that the database refuses."""
-    node.query("alter table event add constraint poison check (kind <> 'delivered' or recipient not like 'bad@%') not valid")
+    node.query("alter table event add constraint poison"
+               " check (kind <> 'delivered' or recipient not like 'bad@%') not valid")
     send(node, "bad@relayed.test", subject="bad")
     wait_until(lambda: subjects(sink) == ["bad"], "the first is delivered")
     send(node, "good@relayed.test", subject="good")
