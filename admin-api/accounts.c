@@ -3,7 +3,8 @@
  *
  * An account is addressed by its id or its address.  Its aliases are further addresses: it receives there
  * and may send as them; a PATCH gives the whole list.  A password goes in and never comes out; "login"
- * tells whether there is one, and null in a PATCH takes it away.
+ * tells whether there is one, and null in a PATCH takes it away.  A hash of another system may go in instead, and is
+ * ours after the next login; "password_scheme" tells which it is now.
  */
 #include <json-c/json.h>
 
@@ -11,11 +12,29 @@
 #include "admin-api/json.h"
 #include "core/id.h"
 #include "storage/credential.h"
+#include "storage/credential_scheme.h"
 #include "storage/name.h"
 #include "storage/provision_account.h"
 
 #define ADDRESS_MAX_BYTES 254
 #define PASSWORD_MIN_BYTES 8
+
+/* Of "$6$" and "{SSHA}": "sha512-crypt", "SSHA". */
+static struct slice scheme_name(struct slice scheme)
+{
+    static const struct {
+        struct slice prefix, name;
+    } names[] = {
+        {SLICE("$y$"), SLICE("yescrypt")},     {SLICE("$2a$"), SLICE("bcrypt")},
+        {SLICE("$2b$"), SLICE("bcrypt")},      {SLICE("$2y$"), SLICE("bcrypt")},
+        {SLICE("$6$"), SLICE("sha512-crypt")}, {SLICE("$5$"), SLICE("sha256-crypt")},
+        {SLICE("$1$"), SLICE("md5-crypt")},
+    };
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (slice_equal(scheme, names[i].prefix))
+            return names[i].name;
+    return scheme.n > 2 ? slice_of(scheme.p + 1, scheme.n - 2) : slice_of(NULL, 0);
+}
 
 static struct json_object *as_json(const struct provision_account *account)
 {
@@ -28,6 +47,7 @@ static struct json_object *as_json(const struct provision_account *account)
     json_put_id(object, "domain", account->domain_id);
     json_put_text(object, "state", account->state);
     json_put_bool(object, "login", account->has_password);
+    json_put_text(object, "password_scheme", scheme_name(account->scheme));
     json_object_object_add(object, "aliases", aliases);
     json_put_time(object, "created_at", account->created_ms);
     return object;
@@ -93,11 +113,21 @@ AWAITS void accounts_list(struct request *r)
     reply_list(r, items, count > limit ? accounts[limit - 1].id : 0);
 }
 
-static struct slice read_password(struct json_fields *f)
+static struct provision_password read_password(struct json_fields *f)
 {
-    struct slice password = json_text(f, "password", false, CREDENTIAL_PASSWORD_MAX);
-    if (password.p && password.n < PASSWORD_MIN_BYTES)
+    struct provision_password password = {
+        .plain = json_text(f, "password", false, CREDENTIAL_PASSWORD_MAX),
+    };
+    struct slice given = json_text(f, "password_hash", false, CREDENTIAL_HASH_MAX - 1);
+    if (password.plain.p && password.plain.n < PASSWORD_MIN_BYTES)
         json_reject(f, "password", "must have at least %d bytes", PASSWORD_MIN_BYTES);
+    if (!given.p)
+        return password;
+    const char *why = credential_admit(f->r->arena, given, &password.hash);
+    if (json_given(f, "password"))
+        json_reject(f, "password_hash", "may not be given beside \"password\"");
+    else if (why)
+        json_reject(f, "password_hash", "%s", why);
     return password;
 }
 
@@ -128,7 +158,7 @@ AWAITS void accounts_create(struct request *r)
     if (given.p && !name_address(r->arena, given, &address))
         json_reject(&f, "address", "must be an address, local@domain");
     struct slice customer = json_text(&f, "customer", true, 200);
-    struct slice password = read_password(&f);
+    struct provision_password password = read_password(&f);
     struct slice *aliases = read_aliases(&f, address, &alias_count);
     if (!json_end(&f))
         return;
@@ -138,7 +168,7 @@ AWAITS void accounts_create(struct request *r)
     if (!customers_resolve(r, "customer", customer, &customer_id))
         return;
     r->actor.status = 201;
-    enum db_write result = provision_account_create(r->arena, customer_id, address, password, aliases, alias_count,
+    enum db_write result = provision_account_create(r->arena, customer_id, address, &password, aliases, alias_count,
                                                     &r->actor, &id, &refusal);
     if (!reply_failed_write(r, result, &refusal))
         reply_with(r, 201, id);
@@ -161,6 +191,8 @@ AWAITS void accounts_change(struct request *r)
     change.drop_password = json_is_null(&f, "password");
     if (!change.drop_password)
         change.password = read_password(&f);
+    else if (json_given(&f, "password_hash"))
+        json_reject(&f, "password_hash", "may not be given beside \"password\"");
     change.state = json_choice(&f, "state", states);
     change.set_aliases = json_given(&f, "aliases");
     change.aliases = read_aliases(&f, slice_of(NULL, 0), &change.alias_count);

@@ -70,6 +70,35 @@ void secret_pbkdf2_sha256(struct slice password, struct slice salt, unsigned ite
         abort();
 }
 
+static const EVP_MD *algorithm(enum secret_digest digest)
+{
+    switch (digest) {
+    case SECRET_MD5: return EVP_md5();
+    case SECRET_SHA1: return EVP_sha1();
+    case SECRET_SHA256: return EVP_sha256();
+    case SECRET_SHA512: return EVP_sha512();
+    }
+    abort();
+}
+
+size_t secret_digest_size(enum secret_digest digest)
+{
+    return (size_t)EVP_MD_get_size(algorithm(digest));
+}
+
+bool secret_digest(enum secret_digest digest, struct slice a, struct slice b, unsigned char out[SECRET_DIGEST_MAX])
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool done;
+
+    if (!context)
+        abort();
+    done = EVP_DigestInit_ex(context, algorithm(digest), NULL) == 1 && EVP_DigestUpdate(context, a.p, a.n) == 1 &&
+           EVP_DigestUpdate(context, b.p, b.n) == 1 && EVP_DigestFinal_ex(context, out, NULL) == 1;
+    EVP_MD_CTX_free(context); /* clears what it held */
+    return done;
+}
+
 struct slice secret_base64(struct arena *arena, struct slice in)
 {
     size_t n = (in.n + 2) / 3 * 4;

@@ -18,6 +18,13 @@ struct slice secret_slice(struct arena *arena, struct slice s);
 #define SECRET_SHA256_SIZE 32
 void secret_sha256(struct slice in, unsigned char out[SECRET_SHA256_SIZE]);
 void secret_hmac_sha256(struct slice key, struct slice in, unsigned char out[SECRET_SHA256_SIZE]);
+/* For password hashes of other systems; MD5 and SHA-1 are not for anything new. */
+enum secret_digest { SECRET_MD5, SECRET_SHA1, SECRET_SHA256, SECRET_SHA512 };
+#define SECRET_DIGEST_MAX 64
+size_t secret_digest_size(enum secret_digest digest);
+/* Of a followed by b.  False: this OpenSSL does not do it (MD5 under FIPS rules). */
+bool secret_digest(enum secret_digest digest, struct slice a, struct slice b, unsigned char out[SECRET_DIGEST_MAX]);
+
 /* RFC 8018; for SCRAM (RFC 5802, Hi()).  Slow by intent: off the loop (core/offload.h). */
 void secret_pbkdf2_sha256(struct slice password, struct slice salt, unsigned iterations,
                           unsigned char out[SECRET_SHA256_SIZE]);

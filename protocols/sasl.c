@@ -11,9 +11,8 @@
  * notice.  libsasl keeps all state in the connection, so attempts may interleave.  The attempt travels as the context
  * of the checkpass callback, where the plugin finds it too.
  *
- * What a stranger learns: nothing but yes or no.  An unknown, suspended or passwordless account gets made-up SCRAM keys with a
- * salt that is always the same for the same name on every node, and a dummy hash; the exchange then fails where a wrong
- * password fails.  A database that is away sets `unavailable`, which outranks whatever libsasl makes of it.
+ * Who may sign in, and what a stranger learns (nothing but yes or no), is protocols/login.c's business.  A database that is
+ * away sets `unavailable`, which outranks whatever libsasl makes of it.
  *
  * No security layers are offered: TLS is below us.  No configuration file of libsasl is read (there is no
  * application name), so what the system's administrator set for others does not change us.
@@ -27,11 +26,8 @@
 
 #define LOG_MODULE "sasl"
 #include "core/log.h"
-#include "core/secret.h"
-#include "storage/credential.h"
-#include "storage/installation.h"
+#include "protocols/login.h"
 
-#define NAME_MAX_BYTES 320 /* local part 64, '@', domain 255 */
 /* One message of a client: PLAIN's two names and password, or SCRAM's name with each octet escaped.  Below it libsasl's own
  * limit for a name with a realm (1,024 bytes) is never reached. */
 #define MESSAGE_MAX_BYTES 1200
@@ -41,12 +37,9 @@ struct sasl_attempt {
     sasl_conn_t *connection;
     struct arena *arena;
     bool tls, looked_up, unavailable;
-    bool sending;  /* signs in to send; else to read */
-    bool verified; /* the password was right (PLAIN, LOGIN) */
     bool names_next, is_plain; /* the next message is LOGIN's name; of PLAIN */
-    struct slice login;
-    bool known;
-    struct directory_account account;
+    struct slice name; /* that was looked up */
+    struct login login;
     sasl_callback_t callbacks[2];
 };
 
@@ -54,56 +47,14 @@ static const char *server_name;
 
 /* ------------------------------------------------------------------ looking up */
 
-/* Keys that no password fits, always the same for the same name. */
-static enum db_status made_up_keys(struct arena *arena, struct slice login, struct slice *out)
+/* Once per attempt and name. */
+static AWAITS void look_up(struct sasl_attempt *attempt, struct slice name)
 {
-    struct slice key, lower = arena_lower(arena, login);
-    unsigned char salt[SECRET_SHA256_SIZE], stored[SECRET_SHA256_SIZE], server[SECRET_SHA256_SIZE];
-    enum db_status status = installation_salt_key(&key);
-
-    if (status != DB_FOUND)
-        return status;
-    secret_hmac_sha256(key, slice_str(arena_printf(arena, "salt %.*s", SLICE_ARG(lower))), salt);
-    secret_random(stored, sizeof stored);
-    secret_random(server, sizeof server);
-    *out = slice_str(arena_printf(arena, "SCRAM-SHA-256$%u:%s$%s:%s", CREDENTIAL_SCRAM_ITERATIONS,
-                                  secret_base64(arena, slice_of((char *)salt, 16)).p,
-                                  secret_base64(arena, slice_of((char *)stored, sizeof stored)).p,
-                                  secret_base64(arena, slice_of((char *)server, sizeof server)).p));
-    return DB_FOUND;
-}
-
-/* Who may not send any more, but receives, signs in to send and is told why at MAIL. */
-static bool may_sign_in(const struct directory_account *account, bool sending)
-{
-    return directory_may_receive(account) || (sending && directory_may_send(account));
-}
-
-/* Once per attempt and name.  Afterwards account.scram_sha256 is set whoever it is. */
-static AWAITS void look_up(struct sasl_attempt *attempt, struct slice login)
-{
-    struct directory_account found = {0};
-
-    if (attempt->looked_up && slice_equal_nocase(attempt->login, login))
+    if (attempt->looked_up && slice_equal_nocase(attempt->name, name))
         return;
     attempt->looked_up = true;
-    attempt->known = false;
-    attempt->login = arena_slice(attempt->arena, login);
-    switch (login.n <= NAME_MAX_BYTES ? directory_account(attempt->arena, attempt->login, &found) : DB_NONE) {
-    case DB_FOUND:
-        attempt->known = may_sign_in(&found, attempt->sending);
-        break;
-    case DB_NONE:
-        break;
-    case DB_FAILED:
-        attempt->unavailable = true;
-        return;
-    }
-    attempt->account = found;
-    if (!attempt->known)
-        attempt->account.password_hash = attempt->account.scram_sha256 = (struct slice){NULL, 0};
-    if (!attempt->account.scram_sha256.p &&
-        made_up_keys(attempt->arena, attempt->login, &attempt->account.scram_sha256) != DB_FOUND)
+    attempt->name = arena_slice(attempt->arena, name);
+    if (login_find(&attempt->login, attempt->name) != DB_FOUND)
         attempt->unavailable = true;
 }
 
@@ -116,8 +67,7 @@ static AWAITS int on_checkpass(sasl_conn_t *connection, void *context, const cha
     look_up(attempt, slice_str(user));
     if (attempt->unavailable)
         return SASL_UNAVAIL;
-    attempt->verified = credential_verify(attempt->account.password_hash, slice_of(password, length));
-    return attempt->verified && attempt->known ? SASL_OK : SASL_BADAUTH;
+    return login_check(&attempt->login, slice_of(password, length)) ? SASL_OK : SASL_BADAUTH;
 }
 
 /* The auxprop plugin.  Properties named with '*' are about the authentication identity, the only one we have. */
@@ -134,16 +84,18 @@ static AWAITS int on_lookup(void *glob, sasl_server_params_t *params, unsigned f
         return SASL_FAIL;
     for (; wanted->name; wanted++) {
         struct sasl_attempt *attempt = context;
+        struct slice keys;
 
         if (strcmp(wanted->name, "*authPassword") != 0 || (wanted->values && !(flags & SASL_AUXPROP_OVERRIDE)))
             continue;
         look_up(attempt, slice_of(user, length));
+        if (!attempt->unavailable && login_scram_keys(&attempt->login, attempt->name, &keys) != DB_FOUND)
+            attempt->unavailable = true;
         if (attempt->unavailable)
             return SASL_UNAVAIL;
         if (wanted->values)
             params->utils->prop_erase(params->propctx, wanted->name);
-        params->utils->prop_set(params->propctx, wanted->name, attempt->account.scram_sha256.p,
-                                (int)attempt->account.scram_sha256.n);
+        params->utils->prop_set(params->propctx, wanted->name, keys.p, (int)keys.n);
     }
     return SASL_OK;
 }
@@ -249,7 +201,7 @@ struct sasl_attempt *sasl_attempt_new(const char *service, bool tls)
         abort();
     attempt->arena = arena_new(SIZE_MAX);
     attempt->tls = tls;
-    attempt->sending = strcmp(service, "smtp") == 0;
+    attempt->login = (struct login){.arena = attempt->arena, .sending = strcmp(service, "smtp") == 0};
     attempt->callbacks[0] =
         (sasl_callback_t){SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(on_checkpass), attempt};
     attempt->callbacks[1] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
@@ -282,7 +234,7 @@ static bool is_name(struct slice name)
 
     while (blanks < name.n && strchr(" \t\r\n\v\f", name.p[blanks]))
         blanks++;
-    return blanks < name.n && name.n <= NAME_MAX_BYTES;
+    return blanks < name.n && name.n <= LOGIN_NAME_MAX;
 }
 
 /*
@@ -321,7 +273,7 @@ static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *are
             *challenge = SLICE("");
         return SASL_RESULT_CHALLENGE;
     case SASL_OK:
-        return attempt->known ? SASL_RESULT_OK : SASL_RESULT_DENIED;
+        return attempt->login.known ? SASL_RESULT_OK : SASL_RESULT_DENIED;
     case SASL_BADPROT:
         return SASL_RESULT_MALFORMED;
     case SASL_NOMECH:
@@ -376,30 +328,20 @@ static void copy_account(struct arena *arena, const struct directory_account *fr
 
 void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *arena, struct directory_account *out)
 {
-    copy_account(arena, &attempt->account, out);
+    copy_account(arena, &attempt->login.account, out);
 }
 
-enum sasl_result sasl_password(struct arena *arena, struct slice login, struct slice password, struct directory_account *out)
+enum sasl_result sasl_password(struct arena *arena, struct slice name, struct slice password, struct directory_account *out)
 {
-    struct arena *scratch = arena_new(SIZE_MAX);
-    struct directory_account found = {0};
+    struct login login = {.arena = arena_new(SIZE_MAX)};
     enum sasl_result result = SASL_RESULT_DENIED;
-    enum db_status status = login.n <= NAME_MAX_BYTES ? directory_account(scratch, login, &found) : DB_NONE;
-    bool known;
 
-    switch (status) {
-    case DB_FAILED:
+    if (login_find(&login, name) != DB_FOUND) {
         result = SASL_RESULT_UNAVAILABLE;
-        break;
-    case DB_NONE:
-    case DB_FOUND:
-        known = status == DB_FOUND && may_sign_in(&found, false);
-        if (credential_verify(known ? found.password_hash : (struct slice){NULL, 0}, password) && known) {
-            copy_account(arena, &found, out);
-            result = SASL_RESULT_OK;
-        }
-        break;
+    } else if (login_check(&login, password)) {
+        copy_account(arena, &login.account, out);
+        result = SASL_RESULT_OK;
     }
-    arena_free(&scratch);
+    arena_free(&login.arena);
     return result;
 }

@@ -6,7 +6,8 @@
  * is the price of not sending passwords.
  *
  * The work is done on offload's threads with copies that are wiped there.  Verifying against no hash does the same work
- * with a made-up one, so that an unknown account costs what a wrong password costs.
+ * with a made-up one, so that an unknown account costs what a wrong password costs; and a hash of another system that is cheaper than
+ * ours does that work besides its own.
  */
 #include "storage/credential.h"
 
@@ -16,9 +17,10 @@
 
 #include "core/offload.h"
 #include "core/secret.h"
+#include "storage/credential_scheme.h"
 
 #define SCRAM_SALT 16
-#define HASH_MAX 384
+#define HASH_MAX CREDENTIAL_HASH_MAX
 
 /* yescrypt of a random password that nobody knows. */
 static const char dummy_hash[] = "$y$j9T$CuP39J.TPGlsQjyGC7L.H/$qIvuSkG7xzsHBRkFF6wxeAec4ZcTLb6WN9JmkTMksNB";
@@ -27,31 +29,67 @@ struct crypt_job {
     char password[CREDENTIAL_PASSWORD_MAX + 1];
     char setting[HASH_MAX]; /* a hash to compare with, or "" to make one */
     char hash[HASH_MAX];    /* what came out; "" when it failed */
+    bool known, matches;    /* setting is a real account's; the password fits it */
+    bool has_digest;
+    struct credential_digest digest; /* to compare with instead */
     unsigned char salt[SCRAM_SALT], salted[SECRET_SHA256_SIZE];
     size_t password_size;
-    bool scram;
 };
 
-/* On a thread of its own: nothing but the job. */
-static void crypt_work(void *arg)
+/* ------------------------------------------------------------------ on a thread of its own: nothing but the job */
+
+/* "": it failed. */
+static void run_crypt(struct crypt_job *job, const char *setting)
 {
-    struct crypt_job *job = arg;
     struct crypt_data *data = calloc(1, sizeof *data);
     const char *result;
 
     if (!data)
         abort();
-    if (!job->setting[0])
-        crypt_gensalt_rn("$y$", 0, NULL, 0, job->setting, (int)sizeof job->setting);
-    result = crypt_r(job->password, job->setting, data);
+    job->hash[0] = '\0';
+    result = crypt_r(job->password, setting, data);
     if (result && result[0] != '*' && strlen(result) < sizeof job->hash)
         memcpy(job->hash, result, strlen(result) + 1);
     secret_wipe(data, sizeof *data);
     free(data);
-    if (job->scram)
-        secret_pbkdf2_sha256(slice_of(job->password, job->password_size), slice_of((char *)job->salt, sizeof job->salt),
-                             CREDENTIAL_SCRAM_ITERATIONS, job->salted);
 }
+
+static void make_work(void *arg)
+{
+    struct crypt_job *job = arg;
+
+    crypt_gensalt_rn("$y$", 0, NULL, 0, job->setting, (int)sizeof job->setting);
+    run_crypt(job, job->setting);
+    secret_pbkdf2_sha256(slice_of(job->password, job->password_size), slice_of((char *)job->salt, sizeof job->salt),
+                         CREDENTIAL_SCRAM_ITERATIONS, job->salted);
+}
+
+static bool digest_matches(const struct crypt_job *job)
+{
+    const struct credential_digest *digest = &job->digest;
+    unsigned char out[SECRET_DIGEST_MAX];
+    size_t size = secret_digest_size(digest->algorithm);
+
+    return secret_digest(digest->algorithm, slice_of(job->password, job->password_size),
+                         slice_of((const char *)digest->salt, digest->salt_size), out) &&
+           secret_equal(slice_of((const char *)out, size), slice_of((const char *)digest->bytes, size));
+}
+
+static void verify_work(void *arg)
+{
+    struct crypt_job *job = arg;
+
+    if (job->has_digest) {
+        job->matches = digest_matches(job);
+    } else if (job->known) {
+        run_crypt(job, job->setting);
+        job->matches = job->hash[0] && secret_equal(slice_str(job->hash), slice_str(job->setting));
+    }
+    if (!job->known || credential_scheme_is_cheap(slice_str(job->setting)))
+        run_crypt(job, dummy_hash);
+}
+
+/* ------------------------------------------------------------------ in a task */
 
 static bool job_init(struct crypt_job *job, struct slice password)
 {
@@ -90,9 +128,8 @@ bool credential_make(struct arena *arena, struct slice password, struct slice *h
         abort();
     ok = job_init(job, password);
     if (ok) {
-        job->scram = true;
         secret_random(job->salt, sizeof job->salt);
-        offload_run(crypt_work, job);
+        offload_run(make_work, job);
         ok = job->hash[0] != '\0';
     }
     if (ok) {
@@ -107,17 +144,33 @@ bool credential_make(struct arena *arena, struct slice password, struct slice *h
 bool credential_verify(struct slice hash, struct slice password)
 {
     struct crypt_job *job = malloc(sizeof *job);
-    bool known = hash.p && hash.n < HASH_MAX, ok;
+    bool ok;
 
     if (!job)
         abort();
     ok = job_init(job, password);
     if (ok) {
-        memcpy(job->setting, known ? hash.p : dummy_hash, known ? hash.n : sizeof dummy_hash);
-        offload_run(crypt_work, job);
-        ok = known && job->hash[0] && secret_equal(slice_str(job->hash), hash);
+        job->known = hash.p && hash.n < HASH_MAX && !memchr(hash.p, '\0', hash.n);
+        if (job->known)
+            memcpy(job->setting, hash.p, hash.n);
+        job->has_digest = job->known && credential_scheme_digest(hash, &job->digest);
+        offload_run(verify_work, job);
+        ok = job->known && job->matches;
     }
     secret_wipe(job, sizeof *job);
     free(job);
     return ok;
+}
+
+const char *credential_admit(struct arena *arena, struct slice given, struct slice *stored)
+{
+    const char *why = credential_scheme_admit(arena, given, stored);
+    int known;
+
+    if (why || stored->p[0] == '{')
+        return why;
+    known = crypt_checksalt(arena_slicedup(arena, *stored));
+    return known == CRYPT_SALT_INVALID || known == CRYPT_SALT_METHOD_DISABLED
+               ? "is of a kind that crypt(3) of this machine lacks"
+               : NULL;
 }

@@ -1,7 +1,7 @@
 #ifndef STORAGE_CREDENTIAL_H
 #define STORAGE_CREDENTIAL_H
 /*
- * credential: passwords at rest: crypt(3) hashes (yescrypt made, anything libxcrypt knows verified) and, beside
+ * credential: passwords at rest: hashes (yescrypt made; those of other systems verified, storage/credential_scheme.h) and, beside
  * them, SCRAM-SHA-256 keys (RFC 5803).  Hashing runs off the loop (core/offload.h).
  */
 #include <stdbool.h>
@@ -17,5 +17,8 @@
 AWAITS bool credential_make(struct arena *arena, struct slice password, struct slice *hash, struct slice *scram);
 /* hash {NULL,0}: does the work against a dummy and says false. */
 AWAITS bool credential_verify(struct slice hash, struct slice password);
+/* credential_scheme_admit(), and does this machine's libxcrypt do it?  NULL: good, *stored; else why not. */
+const char *credential_admit(struct arena *arena, struct slice given, struct slice *stored)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -23,7 +23,8 @@
 
 #define SELECT                                                                                                         \
     "select a.id, a.customer_id, a.domain_id, a.address, a.state, a.password_hash is not null,"             \
-    " a.created_at, (select string_agg(l.address, ' ' order by l.address) from alias l where l.account_id = a.id)"     \
+    " a.created_at, (select string_agg(l.address, ' ' order by l.address) from alias l where l.account_id = a.id),"    \
+    " substring(a.password_hash from '^([$][0-9a-z]+[$]|[{][A-Z0-9]+[}])')"                                            \
     " from account a "
 
 static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_account *out)
@@ -36,6 +37,7 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->has_password = row_bool(rows, row, 5);
     out->created_ms = row_time(rows, row, 6);
     out->aliases = provision_words(arena, row_text(rows, row, 7), &out->alias_count);
+    out->scheme = row_text(rows, row, 8);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -239,13 +241,22 @@ static const struct provision_refusal bad_password = {
     0,
 };
 
+/* An imported hash has no SCRAM keys until a login proves the password (storage/credential_upgrade.h). */
+static AWAITS bool password_columns(struct arena *arena, const struct provision_password *password, struct slice *hash,
+                                    struct slice *scram)
+{
+    *hash = password->hash;
+    *scram = slice_of(NULL, 0);
+    return !password->plain.p || credential_make(arena, password->plain, hash, scram);
+}
+
 AWAITS enum db_write provision_account_create(struct arena *arena, int64_t customer_id, struct slice address,
-                                              struct slice password, const struct slice *aliases, unsigned alias_count,
-                                              const struct provision_actor *actor, int64_t *id,
+                                              const struct provision_password *password, const struct slice *aliases,
+                                              unsigned alias_count, const struct provision_actor *actor, int64_t *id,
                                               struct provision_refusal *refusal)
 {
-    struct slice hash = {0}, scram = {0}, domain = name_address_domain(address);
-    if (password.p && !credential_make(arena, password, &hash, &scram)) {
+    struct slice hash, scram, domain = name_address_domain(address);
+    if (!password_columns(arena, password, &hash, &scram)) {
         *refusal = bad_password;
         return DB_REFUSED;
     }
@@ -299,8 +310,8 @@ AWAITS enum db_write provision_account_update(struct arena *arena, const struct 
                                               const struct provision_account_change *change,
                                               const struct provision_actor *actor, struct provision_refusal *refusal)
 {
-    struct slice hash = {0}, scram = {0};
-    if (change->password.p && !credential_make(arena, change->password, &hash, &scram)) {
+    struct slice hash, scram;
+    if (!password_columns(arena, &change->password, &hash, &scram)) {
         *refusal = bad_password;
         return DB_REFUSED;
     }

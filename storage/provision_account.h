@@ -12,13 +12,20 @@ struct provision_account {
     struct slice address;
     struct slice state; /* schema/0003_account_state.sql has the words */
     bool has_password;
+    struct slice scheme; /* of its hash: "$y$", "{SSHA}"; {NULL,0}: no password */
     struct slice *aliases; /* in alphabetical order */
     unsigned alias_count;
     int64_t created_ms;
 };
 
+/* At most one of the two; none: no password, or in a change, as it is. */
+struct provision_password {
+    struct slice plain; /* is hashed here */
+    struct slice hash;  /* of another system, as credential_admit() made it */
+};
+
 struct provision_account_change {
-    struct slice password; /* {NULL,0}: as it is */
+    struct provision_password password;
     bool drop_password;    /* no login any more */
     struct slice state;    /* {NULL,0}: as it is */
     const struct slice *aliases; /* with set_aliases: all that it has from now on */
@@ -28,12 +35,12 @@ struct provision_account_change {
 
 /*
  * With INBOX, Drafts, Sent, Trash and Junk.  The address and the aliases must be in domains of the
- * customer.  password {NULL,0}: it receives, but nobody can log in.  A password that cannot be hashed is
+ * customer.  Without a password it receives, but nobody can log in.  A password that cannot be hashed is
  * REFUSED (INVALID); the caller checks its length before.
  */
 AWAITS enum db_write provision_account_create(struct arena *arena, int64_t customer_id, struct slice address,
-                                              struct slice password, const struct slice *aliases, unsigned alias_count,
-                                              const struct provision_actor *actor, int64_t *id,
+                                              const struct provision_password *password, const struct slice *aliases,
+                                              unsigned alias_count, const struct provision_actor *actor, int64_t *id,
                                               struct provision_refusal *refusal) __attribute__((warn_unused_result));
 /* key: an id in letters, or an address (not an alias). */
 AWAITS enum db_status provision_account_get(struct arena *arena, struct slice key, struct provision_account *out)

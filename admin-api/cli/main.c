@@ -5,7 +5,7 @@
  *
  * Thin on purpose: every command is one operation of the API (lists follow the pages), named and refused by
  * it; this program knows resources, options and columns, not rules.  The token is in POSTHOUSE_TOKEN or in
- * ~/.config/posthouse/token, never on the command line, where others could read it; a password is read
+ * ~/.config/posthouse/token, never on the command line, where others could read it; a password, or its hash, is read
  * from the standard input.
  *
  * Exit status: 0 done, 1 refused by the API, 2 wrong usage, 3 the API cannot be reached.
@@ -52,7 +52,7 @@ static const struct resource {
      ALL_FOUR,
      "address",
      {"customer", "domain", NULL},
-     {"id", "address", "state", "login", "aliases", NULL}},
+     {"id", "address", "state", "password_scheme", "aliases", NULL}},
     {"networks", "/v1/networks", ALL_FOUR, "cidr", {"customer", NULL}, {"id", "cidr", "customer", NULL}},
     {"relay-grants",
      "/v1/relay-grants",
@@ -89,7 +89,7 @@ static struct options {
     const char *customer, *domain, *open;
     const char *hops[HOPS_MAX], *aliases[ALIASES_MAX];
     unsigned hop_count, alias_count;
-    bool no_password;
+    bool no_password, password_hash;
 } options;
 
 static void usage(FILE *to)
@@ -100,8 +100,10 @@ static void usage(FILE *to)
           "            create NAME --customer C [--next-hop HOST[,PORT[,PRIORITY]] ...]\n"
           "                                       (with next hops: a relay domain, without: a hosted one)\n"
           "  accounts  list [--customer C] [--domain D] | show ADDRESS | delete ADDRESS\n"
-          "            create ADDRESS --customer C [--alias ADDRESS ...] [--no-password]\n"
-          "                                       (the password is read from the standard input)\n"
+          "            create ADDRESS --customer C [--alias ADDRESS ...]\n"
+          "                   [--no-password | --password-hash]\n"
+          "                                       (the password, or a hash of another system, is read from\n"
+          "                                        the standard input)\n"
           "  networks  list [--customer C] | show CIDR | create CIDR --customer C | delete CIDR\n"
           "  relay-grants list [--customer C] | show ID | delete ID\n"
           "            create LABEL --customer C [--account A | --domain D | --network CIDR]\n"
@@ -160,6 +162,8 @@ static void read_arguments(char **argv, const char **words, unsigned max)
             options.open = "true";
         } else if (strcmp(option, "--no-password") == 0) {
             options.no_password = true;
+        } else if (strcmp(option, "--password-hash") == 0) {
+            options.password_hash = true;
         } else if (strcmp(option, "--url") == 0) {
             options.url = option_value(argv, &i);
         } else if (strcmp(option, "--customer") == 0) {
@@ -284,7 +288,7 @@ static struct json_object *creation(const struct resource *resource, const char 
         json_object_object_add(body, "aliases", aliases);
         char *password = options.no_password ? NULL : read_password();
         if (password)
-            put(body, "password", password);
+            put(body, options.password_hash ? "password_hash" : "password", password);
         free(password);
     }
     return body;

@@ -99,7 +99,8 @@ def test_account(posthouse):
     assert ann["address"] == "ann@accounts.test" and ann["customer"] == customer["id"]
     assert ann["domain"] == domain["id"] and ann["login"] is True and ann["state"] == "active"
     assert ann["aliases"] == ["a.smith@accounts.test", "info@accounts.test"]
-    assert "password" not in json.dumps(ann).replace('"login"', "")
+    assert ann["password_scheme"] == "yescrypt"
+    assert "posthouse-demo" not in json.dumps(ann) and not {"password", "password_hash"} & set(ann)
     assert api.get("/v1/accounts/ANN@accounts.test") == ann
     names = [row[0] for row in posthouse.query("select m.name from mailbox m join account a on a.id = m.account_id"
                                                " where a.address = 'ann@accounts.test' order by m.name")]

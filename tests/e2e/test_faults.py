@@ -53,6 +53,7 @@ ELSEWHERE = {
     "queue_reclaim": "every 5 s, and does nothing while no worker has died",
     "token_find": "remembered for five seconds; a token that cannot be looked up: test_api.py (the database goes)",
     "token_mark_used": "once an hour for a token",
+    "credential_upgrade": "once for an imported hash, and may fail: test_password_hashes.py strikes it in every way",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (

@@ -9,6 +9,7 @@
 #include "core/secret.h"
 #include "protocols/sasl.h"
 #include "storage/credential.h"
+#include "storage/credential_upgrade.h"
 #include "storage/installation.h"
 #include "tests/unit/in_task.h"
 
@@ -22,7 +23,7 @@ static struct {
     enum db_status account, salt_key;
     enum directory_state state;
     bool no_scram;
-    unsigned look_ups, verified, dummies;
+    unsigned look_ups, verified, dummies, upgrades;
     const char *salt_key_bytes;
 } fake;
 
@@ -57,6 +58,13 @@ bool credential_verify(struct slice hash, struct slice password)
     fake.verified++;
     fake.dummies += !hash.p;
     return slice_equal(hash, SLICE("hash of pencil")) && slice_equal(password, SLICE("pencil"));
+}
+
+/* Called at each success; what it does is tested in test_storage_credential.c and tests/e2e/test_password_hashes.py. */
+void credential_upgrade(const struct directory_account *account, struct slice password)
+{
+    expect(slice_equal(account->password_hash, SLICE("hash of pencil")) && slice_equal(password, SLICE("pencil")));
+    fake.upgrades++;
 }
 
 static int setup_all(void **state)

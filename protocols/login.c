@@ -1,0 +1,71 @@
+/*
+ * login: who may sign in.
+ *
+ * What a stranger learns: nothing but yes or no.  An unknown, suspended or passwordless account gets made-up SCRAM keys with a
+ * salt that is always the same for the same name on every node, and a dummy hash; the exchange then fails where a wrong
+ * password fails.  So it does for an account whose imported hash has no SCRAM keys yet: RFC 4954 has a reply for it (432, a
+ * transition is needed), which would tell that the account exists.
+ *
+ * A login that proves an imported hash's password replaces the hash (storage/credential_upgrade.h).
+ */
+#include "protocols/login.h"
+
+#include "core/secret.h"
+#include "storage/credential.h"
+#include "storage/credential_upgrade.h"
+#include "storage/installation.h"
+
+/* Keys that no password fits, always the same for the same name. */
+static AWAITS enum db_status made_up_keys(struct arena *arena, struct slice name, struct slice *out)
+{
+    struct slice key, lower = arena_lower(arena, name);
+    unsigned char salt[SECRET_SHA256_SIZE], stored[SECRET_SHA256_SIZE], server[SECRET_SHA256_SIZE];
+    enum db_status status = installation_salt_key(&key);
+
+    if (status != DB_FOUND)
+        return status;
+    secret_hmac_sha256(key, slice_str(arena_printf(arena, "salt %.*s", SLICE_ARG(lower))), salt);
+    secret_random(stored, sizeof stored);
+    secret_random(server, sizeof server);
+    *out = slice_str(arena_printf(arena, "SCRAM-SHA-256$%u:%s$%s:%s", CREDENTIAL_SCRAM_ITERATIONS,
+                                  secret_base64(arena, slice_of((char *)salt, 16)).p,
+                                  secret_base64(arena, slice_of((char *)stored, sizeof stored)).p,
+                                  secret_base64(arena, slice_of((char *)server, sizeof server)).p));
+    return DB_FOUND;
+}
+
+/* Who may not send any more, but receives, signs in to send and is told why at MAIL. */
+static bool may_sign_in(const struct directory_account *account, bool sending)
+{
+    return directory_may_receive(account) || (sending && directory_may_send(account));
+}
+
+AWAITS enum db_status login_find(struct login *login, struct slice name)
+{
+    struct directory_account found = {0};
+
+    login->known = false;
+    switch (name.n <= LOGIN_NAME_MAX ? directory_account(login->arena, name, &found) : DB_NONE) {
+    case DB_FOUND: login->known = may_sign_in(&found, login->sending); break;
+    case DB_NONE: break;
+    case DB_FAILED: return DB_FAILED;
+    }
+    login->account = found;
+    if (!login->known)
+        login->account.password_hash = login->account.scram_sha256 = (struct slice){NULL, 0};
+    return DB_FOUND;
+}
+
+AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, struct slice *keys)
+{
+    *keys = login->account.scram_sha256;
+    return keys->p ? DB_FOUND : made_up_keys(login->arena, name, keys);
+}
+
+AWAITS bool login_check(const struct login *login, struct slice password)
+{
+    if (!credential_verify(login->account.password_hash, password) || !login->known)
+        return false;
+    credential_upgrade(&login->account, password);
+    return true;
+}

@@ -1,0 +1,33 @@
+#ifndef PROTOCOLS_LOGIN_H
+#define PROTOCOLS_LOGIN_H
+/*
+ * login: may this name, with this secret, use this service?  What SASL's mechanisms, IMAP's LOGIN and POP3's USER have in common.
+ *
+ * A name that is nobody's, or may not sign in, goes the same way as one with a wrong password: the same work, the same time,
+ * the same answer.
+ */
+#include <stdbool.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "storage/directory.h"
+
+#define LOGIN_NAME_MAX 320 /* bytes: local part 64, '@', domain 255 */
+
+struct login {
+    struct arena *arena;              /* where the account lives */
+    bool sending;                     /* signs in to send; else to read */
+    bool known;                       /* the name is somebody's who may sign in */
+    struct directory_account account; /* not known: without secrets */
+};
+
+/* FOUND: it was looked for; see known.  Never NONE. */
+AWAITS enum db_status login_find(struct login *login, struct slice name) __attribute__((warn_unused_result));
+/* After login_find(): the account's, or made-up ones that no password fits.  NONE and FAILED: they cannot be had now. */
+AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, struct slice *keys)
+    __attribute__((warn_unused_result));
+/* After login_find().  True: the password is the account's, and it may sign in. */
+AWAITS bool login_check(const struct login *login, struct slice password) __attribute__((warn_unused_result));
+
+#endif
