@@ -89,6 +89,7 @@ static const struct setting settings[] = {
     DURATION("smtp", "timeout", smtp_timeout_ms, "5m", 1000, HOUR, "A silent client is hung up on (RFC 5321 4.5.3.2.7)."),
     DURATION("smtp", "queue_lifetime", queue_lifetime_ms, "5d", 1000, 30 * DAY, "Then undelivered mail bounces."),
 
+    NUMBER("mailbox", "mailboxes_max", mailboxes_max, "1000", 10, 10000, "Of one account, and names that it may subscribe to."),
     DURATION("mailbox", "imap_timeout", imap_timeout_ms, "30m", 1000, DAY, "Of silence (RFC 3501 5.4: at least 30 minutes)."),
     DURATION("mailbox", "pop3_timeout", pop3_timeout_ms, "10m", 1000, DAY, "Of silence (RFC 1939 3: at least 10 minutes)."),
     DURATION("mailbox", "login_timeout", login_timeout_ms, "1m", 1000, HOUR, "Of silence before a login."),

@@ -29,7 +29,7 @@ struct config {
     /* [smtp] */
     int64_t message_size_max, recipients_max, errors_max, received_max, greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms;
     /* [mailbox] */
-    int64_t imap_timeout_ms, pop3_timeout_ms, login_timeout_ms;
+    int64_t mailboxes_max, imap_timeout_ms, pop3_timeout_ms, login_timeout_ms;
     /* [delivery] */
     char *default_route;
     int64_t deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;

@@ -54,6 +54,7 @@ struct server_settings *settings_server(const struct config *c)
         .errors_max = (unsigned)c->errors_max,
         .greeting_delay_ms = (unsigned)c->greeting_delay_ms,
         .smtp_timeout_ms = (unsigned)c->smtp_timeout_ms,
+        .mailboxes_max = (unsigned)c->mailboxes_max,
         .imap_timeout_ms = (unsigned)c->imap_timeout_ms,
         .pop3_timeout_ms = (unsigned)c->pop3_timeout_ms,
         .login_timeout_ms = (unsigned)c->login_timeout_ms,

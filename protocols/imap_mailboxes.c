@@ -4,8 +4,11 @@
  *
  * The hierarchy is in the names: levels are separated by '/', and a mailbox has inferiors if another name begins with its
  * name and '/'.  Superiors are made with what is under them, so every level is a mailbox, until one is deleted whose
- * inferiors stay: then LIST shows it as \Noselect (6.3.4).  Subscription is an attribute of an existing mailbox;
- * LSUB of a deleted one shows nothing.
+ * inferiors stay: then LIST shows it as \Noselect (6.3.4).
+ *
+ * A subscription is to a name (storage/subscription.h): LSUB shows it also when there is no such mailbox any more, and only
+ * UNSUBSCRIBE takes it away.  SUBSCRIBE wants an existing mailbox, as it may (6.3.6).  Of both an account has at most
+ * [mailbox] mailboxes_max.
  */
 #include "protocols/imap_session.h"
 
@@ -13,8 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_BYTES_MAX 500
-#define EXISTS "[ALREADYEXISTS] There is a mailbox of that name"
+#include "storage/subscription.h"
+
 #define PATTERN_BYTES_MAX 1000 /* matching takes longer than its length */
 #define LEVELS_MAX 8 /* mailbox_create() makes all superiors in one transaction */
 
@@ -34,7 +37,7 @@ static bool name_is_good(struct slice name)
 {
     unsigned levels = 1;
 
-    if (!name.n || name.n > NAME_BYTES_MAX || name.p[0] == '/' || name.p[name.n - 1] == '/')
+    if (!name.n || name.n > MAILBOX_NAME_MAX || name.p[0] == '/' || name.p[name.n - 1] == '/')
         return false;
     for (size_t i = 0; i < name.n; i++) {
         unsigned char ch = (unsigned char)name.p[i];
@@ -70,20 +73,37 @@ static void reply_written(struct imap_session *session, enum db_write written, c
     }
 }
 
+static const char *refusal_text(enum mailbox_refusal refusal)
+{
+    switch (refusal) {
+    case MAILBOX_EXISTS:
+        return "[ALREADYEXISTS] There is a mailbox of that name";
+    case MAILBOX_TOO_MANY:
+        return "[LIMIT] There are too many mailboxes";
+    case MAILBOX_NAME:
+        return "[CANNOT] The name of a mailbox would be too long";
+    }
+    return "";
+}
+
 AWAITS void imap_command_create(struct imap_session *session)
 {
+    enum mailbox_refusal refusal;
+    enum db_write written;
     struct slice name;
     int64_t id;
 
     if (!take_name(session, &name))
         return;
     name = without_end(name);
-    if (slice_equal_nocase(name, SLICE("INBOX")))
+    if (slice_equal_nocase(name, SLICE("INBOX"))) {
         imap_reply(session, "NO [ALREADYEXISTS] INBOX is always there");
-    else if (!name_is_good(name))
+    } else if (!name_is_good(name)) {
         imap_reply(session, "NO [CANNOT] A mailbox cannot have that name");
-    else
-        reply_written(session, mailbox_create(session->account.id, name, &id), "CREATE", EXISTS);
+    } else {
+        written = mailbox_create(session->account.id, name, session->settings->mailboxes_max, &id, &refusal);
+        reply_written(session, written, "CREATE", written == DB_REFUSED ? refusal_text(refusal) : "");
+    }
 }
 
 /* FOUND, or the reply is given. */
@@ -124,8 +144,10 @@ AWAITS void imap_command_delete(struct imap_session *session)
 AWAITS void imap_command_rename(struct imap_session *session)
 {
     struct imap_cursor *c = &session->cursor;
+    enum mailbox_refusal refusal;
     struct mailbox mailbox;
     struct slice from, to;
+    enum db_write written;
 
     if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &from) || !imap_take_char(c, ' ') || !imap_take_mailbox(c, &to) ||
         !imap_at_end(c)) {
@@ -139,27 +161,33 @@ AWAITS void imap_command_rename(struct imap_session *session)
         imap_reply(session, "NO [CANNOT] A mailbox cannot get that name");
         return;
     }
-    if (find(session, from, &mailbox))
-        reply_written(session, mailbox_rename(session->account.id, mailbox.name, to), "RENAME", EXISTS);
-}
-
-static AWAITS void set_subscribed(struct imap_session *session, bool subscribed, const char *verb)
-{
-    struct mailbox mailbox;
-    struct slice name;
-
-    if (take_name(session, &name) && find(session, name, &mailbox))
-        reply_written(session, mailbox_subscribe(mailbox.id, subscribed), verb, "[NONEXISTENT] There is no such mailbox");
+    if (!find(session, from, &mailbox))
+        return;
+    written = mailbox_rename(session->account.id, mailbox.name, to, session->settings->mailboxes_max, &refusal);
+    reply_written(session, written, "RENAME", written == DB_REFUSED ? refusal_text(refusal) : "");
 }
 
 AWAITS void imap_command_subscribe(struct imap_session *session)
 {
-    set_subscribed(session, true, "SUBSCRIBE");
+    struct mailbox mailbox;
+    struct slice name;
+
+    if (!take_name(session, &name))
+        return;
+    name = without_end(name);
+    if (find(session, name, &mailbox))
+        reply_written(session, subscription_add(session->account.id, mailbox.name, session->settings->mailboxes_max),
+                      "SUBSCRIBE", "[LIMIT] There are too many subscriptions");
 }
 
+/* Also of a name without a mailbox, or one that was not subscribed to: afterwards it is not. */
 AWAITS void imap_command_unsubscribe(struct imap_session *session)
 {
-    set_subscribed(session, false, "UNSUBSCRIBE");
+    struct slice name;
+
+    if (take_name(session, &name))
+        reply_written(session, subscription_remove(session->account.id, without_end(name)), "UNSUBSCRIBE",
+                      "[CANNOT] That subscription cannot be taken back");
 }
 
 /* ------------------------------------------------------------------ LIST, LSUB */
@@ -175,8 +203,8 @@ static bool is_under(struct slice name, struct slice superior)
     return name.n > superior.n && name.p[superior.n] == '/' && slice_equal(slice_of(name.p, superior.n), superior);
 }
 
-/* An account's mailboxes as storage lists them: INBOX, then the others by the bytes of their names, so that what is under a
- * name stands together. */
+/* An account's mailboxes or subscriptions as storage lists them: INBOX, then the others by the bytes of their names, so that
+ * what is under a name stands together. */
 struct listing {
     struct mailbox *all;
     unsigned count;
@@ -229,33 +257,44 @@ static void write_listed(struct imap_session *session, const char *verb, const s
 }
 
 /*
- * Superiors that match and are not in the list: \Noselect for LIST, as they were deleted, and for LSUB with "%", as they are
- * not subscribed but something under them is (6.3.9).  Each once: before is the name that was looked at before this one.
+ * Superiors that match and are not among those listed: \Noselect for LIST, as they were deleted, and for LSUB with "%", as they
+ * are not subscribed to but something under them is (6.3.9).  Each once: before is the name that was looked at before this one.
  */
-static void list_superiors(struct imap_session *session, const char *verb, const struct listing *l, struct slice before,
-                           const struct mailbox *mailbox, struct slice pattern, bool subscribed)
+static void list_superiors(struct imap_session *session, const char *verb, const struct listing *listed,
+                           const struct listing *all, struct slice before, struct slice name, struct slice pattern)
 {
-    struct slice name = mailbox->name;
-
-    if (subscribed && memchr(pattern.p, '*', pattern.n))
-        return;
     for (size_t i = 1; i < name.n; i++) {
         struct slice superior = slice_of(name.p, i);
-        const struct mailbox *listed;
 
-        if (name.p[i] != '/' || is_under(before, superior) || !imap_pattern_matches(pattern, superior))
-            continue;
-        listed = find_listed(l, superior);
-        if (!listed || (subscribed && !listed->subscribed))
-            write_listed(session, verb, l, superior, false, SLICE(""));
+        if (name.p[i] == '/' && !is_under(before, superior) && imap_pattern_matches(pattern, superior) &&
+            !find_listed(listed, superior))
+            write_listed(session, verb, all, superior, false, SLICE(""));
     }
+}
+
+/* listed: those of all, or of the subscriptions.  What is \HasChildren is always said of the mailboxes. */
+static void write_list(struct imap_session *session, const char *verb, const struct listing *listed,
+                       const struct listing *all, struct slice pattern, bool superiors)
+{
+    struct slice before = SLICE("");
+
+    for (unsigned i = 0; i < listed->count; i++) {
+        const struct mailbox *mailbox = &listed->all[i];
+
+        if (superiors)
+            list_superiors(session, verb, listed, all, before, mailbox->name, pattern);
+        if (imap_pattern_matches(pattern, mailbox->name))
+            write_listed(session, verb, all, mailbox->name, true, mailbox->special_use.n ? mailbox->special_use : SLICE(""));
+        before = mailbox->name;
+    }
+    imap_reply(session, "OK %s completed", verb);
 }
 
 static AWAITS void list(struct imap_session *session, const char *verb, bool subscribed)
 {
     struct imap_cursor *c = &session->cursor;
-    struct slice reference, pattern, before = SLICE("");
-    struct listing l = {NULL, 0};
+    struct slice reference, pattern;
+    struct listing all = {NULL, 0}, names = {NULL, 0};
 
     if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &reference) || !imap_take_char(c, ' ') ||
         !imap_take_pattern(c, &pattern) || !imap_at_end(c)) {
@@ -271,22 +310,15 @@ static AWAITS void list(struct imap_session *session, const char *verb, bool sub
         imap_reply(session, "NO [LIMIT] That pattern is too long");
         return;
     }
-    if (mailbox_list(session->command, session->account.id, &l.all, &l.count) == DB_FAILED) {
+    if (mailbox_list(session->command, session->account.id, &all.all, &all.count) == DB_FAILED ||
+        (subscribed &&
+         subscription_list(session->command, session->account.id, &names.all, &names.count) == DB_FAILED)) {
         imap_unavailable(session);
         return;
     }
     pattern = slice_str(arena_printf(session->command, "%.*s%.*s", SLICE_ARG(reference), SLICE_ARG(pattern)));
-    for (unsigned i = 0; i < l.count; i++) {
-        const struct mailbox *mailbox = &l.all[i];
-
-        if (subscribed && !mailbox->subscribed)
-            continue;
-        list_superiors(session, verb, &l, before, mailbox, pattern, subscribed);
-        if (imap_pattern_matches(pattern, mailbox->name))
-            write_listed(session, verb, &l, mailbox->name, true, mailbox->special_use.n ? mailbox->special_use : SLICE(""));
-        before = mailbox->name;
-    }
-    imap_reply(session, "OK %s completed", verb);
+    write_list(session, verb, subscribed ? &names : &all, &all, pattern,
+               !subscribed || !memchr(pattern.p, '*', pattern.n));
 }
 
 AWAITS void imap_command_list(struct imap_session *session)

@@ -25,6 +25,7 @@ struct server_settings {
     unsigned errors_max;          /* bad commands before we hang up */
     unsigned greeting_delay_ms;   /* port 25: who speaks earlier is refused; 0: nobody */
     unsigned smtp_timeout_ms;     /* RFC 5321 4.5.3.2: 5 minutes */
+    unsigned mailboxes_max;       /* of one account; also names that it subscribes to */
     unsigned imap_timeout_ms;     /* RFC 3501 5.4: at least 30 minutes */
     unsigned pop3_timeout_ms;     /* RFC 1939 3: at least 10 minutes */
     unsigned login_timeout_ms;    /* before authentication, IMAP and POP3 */

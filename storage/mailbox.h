@@ -31,7 +31,6 @@ struct mailbox {
     struct slice name; /* UTF-8; "INBOX" in capitals; '/' between levels */
     int64_t uidvalidity, uidnext, modseq;
     struct slice special_use; /* "\\Sent" ..., {NULL,0}: none */
-    bool subscribed;
 };
 struct mailbox_counts {
     uint64_t messages, unseen, deleted, size;
@@ -55,13 +54,21 @@ AWAITS enum db_status mailbox_by_id(struct arena *arena, int64_t mailbox_id, str
     __attribute__((warn_unused_result));
 AWAITS enum db_status mailbox_count(int64_t mailbox_id, struct mailbox_counts *out) __attribute__((warn_unused_result));
 
-/* REFUSED: exists. Superiors that are missing are made too (RFC 3501 6.3.3). */
-AWAITS enum db_write mailbox_create(int64_t account_id, struct slice name, int64_t *id) __attribute__((warn_unused_result));
+enum mailbox_refusal {
+    MAILBOX_EXISTS,   /* there is one of that name */
+    MAILBOX_TOO_MANY, /* the account would have more than max; not asked when none would be made */
+    MAILBOX_NAME,     /* the name, or an inferior's, would be longer than MAILBOX_NAME_MAX */
+};
+#define MAILBOX_NAME_MAX 500 /* bytes; mailbox_name_form in schema/ */
+
+/* REFUSED: *refusal tells why. Superiors that are missing are made too (RFC 3501 6.3.3). */
+AWAITS enum db_write mailbox_create(int64_t account_id, struct slice name, unsigned max, int64_t *id,
+                                    enum mailbox_refusal *refusal) __attribute__((warn_unused_result));
 /* Its items go with it. */
 AWAITS enum db_write mailbox_delete(int64_t mailbox_id) __attribute__((warn_unused_result));
-/* With all inferiors. INBOX: its messages move to the new name, INBOX stays (RFC 3501 6.3.5). REFUSED: target exists. */
-AWAITS enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice to) __attribute__((warn_unused_result));
-AWAITS enum db_write mailbox_subscribe(int64_t mailbox_id, bool subscribed) __attribute__((warn_unused_result));
+/* With all inferiors. INBOX: its messages move to the new name, INBOX stays (RFC 3501 6.3.5). REFUSED: *refusal tells why. */
+AWAITS enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice to, unsigned max,
+                                    enum mailbox_refusal *refusal) __attribute__((warn_unused_result));
 
 /* Items in UID order, from after_uid (exclusive) on, at most limit; of those only changed since modseq (0: all). */
 AWAITS enum db_status mailbox_items(struct arena *arena, int64_t mailbox_id, int64_t after_uid, int64_t since_modseq,

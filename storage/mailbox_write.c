@@ -8,10 +8,14 @@
  * COPY locks its source rows, so an item that is being expunged either is gone, and is not copied, or waits; the
  * purge of bodies (storage/maintenance) relies on that.  What EXPUNGE takes away is noted in message_release.
  *
- * UIDVALIDITY of a new mailbox is the second of its birth, which is larger than that of any earlier mailbox of the name
- * (RFC 3501 2.3.1.1).
+ * UIDVALIDITY of a new mailbox comes from a sequence (schema/), so it is larger than that of any earlier one (RFC 3501
+ * 2.3.1.1).
+ *
+ * How many mailboxes an account may have is asked after they are made, in the same transaction.  Two that are made at once
+ * may each not see the other and both pass: one too many harms nobody, as the limit only keeps a client from making for ever.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/id.h"
 #include "storage/db.h"
@@ -28,6 +32,11 @@ static const struct db_statement create_superior = {
     "mailbox_create_superior", "insert into mailbox (cell, id, account_id, name)"
                                " values ($1::smallint, $2::bigint, $3::bigint, $4::text)"
                                " on conflict (cell, account_id, name) do nothing"};
+/* $3: what this transaction would make, as far as it was missing */
+static const struct db_statement limit = {
+    "mailbox_limit", "select refuse('mailboxes_max')"
+                     " where (select count(*) from mailbox where cell = $1::smallint and account_id = $2::bigint) > $4::integer"
+                     "   and exists (select from mailbox where cell = $1::smallint and id = any($3::bigint[]))"};
 static const struct db_statement lock_mailbox = {
     "mailbox_lock", "select id from mailbox where cell = $1::smallint and id = $2::bigint for update"};
 static const struct db_statement release_all = {
@@ -54,8 +63,6 @@ static const struct db_statement move_inbox = {
     "        i.keywords, i.internal_at, i.size, m.modseq"
     "   from mailbox_message i join mailbox m on m.cell = i.cell and m.id = $3::bigint"
     "  where i.cell = $1::smallint and i.mailbox_id = $2::bigint"};
-static const struct db_statement subscribe = {
-    "mailbox_subscribe", "update mailbox set subscribed = $3::boolean where cell = $1::smallint and id = $2::bigint"};
 static const struct db_statement bump = {
     "mailbox_bump", "update mailbox set modseq = modseq + 1 where cell = $1::smallint and id = $2::bigint returning modseq"};
 /* how: 0 set, 1 add, 2 remove.  Keywords are compared as they are written. */
@@ -124,40 +131,71 @@ static AWAITS enum db_write run(struct db_unit *unit)
 
 /* ------------------------------------------------------------------ mailboxes */
 
-static int64_t add_create(struct db_unit *unit, const struct db_statement *statement, int64_t account_id, struct slice name)
-{
-    struct params *p = db_unit_add(unit, statement);
-    int64_t id = id_make(id_cell(account_id));
+/* What a transaction makes: the name and those of its superiors that are missing. */
+struct making {
+    struct db_unit *unit;
+    int64_t account_id;
+    int64_t ids[DB_UNIT_MAX];
+    unsigned count;
+};
 
-    params_int16(p, (int16_t)id_cell(account_id));
+static int64_t add_create(struct making *m, const struct db_statement *statement, struct slice name)
+{
+    struct params *p = db_unit_add(m->unit, statement);
+    int64_t id = id_make(id_cell(m->account_id));
+
+    params_int16(p, (int16_t)id_cell(m->account_id));
     params_int64(p, id);
-    params_int64(p, account_id);
+    params_int64(p, m->account_id);
     params_text(p, name);
+    m->ids[m->count++] = id;
     return id;
 }
 
 /* "a/b/c": a and a/b, those that are missing.  Depth is bounded by DB_UNIT_MAX. */
-static bool add_superiors(struct db_unit *unit, int64_t account_id, struct slice name)
+static bool add_superiors(struct making *m, struct slice name)
 {
     for (size_t i = 1; i < name.n; i++)
         if (name.p[i] == '/') {
-            if (unit->count == DB_UNIT_MAX - 4)
+            if (m->unit->count == DB_UNIT_MAX - 6)
                 return false;
             if (!slice_equal(slice_of(name.p, i), SLICE("INBOX")))
-                add_create(unit, &create_superior, account_id, slice_of(name.p, i));
+                add_create(m, &create_superior, slice_of(name.p, i));
         }
     return true;
 }
 
-enum db_write mailbox_create(int64_t account_id, struct slice name, int64_t *id)
+static void add_limit(struct making *m, unsigned max)
+{
+    struct params *p = step(m->unit, &limit, m->account_id);
+
+    params_int64s(p, m->ids, m->count);
+    params_int32(p, max < INT32_MAX ? (int32_t)max : INT32_MAX);
+}
+
+static AWAITS enum db_write run_names(struct db_unit *unit, enum mailbox_refusal *refusal)
+{
+    enum db_write written = run(unit);
+
+    if (written == DB_REFUSED)
+        *refusal = strcmp(unit->error.constraint, "mailboxes_max") == 0       ? MAILBOX_TOO_MANY
+                   : strcmp(unit->error.constraint, "mailbox_name_form") == 0 ? MAILBOX_NAME
+                                                                              : MAILBOX_EXISTS;
+    return written;
+}
+
+enum db_write mailbox_create(int64_t account_id, struct slice name, unsigned max, int64_t *id,
+                             enum mailbox_refusal *refusal)
 {
     struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
+    struct making making = {.unit = db_unit_new(arena), .account_id = account_id};
     enum db_write written = DB_REFUSED;
 
-    if (add_superiors(unit, account_id, name)) {
-        *id = add_create(unit, &create, account_id, name);
-        written = run(unit);
+    *refusal = MAILBOX_NAME;
+    if (add_superiors(&making, name)) {
+        *id = add_create(&making, &create, name);
+        add_limit(&making, max);
+        written = run_names(making.unit, refusal);
     }
     arena_free(&arena);
     return written;
@@ -181,63 +219,58 @@ enum db_write mailbox_delete(int64_t mailbox_id)
 }
 
 /* INBOX itself stays, empty. */
-static AWAITS enum db_write rename_inbox(struct arena *arena, int64_t account_id, struct slice to)
+static AWAITS enum db_write rename_inbox(struct making *m, struct slice to, unsigned max, enum mailbox_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
+    struct db_unit *unit = m->unit;
     struct mailbox inbox;
     enum db_write written;
     int64_t id;
 
-    switch (mailbox_find(arena, account_id, SLICE("INBOX"), &inbox)) {
+    switch (mailbox_find(unit->arena, m->account_id, SLICE("INBOX"), &inbox)) {
     case DB_FOUND:
         break;
     case DB_NONE:
-        return DB_REFUSED;
+        return DB_UNDONE; /* every account has one */
     case DB_FAILED:
         return DB_UNDONE;
     }
-    if (!add_superiors(unit, account_id, to))
-        return DB_REFUSED;
     step(unit, &bump, inbox.id);
-    id = add_create(unit, &create, account_id, to);
+    id = add_create(m, &create, to);
     params_int64(step(unit, &take_inbox_uids, inbox.id), id);
     params_int64(step(unit, &move_inbox, inbox.id), id);
-    if (unit->count == DB_UNIT_MAX)
-        return DB_REFUSED;
     step(unit, &delete_items, inbox.id);
-    written = run(unit);
+    add_limit(m, max);
+    written = run_names(unit, refusal);
     if (written == DB_DONE)
         hint_mailbox_changed(inbox.id);
     return written;
 }
 
-enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice to)
+static AWAITS enum db_write rename_other(struct making *m, struct slice from, struct slice to, unsigned max,
+                                         enum mailbox_refusal *refusal)
 {
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
-    enum db_write written = DB_REFUSED;
+    struct params *p = step(m->unit, &rename_one, m->account_id);
 
-    if (slice_equal_nocase(from, SLICE("INBOX"))) {
-        written = rename_inbox(arena, account_id, to);
-    } else if (add_superiors(unit, account_id, to)) {
-        struct params *p = step(unit, &rename_one, account_id);
-
-        params_text(p, from);
-        params_text(p, to);
-        written = run(unit);
-    }
-    arena_free(&arena);
-    return written;
+    params_text(p, from);
+    params_text(p, to);
+    add_limit(m, max);
+    return run_names(m->unit, refusal);
 }
 
-enum db_write mailbox_subscribe(int64_t mailbox_id, bool subscribed)
+enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice to, unsigned max,
+                             enum mailbox_refusal *refusal)
 {
     struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
-    enum db_write written;
+    struct making making = {.unit = db_unit_new(arena), .account_id = account_id};
+    enum db_write written = DB_REFUSED;
 
-    params_bool(step(unit, &subscribe, mailbox_id), subscribed);
-    written = run(unit);
+    *refusal = MAILBOX_NAME;
+    if (!add_superiors(&making, to))
+        written = DB_REFUSED;
+    else if (slice_equal_nocase(from, SLICE("INBOX")))
+        written = rename_inbox(&making, to, max, refusal);
+    else
+        written = rename_other(&making, from, to, max, refusal);
     arena_free(&arena);
     return written;
 }

@@ -192,6 +192,12 @@ static const struct db_statement insert_mailboxes = {
     "   from unnest($3::bigint[], $4::text[], $5::text[]) as made (id, name, special_use)",
 };
 
+static const struct db_statement insert_subscriptions = {
+    "provision_account_subscriptions",
+    "insert into subscription (cell, account_id, name) select $1::smallint, $2::bigint, made.name"
+    "   from unnest($3::text[]) as made (name)",
+};
+
 /* RFC 6154; \Archive and \All are not made. */
 static const struct {
     struct slice name, special_use;
@@ -216,6 +222,10 @@ static void add_mailboxes(struct db_unit *unit, int64_t account_id, int64_t inbo
     params_int64s(params, ids, FIRST_MAILBOXES);
     params_texts(params, names, FIRST_MAILBOXES);
     params_texts(params, uses, FIRST_MAILBOXES);
+    params = db_unit_add(unit, &insert_subscriptions);
+    params_int16(params, (int16_t)id_cell(account_id));
+    params_int64(params, account_id);
+    params_texts(params, names, FIRST_MAILBOXES);
 }
 
 static const struct db_statement find_holder = {
@@ -364,6 +374,10 @@ static const struct db_statement remove_mailboxes = {
     "provision_account_remove_mailboxes",
     "delete from mailbox where cell = $1::smallint and account_id = $2::bigint",
 };
+static const struct db_statement remove_subscriptions = {
+    "provision_account_remove_subscriptions",
+    "delete from subscription where cell = $1::smallint and account_id = $2::bigint",
+};
 static const struct db_statement remove_row = {
     "provision_account_delete",
     "delete from account where cell = $1::smallint and id = $2::bigint",
@@ -373,7 +387,8 @@ AWAITS enum db_write provision_account_delete(struct arena *arena, int64_t id, c
                                               struct provision_refusal *refusal)
 {
     static const struct db_statement *const steps[] = {
-        &lock_mailboxes, &release_messages, &remove_items, &free_entries, &remove_mailboxes, &remove_row,
+        &lock_mailboxes,   &release_messages,     &remove_items, &free_entries,
+        &remove_mailboxes, &remove_subscriptions, &remove_row,
     };
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), id);

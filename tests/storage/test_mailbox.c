@@ -3,6 +3,7 @@
  * them at the same time; modseq that tells what is new; names with superiors and inferiors.
  */
 #include "storage/mailbox.h"
+#include "storage/subscription.h"
 #include "tests/storage/letter.h"
 
 #define ACCOUNT 114690
@@ -27,9 +28,17 @@ static AWAITS void fill(int64_t mailbox, unsigned count, int64_t *uids)
 /* A mailbox of its own for each test; 0 when it cannot be made. */
 static AWAITS int64_t fresh(const char *name)
 {
+    enum mailbox_refusal why;
     int64_t id = 0;
 
-    return mailbox_create(ACCOUNT, slice_str(name), &id) == DB_DONE ? id : 0;
+    return mailbox_create(ACCOUNT, slice_str(name), 1000, &id, &why) == DB_DONE ? id : 0;
+}
+
+static enum mailbox_refusal refusal; /* of the last rename */
+
+static AWAITS enum db_write rename_to(const char *from, const char *to)
+{
+    return mailbox_rename(ACCOUNT, slice_str(from), slice_str(to), 1000, &refusal);
 }
 
 static AWAITS unsigned items(int64_t mailbox, int64_t after, int64_t since, unsigned limit, struct mailbox_item **out)
@@ -336,7 +345,7 @@ static void uidvalidities(void *arg)
     expect(mailbox_delete(again) == DB_DONE && fresh("again"));
     expect(uidvalidity("again") > second);
     again = uidvalidity("again");
-    expect(mailbox_rename(ACCOUNT, SLICE("twin"), SLICE("twin2")) == DB_DONE && uidvalidity("twin2") == second);
+    expect(rename_to("twin", "twin2") == DB_DONE && uidvalidity("twin2") == second);
     expect(fresh("deep/er") && uidvalidity("deep") > again && uidvalidity("deep/er") > uidvalidity("deep"));
 }
 
@@ -355,15 +364,15 @@ static void names(void *arg)
     (void)arg;
     expect(fresh("a/b/c"));
     expect(exists("a") && exists("a/b") && exists("a/b/c"));
-    expect(mailbox_create(ACCOUNT, SLICE("a/b"), &id) == DB_REFUSED);
+    expect(mailbox_create(ACCOUNT, SLICE("a/b"), 1000, &id, &refusal) == DB_REFUSED && refusal == MAILBOX_EXISTS);
     expect(fresh("a/b/d") && fresh("ab"));
-    expect(mailbox_rename(ACCOUNT, SLICE("a/b"), SLICE("x/y")) == DB_DONE);
+    expect(rename_to("a/b", "x/y") == DB_DONE);
     expect(exists("x") && exists("x/y") && exists("x/y/c") && exists("x/y/d") && exists("a") && exists("ab"));
     expect(!exists("a/b") && !exists("a/b/c"));
-    expect(mailbox_rename(ACCOUNT, SLICE("x"), SLICE("a")) == DB_REFUSED);
+    expect(rename_to("x", "a") == DB_REFUSED);
     expect(exists("x/y/c") && !exists("a/y"));
     expect(fresh("A%_") && fresh("A%_/in") && fresh("Axx/in")); /* names are no patterns */
-    expect(mailbox_rename(ACCOUNT, SLICE("A%_"), SLICE("B")) == DB_DONE);
+    expect(rename_to("A%_", "B") == DB_DONE);
     expect(exists("B/in") && exists("Axx/in"));
 
     expect(mailbox_find(arena, ACCOUNT, SLICE("x/y"), &mailbox) == DB_FOUND && mailbox.account_id == ACCOUNT);
@@ -397,7 +406,7 @@ static void inbox(void *arg)
     expect(mailbox_expunge(box, uids + 1, 1, false) == DB_DONE);
     expect(mailbox_store(box, uids + 2, 1, MAILBOX_STORE_SET, MAILBOX_ANSWERED, NULL, 0, &modseq) == DB_DONE);
     expect(mailbox_by_id(arena, box, &before) == DB_FOUND);
-    expect(mailbox_rename(ACCOUNT, SLICE("inbox"), SLICE("old/mail")) == DB_DONE);
+    expect(rename_to("inbox", "old/mail") == DB_DONE);
     expect(mailbox_find(arena, ACCOUNT, SLICE("INBOX"), &after) == DB_FOUND && after.id == box);
     expect(items(box, 0, 0, 100, &item) == 0 && after.modseq > before.modseq && after.uidnext == before.uidnext);
     expect(exists("old"));
@@ -408,7 +417,7 @@ static void inbox(void *arg)
     expect(item[1].flags == MAILBOX_ANSWERED);
     fill(box, 1, &more);
     expect(more == 5);
-    expect(mailbox_rename(ACCOUNT, SLICE("INBOX"), SLICE("old/mail")) == DB_REFUSED);
+    expect(rename_to("INBOX", "old/mail") == DB_REFUSED);
     expect(items(box, 0, 0, 100, &item) == 1);
 }
 
@@ -416,6 +425,98 @@ static void test_renaming_inbox(void **state)
 {
     (void)state;
     in_task(inbox);
+}
+
+/* ------------------------------------------------------------------ how many */
+
+/* All or nothing: superiors count, and none of them is made when the last one would be too many. */
+static void limited(void *arg)
+{
+    struct mailbox *list;
+    unsigned count;
+    int64_t id;
+
+    (void)arg;
+    expect(mailbox_list(arena, ACCOUNT, &list, &count) == DB_FOUND);
+    expect(mailbox_create(ACCOUNT, SLICE("limit/a/b"), count + 2, &id, &refusal) == DB_REFUSED);
+    expect(refusal == MAILBOX_TOO_MANY && !exists("limit") && !exists("limit/a"));
+    expect(mailbox_create(ACCOUNT, SLICE("limit/a/b"), count + 3, &id, &refusal) == DB_DONE);
+    expect(mailbox_create(ACCOUNT, SLICE("limit/a"), count + 3, &id, &refusal) == DB_REFUSED && refusal == MAILBOX_EXISTS);
+    /* one that gets another name is no more than before, whatever the limit is by now */
+    expect(mailbox_rename(ACCOUNT, SLICE("limit/a/b"), SLICE("limit/c"), 1, &refusal) == DB_DONE);
+    expect(mailbox_rename(ACCOUNT, SLICE("limit/c"), SLICE("limit/d/e"), count + 3, &refusal) == DB_REFUSED);
+    expect(refusal == MAILBOX_TOO_MANY && exists("limit/c"));
+    expect(mailbox_rename(ACCOUNT, SLICE("INBOX"), SLICE("limit/inbox"), count + 3, &refusal) == DB_REFUSED);
+    expect(refusal == MAILBOX_TOO_MANY && !exists("limit/inbox"));
+}
+
+static void test_limit(void **state)
+{
+    (void)state;
+    in_task(limited);
+}
+
+static void long_names(void *arg)
+{
+    char name[MAILBOX_NAME_MAX + 2];
+    int64_t id;
+
+    (void)arg;
+    memset(name, 'n', sizeof name);
+    expect(mailbox_create(ACCOUNT, slice_of(name, MAILBOX_NAME_MAX + 1), 1000, &id, &refusal) == DB_REFUSED);
+    expect(refusal == MAILBOX_NAME);
+    expect(mailbox_create(ACCOUNT, slice_of(name, MAILBOX_NAME_MAX), 1000, &id, &refusal) == DB_DONE);
+    expect(fresh("grows/below"));
+    name[MAILBOX_NAME_MAX - 1] = '\0';
+    expect(rename_to("grows", name) == DB_REFUSED && refusal == MAILBOX_NAME && exists("grows/below"));
+}
+
+static void test_long_names(void **state)
+{
+    (void)state;
+    in_task(long_names);
+}
+
+/* ------------------------------------------------------------------ subscriptions */
+
+/* The name's place among those that are subscribed to, from 1; 0: it is not there. */
+static AWAITS unsigned subscribed(const char *name, int64_t *id)
+{
+    struct mailbox *list;
+    unsigned count;
+
+    if (subscription_list(arena, ACCOUNT, &list, &count) == DB_FAILED)
+        return 0;
+    for (unsigned i = 0; i < count; i++)
+        if (slice_equal(list[i].name, slice_str(name))) {
+            *id = list[i].id;
+            return i + 1;
+        }
+    return 0;
+}
+
+static void subscribing(void *arg)
+{
+    int64_t box = fresh("sub"), id = 0;
+
+    (void)arg;
+    expect(!subscribed("sub", &id));
+    expect(subscription_add(ACCOUNT, SLICE("sub"), 2) == DB_DONE && subscribed("sub", &id) == 1 && id == box);
+    expect(subscription_add(ACCOUNT, SLICE("INBOX"), 2) == DB_DONE && subscribed("INBOX", &id) == 1);
+    expect(subscription_add(ACCOUNT, SLICE("more"), 2) == DB_REFUSED && !subscribed("more", &id));
+    expect(subscription_add(ACCOUNT, SLICE("sub"), 1) == DB_DONE); /* it is there already */
+    expect(mailbox_delete(box) == DB_DONE && subscribed("sub", &id) == 2 && id == 0);
+    expect((box = fresh("sub")) && subscribed("sub", &id) == 2 && id == box);
+    expect(rename_to("sub", "bus") == DB_DONE && subscribed("sub", &id) == 2 && id == 0 && !subscribed("bus", &id));
+    expect(subscription_remove(ACCOUNT, SLICE("sub")) == DB_DONE && !subscribed("sub", &id));
+    expect(subscription_remove(ACCOUNT, SLICE("sub")) == DB_DONE);
+    expect(subscription_remove(ACCOUNT, SLICE("INBOX")) == DB_DONE);
+}
+
+static void test_subscriptions(void **state)
+{
+    (void)state;
+    in_task(subscribing);
 }
 
 int main(void)
@@ -430,6 +531,9 @@ int main(void)
         cmocka_unit_test(test_uidvalidity),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_renaming_inbox),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_subscriptions),
     };
     if (!getenv("POSTHOUSE_TEST_CONNINFO"))
         return EXIT_SKIPPED;

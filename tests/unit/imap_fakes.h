@@ -31,6 +31,7 @@
 #include "storage/hint.h"
 #include "storage/mailbox.h"
 #include "storage/node.h"
+#include "storage/subscription.h"
 
 #define WATCHDOG_MS 20000
 #define ITEMS_MAX 64
@@ -42,8 +43,9 @@ struct hint_watch {
 
 static struct {
     enum sasl_result login;
-    enum db_status find, by_id, items, count, uids, list, body;
-    enum db_write create, remove, rename, subscribe, store, copy, expunge, accept;
+    enum db_status find, by_id, items, count, uids, list, subscriptions, body;
+    enum mailbox_refusal refusal;
+    enum db_write create, remove, rename, subscribe, unsubscribe, store, copy, expunge, accept;
     bool node_dead;
     struct mailbox_item item[ITEMS_MAX];
     unsigned item_count, bodies, looks; /* how often a body was read, and the mailbox looked at */
@@ -136,7 +138,7 @@ enum sasl_result sasl_password(struct arena *arena, struct slice login, struct s
 static struct mailbox the_mailbox(void)
 {
     return (struct mailbox){.id = 7, .account_id = 1, .name = SLICE("INBOX"), .uidvalidity = 1700000000,
-                            .uidnext = fake.uidnext, .modseq = fake.modseq, .subscribed = true};
+                            .uidnext = fake.uidnext, .modseq = fake.modseq};
 }
 
 enum db_status mailbox_list(struct arena *arena, int64_t account_id, struct mailbox **out, unsigned *count)
@@ -147,6 +149,13 @@ enum db_status mailbox_list(struct arena *arena, int64_t account_id, struct mail
     **out = the_mailbox();
     *count = 1;
     return fake.list;
+}
+
+enum db_status subscription_list(struct arena *arena, int64_t account_id, struct mailbox **out, unsigned *count)
+{
+    enum db_status listed = mailbox_list(arena, account_id, out, count);
+
+    return listed == DB_FOUND ? fake.subscriptions : listed;
 }
 
 enum db_status mailbox_find(struct arena *arena, int64_t account_id, struct slice name, struct mailbox *out)
@@ -236,10 +245,12 @@ enum db_status body_load(int64_t message_id, struct spool **out)
     return status;
 }
 
-enum db_write mailbox_create(int64_t account_id, struct slice name, int64_t *id)
+enum db_write mailbox_create(int64_t account_id, struct slice name, unsigned max, int64_t *id,
+                             enum mailbox_refusal *refusal)
 {
-    (void)account_id, (void)name;
+    (void)account_id, (void)name, (void)max;
     *id = 8;
+    *refusal = fake.refusal;
     return fake.create;
 }
 
@@ -249,16 +260,24 @@ enum db_write mailbox_delete(int64_t mailbox_id)
     return fake.remove;
 }
 
-enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice to)
+enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice to, unsigned max,
+                             enum mailbox_refusal *refusal)
 {
-    (void)account_id, (void)from, (void)to;
+    (void)account_id, (void)from, (void)to, (void)max;
+    *refusal = fake.refusal;
     return fake.rename;
 }
 
-enum db_write mailbox_subscribe(int64_t mailbox_id, bool subscribed)
+enum db_write subscription_add(int64_t account_id, struct slice name, unsigned max)
 {
-    (void)mailbox_id, (void)subscribed;
+    (void)account_id, (void)name, (void)max;
     return fake.subscribe;
+}
+
+enum db_write subscription_remove(int64_t account_id, struct slice name)
+{
+    (void)account_id, (void)name;
+    return fake.unsubscribe;
 }
 
 enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned count, enum mailbox_store how, unsigned flags,

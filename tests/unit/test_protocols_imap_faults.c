@@ -47,6 +47,7 @@ static void reads(void **state)
         {&fake.find, DB_NONE, "x APPEND a {4+}\r\na: b", "x NO [TRYCREATE] "},
         {&fake.find, DB_FAILED, "x APPEND a {4+}\r\na: b", "x NO [UNAVAILABLE] "},
         {&fake.list, DB_FAILED, "x LIST \"\" *", "x NO [UNAVAILABLE] "},
+        {&fake.subscriptions, DB_FAILED, "x LSUB \"\" *", "x NO [UNAVAILABLE] "},
         {&fake.list, DB_FAILED, "x LSUB \"\" *", "x NO [UNAVAILABLE] "},
         {&fake.body, DB_NONE, "x FETCH 1:2 BODY.PEEK[]", "x NO [EXPUNGEISSUED] "},
         {&fake.body, DB_FAILED, "x FETCH 1:2 BODY.PEEK[]", "x NO [UNAVAILABLE] "},
@@ -85,7 +86,8 @@ static void writes(void **state)
     } cases[] = {
         {&fake.create, "x CREATE a", "x NO [ALREADYEXISTS] "},
         {&fake.rename, "x RENAME a b", "x NO [ALREADYEXISTS] "},
-        {&fake.subscribe, "x UNSUBSCRIBE a", "x NO [NONEXISTENT] "},
+        {&fake.subscribe, "x SUBSCRIBE a", "x NO [LIMIT] "},
+        {&fake.unsubscribe, "x UNSUBSCRIBE a", "x NO [CANNOT] "},
         {&fake.remove, "x DELETE a", "x NO [INUSE] "},
         {&fake.store, "x STORE 1 +FLAGS (\\Seen)", NULL},
         {&fake.store, "x FETCH 1 BODY[]", NULL}, /* it would set \Seen */
