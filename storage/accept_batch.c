@@ -21,6 +21,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/accept_usage.h"
+#include "storage/accept_waiting.h"
 #include "storage/body.h"
 #include "storage/db.h"
 #include "storage/queue.h"
@@ -468,6 +469,7 @@ enum db_write accept_batch_run(struct accept_message **messages, unsigned count)
     add_messages(&b, unit);
     if (add_bodies(&b, unit)) {
         add_entries(&b, unit);
+        accept_waiting_add(b.arena, messages, count, unit);
         accept_usage_add(b.arena, messages, count, unit);
         add_items(&b, unit);
         add_events(&b, unit);

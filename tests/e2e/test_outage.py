@@ -159,6 +159,22 @@ def test_mail_that_never_pauses_does_not_keep_the_outage_open(node, sink):
     assert delivered(sink)[:5] == numbers(5)
 
 
+def test_mail_whose_rcpt_saw_the_outage_and_whose_end_did_not(node, sink):
+    """Nothing else waits for the primary any more; it goes out all the same, without waiting for maintenance."""
+    sink.stop()
+    send(node, "first")
+    wait_until(lambda: open_outages(node) == 1, "the outage is open")
+    with node.smtp() as connection:
+        connection.ehlo()
+        connection.mail("joe@outside.test")
+        assert connection.rcpt(CAROL)[0] == 250
+        sink.start()
+        wait_closed(node)
+        wait_until(lambda: ask(node, "select count(*) from destination where due_at < 'infinity'") == "0", "all is at rest")
+        assert connection.data(make_message("late", to=CAROL))[0] == 250
+    wait_until(lambda: delivered(sink) == ["first", "late"], "both are at the primary", timeout=20)
+
+
 def test_primary_that_goes_away_again_while_it_is_drained(node, sink):
     sink.stop()
     send(node, *numbers(60))
