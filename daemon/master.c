@@ -36,6 +36,7 @@
 #include "daemon/settings.h"
 #include "daemon/stats.h"
 #include "daemon/succession.h"
+#include "storage/schema.h"
 
 #define RESTART_FIRST_MS 100
 #define RESTART_MAX_MS 30000
@@ -294,6 +295,8 @@ int master_run(struct config *config, const char *config_path)
     logging_apply(config);
     if (!settings_check(config, error, sizeof error))
         log_fatal(78, "%s", error);
+    if (!schema_remember(error, sizeof error))
+        log_fatal(1, "%s", error);
     raise_descriptor_limit();
     if (!listen_open(config, NULL, &listeners, error, sizeof error))
         log_fatal(1, "%s", error);

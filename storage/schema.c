@@ -7,7 +7,8 @@
  * (an old node left running during an upgrade would otherwise write rows that the new one misreads).
  *
  * Versions are 1, 2, 3 ... without a gap, so "behind" is a matter of counting.  The comparison is pure; it
- * is used by --migrate (storage/migrate.c, blocking) and by the daemon at start (schema_check(), a task).
+ * is used by --migrate (storage/migrate.c, blocking) and by the daemon at start (schema_check(), a task), whose
+ * master has read the files before it forked (schema_remember()).
  *
  * Limit: a file has at most SCHEMA_FILE_MAX bytes.
  */
@@ -193,17 +194,32 @@ static bool read_applied(struct arena *arena, struct schema_list *out)
     return true;
 }
 
-AWAITS enum schema_state schema_check(char *why, size_t why_size)
+/* What this program knows, read once: before the fork, as its user may not be able to read the files, and a later
+ * release may put others there while we run. */
+static struct schema_list remembered;
+
+bool schema_remember(char *error, size_t error_size)
 {
     struct arena *arena = arena_new(SCHEMA_FILE_MAX);
-    struct schema_list known, applied;
-    enum schema_state state = SCHEMA_UNKNOWN;
-    if (schema_load(arena, &known, why, why_size)) {
-        if (read_applied(arena, &applied))
-            state = schema_compare(&known, &applied, why, why_size);
-        else
-            snprintf(why, why_size, "the database cannot be asked");
+    bool good = schema_load(arena, &remembered, error, error_size);
+    if (!good) {
+        remembered.count = 0;
+        arena_free(&arena);
     }
+    return good; /* the arena is kept for the process's life */
+}
+
+AWAITS enum schema_state schema_check(char *why, size_t why_size)
+{
+    struct schema_list applied;
+    enum schema_state state = SCHEMA_UNKNOWN;
+    if (!remembered.count && !schema_remember(why, why_size))
+        return state;
+    struct arena *arena = arena_new(SCHEMA_FILE_MAX);
+    if (read_applied(arena, &applied))
+        state = schema_compare(&remembered, &applied, why, why_size);
+    else
+        snprintf(why, why_size, "the database cannot be asked");
     arena_free(&arena);
     return state;
 }

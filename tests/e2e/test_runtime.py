@@ -2,6 +2,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import smtplib
 from pathlib import Path
@@ -116,6 +117,17 @@ def test_privileges_are_dropped(posthouse):
         assert "0" not in status_field(pid, "Gid")
         assert int(status_field(pid, "CapEff")[0], 16) == 0
         assert status_field(pid, "NoNewPrivs") == ["1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nothing is closed to root only")
+def test_the_workers_need_not_read_the_schema(new_posthouse, tmp_path):
+    """A checkout in /root, say: the master has read the migrations, its children may not."""
+    node = new_posthouse()
+    hidden = shutil.copytree(ROOT / "schema", tmp_path / "root" / "schema")
+    hidden.parent.chmod(0o700)
+    ours = node.environment
+    node.environment = lambda: dict(ours(), POSTHOUSE_SCHEMA_DIR=str(hidden))
+    node.start()
 
 
 # ------------------------------------------------------------------ a database that is away
