@@ -136,6 +136,11 @@ void stream_learn_addresses(struct stream *stream)
     address_text(&local, stream->local);
 }
 
+void stream_set_session(struct stream *stream, int64_t session)
+{
+    stream->session = session;
+}
+
 const char *stream_peer(const struct stream *stream)
 {
     return stream->peer;

@@ -98,6 +98,8 @@ const char *stream_tls_version(const struct stream *stream);
 const char *stream_tls_cipher(const struct stream *stream);
 /* Text of the peer's and our own address, without port; valid as long as the stream. */
 const char *stream_peer(const struct stream *stream);
+/* Our own log lines about the stream name that session; 0: none. */
+void stream_set_session(struct stream *stream, int64_t session);
 const struct sockaddr *stream_peer_address(const struct stream *stream);
 const char *stream_local(const struct stream *stream);
 

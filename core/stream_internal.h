@@ -69,6 +69,7 @@ struct stream {
 
     struct sockaddr_storage peer_address;
     char peer[INET6_ADDRSTRLEN], local[INET6_ADDRSTRLEN];
+    int64_t session; /* for log lines; 0: none */
 };
 
 /* stream.c */

@@ -233,7 +233,8 @@ static void handshake(struct stream *stream)
         return;
     }
     n = (int)ERR_GET_REASON(ERR_peek_error());
-    log_info("TLS handshake failed", log_str("peer", stream->peer),
+    log_info("TLS handshake failed", log_id(stream->session ? "session" : NULL, stream->session),
+             log_str("peer", stream->peer),
              log_str("reason", n ? ERR_reason_error_string(ERR_peek_error()) : "connection closed"));
     stream_fail(stream, STREAM_END_ERROR, STREAM_BROKEN);
 }

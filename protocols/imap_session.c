@@ -472,6 +472,7 @@ void imap_serve(int fd, bool implicit_tls, struct server_settings *settings)
     session->server.shutdown = on_shutdown;
     snprintf(session->peer, sizeof session->peer, "%s", stream_peer(session->stream));
     session->registered = server_session_add(&session->server, SERVER_IMAP, session->peer);
+    stream_set_session(session->stream, session->server.context.session);
     log_set_context(&session->server.context);
     if (!session->registered) {
         imap_bye(session, "Too many connections, try again later");

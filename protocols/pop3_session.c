@@ -337,6 +337,7 @@ void pop3_serve(int fd, bool implicit_tls, struct server_settings *settings)
     session->server.shutdown = on_shutdown;
     snprintf(session->peer, sizeof session->peer, "%s", stream_peer(session->stream));
     session->registered = server_session_add(&session->server, SERVER_POP3, session->peer);
+    stream_set_session(session->stream, session->server.context.session);
     log_set_context(&session->server.context);
     if (!session->registered) {
         log_info("too many connections");

@@ -203,7 +203,7 @@ static void on_line_too_long(void *arg)
 static void on_early_talk(struct smtp_session *session)
 {
     session->silent = false;
-    log_info("connection refused", log_str("peer", session->peer), log_str("reason", "early talker"));
+    log_info("connection refused", log_str("reason", "early talker"));
     smtp_counters.connections_refused++;
     smtp_reply_goodbye(session, 554, "5.5.1", "You spoke before the greeting");
 }
@@ -324,6 +324,7 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, struct server_se
     session->server.shutdown = on_shutdown;
     smtp_session_forget(session);
     session->registered = server_session_add(&session->server, SERVER_SMTP, session->peer);
+    stream_set_session(session->stream, session->server.context.session);
 
     log_set_context(&session->server.context);
     if (session->registered) {
@@ -335,8 +336,7 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, struct server_se
             greet(session);
     } else {
         smtp_counters.connections_refused++;
-        log_info("connection refused", log_str("peer", session->peer),
-                 log_str("reason", server_draining() ? "shutting down" : "too many connections"));
+        log_info("connection refused", log_str("reason", server_draining() ? "shutting down" : "too many connections"));
         smtp_reply_goodbye(session, 421, NULL,
                            server_draining() ? "Service shutting down" : "Too many connections, try again later");
     }

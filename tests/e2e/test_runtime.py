@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import smtplib
+import socket
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_migrate_twice(new_posthouse):
     node = new_posthouse()
     node.command("--migrate")
     assert "current" in node.command("--migrate").stdout
+
+
+def test_a_failed_handshake_names_its_session(posthouse):
+    before = len(posthouse.log())
+    with socket.create_connection(("127.0.0.1", posthouse.ports["imaps"])) as connection:
+        connection.sendall(b"a1 CAPABILITY\r\n" * 4)
+        wait_until(lambda: "TLS handshake failed" in posthouse.log()[before:], "it is told")
+    line = next(text for text in posthouse.log()[before:].splitlines() if "TLS handshake failed" in text)
+    assert re.search(r" session=[0-9a-z]{13} ", line) and line.count(" peer=") == 1, line
 
 
 # ------------------------------------------------------------------ signals
