@@ -23,16 +23,15 @@
 #include "core/id.h"
 
 #define LOG_LINE 2048
-#define LOG_MODULES 32
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", "none"};
 static const char *program_name = "posthoused";
 static bool to_syslog;
 static enum log_level default_level = LOG_LEVEL_INFO;
 static struct {
-    char name[24];
+    char name[LOG_MODULE_SIZE];
     enum log_level level;
-} modules[LOG_MODULES];
+} modules[LOG_MODULES_MAX];
 static unsigned module_count;
 static const struct log_context *current;
 
@@ -161,10 +160,13 @@ void log_init(const char *program)
     program_name = program;
 }
 
-void log_use_syslog(void)
+void log_use_syslog(bool on)
 {
-    openlog(program_name, LOG_PID, LOG_MAIL);
-    to_syslog = true;
+    if (on)
+        openlog(program_name, LOG_PID, LOG_MAIL);
+    else if (to_syslog)
+        closelog();
+    to_syslog = on;
 }
 
 void log_set_level(const char *module, enum log_level level)
@@ -179,7 +181,7 @@ void log_set_level(const char *module, enum log_level level)
             modules[i].level = level;
             return;
         }
-    if (module_count == LOG_MODULES)
+    if (module_count == LOG_MODULES_MAX)
         return;
     snprintf(modules[module_count].name, sizeof modules[0].name, "%s", module);
     modules[module_count++].level = level;

@@ -54,7 +54,9 @@ void log_set_context(const struct log_context *context); /* NULL: none */
 const struct log_context *log_context(void);
 
 void log_init(const char *program);
-void log_use_syslog(void);
+void log_use_syslog(bool on); /* else stderr, as in the beginning */
+#define LOG_MODULES_MAX 32 /* with a level of their own; more are passed over */
+#define LOG_MODULE_SIZE 24 /* of a module's name, with the NUL */
 void log_set_level(const char *module, enum log_level level); /* module NULL: the default for all */
 bool log_level_parse(const char *text, enum log_level *level);
 bool log_enabled(const char *module, enum log_level level);

@@ -10,6 +10,7 @@
  */
 #include "daemon/config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +20,8 @@
 
 #include "core/log.h"
 #include "daemon/listen.h"
+#include "daemon/logging.h"
+#include "storage/db.h"
 
 #define CONFIG_LINE 4096
 
@@ -113,12 +116,12 @@ static const struct setting settings[] = {
     NUMBER("admin", "connections_max", admin_connections_max, "100", 1, 10000, "API connections at once."),
 };
 #define SETTINGS (sizeof settings / sizeof settings[0])
+_Static_assert(SETTINGS <= CONFIG_SETTINGS_MAX, "struct config has a line for each");
 
 struct reader {
     const char *path;
     FILE *where;
     unsigned line, errors;
-    unsigned seen[SETTINGS]; /* line where it was set; 0: it was not */
     struct config *config;
 };
 
@@ -229,11 +232,11 @@ static void take_setting(struct reader *reader, const char *section, const char 
 
         if (strcmp(s->section, section) != 0 || strcmp(s->key, key) != 0)
             continue;
-        if (reader->seen[i]) {
-            complain(reader, reader->line, "%s is set already in line %u", key, reader->seen[i]);
+        if (reader->config->lines[i]) {
+            complain(reader, reader->line, "%s is set already in line %u", key, reader->config->lines[i]);
             return;
         }
-        reader->seen[i] = reader->line;
+        reader->config->lines[i] = reader->line;
         problem = value_set(reader->config, s, value);
         if (problem)
             complain(reader, reader->line, "%s %s", key, problem);
@@ -280,12 +283,28 @@ static void take_line(struct reader *reader, char *line, char *section, size_t s
 
 /* -------- what goes together */
 
-static unsigned line_of(const struct reader *reader, const char *section, const char *key)
+static unsigned line_in(const struct config *config, const char *section, const char *key)
 {
     for (size_t i = 0; i < SETTINGS; i++)
         if (strcmp(settings[i].section, section) == 0 && strcmp(settings[i].key, key) == 0)
-            return reader->seen[i];
+            return config->lines[i];
     return 0;
+}
+
+static unsigned line_of(const struct reader *reader, const char *section, const char *key)
+{
+    return line_in(reader->config, section, key);
+}
+
+const char *config_where(const struct config *config, const char *section, const char *key, char *out, size_t size)
+{
+    unsigned line = line_in(config, section, key);
+
+    if (line)
+        snprintf(out, size, "%s:%u: [%s] %s", config->path, line, section, key);
+    else
+        snprintf(out, size, "%s: [%s] %s", config->path, section, key);
+    return out;
 }
 
 static void check_listen(struct reader *reader, const char *key, const char *value)
@@ -312,11 +331,48 @@ static void check_route(struct reader *reader)
         complain(reader, line_of(reader, "delivery", "default_route"), "default_route: %s", error);
 }
 
+/* It is spoken in every greeting and stands in every Received line: RFC 5321 4.1.1.1, a name or an address in brackets. */
+static void check_hostname(struct reader *reader)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]";
+    const char *name = reader->config->hostname;
+
+    if (name[strspn(name, letters)] || strlen(name) > 255)
+        complain(reader, line_of(reader, "daemon", "hostname"), "hostname: \"%s\" is not the name of a host", name);
+}
+
+static void check_resolver(struct reader *reader)
+{
+    const char *text = reader->config->dns_resolver, *port = strchr(text, '@');
+    char address[INET6_ADDRSTRLEN + 1];
+    struct in6_addr in;
+    int64_t number = 53;
+
+    snprintf(address, sizeof address, "%.*s", (int)strcspn(text, "%@"), text); /* %: the zone of a link-local address */
+    if (*text && ((inet_pton(AF_INET, address, &in) != 1 && inet_pton(AF_INET6, address, &in) != 1) ||
+                  (port && (!number_parse(port + 1, none, &number) || number < 1 || number > 65535))))
+        complain(reader, line_of(reader, "dns", "resolver"), "resolver: \"%s\" is not ADDRESS or ADDRESS@PORT", text);
+}
+
+static void check_texts(struct reader *reader)
+{
+    struct config *c = reader->config;
+    char error[300];
+
+    check_hostname(reader);
+    check_resolver(reader);
+    if (!logging_check(c->log_levels, error, sizeof error))
+        complain(reader, line_of(reader, "daemon", "log_levels"), "log_levels: %s", error);
+    if (!db_conninfo_valid(c->conninfo))
+        complain(reader, line_of(reader, "database", "conninfo"), "conninfo is not a libpq connection string");
+}
+
 static void check_together(struct reader *reader)
 {
     struct config *c = reader->config;
     enum log_level level;
 
+    check_texts(reader);
     check_pair(reader, "tls", c->tls_certificate, c->tls_key);
     check_pair(reader, "admin", c->admin_certificate, c->admin_key);
     check_listen(reader, "smtp", c->listen_smtp);
@@ -352,7 +408,7 @@ struct config *config_load(const char *path, FILE *where)
     char line[CONFIG_LINE], section[64] = "";
     FILE *file = fopen(path, "re");
 
-    if (!reader.config)
+    if (!reader.config || !(reader.config->path = strdup(path)))
         abort();
     if (!file) {
         complain(&reader, 0, "%s", strerror(errno));
@@ -384,6 +440,7 @@ void config_free(struct config **config)
         if (settings[i].type == SETTING_TEXT)
             free(*(char **)(void *)((char *)*config + settings[i].offset));
     free((*config)->default_route_host);
+    free((*config)->path);
     free(*config);
     *config = NULL;
 }

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define CONFIG_SETTINGS_MAX 64
+
 struct config {
     /* [daemon] */
     char *hostname, *user, *pid_file, *log, *log_level, *log_levels, *spool_directory;
@@ -44,11 +46,16 @@ struct config {
     /* made from default_route */
     char *default_route_host;
     unsigned default_route_port;
+
+    char *path;                          /* of the file */
+    unsigned lines[CONFIG_SETTINGS_MAX]; /* where each setting stands, for config_where(); 0: it is the default */
 };
 
 /* NULL after telling errors (all of them, "FILE:LINE: reason") to where. */
 struct config *config_load(const char *path, FILE *where);
 void config_free(struct config **config);
+/* "FILE:LINE: [SECTION] KEY", for what can be found wrong with a value only by using it; no line for a default. */
+const char *config_where(const struct config *config, const char *section, const char *key, char *out, size_t size);
 void config_sample(FILE *out);
 
 #endif

@@ -47,10 +47,10 @@ static const char usage[] =
 
 static int check_config(const struct config *config, const char *path)
 {
-    char error[300];
+    char error[1000];
 
     if (!settings_check(config, error, sizeof error)) {
-        fprintf(stderr, "%s: %s\n", path, error);
+        fprintf(stderr, "%s\n", error);
         return EXIT_CONFIG;
     }
     printf("%s: no errors\n", path);

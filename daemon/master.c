@@ -180,11 +180,16 @@ static unsigned tell_all(int number)
 
 /* ------------------------------------------------------------------ generations */
 
+static int64_t worker_count(const struct config *config)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return config->workers ? config->workers : processors > 0 ? processors : 1;
+}
+
 static void generation_start(struct config *config, const struct listeners *listeners)
 {
     struct generation *g = calloc(1, sizeof *g);
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t workers = config->workers ? config->workers : processors > 0 ? processors : 1;
 
     if (!g)
         abort();
@@ -193,22 +198,54 @@ static void generation_start(struct config *config, const struct listeners *list
     logging_apply(config);
     if (*config->listen_admin)
         child_add(g, admin_run);
-    for (int64_t i = 0; i < workers; i++)
+    for (int64_t i = 0; i < worker_count(config); i++)
         child_add(g, worker_run);
+}
+
+/* Reads the file; each of its errors is a line of the log, which may be syslog. */
+static struct config *read_again(const char *path)
+{
+    char *errors = NULL, *save = NULL;
+    size_t size;
+    FILE *out = open_memstream(&errors, &size);
+    struct config *config;
+
+    if (!out)
+        abort();
+    config = config_load(path, out);
+    fclose(out);
+    for (char *line = strtok_r(errors, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        log_error("configuration", log_str("error", line));
+    free(errors);
+    return config;
+}
+
+/* The old generation keeps its slots until its last session ends, which may be long. */
+static bool room_for(const struct config *config, char *error, size_t error_size)
+{
+    int64_t room = 0, needed = worker_count(config) + (*config->listen_admin ? 1 : 0);
+
+    for (unsigned slot = 0; slot < STATS_SLOTS; slot++)
+        room += !children[slot].generation;
+    if (room >= needed)
+        return true;
+    snprintf(error, error_size, "%d processes are alive already: sessions of earlier configurations have not ended",
+             STATS_SLOTS - (int)room);
+    return false;
 }
 
 static void reload(const char *path)
 {
-    struct config *config = config_load(path, stderr);
+    struct config *config = read_again(path);
     struct generation *old = current;
     struct listeners listeners;
-    char error[300];
+    char error[1000];
 
     if (!config) {
         log_error("the configuration has errors; nothing was changed", log_str("file", path));
         return;
     }
-    if (!settings_check(config, error, sizeof error) ||
+    if (!settings_check(config, error, sizeof error) || !room_for(config, error, sizeof error) ||
         !listen_open(config, &old->listeners, &listeners, error, sizeof error)) {
         log_error("the configuration cannot be used; nothing was changed", log_str("error", error));
         config_free(&config);
@@ -282,7 +319,7 @@ static void stop_all(void)
 int master_run(struct config *config, const char *config_path)
 {
     struct listeners listeners;
-    char error[300], pid_file[512];
+    char error[1000], pid_file[512];
 
     sigemptyset(&waited);
     sigaddset(&waited, SIGTERM);

@@ -9,34 +9,53 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/log.h"
 
 /* Loads and lets go: the child that will use it loads it again. */
-static bool tls_check(const char *section, const char *certificate, const char *key, char *error, size_t error_size)
+static bool tls_check(const struct config *c, const char *section, const char *certificate, const char *key, char *error,
+                      size_t error_size)
 {
-    char reason[200];
+    char reason[400], where[400];
     struct tls *tls;
 
     if (!*certificate)
         return true;
     tls = tls_server_new(certificate, key, reason, sizeof reason);
     if (!tls)
-        snprintf(error, error_size, "[%s] %s", section, reason);
+        snprintf(error, error_size, "%s: %s",
+                 config_where(c, section, strstr(reason, key) ? "key_file" : "certificate_file", where, sizeof where), reason);
     tls_unref(&tls);
     return *error == '\0';
 }
 
+static bool spool_check(const struct config *c, char *error, size_t error_size)
+{
+    struct stat st;
+    char where[400];
+
+    if (!*c->spool_directory || (stat(c->spool_directory, &st) == 0 && S_ISDIR(st.st_mode)))
+        return true;
+    snprintf(error, error_size, "%s: %s is not a folder", config_where(c, "daemon", "spool_directory", where, sizeof where),
+             c->spool_directory);
+    return false;
+}
+
 bool settings_check(const struct config *c, char *error, size_t error_size)
 {
+    char where[400];
+
     *error = '\0';
     if (geteuid() == 0 && !getpwnam(c->user)) {
-        snprintf(error, error_size, "[daemon] user: there is no user \"%s\" (adduser --system --group %s)", c->user, c->user);
+        snprintf(error, error_size, "%s: there is no user \"%s\" (adduser --system --group %s)",
+                 config_where(c, "daemon", "user", where, sizeof where), c->user, c->user);
         return false;
     }
-    return tls_check("tls", c->tls_certificate, c->tls_key, error, error_size) &&
-           tls_check("admin", c->admin_certificate, c->admin_key, error, error_size);
+    return spool_check(c, error, error_size) && tls_check(c, "tls", c->tls_certificate, c->tls_key, error, error_size) &&
+           tls_check(c, "admin", c->admin_certificate, c->admin_key, error, error_size);
 }
 
 struct server_settings *settings_server(const struct config *c)

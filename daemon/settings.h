@@ -5,7 +5,7 @@
 #include "daemon/runner.h"
 #include "protocols/server.h"
 
-/* Can it be used here: user, certificates and keys?  A sentence in error if not. */
+/* Can it be used here: user, spool directory, certificates and keys?  "FILE:LINE: [SECTION] KEY: reason" in error if not. */
 bool settings_check(const struct config *config, char *error, size_t error_size) __attribute__((warn_unused_result));
 /* Loads certificate and key; fatal (78) when they do not fit. */
 struct server_settings *settings_server(const struct config *config);

@@ -19,6 +19,7 @@
 #include "storage/db.h"
 
 #include <assert.h>
+#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,14 @@ static struct connection *lane_pick(const struct lane *lane)
             best = c;
     }
     return best && connection_in_flight(best) < DB_QUEUE_MAX ? best : NULL;
+}
+
+bool db_conninfo_valid(const char *conninfo)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+
+    PQconninfoFree(options);
+    return options != NULL;
 }
 
 void db_open(const struct db_settings *s)

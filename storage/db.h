@@ -36,6 +36,8 @@ struct db_settings {
     unsigned statement_timeout_ms; /* 10,000; set on each connection */
 };
 
+/* Can libpq read it?  Why not is not said: it would quote what may be a password. */
+bool db_conninfo_valid(const char *conninfo) __attribute__((warn_unused_result));
 void db_open(const struct db_settings *settings); /* after fork; returns before anything is connected */
 void db_close(void);
 bool db_ready(void); /* at least one read and one write connection is up */

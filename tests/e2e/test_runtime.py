@@ -26,6 +26,10 @@ def status_field(pid, name):
     ({"smtp__message_size_max": "lots"}, "message_size_max"),
     ({"listen__smtp": "localhost"}, "localhost"),
     ({"tls__key_file": "/nonexistent/key.pem"}, "/nonexistent/key.pem"),
+    ({"daemon__spool_directory": "/nonexistent/spool"}, "/nonexistent/spool"),
+    ({"daemon__log_levels": "smtp"}, "log_levels"),
+    ({"dns__resolver": "ns.example.test"}, "resolver"),
+    ({"database__conninfo": "nonsense=1"}, "conninfo"),
 ])
 def test_check_config_tells_what_is_wrong(new_posthouse, change, words):
     node = new_posthouse()
@@ -34,9 +38,8 @@ def test_check_config_tells_what_is_wrong(new_posthouse, change, words):
     done = node.command("--check-config", check=False)
     assert done.returncode == 78
     assert words in done.stderr
-    if "/" not in words:
-        line = next(number for number, text in enumerate(node.config_path.read_text().splitlines(), 1) if words in text)
-        assert f"{node.config_path}:{line}:" in done.stderr
+    line = next(number for number, text in enumerate(node.config_path.read_text().splitlines(), 1) if words in text)
+    assert f"{node.config_path}:{line}:" in done.stderr
 
 
 def test_sample_configuration_is_current(posthouse):
@@ -87,6 +90,8 @@ def test_reload_of_a_bad_file_changes_nothing(new_posthouse):
     node.write_config(smtp__message_size_max="lots")
     node.reload()
     wait_until(lambda: "message_size_max" in node.log(), "the error is told")
+    assert re.search(rf'level=error module=master .*error="{re.escape(str(node.config_path))}:[0-9]+: message_size_max',
+                     node.log()), "as a line of the log, with file and line"
     assert node.family() == family
     with node.smtp() as connection:
         assert connection.noop()[0] == 250

@@ -60,6 +60,24 @@ static void test_values(void **state)
     assert_int_equal(config->probe_interval_ms, 500);
     assert_true(config->verify_tls);
     config_free(&config);
+    config = load("[dns]\nresolver = ::1@5353\n[daemon]\nlog_levels = smtp=debug, runner=warn\n"
+                  "[database]\nconninfo = postgresql://%2Frun%2Fpostgresql/posthouse\n");
+    assert_non_null(config);
+    config_free(&config);
+}
+
+static void test_where_a_setting_stands(void **state)
+{
+    struct config *config = load("[tls]\n# note\ncertificate_file = a\nkey_file = b\n");
+    char where[200], expected[200];
+
+    (void)state;
+    assert_non_null(config);
+    snprintf(expected, sizeof expected, "%s:4: [tls] key_file", config->path);
+    assert_string_equal(config_where(config, "tls", "key_file", where, sizeof where), expected);
+    snprintf(expected, sizeof expected, "%s: [daemon] user", config->path);
+    assert_string_equal(config_where(config, "daemon", "user", where, sizeof where), expected);
+    config_free(&config);
 }
 
 static void expect_error(const char *text, const char *error)
@@ -93,6 +111,15 @@ static void test_errors_name_the_line(void **state)
     expect_error("[listen]\nimaps = 127.0.0.1:993\n", ":2: a TLS port needs [tls]");
     expect_error("[tls]\nkey_file = x\n", ":2: certificate_file and key_file go together\n");
     expect_error("[daemon]\nlog_level = loud\n", ":2: log_level must be");
+    expect_error("[daemon]\n\nlog_levels = smtp=debug runner\n", ":3: log_levels: \"runner\" is not MODULE=LEVEL\n");
+    expect_error("[daemon]\nlog_levels = smtp=loud\n", ":2: log_levels: \"smtp=loud\" is not MODULE=LEVEL\n");
+    expect_error("[daemon]\nlog_levels = =debug\n", ":2: log_levels: \"=debug\" is not MODULE=LEVEL\n");
+    expect_error("[daemon]\nhostname = mx one\n", ":2: hostname: \"mx one\" is not the name of a host\n");
+    expect_error("[dns]\nresolver = ns.example.test\n", ":2: resolver: \"ns.example.test\" is not ADDRESS or ADDRESS@PORT\n");
+    expect_error("[dns]\nresolver = 127.0.0.1@0\n", ":2: resolver: ");
+    expect_error("[dns]\nresolver = 127.0.0.1:53\n", ":2: resolver: ");
+    expect_error("[database]\nconninfo = dbname posthouse\n", ":2: conninfo is not a libpq connection string\n");
+    expect_error("[database]\nconninfo = nonsense=1\n", ":2: conninfo is not a libpq connection string\n");
     expect_error("[delivery]\nretry_first = 2h\nretry_max = 1h\n", ":2: retry_first is longer than retry_max\n");
 }
 
@@ -129,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_file_is_good),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_where_a_setting_stands),
         cmocka_unit_test(test_errors_name_the_line),
         cmocka_unit_test(test_all_errors_are_told),
         cmocka_unit_test(test_the_sample_is_current_and_good),
