@@ -23,8 +23,6 @@ struct admin_settings {
 };
 /* Reads certificate and key if there are any, while the process may; fatal (78) when it cannot.  Call before admin_start(). */
 void admin_load_tls(const struct admin_settings *settings);
-/* Reads certificate and key, if any: while the process may still read them.  Fatal when it cannot. */
-void admin_load_tls(const struct admin_settings *settings);
 void admin_start(const struct admin_settings *settings); /* fatal when libmicrohttpd cannot start */
 /* Closes all connections; requests that are under way finish without one. */
 void admin_stop(void);

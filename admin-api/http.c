@@ -41,6 +41,8 @@
 #define ADMIN_ARENA_MAX (8 * 1024 * 1024)
 /* A body that is too long is read and dropped up to here, so that its sender can read 413. */
 #define ADMIN_DROP_MAX (16 * 1024 * 1024)
+/* TLS 1.2 is the floor here as elsewhere (RFC 8996); GnuTLS' own default would go down to 1.0. */
+#define ADMIN_TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct exchange {
     struct exchange *next, **link;     /* of those that a task works for */
@@ -371,6 +373,7 @@ void admin_start(const struct admin_settings *settings)
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, http.certificate},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, http.key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)ADMIN_TLS_PRIORITIES},
         {MHD_OPTION_END, 0, NULL},
     };
     if (http.certificate)

@@ -3,6 +3,7 @@ database that is away."""
 import http.client
 import json
 import socket
+import ssl
 import threading
 
 import pytest
@@ -166,3 +167,20 @@ def test_https(new_posthouse, certificate):
     assert get("/v1/customers") == (200, {"items": [], "next_cursor": None})
     with pytest.raises((OSError, http.client.HTTPException)):
         posthouse.api.request("GET", "/healthz")
+    assert tls_version(posthouse, certificate, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+    assert tls_version(posthouse, certificate, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+    for old in (ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1):
+        with pytest.raises(OSError):
+            tls_version(posthouse, certificate, old)
+
+
+def tls_version(posthouse, certificate, version):
+    """What a client that speaks only this one comes to speak; its own library must not be what refuses the old ones."""
+    context = certificate.context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = version
+    context.minimum_version = version
+    with socket.create_connection(("127.0.0.1", posthouse.ports["admin"]), timeout=30) as connection:
+        with context.wrap_socket(connection, server_hostname="localhost") as client:
+            return client.version()
