@@ -5,6 +5,8 @@
  * them did not mean what we would guess: a member given twice, NaN and the like, bytes after the value,
  * invalid UTF-8, NUL in a string.  json-c takes the last of two members silently; so the members in the
  * text are counted (colons outside of strings: one per member) and compared with the members in the tree.
+ * It also ends a member's name at an escaped NUL, so that "name\u0000x" would be taken for "name"; the same walk
+ * finds those.
  *
  * Depth is limited to JSON_DEPTH, which bounds the parser's memory; length is bounded by the body limit.
  */
@@ -42,18 +44,23 @@ bool json_is_utf8(struct slice text)
     return true;
 }
 
-/* Members as written.  The text has been parsed, so quotes are balanced. */
-static size_t members_in_text(struct slice text)
+/* Members as written, and whether the name of one has an escaped NUL.  The text has been parsed, so quotes are balanced. */
+static size_t members_in_text(struct slice text, bool *nul_in_name)
 {
     size_t colons = 0;
-    bool in_string = false;
+    bool in_string = false, nul = false; /* in the last string */
+    *nul_in_name = false;
     for (size_t i = 0; i < text.n; i++) {
-        if (in_string && text.p[i] == '\\')
+        if (in_string && text.p[i] == '\\') {
+            nul |= slice_equal(slice_of(text.p + i, text.n - i < 6 ? text.n - i : 6), SLICE("\\u0000"));
             i++;
-        else if (text.p[i] == '"')
+        } else if (text.p[i] == '"') {
             in_string = !in_string;
-        else if (text.p[i] == ':' && !in_string)
+            nul &= !in_string;
+        } else if (text.p[i] == ':' && !in_string) {
+            *nul_in_name |= nul;
             colons++;
+        }
     }
     return colons;
 }
@@ -114,9 +121,11 @@ static struct json_object *parse(struct slice text, const char **why)
     size_t used = json_tokener_get_parse_end(tokener);
     json_tokener_free(tokener);
     if (error == json_tokener_success && used == text.n && json_object_is_type(value, json_type_object)) {
-        if (members_in_text(text) == members_in_tree(value))
+        bool nul_in_name = false;
+        bool once = members_in_text(text, &nul_in_name) == members_in_tree(value);
+        if (once && !nul_in_name)
             return value;
-        *why = "a member is given twice";
+        *why = once ? "the name of a member contains NUL" : "a member is given twice";
     } else if (error == json_tokener_success) {
         *why = used == text.n ? "the body is not an object" : "the body goes on behind its value";
     }
