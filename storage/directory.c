@@ -193,17 +193,17 @@ static const struct db_statement containing = {
  */
 bool directory_client_address(const char *client, char out[INET6_ADDRSTRLEN])
 {
-    unsigned char bytes[sizeof(struct in6_addr)];
+    struct in6_addr bytes; /* aligned, as the macro below wants it */
     size_t n = strcspn(client, "%");
     if (n >= INET6_ADDRSTRLEN)
         return false;
     snprintf(out, INET6_ADDRSTRLEN, "%.*s", (int)n, client);
-    if (inet_pton(AF_INET, out, bytes) == 1)
+    if (inet_pton(AF_INET, out, &bytes) == 1)
         return true;
-    if (inet_pton(AF_INET6, out, bytes) != 1)
+    if (inet_pton(AF_INET6, out, &bytes) != 1)
         return false;
-    if (IN6_IS_ADDR_V4MAPPED((struct in6_addr *)bytes))
-        return inet_ntop(AF_INET, bytes + 12, out, INET6_ADDRSTRLEN) != NULL;
+    if (IN6_IS_ADDR_V4MAPPED(&bytes))
+        return inet_ntop(AF_INET, bytes.s6_addr + 12, out, INET6_ADDRSTRLEN) != NULL;
     return true;
 }
 

@@ -121,6 +121,13 @@ static bool host_bits_clear(const unsigned char *bytes, unsigned size, unsigned 
     return true;
 }
 
+/* ::ffff:0:0/96 (RFC 4291 2.5.5.2): such clients are looked up as IPv4, so a block of these would never match. */
+static bool is_v4_mapped(const unsigned char *bytes)
+{
+    static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(bytes, prefix, sizeof prefix) == 0;
+}
+
 bool name_cidr(struct arena *arena, struct slice in, struct slice *out)
 {
     unsigned char bytes[sizeof(struct in6_addr)];
@@ -133,7 +140,7 @@ bool name_cidr(struct arena *arena, struct slice in, struct slice *out)
         *slash++ = '\0';
     int family = strchr(address, ':') ? AF_INET6 : AF_INET;
     unsigned size = family == AF_INET6 ? 16 : 4, prefix = size * 8;
-    if (inet_pton(family, address, bytes) != 1)
+    if (inet_pton(family, address, bytes) != 1 || (family == AF_INET6 && is_v4_mapped(bytes)))
         return false;
     if (slash) {
         size_t n = strlen(slash);

@@ -20,7 +20,8 @@ bool name_address(struct arena *arena, struct slice in, struct slice *out);
 struct slice name_address_domain(struct slice address);
 /* A host that mail is sent to: a name (one label will do) or an IPv4 or IPv6 address without brackets. */
 bool name_host(struct arena *arena, struct slice in, struct slice *out);
-/* "192.0.2.0/24", "2001:db8::/32"; a plain address is a block of one. False also when host bits are set. */
+/* "192.0.2.0/24", "2001:db8::/32"; a plain address is a block of one. False also when host bits are set, and for
+ * IPv4 written as IPv6 ("::ffff:192.0.2.0/120"). */
 bool name_cidr(struct arena *arena, struct slice in, struct slice *out);
 
 #endif
