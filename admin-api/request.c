@@ -4,7 +4,8 @@
  * Every error is application/problem+json (RFC 9457) of type about:blank: the status says what kind of
  * trouble it is, `detail` says it in words, `field` names the member of the request that is wrong, and
  * `existing_id` the thing that is in the way.  Unknown query parameters are refused like unknown fields: a
- * misspelt filter that is ignored would answer a question that nobody asked.
+ * misspelt filter that is ignored would answer a question that nobody asked, and a DELETE that ignores
+ * "dry_run" would do what nobody wanted.
  */
 #include "admin-api/request.h"
 

@@ -124,8 +124,16 @@ static AWAITS bool admitted(struct request *r, enum router_access access)
     return false;
 }
 
+/* Lists check their own query; nothing else has one.  What anyone may ask is asked by probes, which add what they like. */
+static bool is_list(const struct router_route *route)
+{
+    return route->access != ROUTER_TOKEN ||
+           (strcmp(route->method, "GET") == 0 && route->path[strlen(route->path) - 1] != '}');
+}
+
 AWAITS void router_answer(struct request *r)
 {
+    static const char *const none[] = {NULL};
     const char *allow = NULL;
     struct slice key;
     const struct router_route *route = find(r, &key, &allow);
@@ -149,6 +157,8 @@ AWAITS void router_answer(struct request *r)
         reply_away(r);
         return;
     }
+    if (!is_list(route) && !request_query_check(r, none))
+        return;
     r->actor.method = r->method;
     r->actor.path = r->path;
     route->handler(r);

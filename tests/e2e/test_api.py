@@ -332,6 +332,16 @@ def test_changes_are_audited(posthouse):
     assert rows == [["DELETE", "/v1/customers/audited", "204", "test"]]
 
 
+def test_a_query_that_is_not_taken_is_refused(posthouse):
+    posthouse.api.customer("queried")
+    for method, body in (("GET", None), ("PATCH", {"state": "suspended"}), ("DELETE", None)):
+        problem(posthouse, 422, method, "/v1/customers/queried?dry_run=true", body, field="dry_run")
+    problem(posthouse, 422, "POST", "/v1/customers?dry_run=true", {"name": "queried too"}, field="dry_run")
+    assert posthouse.api.get("/v1/customers/queried")["state"] == "active"
+    problem(posthouse, 404, "GET", "/v1/customers/queried%20too")
+    must(posthouse, 200, "GET", "/healthz?from=probe", token="")
+
+
 def test_methods_and_paths(posthouse):
     headers, _ = problem(posthouse, 405, "PUT", "/v1/customers")
     assert set(headers["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
