@@ -14,6 +14,7 @@
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/hint.h"
+#include "storage/name.h"
 #include "storage/queue.h"
 
 #define SELECT                                                                                                         \
@@ -63,11 +64,12 @@ static const struct db_statement get = {
 AWAITS enum db_status provision_domain_get(struct arena *arena, struct slice key, struct provision_domain *out)
 {
     int64_t id = 0;
+    struct slice name;
     struct params params;
     struct rows *rows = NULL;
     params_init(&params, arena);
     params_int64(&params, id_parse(key, &id) ? id : 0);
-    params_text(&params, arena_lower(arena, key));
+    params_text(&params, name_domain(arena, key, &name) ? name : arena_lower(arena, key));
     enum db_status status = db_read(arena, &get, &params, &rows);
     if (status == DB_FOUND)
         read_row(arena, rows, 0, out);

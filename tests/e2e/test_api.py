@@ -332,6 +332,14 @@ def test_changes_are_audited(posthouse):
     assert rows == [["DELETE", "/v1/customers/audited", "204", "test"]]
 
 
+def test_a_domain_is_found_in_any_spelling(posthouse):
+    posthouse.api.customer("spelt")
+    made = posthouse.api.hosted_domain("spelt.test", "spelt")
+    for name in ("SPELT.test", "spelt.test.", "Spelt.Test."):
+        assert posthouse.api.get(f"/v1/domains/{name}")["id"] == made["id"]
+        assert posthouse.api.get("/v1/accounts", domain=name)["items"] == []
+
+
 def test_a_query_that_is_not_taken_is_refused(posthouse):
     posthouse.api.customer("queried")
     for method, body in (("GET", None), ("PATCH", {"state": "suspended"}), ("DELETE", None)):
