@@ -8,7 +8,7 @@
  * decodes what stands in header fields: types, parameters, addresses, dates, encoded words.
  *
  * Bounded against hostile mail: MIME_DEPTH_MAX levels and MIME_PARTS_MAX parts, what is beyond is a leaf; values of fields are
- * cut at MIME_FIELD_MAX.  Does not wait.
+ * cut at MIME_FIELD_MAX, and lists of addresses behind MIME_COLONS_MAX colons.  Does not wait.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +18,7 @@
 
 #define MIME_DEPTH_MAX 20
 #define MIME_PARTS_MAX 1000
+#define MIME_COLONS_MAX 64
 #define MIME_FIELD_MAX (64 * 1024) /* bytes of a field's value that are looked at */
 
 struct mime_param {

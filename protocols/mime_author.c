@@ -54,7 +54,7 @@ static bool add_field(struct authors *authors, struct slice raw)
     InternetAddressList *list;
     bool understood;
 
-    if (raw.n > AUTHOR_FIELD_MAX)
+    if (raw.n > AUTHOR_FIELD_MAX || mime_addresses_length(value) < value.n)
         return false;
     list = internet_address_list_parse(NULL, arena_slicedup(authors->arena, value));
     understood = list && add_all(authors, list);

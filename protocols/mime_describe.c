@@ -96,9 +96,10 @@ static void put_addresses(struct evbuffer *out, InternetAddressList *list, bool 
     }
 }
 
-static void put_address_field(struct evbuffer *out, struct slice value)
+static void put_address_field(struct evbuffer *out, struct arena *arena, struct slice value)
 {
-    InternetAddressList *list = value.n ? internet_address_list_parse(NULL, value.p) : NULL;
+    const char *text = arena_slicedup(arena, slice_of(value.p, mime_addresses_length(value)));
+    InternetAddressList *list = value.n ? internet_address_list_parse(NULL, text) : NULL;
 
     if (list && internet_address_list_length(list) > 0) {
         put(out, "(");
@@ -123,17 +124,17 @@ void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct
     put(out, " ");
     mime_write_string(out, mime_field(arena, message->header, "Subject"));
     put(out, " ");
-    put_address_field(out, from);
+    put_address_field(out, arena, from);
     put(out, " ");
-    put_address_field(out, sender.n ? sender : from); /* absent or empty: From (7.4.2) */
+    put_address_field(out, arena, sender.n ? sender : from); /* absent or empty: From (7.4.2) */
     put(out, " ");
-    put_address_field(out, reply_to.n ? reply_to : from);
+    put_address_field(out, arena, reply_to.n ? reply_to : from);
     put(out, " ");
-    put_address_field(out, mime_field(arena, message->header, "To"));
+    put_address_field(out, arena, mime_field(arena, message->header, "To"));
     put(out, " ");
-    put_address_field(out, mime_field(arena, message->header, "Cc"));
+    put_address_field(out, arena, mime_field(arena, message->header, "Cc"));
     put(out, " ");
-    put_address_field(out, mime_field(arena, message->header, "Bcc"));
+    put_address_field(out, arena, mime_field(arena, message->header, "Bcc"));
     put(out, " ");
     mime_write_string(out, mime_field(arena, message->header, "In-Reply-To"));
     put(out, " ");

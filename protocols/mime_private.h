@@ -6,6 +6,8 @@
 #include "protocols/mime.h"
 
 void mime_start(void);
+/* How much of a list of addresses GMime may be given: it calls itself for a group in a group ("a:a:a:"), on our small stacks. */
+size_t mime_addresses_length(struct slice value);
 struct mime_param *mime_params_of(struct arena *arena, GMimeParamList *list);
 /* Takes the first field off the front of *rest, as it is; what has no colon has an empty name.  False: there is none. */
 bool mime_take_field(struct slice *rest, struct slice *name, struct slice *raw);

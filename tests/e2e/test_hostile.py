@@ -2,6 +2,7 @@
 import contextlib
 import random
 import re
+import smtplib
 import socket
 import ssl
 import threading
@@ -280,6 +281,26 @@ def test_message_that_breaks_off(node):
     with Client(node, FRONTS[0]) as client:
         client.greeted().works()
     assert node.query("select count(*) from message") == count
+
+
+def test_groups_in_groups(node):
+    """Addresses that a reader could follow deeper than a stack goes end nobody's session, nor anybody else's."""
+    groups = "a:" * 4000
+    before = node.family()
+    node.send("joe@outside.test", USER, f"Subject: groups in groups\r\nFrom: {groups}\r\nTo: {groups}\r\n\r\nhello\r\n")
+
+    def envelope():
+        with node.imap(USER) as connection:
+            connection.select()
+            numbers = connection.search(None, 'SUBJECT "groups in groups"')[1][0].split()
+            return connection.fetch(numbers[-1], "(ENVELOPE)") if numbers else None
+    wait_until(envelope, "the message is in the INBOX")
+    status, data = envelope()
+    assert status == "OK" and b"groups in groups" in data[0]
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        node.submit(USER, USER, f"From: {groups}\r\n\r\nhello\r\n")
+    assert refused.value.smtp_code // 100 == 5
+    assert node.family() == before
 
 
 def test_a_thousand_connections(node):
