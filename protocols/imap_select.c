@@ -155,8 +155,7 @@ static void append_item(struct imap_selected *s, const struct imap_item *item)
     s->items[s->count++] = *item;
 }
 
-/* own: changes with this modseq are the client's own and are not told; 0: none. */
-static void take_changes(struct imap_session *session, const struct mailbox_item *changes, unsigned count, int64_t own)
+static void take_changes(struct imap_session *session, const struct mailbox_item *changes, unsigned count)
 {
     struct imap_selected *s = &session->selected;
 
@@ -177,12 +176,11 @@ static void take_changes(struct imap_session *session, const struct mailbox_item
         if (s->items[index].flags == item.flags && s->items[index].keywords == item.keywords)
             continue;
         s->items[index] = item;
-        if (changes[i].modseq != own)
-            tell_flags(session, index);
+        tell_flags(session, index);
     }
 }
 
-static AWAITS bool load_changes(struct imap_session *session, int64_t since, int64_t own)
+static AWAITS bool load_changes(struct imap_session *session, int64_t since)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     int64_t after = 0;
@@ -195,7 +193,7 @@ static AWAITS bool load_changes(struct imap_session *session, int64_t since, int
         arena_reset(arena);
         switch (mailbox_items(arena, session->selected.id, after, since, PAGE, &items, &count)) {
         case DB_FOUND:
-            take_changes(session, items, count, own);
+            take_changes(session, items, count);
             after = items[count - 1].uid;
             break;
         case DB_NONE:
@@ -237,7 +235,7 @@ static AWAITS bool tell_expunged(struct imap_session *session)
     return true;
 }
 
-static AWAITS bool refresh(struct imap_session *session, bool may_expunge, int64_t own)
+AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge)
 {
     struct imap_selected *s = &session->selected;
     struct mailbox_counts counts;
@@ -254,7 +252,7 @@ static AWAITS bool refresh(struct imap_session *session, bool may_expunge, int64
         return false; /* s->modseq stays: the next refresh, or while idling the next poll, looks again */
     }
     if (mailbox.modseq != s->modseq) {
-        if (!load_changes(session, s->modseq, own))
+        if (!load_changes(session, s->modseq))
             return false;
         s->modseq = mailbox.modseq;
         s->expunged_elsewhere = true;
@@ -272,16 +270,6 @@ static AWAITS bool refresh(struct imap_session *session, bool may_expunge, int64
     if (s->count != before && session->stream)
         imap_printf(session, "* %" PRIu32 " EXISTS\r\n", s->count);
     return true;
-}
-
-AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge)
-{
-    return refresh(session, may_expunge, 0);
-}
-
-AWAITS bool imap_selected_refresh_silently(struct imap_session *session, int64_t own_modseq)
-{
-    return refresh(session, false, own_modseq);
 }
 
 /* A number that does not exist is an error, a UID that does not is passed over (6.4.8).  Clients ask an empty mailbox for
@@ -345,7 +333,7 @@ static AWAITS void select_mailbox(struct imap_session *session, bool read_only)
     s->modseq = mailbox.modseq;
     s->read_only = read_only;
     s->watch = hint_watch_mailbox(mailbox.id, on_hint, session);
-    if (!load_changes(session, 0, 0)) {
+    if (!load_changes(session, 0)) {
         imap_selected_drop(session);
         imap_unavailable(session);
         return;

@@ -130,8 +130,6 @@ AWAITS void imap_command_run(struct imap_session *session);
 void imap_selected_drop(struct imap_session *session);
 /* Tells what changed: FETCH, EXISTS and, if may_expunge, EXPUNGE. False: the database is away, or the mailbox is gone. */
 AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge);
-/* Changes with this modseq are the client's own and need not be told (STORE .SILENT). */
-AWAITS bool imap_selected_refresh_silently(struct imap_session *session, int64_t own_modseq);
 /* Index of the UID, or UINT32_MAX. */
 uint32_t imap_selected_find(const struct imap_selected *selected, int64_t uid);
 /* Indexes of the messages in the set (sequence numbers or UIDs), ascending. False: a sequence number that does not exist. */

@@ -100,6 +100,38 @@ static void tell_unchanged(struct imap_session *session, const uint32_t *indexes
     }
 }
 
+/* What the client will take the flags to be now, so that the refresh tells what they are besides: also with .SILENT it must
+ * learn what others changed (6.4.6). */
+static void expect_stored(struct imap_session *session, const uint32_t *indexes, uint32_t count, enum mailbox_store how,
+                          const struct imap_flags *flags)
+{
+    struct imap_selected *s = &session->selected;
+    uint64_t keywords = 0;
+
+    for (unsigned i = 0; i < flags->keyword_count; i++)
+        for (unsigned k = 0; k < s->keyword_count; k++)
+            if (slice_equal_nocase(flags->keywords[i], slice_str(s->keywords[k])))
+                keywords |= UINT64_C(1) << k;
+    for (uint32_t i = 0; i < count; i++) {
+        struct imap_item *item = &s->items[indexes[i]];
+
+        switch (how) {
+        case MAILBOX_STORE_SET:
+            item->flags = flags->bits;
+            item->keywords = keywords;
+            break;
+        case MAILBOX_STORE_ADD:
+            item->flags |= flags->bits;
+            item->keywords |= keywords;
+            break;
+        case MAILBOX_STORE_REMOVE:
+            item->flags &= ~flags->bits;
+            item->keywords &= ~keywords;
+            break;
+        }
+    }
+}
+
 AWAITS void imap_command_store(struct imap_session *session)
 {
     struct imap_flags flags;
@@ -126,7 +158,8 @@ AWAITS void imap_command_store(struct imap_session *session)
         imap_unavailable(session);
         return;
     }
-    if (count && !imap_selected_refresh_silently(session, modseq)) {
+    expect_stored(session, indexes, count, how, &flags);
+    if (count && !imap_selected_refresh(session, false)) {
         imap_unavailable(session); /* the change was made; the client will see it with its next command */
         return;
     }

@@ -174,6 +174,24 @@ def test_another_session_sees_changes(node, user):
     two.logout()
 
 
+def test_a_silent_store_tells_what_others_changed(node, user):
+    """RFC 3501 6.4.6: .SILENT leaves out what the client can work out, not what another did."""
+    box, other = log_in(node, user), log_in(node, user)
+    for number in range(3):
+        append(box, make_message(f"message {number}"))
+    for connection in (box, other):
+        connection.select("INBOX")
+    other.store("1", "+FLAGS", "(\\Flagged Work)")
+    other.store("3", "+FLAGS", "(\\Seen)")
+    status, answer = box.store("1:3", "+FLAGS.SILENT", "(\\Seen)")
+    assert status == "OK" and answer == [b"1 (FLAGS (\\Flagged \\Seen Work))"]
+    status, answer = box.store("1:2", "-FLAGS.SILENT", "(\\Seen)")
+    assert status == "OK" and answer == [None]
+    assert re.findall(rb"FLAGS \(([^)]*)\)", fetch(box, "FLAGS", "1:3")) == [b"\\Flagged Work", b"", b"\\Seen"]
+    for connection in (box, other):
+        connection.logout()
+
+
 def test_idle_tells_of_new_mail(node, user):
     box = log_in(node, user)
     box.select("INBOX")
