@@ -189,10 +189,23 @@ struct mime_param *mime_params_of(struct arena *arena, GMimeParamList *list)
 
         param->name = slice_str(arena_strdup(arena, g_mime_param_get_name(from)));
         param->value = slice_str(arena_strdup(arena, g_mime_param_get_value(from) ? g_mime_param_get_value(from) : ""));
+        param->extended = g_mime_param_get_encoding_method(from) == GMIME_PARAM_ENCODING_METHOD_RFC2231;
         *last = param;
         last = &param->next;
     }
     return first;
+}
+
+struct slice mime_encoding(struct arena *arena, struct slice header)
+{
+    struct slice value = mime_field(arena, header, "Content-Transfer-Encoding");
+    size_t n = 0;
+
+    if (value.n && value.p[0] == '"')
+        value = slice_skip(value, 1);
+    while (n < value.n && !strchr(" \t;(\"", value.p[n]))
+        n++;
+    return n ? arena_slice(arena, slice_of(value.p, n)) : (struct slice){NULL, 0};
 }
 
 static void take_type(struct arena *arena, struct mime_part *part, bool in_digest)

@@ -24,6 +24,7 @@
 struct mime_param {
     struct mime_param *next;
     struct slice name, value;
+    bool extended; /* written as RFC 2231 says */
 };
 
 struct mime_part {

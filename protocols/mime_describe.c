@@ -2,8 +2,8 @@
  * mime_describe: ENVELOPE and BODYSTRUCTURE (RFC 3501 7.4.2).
  *
  * Strings are sent as they are written in the message, encoded words and all: decoding them is the client's business.  What
- * has been decoded by GMime (names in addresses, RFC 2231 parameters) is encoded again, so that responses stay ASCII
- * where the message was.
+ * has been decoded by GMime (names in addresses, parameters) is encoded again, as it was: RFC 2231 or encoded words, so that
+ * responses stay ASCII where the message was.
  */
 #include <event2/buffer.h>
 #include <stdio.h>
@@ -57,7 +57,25 @@ static void put_phrase(struct evbuffer *out, const char *text)
 
 /* ------------------------------------------------------------------ ENVELOPE */
 
-static void put_mailbox(struct evbuffer *out, InternetAddress *address)
+/* A local part without its RFC 5322 quoting (RFC 3501 7.4.2). */
+static void put_local_part(struct evbuffer *out, struct arena *arena, struct slice text)
+{
+    char *plain = arena_alloc(arena, text.n + 1);
+    size_t n = 0;
+
+    if (text.n < 2 || text.p[0] != '"' || text.p[text.n - 1] != '"') {
+        mime_write_string(out, text);
+        return;
+    }
+    for (size_t i = 1; i < text.n - 1; i++) {
+        if (text.p[i] == '\\' && i + 1 < text.n - 1)
+            i++;
+        plain[n++] = text.p[i];
+    }
+    mime_write_string(out, slice_of(plain, n));
+}
+
+static void put_mailbox(struct evbuffer *out, struct arena *arena, InternetAddress *address)
 {
     const char *addr = internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address));
     const char *at = addr ? strrchr(addr, '@') : NULL;
@@ -65,14 +83,14 @@ static void put_mailbox(struct evbuffer *out, InternetAddress *address)
     put(out, "(");
     put_phrase(out, internet_address_get_name(address));
     put(out, " NIL ");
-    mime_write_string(out, at ? slice_of(addr, (size_t)(at - addr)) : slice_str(addr ? addr : ""));
+    put_local_part(out, arena, at ? slice_of(addr, (size_t)(at - addr)) : slice_str(addr ? addr : ""));
     put(out, " ");
     mime_write_string(out, slice_str(at ? at + 1 : ""));
     put(out, ")");
 }
 
 /* A group is a mailbox with its name, its members, and an end of NILs; groups do not nest (RFC 5322 3.4). */
-static void put_addresses(struct evbuffer *out, InternetAddressList *list, bool in_group)
+static void put_addresses(struct evbuffer *out, struct arena *arena, InternetAddressList *list, bool in_group)
 {
     int count = list ? internet_address_list_length(list) : 0;
 
@@ -80,7 +98,7 @@ static void put_addresses(struct evbuffer *out, InternetAddressList *list, bool 
         InternetAddress *address = internet_address_list_get_address(list, i);
 
         if (INTERNET_ADDRESS_IS_MAILBOX(address)) {
-            put_mailbox(out, address);
+            put_mailbox(out, arena, address);
         } else if (INTERNET_ADDRESS_IS_GROUP(address) && !in_group) {
             const char *name = internet_address_get_name(address);
 
@@ -90,7 +108,7 @@ static void put_addresses(struct evbuffer *out, InternetAddressList *list, bool 
             else
                 put(out, "\"\""); /* NIL would be an end */
             put(out, " NIL)");
-            put_addresses(out, internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address)), true);
+            put_addresses(out, arena, internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address)), true);
             put(out, "(NIL NIL NIL NIL)");
         }
     }
@@ -103,7 +121,7 @@ static void put_address_field(struct evbuffer *out, struct arena *arena, struct 
 
     if (list && internet_address_list_length(list) > 0) {
         put(out, "(");
-        put_addresses(out, list, false);
+        put_addresses(out, arena, list, false);
         put(out, ")");
     } else {
         put(out, "NIL");
@@ -144,7 +162,30 @@ void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct
 
 /* ------------------------------------------------------------------ BODYSTRUCTURE */
 
-static void put_params(struct evbuffer *out, const struct mime_param *params)
+/* The extended form of RFC 2231, continuations joined: IMAP servers should do no less (its section 7), and encoded words have no
+ * place in a parameter (RFC 2047 section 5). */
+static void put_extended(struct evbuffer *out, struct arena *arena, const struct mime_param *param)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char *encoded = arena_alloc(arena, 3 * param->value.n + 1), *at = encoded;
+
+    for (size_t i = 0; i < param->value.n; i++) {
+        unsigned char ch = (unsigned char)param->value.p[i];
+
+        if (g_ascii_isalnum((char)ch) || ch == '.' || ch == '-' || ch == '_') {
+            *at++ = (char)ch;
+        } else {
+            *at++ = '%';
+            *at++ = hex[ch >> 4];
+            *at++ = hex[ch & 15];
+        }
+    }
+    mime_write_string(out, slice_str(arena_printf(arena, "%.*s*", SLICE_ARG(param->name))));
+    put(out, " ");
+    mime_write_string(out, slice_str(arena_printf(arena, "utf-8''%s", encoded)));
+}
+
+static void put_params(struct evbuffer *out, struct arena *arena, const struct mime_param *params)
 {
     const char *separator = "(";
 
@@ -154,6 +195,11 @@ static void put_params(struct evbuffer *out, const struct mime_param *params)
     }
     for (const struct mime_param *p = params; p; p = p->next) {
         put(out, separator);
+        separator = " ";
+        if (p->extended && !is_ascii(p->value)) {
+            put_extended(out, arena, p);
+            continue;
+        }
         mime_write_string(out, p->name);
         put(out, " ");
         if (is_ascii(p->value)) {
@@ -164,7 +210,6 @@ static void put_params(struct evbuffer *out, const struct mime_param *params)
             mime_write_string(out, slice_str(encoded));
             g_free(encoded);
         }
-        separator = " ";
     }
     put(out, ")");
 }
@@ -182,7 +227,7 @@ static void put_disposition(struct evbuffer *out, struct arena *arena, struct sl
     put(out, "(");
     mime_write_string(out, slice_str(g_mime_content_disposition_get_disposition(disposition)));
     put(out, " ");
-    put_params(out, mime_params_of(arena, g_mime_content_disposition_get_parameters(disposition)));
+    put_params(out, arena, mime_params_of(arena, g_mime_content_disposition_get_parameters(disposition)));
     put(out, ")");
     g_object_unref(disposition);
 }
@@ -236,7 +281,7 @@ static unsigned long count_lines(struct slice body)
 
 static void put_leaf(struct evbuffer *out, struct arena *arena, const struct mime_part *part, bool extended)
 {
-    struct slice encoding = mime_field(arena, part->header, "Content-Transfer-Encoding");
+    struct slice encoding = mime_encoding(arena, part->header);
 
     put(out, "(");
     mime_write_string(out, part->type);
@@ -246,7 +291,7 @@ static void put_leaf(struct evbuffer *out, struct arena *arena, const struct mim
     if (!part->params && slice_equal_nocase(part->type, SLICE("text")))
         put(out, "(\"charset\" \"us-ascii\")"); /* RFC 2045 5.2 */
     else
-        put_params(out, part->params);
+        put_params(out, arena, part->params);
     put(out, " ");
     mime_write_string(out, mime_field(arena, part->header, "Content-ID"));
     put(out, " ");
@@ -283,7 +328,7 @@ void mime_write_structure(struct evbuffer *out, struct arena *arena, const struc
     mime_write_string(out, part->subtype);
     if (extended) {
         put(out, " ");
-        put_params(out, part->params);
+        put_params(out, arena, part->params);
         put_rest(out, arena, part);
     }
     put(out, ")");

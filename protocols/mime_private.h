@@ -14,4 +14,7 @@ bool mime_take_field(struct slice *rest, struct slice *name, struct slice *raw);
 /* Takes all up to the next field of that name, and it, off the front of *rest; value unfolded.  False: there is none. */
 bool mime_next_field(struct arena *arena, struct slice *rest, struct slice wanted, struct slice *value);
 
+/* The token of Content-Transfer-Encoding, without comments and other ornaments; {NULL,0}: none. */
+struct slice mime_encoding(struct arena *arena, struct slice header);
+
 #endif

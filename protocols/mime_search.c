@@ -92,7 +92,7 @@ bool mime_header_contains(struct slice header, struct slice name, struct slice n
 static char *decoded_body(const struct mime_part *part, size_t *n)
 {
     struct arena *arena = arena_new(SIZE_MAX);
-    struct slice name = mime_field(arena, part->header, "Content-Transfer-Encoding");
+    struct slice name = mime_encoding(arena, part->header);
     GMimeContentEncoding how = name.n ? g_mime_content_encoding_from_string(name.p) : GMIME_CONTENT_ENCODING_DEFAULT;
     GMimeEncoding state;
     char *out = malloc(part->body.n + 64);

@@ -111,6 +111,15 @@ static void test_envelope(void **state)
         " NIL NIL ((NIL NIL \"b\" \"b.test\")) \"<1@a.test>\" NIL)");
 }
 
+/* RFC 3501 7.4.2: the local part without its quoting. */
+static void test_envelope_quoted_local_parts(void **state)
+{
+    (void)state;
+    assert_string_equal(envelope("To: \"John Q\"@a.test, \"a\\\"b\"@a.test, \"@\"@a.test\r\n\r\n"),
+                        "(NIL NIL NIL NIL NIL ((NIL NIL \"John Q\" \"a.test\")(NIL NIL {3}\r\na\"b \"a.test\")"
+                        "(NIL NIL \"@\" \"a.test\")) NIL NIL NIL NIL)");
+}
+
 static void test_envelope_groups(void **state)
 {
     (void)state;
@@ -183,6 +192,40 @@ static void test_structure_of_parts(void **state)
 }
 
 /* ------------------------------------------------------------------ searching (RFC 3501 6.4.4) */
+
+/* RFC 2231: continuations are joined; what is not ASCII stays in that form, and what was an encoded word stays one. */
+static void test_structure_parameters(void **state)
+{
+    static const struct {
+        const char *written, *told;
+    } cases[] = {
+        {"name*0*=utf-8''f%C3%B6; name*1=\"o x\"", "(\"name*\" \"utf-8''f%C3%B6o%20x\")"},
+        {"name*=iso-8859-1'en'f%F6.txt", "(\"name*\" \"utf-8''f%C3%B6.txt\")"},
+        {"name*0=long; name*1=er", "(\"name\" \"longer\")"},
+        {"name*=us-ascii''plain%20name", "(\"name\" \"plain name\")"},
+        {"name=\"=?iso-8859-1?q?f=F6?=\"", "(\"name\" \"=?iso-8859-1?b?ZvY=?=\")"},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT(cases); i++)
+        assert_string_equal(
+            structure(arena_printf(arena, "Content-Type: a/b; %s\r\n\r\nx", cases[i].written), false),
+            arena_printf(arena, "(\"a\" \"b\" %s NIL NIL \"7bit\" 1)", cases[i].told));
+}
+
+static void test_structure_encoding(void **state)
+{
+    static const char *const written[] = {"base64", "base64 (as always)", "\"base64\"", "base64;", " base64 \t"};
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT(written); i++) {
+        const char *message = arena_printf(
+            arena, "Content-Type: text/plain\r\nContent-Transfer-Encoding: %s\r\n\r\naGVsbG8=", written[i]);
+
+        assert_non_null(strstr(structure(message, false), " NIL NIL \"base64\" 8 1)"));
+        assert_true(mime_body_contains(mime_parse(arena, slice_str(message)), SLICE("hello")));
+    }
+}
 
 static void test_search_in_headers(void **state)
 {
@@ -280,6 +323,8 @@ int main(void)
         TEST(test_envelope_strings),   TEST(test_structure_of_a_text),
         TEST(test_structure_of_parts), TEST(test_search_in_headers),
         TEST(test_search_in_bodies),   TEST(test_days),
+        TEST(test_structure_encoding), TEST(test_structure_parameters),
+        TEST(test_envelope_quoted_local_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
