@@ -76,7 +76,8 @@ static AWAITS bool content_matches(struct question *q, const struct imap_key *ke
         return mime_body_contains(root, key->text);
     if (key->kind == IMAP_KEY_TEXT)
         return mime_text_contains(root->header, key->text) || mime_body_contains(root, key->text) ||
-               mime_header_contains(root->header, (struct slice){NULL, 0}, key->text);
+               mime_header_contains(root->header, (struct slice){NULL, 0}, key->text) ||
+               mime_part_headers_contain(root, key->text);
     if (!mime_date(q->session->message, root->header, &day))
         return false; /* no Date, or none that can be read */
     return compare_days(key->kind, day, key->number);

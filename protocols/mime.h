@@ -76,6 +76,8 @@ bool mime_authors(struct arena *arena, struct slice header, struct mime_author *
 bool mime_header_contains(struct slice header, struct slice name, struct slice needle);
 bool mime_body_contains(const struct mime_part *root, struct slice needle);
 bool mime_text_contains(struct slice text, struct slice needle); /* as it is */
+/* The headers of the parts in it, not its own. */
+bool mime_part_headers_contain(const struct mime_part *root, struct slice needle);
 /* The Date field's day, whatever its zone (RFC 3501 6.4.4). */
 bool mime_date(struct arena *arena, struct slice header, int64_t *days);
 

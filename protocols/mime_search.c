@@ -141,9 +141,25 @@ static bool leaf_contains(const struct mime_part *part, struct slice needle)
     return found;
 }
 
+bool mime_part_headers_contain(const struct mime_part *root, struct slice needle)
+{
+    for (const struct mime_part *child = root->child; child; child = child->next)
+        if (mime_header_contains(child->header, (struct slice){NULL, 0}, needle) || mime_part_headers_contain(child, needle))
+            return true;
+    return false;
+}
+
+/* message/delivery-status and its like are text to a reader. */
+static bool is_readable(const struct mime_part *part)
+{
+    return slice_equal_nocase(part->type, SLICE("text")) || slice_equal_nocase(part->type, SLICE("message"));
+}
+
 bool mime_body_contains(const struct mime_part *root, struct slice needle)
 {
     mime_start();
+    if (!needle.n)
+        return true;
     if (root->message && mime_header_contains(root->child->header, (struct slice){NULL, 0}, needle))
         return true;
     if (root->multipart || root->message) {
@@ -152,7 +168,7 @@ bool mime_body_contains(const struct mime_part *root, struct slice needle)
                 return true;
         return false;
     }
-    return slice_equal_nocase(root->type, SLICE("text")) && leaf_contains(root, needle);
+    return is_readable(root) && leaf_contains(root, needle);
 }
 
 bool mime_date(struct arena *arena, struct slice header, int64_t *days)

@@ -192,6 +192,19 @@ def test_a_silent_store_tells_what_others_changed(node, user):
         connection.logout()
 
 
+def test_text_is_also_in_the_headers_of_parts(node, user):
+    """RFC 3501 6.4.4: TEXT is header and body, and what is readable of it is found; an empty string is in all."""
+    box = log_in(node, user)
+    append(box, MIXED)
+    append(box, b"Content-Type: multipart/report; boundary=r; report-type=delivery-status\r\n\r\n--r\r\n"
+                b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.test\r\n--r--\r\n")
+    append(box, b"Content-Type: image/png\r\n\r\nx\r\n")
+    box.select("INBOX")
+    for keys, found in (("TEXT x.pdf", b"1"), ("BODY x.pdf", b""), ("BODY reporting-mta", b"2"), ('BODY ""', b"1 2 3")):
+        assert box.search(None, keys) == ("OK", [found]), keys
+    box.logout()
+
+
 def test_idle_tells_of_new_mail(node, user):
     box = log_in(node, user)
     box.select("INBOX")
