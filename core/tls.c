@@ -11,27 +11,16 @@
  * Partial writes with a moving buffer: stream_io.c sends from an evbuffer.  No renegotiation: it is a way to make the server
  * work, and TLS 1.3 has none.  An end without close_notify is an end (see stream_io.c).
  */
-#include "core/tls.h"
-
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-struct tls {
-    unsigned references;
-    bool verify; /* client: the name, too */
-    SSL_CTX *context;
-};
+#include "core/tls_internal.h"
 
-static void explain(char *error, size_t size, const char *what, const char *file)
+void tls_explain(char *error, size_t size, const char *what, const char *file)
 {
     unsigned long code = ERR_peek_last_error();
     const char *reason = ERR_reason_error_string(code);
@@ -52,7 +41,7 @@ static struct tls *tls_new(const SSL_METHOD *method, char *error, size_t error_s
     tls->references = 1;
     tls->context = SSL_CTX_new(method);
     if (!tls->context || SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION) != 1) {
-        explain(error, error_size, "cannot set up TLS", NULL);
+        tls_explain(error, error_size, "cannot set up TLS", NULL);
         tls_unref(&tls);
         return NULL;
     }
@@ -73,11 +62,11 @@ struct tls *tls_server_new(const char *certificate_file, const char *key_file, c
     SSL_CTX_set_session_id_context(tls->context, session_context, sizeof session_context - 1);
     SSL_CTX_set_dh_auto(tls->context, 1);
     if (SSL_CTX_use_certificate_chain_file(tls->context, certificate_file) != 1)
-        explain(error, error_size, "certificate", certificate_file);
+        tls_explain(error, error_size, "certificate", certificate_file);
     else if (SSL_CTX_use_PrivateKey_file(tls->context, key_file, SSL_FILETYPE_PEM) != 1)
-        explain(error, error_size, "key", key_file);
+        tls_explain(error, error_size, "key", key_file);
     else if (SSL_CTX_check_private_key(tls->context) != 1)
-        explain(error, error_size, "key does not belong to the certificate:", key_file);
+        tls_explain(error, error_size, "key does not belong to the certificate:", key_file);
     else
         return tls;
     tls_unref(&tls);
@@ -96,7 +85,7 @@ struct tls *tls_client_new(bool verify, char *error, size_t error_size)
     SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
     if (SSL_CTX_set_default_verify_paths(tls->context) == 1)
         return tls;
-    explain(error, error_size, "cannot load the system's certificate authorities", NULL);
+    tls_explain(error, error_size, "cannot load the system's certificate authorities", NULL);
     tls_unref(&tls);
     return NULL;
 }
@@ -153,84 +142,4 @@ struct ssl_st *tls_connection(struct tls *tls, bool server, const char *name)
         return ssl;
     SSL_free(ssl);
     return NULL;
-}
-
-/* ------------------------------------------------------------------ self-signed */
-
-static bool add_extension(X509 *certificate, int nid, const char *value)
-{
-    X509V3_CTX context;
-    X509_EXTENSION *extension;
-    bool ok;
-
-    X509V3_set_ctx_nodb(&context);
-    X509V3_set_ctx(&context, certificate, certificate, NULL, NULL, 0);
-    extension = X509V3_EXT_conf_nid(NULL, &context, nid, value);
-    ok = extension && X509_add_ext(certificate, extension, -1) == 1;
-    X509_EXTENSION_free(extension);
-    return ok;
-}
-
-static bool fill_certificate(X509 *certificate, EVP_PKEY *key, const char *name)
-{
-    X509_NAME *subject = X509_get_subject_name(certificate);
-    BIGNUM *serial = BN_new();
-    char names[512];
-    bool ok;
-
-    snprintf(names, sizeof names, "DNS:%s,DNS:localhost,IP:127.0.0.1,IP:::1", name);
-    ok = serial && BN_rand(serial, 127, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) == 1 &&
-         BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(certificate)) &&
-         X509_set_version(certificate, X509_VERSION_3) == 1 && X509_set_pubkey(certificate, key) == 1 &&
-         X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) &&
-         X509_time_adj_ex(X509_getm_notAfter(certificate), 3650, 0, NULL) &&
-         X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0) == 1 &&
-         X509_set_issuer_name(certificate, subject) == 1 &&
-         add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE") &&
-         add_extension(certificate, NID_subject_alt_name, names) && X509_sign(certificate, key, EVP_sha256()) > 0;
-    BN_free(serial);
-    return ok;
-}
-
-/* A key is for its owner's eyes from the first byte on. */
-static FILE *create(const char *file, mode_t mode)
-{
-    int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-
-    if (fd >= 0 && !f)
-        close(fd);
-    return f;
-}
-
-static bool write_pem(const char *file, mode_t mode, X509 *certificate, EVP_PKEY *key, char *error, size_t error_size)
-{
-    FILE *f = create(file, mode);
-    bool ok = f != NULL;
-
-    if (ok)
-        ok = certificate ? PEM_write_X509(f, certificate) == 1
-                         : PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1;
-    if (f && fclose(f) != 0)
-        ok = false;
-    if (!ok)
-        snprintf(error, error_size, "cannot write %s: %s", file, strerror(errno));
-    return ok;
-}
-
-bool tls_make_self_signed(const char *name, const char *certificate_file, const char *key_file, char *error,
-                          size_t error_size)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *certificate = X509_new();
-    bool ok = false;
-
-    if (!key || !certificate || !fill_certificate(certificate, key, name))
-        explain(error, error_size, "cannot make a certificate for", name);
-    else
-        ok = write_pem(key_file, 0600, NULL, key, error, error_size) &&
-             write_pem(certificate_file, 0644, certificate, NULL, error, error_size);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    return ok;
 }

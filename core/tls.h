@@ -1,7 +1,7 @@
 #ifndef CORE_TLS_H
 #define CORE_TLS_H
 /*
- * tls: TLS contexts, server and client side.  The only place, with stream.c, that sees OpenSSL.
+ * tls: TLS contexts, server and client side.  The only place, with stream and secret, that sees OpenSSL.
  *
  * TLS 1.2 and up (RFC 8996), SSL_MODE_RELEASE_BUFFERS, session tickets, no renegotiation, no
  * compression.  Reference-counted: a reload makes a new context, sessions keep theirs.
