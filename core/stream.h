@@ -93,9 +93,11 @@ size_t stream_output_pending(const struct stream *stream);
 bool stream_output_lost(const struct stream *stream);
 
 bool stream_is_tls(const struct stream *stream);
-/* "TLSv1.3" and "TLS_AES_256_GCM_SHA384", or NULL in clear. */
+/* "TLSv1.3" and "TLS_AES_256_GCM_SHA384", as registered with IANA; NULL in clear. */
 const char *stream_tls_version(const struct stream *stream);
 const char *stream_tls_cipher(const struct stream *stream);
+/* The certificate that the client has shown, in the arena.  False: none, or in clear. */
+bool stream_tls_peer(const struct stream *stream, struct arena *arena, struct tls_peer *out);
 /* Text of the peer's and our own address, without port; valid as long as the stream. */
 const char *stream_peer(const struct stream *stream);
 /* Our own log lines about the stream name that session; 0: none. */

@@ -47,7 +47,7 @@ struct stream {
     uint64_t sent_ms;  /* last byte went, or output began to wait */
     uint64_t close_by_ms;
 
-    struct tls *tls; /* until the handshake begins */
+    struct tls *tls; /* as long as ssl, which asks it for certificates */
     struct ssl_st *ssl;
     const char *name; /* driven: of the peer, while the handshake begins */
     size_t clear_left;

@@ -1,7 +1,7 @@
 /*
  * tls: contexts for both directions, made once and shared by all connections.
  *
- * A server context is what the configuration names; a reload makes a new one and lets the old go with its last
+ * A server context (tls_server.c) is what the configuration names; a reload makes a new one and lets the old go with its last
  * connection.  A client context verifies or does not: to a next hop whose certificate nobody promised anything about,
  * encryption without verification is still better than none (RFC 7435), and the other way round a policy
  * that demands verification must not fall back.
@@ -31,7 +31,7 @@ void tls_explain(char *error, size_t size, const char *what, const char *file)
     ERR_clear_error();
 }
 
-static struct tls *tls_new(const SSL_METHOD *method, char *error, size_t error_size)
+struct tls *tls_new(const SSL_METHOD *method, char *error, size_t error_size)
 {
     struct tls *tls = calloc(1, sizeof *tls);
 
@@ -49,28 +49,6 @@ static struct tls *tls_new(const SSL_METHOD *method, char *error, size_t error_s
                      SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     return tls;
-}
-
-struct tls *tls_server_new(const char *certificate_file, const char *key_file, char *error, size_t error_size)
-{
-    static const unsigned char session_context[] = "posthouse";
-    struct tls *tls = tls_new(TLS_server_method(), error, error_size);
-
-    if (!tls)
-        return NULL;
-    SSL_CTX_set_options(tls->context, SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_session_id_context(tls->context, session_context, sizeof session_context - 1);
-    SSL_CTX_set_dh_auto(tls->context, 1);
-    if (SSL_CTX_use_certificate_chain_file(tls->context, certificate_file) != 1)
-        tls_explain(error, error_size, "certificate", certificate_file);
-    else if (SSL_CTX_use_PrivateKey_file(tls->context, key_file, SSL_FILETYPE_PEM) != 1)
-        tls_explain(error, error_size, "key", key_file);
-    else if (SSL_CTX_check_private_key(tls->context) != 1)
-        tls_explain(error, error_size, "key does not belong to the certificate:", key_file);
-    else
-        return tls;
-    tls_unref(&tls);
-    return NULL;
 }
 
 struct tls *tls_client_new(bool verify, char *error, size_t error_size)
@@ -104,6 +82,9 @@ void tls_unref(struct tls **tls)
     if (!t || --t->references > 0)
         return;
     SSL_CTX_free(t->context);
+    for (unsigned i = 0; i < t->certificate_count; i++)
+        SSL_CTX_free(t->certificates[i]);
+    free(t->certificates);
     free(t);
 }
 

@@ -9,9 +9,17 @@ struct tls {
     unsigned references;
     bool verify; /* client: the name, too */
     SSL_CTX *context;
+    SSL_CTX **certificates; /* server: one for each pair, of which only certificate and key are used */
+    unsigned certificate_count;
+    unsigned char binding[32]; /* server: digest of the authorities for clients' certificates */
 };
 
+/* What both sides begin with. */
+struct tls *tls_new(const SSL_METHOD *method, char *error, size_t error_size);
 /* What OpenSSL's error queue says of `what` (and of `file`, if not NULL); the queue is emptied. */
 void tls_explain(char *error, size_t size, const char *what, const char *file);
+
+/* tls_tickets.c */
+bool tls_tickets_use(SSL_CTX *context);
 
 #endif

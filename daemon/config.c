@@ -24,6 +24,7 @@
 #include "storage/db.h"
 
 #define CONFIG_LINE 4096
+#define TLS_PAIRS 64
 
 enum setting_type { SETTING_TEXT, SETTING_NUMBER, SETTING_DURATION, SETTING_SIZE, SETTING_SWITCH };
 
@@ -70,8 +71,13 @@ static const struct setting settings[] = {
     NUMBER("database", "write_connections", write_connections, "2", 1, 32, "Per worker, for transactions."),
     DURATION("database", "statement_timeout", statement_timeout_ms, "10s", 100, HOUR, "A statement that takes longer fails."),
 
-    TEXT("tls", "certificate_file", tls_certificate, "", "PEM, with the chain. Without it neither TLS nor plain passwords are offered."),
-    TEXT("tls", "key_file", tls_key, "", "PEM. Read before privileges are dropped."),
+    TEXT("tls", "certificate_file", tls_certificate, "",
+         "PEM, with the chain. Without it neither TLS nor plain passwords are offered. Several FILES: by the name that the client asks "
+         "for; the first is for all others."),
+    TEXT("tls", "key_file", tls_key, "", "PEM. Read before privileges are dropped. Several: in the same order."),
+    TEXT("tls", "client_ca_file", tls_client_ca, "",
+         "PEM. Clients are asked for a certificate of these authorities, and may have none. Empty: they are not asked."),
+    TEXT("tls", "min_version", tls_min_version, "1.2", "1.2 or 1.3."),
 
     TEXT("listen", "smtp", listen_smtp, "", "ADDRESS:PORT ..., IPv6 in brackets. Mail from other servers (port 25). Empty: off."),
     TEXT("listen", "submission", listen_submission, "", "Submission with STARTTLS (port 587)."),
@@ -315,11 +321,41 @@ static void check_listen(struct reader *reader, const char *key, const char *val
         complain(reader, line_of(reader, "listen", key), "%s: %s", key, error);
 }
 
-static void check_pair(struct reader *reader, const char *section, const char *certificate, const char *key)
+static unsigned word_count(const char *text)
 {
-    if (!*certificate != !*key)
-        complain(reader, line_of(reader, section, *key ? "key_file" : "certificate_file"),
-                 "certificate_file and key_file go together");
+    unsigned n = 0;
+
+    while (*(text += strspn(text, " \t"))) {
+        n++;
+        text += strcspn(text, " \t");
+    }
+    return n;
+}
+
+static void check_pairs(struct reader *reader, const char *section, const char *certificates, const char *keys, unsigned most)
+{
+    unsigned n = word_count(certificates);
+
+    if (n != word_count(keys))
+        complain(reader, line_of(reader, section, *keys ? "key_file" : "certificate_file"),
+                 "certificate_file and key_file go together: as many of one as of the other");
+    else if (n > most)
+        complain(reader, line_of(reader, section, "certificate_file"), "certificate_file: at most %u", most);
+}
+
+static void check_tls(struct reader *reader)
+{
+    const struct config *c = reader->config;
+
+    check_pairs(reader, "tls", c->tls_certificate, c->tls_key, TLS_PAIRS);
+    check_pairs(reader, "admin", c->admin_certificate, c->admin_key, 1);
+    if (strcmp(c->tls_min_version, "1.2") != 0 && strcmp(c->tls_min_version, "1.3") != 0)
+        complain(reader, line_of(reader, "tls", "min_version"), "min_version must be 1.2 or 1.3");
+    if (*c->tls_client_ca && !*c->tls_certificate)
+        complain(reader, line_of(reader, "tls", "client_ca_file"), "client_ca_file needs certificate_file and key_file");
+    if (!*c->tls_certificate && (*c->listen_submissions || *c->listen_imaps || *c->listen_pop3s))
+        complain(reader, line_of(reader, "listen", *c->listen_imaps ? "imaps" : *c->listen_pop3s ? "pop3s" : "submissions"),
+                 "a TLS port needs [tls] certificate_file and key_file");
 }
 
 static void check_route(struct reader *reader)
@@ -373,8 +409,7 @@ static void check_together(struct reader *reader)
     enum log_level level;
 
     check_texts(reader);
-    check_pair(reader, "tls", c->tls_certificate, c->tls_key);
-    check_pair(reader, "admin", c->admin_certificate, c->admin_key);
+    check_tls(reader);
     check_listen(reader, "smtp", c->listen_smtp);
     check_listen(reader, "submission", c->listen_submission);
     check_listen(reader, "submissions", c->listen_submissions);
@@ -384,9 +419,6 @@ static void check_together(struct reader *reader)
     check_listen(reader, "pop3s", c->listen_pop3s);
     check_listen(reader, "admin", c->listen_admin);
     check_route(reader);
-    if (!*c->tls_certificate && (*c->listen_submissions || *c->listen_imaps || *c->listen_pop3s))
-        complain(reader, line_of(reader, "listen", *c->listen_imaps ? "imaps" : *c->listen_pop3s ? "pop3s" : "submissions"),
-                 "a TLS port needs [tls] certificate_file and key_file");
     if (strcmp(c->log, "stderr") != 0 && strcmp(c->log, "syslog") != 0)
         complain(reader, line_of(reader, "daemon", "log"), "log must be stderr or syslog");
     if (!log_level_parse(c->log_level, &level))

@@ -24,7 +24,7 @@ struct config {
     char *conninfo;
     int64_t read_connections, write_connections, statement_timeout_ms;
     /* [tls] */
-    char *tls_certificate, *tls_key;
+    char *tls_certificate, *tls_key, *tls_client_ca, *tls_min_version; /* the first two: lists, blanks between */
     /* [listen] */
     char *listen_smtp, *listen_submission, *listen_submissions, *listen_imap, *listen_imaps, *listen_pop3, *listen_pop3s,
         *listen_admin;

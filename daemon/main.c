@@ -94,6 +94,10 @@ static int make_certificate(const struct config *config, const char *name)
         fputs("posthoused: set [tls] certificate_file and key_file first\n", stderr);
         return EXIT_CONFIG;
     }
+    if (strpbrk(config->tls_certificate, " \t")) {
+        fputs("posthoused: [tls] certificate_file names several files; it makes one\n", stderr);
+        return EXIT_CONFIG;
+    }
     if (!tls_make_self_signed(name, config->tls_certificate, config->tls_key, why, sizeof why)) {
         fprintf(stderr, "posthoused: %s\n", why);
         return 1;

@@ -30,6 +30,7 @@
 #define LOG_MODULE "master"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/tls.h"
 #include "daemon/listen.h"
 #include "daemon/logging.h"
 #include "daemon/process.h"
@@ -77,6 +78,7 @@ static void child_fork(unsigned slot)
     struct child *child = &children[slot];
     pid_t pid;
 
+    tls_server_share();
     fflush(NULL);
     pid = fork();
     if (pid == 0) {
@@ -345,6 +347,7 @@ int master_run(struct config *config, const char *config_path)
     for (;;) {
         int number = next_signal(restart_due(60000));
 
+        tls_server_share();
         if (number == SIGTERM || number == SIGINT)
             break;
         if (number == SIGHUP)

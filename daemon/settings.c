@@ -15,19 +15,38 @@
 
 #include "core/log.h"
 
+static struct tls_server_settings tls_settings(const struct config *c)
+{
+    return (struct tls_server_settings){c->tls_certificate, c->tls_key, c->tls_client_ca, strcmp(c->tls_min_version, "1.3") == 0};
+}
+
+/* Which setting a reason speaks of: it names the file. */
+static const char *blamed(const char *reason, const struct tls_server_settings *settings)
+{
+    char name[400];
+    int length;
+
+    if (settings->client_ca_file && *settings->client_ca_file && strstr(reason, settings->client_ca_file))
+        return "client_ca_file";
+    for (const char *keys = settings->key_files; sscanf(keys, " %399s%n", name, &length) == 1; keys += length)
+        if (strstr(reason, name))
+            return "key_file";
+    return "certificate_file";
+}
+
 /* Loads and lets go: the child that will use it loads it again. */
-static bool tls_check(const struct config *c, const char *section, const char *certificate, const char *key, char *error,
+static bool tls_check(const struct config *c, const char *section, const struct tls_server_settings *settings, char *error,
                       size_t error_size)
 {
     char reason[400], where[400];
     struct tls *tls;
 
-    if (!*certificate)
+    if (!*settings->certificate_files)
         return true;
-    tls = tls_server_new(certificate, key, reason, sizeof reason);
+    tls = tls_server_new(settings, reason, sizeof reason);
     if (!tls)
         snprintf(error, error_size, "%s: %s",
-                 config_where(c, section, strstr(reason, key) ? "key_file" : "certificate_file", where, sizeof where), reason);
+                 config_where(c, section, blamed(reason, settings), where, sizeof where), reason);
     tls_unref(&tls);
     return *error == '\0';
 }
@@ -46,6 +65,7 @@ static bool spool_check(const struct config *c, char *error, size_t error_size)
 
 bool settings_check(const struct config *c, char *error, size_t error_size)
 {
+    struct tls_server_settings tls = tls_settings(c);
     char where[400];
 
     *error = '\0';
@@ -54,13 +74,15 @@ bool settings_check(const struct config *c, char *error, size_t error_size)
                  config_where(c, "daemon", "user", where, sizeof where), c->user, c->user);
         return false;
     }
-    return spool_check(c, error, error_size) && tls_check(c, "tls", c->tls_certificate, c->tls_key, error, error_size) &&
-           tls_check(c, "admin", c->admin_certificate, c->admin_key, error, error_size);
+    return spool_check(c, error, error_size) && tls_check(c, "tls", &tls, error, error_size) &&
+           tls_check(c, "admin", &(struct tls_server_settings){c->admin_certificate, c->admin_key, NULL, false}, error,
+                     error_size);
 }
 
 struct server_settings *settings_server(const struct config *c)
 {
     struct server_settings *s = calloc(1, sizeof *s);
+    struct tls_server_settings tls = tls_settings(c);
     char error[300];
 
     if (!s)
@@ -82,7 +104,7 @@ struct server_settings *settings_server(const struct config *c)
         .default_route = *c->default_route != '\0',
     };
     if (*c->tls_certificate) {
-        s->tls = tls_server_new(c->tls_certificate, c->tls_key, error, sizeof error);
+        s->tls = tls_server_new(&tls, error, sizeof error);
         if (!s->tls)
             log_fatal(78, "[tls] %s", error);
     }

@@ -424,8 +424,11 @@ static void on_tls(void *arg)
 {
     struct imap_session *session = arg;
 
+    log_set_context(&session->server.context);
+    server_log_tls(session->stream);
     if (!session->greeted)
         greet(session);
+    log_set_context(NULL);
 }
 
 static void on_end(void *arg, enum stream_end end)

@@ -273,8 +273,7 @@ static void on_tls(void *arg)
     struct pop3_session *session = arg;
 
     log_set_context(&session->server.context);
-    log_debug("TLS is up", log_str("version", stream_tls_version(session->stream)),
-              log_str("cipher", stream_tls_cipher(session->stream)));
+    server_log_tls(session->stream);
     log_set_context(NULL);
 }
 

@@ -16,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOG_MODULE "server"
 #include "core/id.h"
 #include "core/secret.h"
 
 #define BUCKETS 4096
+#define TLS_NAMES_MEMORY 65536
 
 struct client {
     struct client *next;
@@ -181,6 +183,18 @@ bool server_draining(void)
 unsigned server_session_count(enum server_protocol protocol)
 {
     return counts[protocol];
+}
+
+void server_log_tls(const struct stream *stream)
+{
+    struct arena *arena = arena_new(TLS_NAMES_MEMORY);
+    struct tls_peer peer;
+
+    log_debug("TLS is up", log_str("version", stream_tls_version(stream)), log_str("cipher", stream_tls_cipher(stream)));
+    if (stream_tls_peer(stream, arena, &peer))
+        log_info("client certificate", log_str("sha256", peer.fingerprint), log_slice("name", peer.name),
+                 log_str("verified", peer.verified ? "yes" : "no"));
+    arena_free(&arena);
 }
 
 struct task_pool *server_tasks(void)

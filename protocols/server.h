@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/log.h"
+#include "core/stream.h"
 #include "core/task.h"
 #include "core/tls.h"
 
@@ -63,6 +64,8 @@ void server_session_remove(struct server_session *session);
 void server_drain(void);
 bool server_draining(void);
 unsigned server_session_count(enum server_protocol protocol);
+/* To be called when TLS is up: logs with what, and which certificate the client has shown. */
+void server_log_tls(const struct stream *stream);
 /* The pool that sessions' tasks run on. */
 struct task_pool *server_tasks(void);
 void server_set_tasks(struct task_pool *pool);

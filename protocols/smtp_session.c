@@ -259,8 +259,7 @@ static void on_tls(void *arg)
     struct smtp_session *session = arg;
 
     log_set_context(&session->server.context);
-    log_debug("TLS is up", log_str("version", stream_tls_version(session->stream)),
-              log_str("cipher", stream_tls_cipher(session->stream)));
+    server_log_tls(session->stream);
     /* After STARTTLS the client speaks first (RFC 3207 section 4.2); with implicit TLS the greeting comes now. */
     if (session->implicit_tls)
         greet(session);

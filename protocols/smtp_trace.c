@@ -3,13 +3,16 @@
  *
  *     Return-Path: <alice@example.test>
  *     Received: from client.example ([192.0.2.1])
- *      	by mx.example.test with ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384)
- *      	id 0k3v5w8t2r6qm for <bob@example.test>;
+ *      	by mx.example.test with ESMTPS
+ *      	id 0k3v5w8t2r6qm for <bob@example.test>
+ *      	tls TLS_AES_256_GCM_SHA384 (TLSv1.3);
  *      	Mon, 23 Nov 2026 20:25:14 +0000
  *
  * Each stored copy (one for each customer) has its own id, so each has its own lines.  "for" names the
  * recipient only when the transaction had a single one: else it would tell one recipient of the others
  * (section 7.6).
+ *
+ * The clause "tls" names the cipher suite as it is registered with IANA (RFC 8314 section 4.3).
  *
  * A submission may lack Date and Message-ID; they then follow, the same in all copies.
  *
@@ -50,18 +53,19 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
     if (!smtp_is_domain(name) && !smtp_is_address_literal(name))
         name = slice_str(literal);
     if (stream_is_tls(session->stream))
-        tls = arena_printf(arena, " (%s %s)", stream_tls_version(session->stream), stream_tls_cipher(session->stream));
+        tls = arena_printf(arena, "\r\n\ttls %s (%s)", stream_tls_cipher(session->stream),
+                           stream_tls_version(session->stream));
     if (recipient.n)
         for_clause = arena_printf(arena, " for <%.*s>", SLICE_ARG(recipient));
     return slice_str(arena_printf(arena,
                                   "Return-Path: <%.*s>\r\n"
                                   "Received: from %.*s (%s)\r\n"
-                                  "\tby %s with %s%s\r\n"
-                                  "\tid %s%s;\r\n"
+                                  "\tby %s with %s\r\n"
+                                  "\tid %s%s%s;\r\n"
                                   "\t%s\r\n",
                                   SLICE_ARG(session->transaction->sender.address), SLICE_ARG(name), literal,
-                                  session->settings->hostname, smtp_trace_protocol(session), tls, id_print(id, id_text),
-                                  for_clause, clock_rfc5322(now_ms, date)));
+                                  session->settings->hostname, smtp_trace_protocol(session), id_print(id, id_text),
+                                  for_clause, tls, clock_rfc5322(now_ms, date)));
 }
 
 struct slice smtp_trace_missing(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms)

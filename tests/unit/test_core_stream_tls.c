@@ -15,11 +15,11 @@ static int tls_setup(void **state)
     snprintf(certificate, sizeof certificate, "%s/c.pem", directory);
     snprintf(key, sizeof key, "%s/k.pem", directory);
     assert_true(tls_make_self_signed("mail.example.test", certificate, key, error, sizeof error));
-    assert_null(tls_server_new(key, key, error, sizeof error));
+    assert_null(tls_server_new(&(struct tls_server_settings){key, key, NULL, false}, error, sizeof error));
     assert_non_null(strstr(error, key));
-    assert_null(tls_server_new("/nonexistent", key, error, sizeof error));
+    assert_null(tls_server_new(&(struct tls_server_settings){"/nonexistent", key, NULL, false}, error, sizeof error));
     assert_non_null(strstr(error, "/nonexistent"));
-    server_tls = tls_server_new(certificate, key, error, sizeof error);
+    server_tls = tls_server_new(&(struct tls_server_settings){certificate, key, NULL, false}, error, sizeof error);
     opportunistic = tls_client_new(false, error, sizeof error);
     verifying = tls_client_new(true, error, sizeof error);
     assert_true(server_tls && opportunistic && verifying);

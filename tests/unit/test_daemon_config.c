@@ -109,7 +109,11 @@ static void test_errors_name_the_line(void **state)
     expect_error("[listen]\nsmtp = 127.0.0.1:0\n", "has no port between 1 and 65535");
     expect_error("[listen]\nsmtp = ::1:25\n", "an IPv6 address is written in brackets");
     expect_error("[listen]\nimaps = 127.0.0.1:993\n", ":2: a TLS port needs [tls]");
-    expect_error("[tls]\nkey_file = x\n", ":2: certificate_file and key_file go together\n");
+    expect_error("[tls]\nkey_file = x\n", ":2: certificate_file and key_file go together: ");
+    expect_error("[tls]\ncertificate_file = a b\nkey_file = a\n", ":3: certificate_file and key_file go together: ");
+    expect_error("[admin]\ncertificate_file = a b\nkey_file = a b\n", ":2: certificate_file: at most 1\n");
+    expect_error("[tls]\nclient_ca_file = x\n", ":2: client_ca_file needs certificate_file and key_file\n");
+    expect_error("[tls]\nmin_version = 1.1\n", ":2: min_version must be 1.2 or 1.3\n");
     expect_error("[daemon]\nlog_level = loud\n", ":2: log_level must be");
     expect_error("[daemon]\n\nlog_levels = smtp=debug runner\n", ":3: log_levels: \"runner\" is not MODULE=LEVEL\n");
     expect_error("[daemon]\nlog_levels = smtp=loud\n", ":2: log_levels: \"smtp=loud\" is not MODULE=LEVEL\n");
