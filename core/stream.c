@@ -120,6 +120,20 @@ static void address_text(const struct sockaddr_storage *address, char out[INET6_
         strncpy(out, "unknown", INET6_ADDRSTRLEN);
 }
 
+void stream_set_addresses(struct stream *stream, const struct sockaddr_storage *peer, const struct sockaddr_storage *local)
+{
+    struct sockaddr_storage here;
+
+    stream->peer_address = *peer;
+    address_unmap(&stream->peer_address);
+    address_text(&stream->peer_address, stream->peer);
+    if (!local)
+        return;
+    here = *local;
+    address_unmap(&here);
+    address_text(&here, stream->local);
+}
+
 void stream_learn_addresses(struct stream *stream)
 {
     struct sockaddr_storage local = {0};
@@ -130,10 +144,7 @@ void stream_learn_addresses(struct stream *stream)
     length = sizeof local;
     if (getsockname(stream->fd, (struct sockaddr *)&local, &length) != 0)
         local.ss_family = AF_UNSPEC;
-    address_unmap(&stream->peer_address);
-    address_unmap(&local);
-    address_text(&stream->peer_address, stream->peer);
-    address_text(&local, stream->local);
+    stream_set_addresses(stream, &stream->peer_address, &local);
 }
 
 void stream_set_session(struct stream *stream, int64_t session)

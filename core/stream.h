@@ -104,6 +104,8 @@ const char *stream_peer(const struct stream *stream);
 void stream_set_session(struct stream *stream, int64_t session);
 const struct sockaddr *stream_peer_address(const struct stream *stream);
 const char *stream_local(const struct stream *stream);
+/* What a proxy says of the connection counts from now on.  local NULL: stays as it is. */
+void stream_set_addresses(struct stream *stream, const struct sockaddr_storage *peer, const struct sockaddr_storage *local);
 
 /* Idempotent by nulling *stream. */
 void stream_close(struct stream **stream);

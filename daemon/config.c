@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/cidr.h"
 #include "core/log.h"
 #include "daemon/listen.h"
 #include "daemon/logging.h"
@@ -79,13 +80,16 @@ static const struct setting settings[] = {
          "PEM. Clients are asked for a certificate of these authorities, and may have none. Empty: they are not asked."),
     TEXT("tls", "min_version", tls_min_version, "1.2", "1.2 or 1.3."),
 
-    TEXT("listen", "smtp", listen_smtp, "", "ADDRESS:PORT ..., IPv6 in brackets. Mail from other servers (port 25). Empty: off."),
+    TEXT("listen", "smtp", listen_smtp, "", "ADDRESS:PORT ..., IPv6 in brackets. Mail from other servers (port 25). Empty: off. Behind a proxy that speaks the PROXY protocol: "
+         "proxy:ADDRESS:PORT, here and below."),
     TEXT("listen", "submission", listen_submission, "", "Submission with STARTTLS (port 587)."),
     TEXT("listen", "submissions", listen_submissions, "", "Submission over TLS (port 465)."),
     TEXT("listen", "imap", listen_imap, "", "IMAP with STARTTLS (port 143)."),
     TEXT("listen", "imaps", listen_imaps, "", "IMAP over TLS (port 993)."),
     TEXT("listen", "pop3", listen_pop3, "", "POP3 with STLS (port 110)."),
     TEXT("listen", "pop3s", listen_pop3s, "", "POP3 over TLS (port 995)."),
+    TEXT("listen", "proxy_networks", proxy_networks, "",
+         "ADDRESS, NETWORK/BITS ...: the proxies that are believed. Others are hung up on by a port that is proxy:."),
     TEXT("listen", "admin", listen_admin, "", "REST API, health and metrics."),
 
     {"smtp", "message_size_max", SETTING_SIZE, offsetof(struct config, message_size_max), "50M", 65536,
@@ -315,10 +319,25 @@ const char *config_where(const struct config *config, const char *section, const
 
 static void check_listen(struct reader *reader, const char *key, const char *value)
 {
+    bool proxy = false;
     char error[200];
 
-    if (!listen_check(value, error, sizeof error))
+    if (!listen_check(value, &proxy, error, sizeof error))
         complain(reader, line_of(reader, "listen", key), "%s: %s", key, error);
+    else if (proxy && strcmp(key, "admin") == 0)
+        complain(reader, line_of(reader, "listen", key), "%s: the API does not take the PROXY protocol", key);
+    else if (proxy && !*reader->config->proxy_networks)
+        complain(reader, line_of(reader, "listen", key), "%s: proxy: needs proxy_networks, which says whom to believe", key);
+}
+
+static void check_networks(struct reader *reader, const char *section, const char *key, const char *value)
+{
+    struct cidr_list list;
+    char error[200];
+
+    if (!cidr_list_parse(value, &list, error, sizeof error))
+        complain(reader, line_of(reader, section, key), "%s: %s", key, error);
+    cidr_list_free(&list);
 }
 
 static unsigned word_count(const char *text)
@@ -410,6 +429,7 @@ static void check_together(struct reader *reader)
 
     check_texts(reader);
     check_tls(reader);
+    check_networks(reader, "listen", "proxy_networks", c->proxy_networks);
     check_listen(reader, "smtp", c->listen_smtp);
     check_listen(reader, "submission", c->listen_submission);
     check_listen(reader, "submissions", c->listen_submissions);

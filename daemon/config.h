@@ -27,7 +27,7 @@ struct config {
     char *tls_certificate, *tls_key, *tls_client_ca, *tls_min_version; /* the first two: lists, blanks between */
     /* [listen] */
     char *listen_smtp, *listen_submission, *listen_submissions, *listen_imap, *listen_imaps, *listen_pop3, *listen_pop3s,
-        *listen_admin;
+        *listen_admin, *proxy_networks;
     /* [smtp] */
     int64_t message_size_max, recipients_max, errors_max, received_max, greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms;
     /* [mailbox] */

@@ -96,7 +96,19 @@ static bool words(const char *text, bool (*fn)(const char *word, void *arg), voi
     return true;
 }
 
+/* Skips "proxy:". */
+static bool takes_proxy(const char **word)
+{
+    static const char prefix[] = "proxy:";
+
+    if (strncmp(*word, prefix, sizeof prefix - 1) != 0)
+        return false;
+    *word += sizeof prefix - 1;
+    return true;
+}
+
 struct check {
+    bool *proxy;
     char *error;
     size_t error_size;
 };
@@ -107,12 +119,14 @@ static bool check_word(const char *word, void *arg)
     struct sockaddr_storage address;
     socklen_t length;
 
+    if (takes_proxy(&word))
+        *check->proxy = true;
     return address_parse(word, &address, &length, check->error, check->error_size);
 }
 
-bool listen_check(const char *text, char *error, size_t error_size)
+bool listen_check(const char *text, bool *proxy, char *error, size_t error_size)
 {
-    return words(text, check_word, &(struct check){error, error_size});
+    return words(text, check_word, &(struct check){proxy, error, error_size});
 }
 
 static int socket_listen(const char *text, char *error, size_t error_size)
@@ -162,14 +176,16 @@ struct opening {
 static bool open_word(const char *word, void *arg)
 {
     struct opening *o = arg;
-    const struct listener *had = find(o->have, o->service, word);
     struct listener *l = &o->out->list[o->out->count];
+    const struct listener *had;
 
     if (o->out->count == sizeof o->out->list / sizeof o->out->list[0]) {
         snprintf(o->error, o->error_size, "too many addresses to listen on");
         return false;
     }
     l->service = o->service;
+    l->proxy = takes_proxy(&word);
+    had = find(o->have, o->service, word);
     snprintf(l->address, sizeof l->address, "%s", word);
     l->fd = had ? had->fd : socket_listen(word, o->error, o->error_size);
     if (l->fd < 0)

@@ -26,7 +26,8 @@ enum listen_service {
 
 struct listener {
     enum listen_service service;
-    char address[80]; /* as in the configuration */
+    bool proxy;       /* a header of the PROXY protocol comes first */
+    char address[80]; /* as in the configuration, without "proxy:" */
     int fd;
 };
 struct listeners {
@@ -34,8 +35,8 @@ struct listeners {
     struct listener list[64];
 };
 
-/* "ADDRESS:PORT ADDRESS:PORT ...": false with the reason. */
-bool listen_check(const char *text, char *error, size_t error_size);
+/* "[proxy:]ADDRESS:PORT ...": false with the reason.  proxy becomes true if one of them asks for it. */
+bool listen_check(const char *text, bool *proxy, char *error, size_t error_size);
 /* "HOST:PORT", "[2001:db8::1]:25"; *host is malloc'ed, brackets removed.  The host is not looked up. */
 bool listen_split(const char *text, char **host, unsigned *port, char *error, size_t error_size);
 

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define LOG_MODULE "worker"
+#include "core/cidr.h"
 #include "core/dns.h"
 #include "core/id.h"
 #include "core/log.h"
@@ -37,6 +38,7 @@
 #include "daemon/settings.h"
 #include "daemon/stats.h"
 #include "daemon/succession.h"
+#include "protocols/proxy.h"
 #include "protocols/sasl.h"
 #include "protocols/server.h"
 #include "protocols/smtp_counters.h"
@@ -55,6 +57,7 @@
 
 static const struct process_plan *plan;
 static struct server_settings *settings;
+static struct cidr_list proxies;
 static struct task_pool *housekeeping;
 static struct {
     struct event *event;
@@ -83,29 +86,29 @@ static void on_reopen(void *arg)
         doors_set(true);
 }
 
-static void serve(int fd, enum listen_service service)
+static void serve(int fd, enum listen_service service, const struct proxy_header *via)
 {
     switch (service) {
     case LISTEN_SMTP:
-        smtp_serve(fd, SMTP_ROLE_MX, false, settings);
+        smtp_serve(fd, SMTP_ROLE_MX, false, via, settings);
         return;
     case LISTEN_SUBMISSION:
-        smtp_serve(fd, SMTP_ROLE_SUBMISSION, false, settings);
+        smtp_serve(fd, SMTP_ROLE_SUBMISSION, false, via, settings);
         return;
     case LISTEN_SUBMISSIONS:
-        smtp_serve(fd, SMTP_ROLE_SUBMISSION, true, settings);
+        smtp_serve(fd, SMTP_ROLE_SUBMISSION, true, via, settings);
         return;
     case LISTEN_IMAP:
-        imap_serve(fd, false, settings);
+        imap_serve(fd, false, via, settings);
         return;
     case LISTEN_IMAPS:
-        imap_serve(fd, true, settings);
+        imap_serve(fd, true, via, settings);
         return;
     case LISTEN_POP3:
-        pop3_serve(fd, false, settings);
+        pop3_serve(fd, false, via, settings);
         return;
     case LISTEN_POP3S:
-        pop3_serve(fd, true, settings);
+        pop3_serve(fd, true, via, settings);
         return;
     case LISTEN_ADMIN:
         break; /* the admin process's; no door is opened for it here */
@@ -113,15 +116,39 @@ static void serve(int fd, enum listen_service service)
     close(fd);
 }
 
+static void on_header(int fd, const struct proxy_header *header, void *arg)
+{
+    serve(fd, ((const struct listener *)arg)->service, header);
+}
+
+/* Who may say where its clients come from. */
+static bool is_believed(const struct sockaddr *address)
+{
+    if (cidr_list_contains(&proxies, address))
+        return true;
+    log_info("connection refused", log_str("reason", "not one of proxy_networks"));
+    return false;
+}
+
 /* One connection a turn: the socket is shared, and whoever is less busy comes back first. */
 static void on_connection(evutil_socket_t door, short what, void *arg)
 {
     const struct listener *listener = arg;
-    int fd = accept4((int)door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage peer = {0};
+    socklen_t length = sizeof peer;
+    int fd = accept4((int)door, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     (void)what;
+    if (fd >= 0 && !listener->proxy) {
+        serve(fd, listener->service, NULL);
+        return;
+    }
+    if (fd >= 0 && is_believed((struct sockaddr *)&peer)) {
+        proxy_receive(fd, on_header, (void *)listener);
+        return;
+    }
     if (fd >= 0) {
-        serve(fd, listener->service);
+        close(fd);
         return;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -185,7 +212,7 @@ static void on_runner_done(void *arg)
 
 static void on_closing(void *arg)
 {
-    unsigned sessions = stream_closing(); /* their last words are on the way */
+    unsigned sessions = stream_closing() + proxy_waiting(); /* their last words are on the way; their first ones */
 
     (void)arg;
     for (unsigned p = 0; p < SERVER_PROTOCOLS; p++)
@@ -355,10 +382,14 @@ static AWAITS void boot(void *arg)
 
 int worker_run(const struct process_plan *p)
 {
+    char error[200];
+
     plan = p;
     process_begin(p, on_order);
     settings = settings_server(p->config); /* reads the key: before privileges go */
     process_drop_privileges(p->config);
+    if (!cidr_list_parse(p->config->proxy_networks, &proxies, error, sizeof error))
+        log_fatal(78, "[listen] proxy_networks: %s", error);
     if (*p->config->spool_directory)
         spool_set_directory(p->config->spool_directory);
     process_open_storage(p->config, (unsigned)p->config->read_connections, (unsigned)p->config->write_connections);

@@ -458,7 +458,7 @@ static const struct stream_handler handler = {
     .on_end = on_end,
 };
 
-void imap_serve(int fd, bool implicit_tls, struct server_settings *settings)
+void imap_serve(int fd, bool implicit_tls, const struct proxy_header *via, struct server_settings *settings)
 {
     struct imap_session *session = calloc(1, sizeof *session);
 
@@ -472,6 +472,7 @@ void imap_serve(int fd, bool implicit_tls, struct server_settings *settings)
     session->stream = stream_serve(fd, implicit_tls ? settings->tls : NULL,
                                    &(struct stream_limits){IMAP_LINE_MAX, settings->login_timeout_ms, WRITE_TIMEOUT_MS},
                                    &handler, session);
+    server_set_addresses(session->stream, via);
     session->server.shutdown = on_shutdown;
     snprintf(session->peer, sizeof session->peer, "%s", stream_peer(session->stream));
     session->registered = server_session_add(&session->server, SERVER_IMAP, session->peer);

@@ -320,7 +320,7 @@ static const struct stream_handler handler = {
     .on_end = on_end,
 };
 
-void pop3_serve(int fd, bool implicit_tls, struct server_settings *settings)
+void pop3_serve(int fd, bool implicit_tls, const struct proxy_header *via, struct server_settings *settings)
 {
     struct pop3_session *session = calloc(1, sizeof *session);
 
@@ -332,6 +332,7 @@ void pop3_serve(int fd, bool implicit_tls, struct server_settings *settings)
     session->stream = stream_serve(fd, implicit_tls ? settings->tls : NULL,
                                    &(struct stream_limits){POP3_LINE_MAX, settings->login_timeout_ms, WRITE_TIMEOUT_MS},
                                    &handler, session);
+    server_set_addresses(session->stream, via);
     pop3_session_limits(session);
     session->server.shutdown = on_shutdown;
     snprintf(session->peer, sizeof session->peer, "%s", stream_peer(session->stream));

@@ -19,6 +19,7 @@
 #define LOG_MODULE "server"
 #include "core/id.h"
 #include "core/secret.h"
+#include "protocols/proxy_parse.h"
 
 #define BUCKETS 4096
 #define TLS_NAMES_MEMORY 65536
@@ -183,6 +184,12 @@ bool server_draining(void)
 unsigned server_session_count(enum server_protocol protocol)
 {
     return counts[protocol];
+}
+
+void server_set_addresses(struct stream *stream, const struct proxy_header *via)
+{
+    if (via && via->known)
+        stream_set_addresses(stream, &via->client, &via->server);
 }
 
 void server_log_tls(const struct stream *stream)

@@ -16,6 +16,8 @@
 #include "core/task.h"
 #include "core/tls.h"
 
+struct proxy_header; /* proxy_parse.h */
+
 /* Values from the configuration file; replaced as a whole at reload, sessions keep the one they began with. */
 struct server_settings {
     unsigned references;   /* server_settings_ref/unref */
@@ -64,6 +66,8 @@ void server_session_remove(struct server_session *session);
 void server_drain(void);
 bool server_draining(void);
 unsigned server_session_count(enum server_protocol protocol);
+/* The addresses that a session sees, right after stream_serve(). */
+void server_set_addresses(struct stream *stream, const struct proxy_header *via);
 /* To be called when TLS is up: logs with what, and which certificate the client has shown. */
 void server_log_tls(const struct stream *stream);
 /* The pool that sessions' tasks run on. */
@@ -72,10 +76,13 @@ void server_set_tasks(struct task_pool *pool);
 
 /* ------------------------------------------------------------------ the front-ends */
 
+/* via: what a proxy has said of the connection, or NULL. */
+
 enum smtp_role { SMTP_ROLE_MX, SMTP_ROLE_SUBMISSION };
 
-void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, struct server_settings *settings);
-void imap_serve(int fd, bool implicit_tls, struct server_settings *settings);
-void pop3_serve(int fd, bool implicit_tls, struct server_settings *settings);
+void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct proxy_header *via,
+                struct server_settings *settings);
+void imap_serve(int fd, bool implicit_tls, const struct proxy_header *via, struct server_settings *settings);
+void pop3_serve(int fd, bool implicit_tls, const struct proxy_header *via, struct server_settings *settings);
 
 #endif

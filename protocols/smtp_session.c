@@ -300,7 +300,7 @@ static const struct stream_handler handler = {on_line, on_line_too_long, on_data
 
 /* ------------------------------------------------------------------ accept */
 
-void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, struct server_settings *settings)
+void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct proxy_header *via, struct server_settings *settings)
 {
     struct smtp_session *session = calloc(1, sizeof(*session));
     struct stream_limits limits = {
@@ -319,6 +319,7 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, struct server_se
     session->command = arena_new(SMTP_COMMAND_MEMORY);
     session->transaction_arena = arena_new(SMTP_TRANSACTION_MEMORY);
     session->stream = stream_serve(fd, implicit_tls ? settings->tls : NULL, &limits, &handler, session);
+    server_set_addresses(session->stream, via);
     session->peer = arena_strdup(session->arena, stream_peer(session->stream)); /* outlives the stream */
     session->server.shutdown = on_shutdown;
     smtp_session_forget(session);

@@ -448,7 +448,7 @@ static void connect_client(void)
     assert_int_equal(fcntl(pair[1], F_SETFL, O_NONBLOCK), 0);
     client = pair[1];
     waiting_at = waiting_end = 0;
-    imap_serve(pair[0], false, &settings);
+    imap_serve(pair[0], false, NULL, &settings);
     expect("IMAP server ready\r\n");
 }
 

@@ -204,7 +204,7 @@ static inline void connect_client(void)
     assert_int_equal(fcntl(pair[1], F_SETFL, O_NONBLOCK), 0);
     client = pair[1];
     got_count = waiting_at = waiting_end = 0;
-    pop3_serve(pair[0], false, &settings);
+    pop3_serve(pair[0], false, NULL, &settings);
 }
 
 /* One byte; as recv() tells it. */

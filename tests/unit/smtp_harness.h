@@ -59,7 +59,7 @@ static inline void connect_client(enum smtp_role role)
     close(listener);
     fcntl(accepted, F_SETFL, O_NONBLOCK);
     fcntl(client.fd, F_SETFL, O_NONBLOCK);
-    smtp_serve(accepted, role, false, &settings);
+    smtp_serve(accepted, role, false, NULL, &settings);
 }
 
 static inline void drop_client(void)

@@ -108,6 +108,10 @@ static void test_errors_name_the_line(void **state)
     expect_error("[listen]\nsmtp = 127.0.0.1\n", ":2: smtp: \"127.0.0.1\" is not HOST:PORT\n");
     expect_error("[listen]\nsmtp = 127.0.0.1:0\n", "has no port between 1 and 65535");
     expect_error("[listen]\nsmtp = ::1:25\n", "an IPv6 address is written in brackets");
+    expect_error("[listen]\nsmtp = proxy:127.0.0.1:25\n", ":2: smtp: proxy: needs proxy_networks");
+    expect_error("[listen]\nproxy_networks = 10.0.0.1/8\n", ":2: proxy_networks: \"10.0.0.1/8\" is not a network");
+    expect_error("[listen]\nproxy_networks = ::1\nadmin = proxy:127.0.0.1:25\n", ":3: admin: the API does not take");
+    expect_error("[listen]\nsmtp = proxy:localhost:25\n", ":2: smtp: \"localhost\" is not");
     expect_error("[listen]\nimaps = 127.0.0.1:993\n", ":2: a TLS port needs [tls]");
     expect_error("[tls]\nkey_file = x\n", ":2: certificate_file and key_file go together: ");
     expect_error("[tls]\ncertificate_file = a b\nkey_file = a\n", ":3: certificate_file and key_file go together: ");
