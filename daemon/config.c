@@ -100,6 +100,8 @@ static const struct setting settings[] = {
     DURATION("smtp", "greeting_delay", greeting_delay_ms, "0s", 0, 30000,
              "Port 25: who speaks before the greeting, which comes after so long, is refused. 0s: at once, nobody is."),
     DURATION("smtp", "timeout", smtp_timeout_ms, "5m", 1000, HOUR, "A silent client is hung up on (RFC 5321 4.5.3.2.7)."),
+    TEXT("smtp", "xclient_networks", xclient_networks, "",
+         "ADDRESS, NETWORK/BITS ...: proxies that may tell by XCLIENT whose mail they bring. Empty: nobody."),
     DURATION("smtp", "queue_lifetime", queue_lifetime_ms, "5d", 1000, 30 * DAY, "Then undelivered mail bounces."),
 
     NUMBER("mailbox", "mailboxes_max", mailboxes_max, "1000", 10, 10000, "Of one account, and names that it may subscribe to."),
@@ -430,6 +432,7 @@ static void check_together(struct reader *reader)
     check_texts(reader);
     check_tls(reader);
     check_networks(reader, "listen", "proxy_networks", c->proxy_networks);
+    check_networks(reader, "smtp", "xclient_networks", c->xclient_networks);
     check_listen(reader, "smtp", c->listen_smtp);
     check_listen(reader, "submission", c->listen_submission);
     check_listen(reader, "submissions", c->listen_submissions);

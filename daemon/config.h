@@ -30,6 +30,7 @@ struct config {
         *listen_admin, *proxy_networks;
     /* [smtp] */
     int64_t message_size_max, recipients_max, errors_max, received_max, greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms;
+    char *xclient_networks;
     /* [mailbox] */
     int64_t mailboxes_max, imap_timeout_ms, pop3_timeout_ms, login_timeout_ms;
     /* [delivery] */

@@ -103,6 +103,8 @@ struct server_settings *settings_server(const struct config *c)
         .queue_lifetime_ms = c->queue_lifetime_ms,
         .default_route = *c->default_route != '\0',
     };
+    if (!cidr_list_parse(c->xclient_networks, &s->xclient_networks, error, sizeof error))
+        log_fatal(78, "[smtp] xclient_networks: %s", error);
     if (*c->tls_certificate) {
         s->tls = tls_server_new(&tls, error, sizeof error);
         if (!s->tls)

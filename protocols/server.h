@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/cidr.h"
 #include "core/log.h"
 #include "core/stream.h"
 #include "core/task.h"
@@ -33,6 +34,7 @@ struct server_settings {
     unsigned pop3_timeout_ms;     /* RFC 1939 3: at least 10 minutes */
     unsigned login_timeout_ms;    /* before authentication, IMAP and POP3 */
     unsigned received_max;        /* Received lines before we say loop */
+    struct cidr_list xclient_networks; /* proxies that may say XCLIENT */
     int64_t queue_lifetime_ms;    /* 5 days */
     bool default_route;           /* mail for outside goes to a smart host: destination "default" */
 };

@@ -9,8 +9,9 @@
 #define LOG_MODULE "smtp"
 #include "core/log.h"
 #include "protocols/smtp_session.h"
+#include "protocols/smtp_xclient.h"
 
-#define KEYWORDS_MAX 12
+#define KEYWORDS_MAX 16
 
 static void reply_ehlo(struct smtp_session *session)
 {
@@ -26,7 +27,9 @@ static void reply_ehlo(struct smtp_session *session)
     lines[n++] = "CHUNKING";
     /* RFC 9422: what rcpt() counts.  MAILMAX is not limited. */
     lines[n++] = arena_printf(session->command, "LIMITS RCPTMAX=%u", session->settings->recipients_max);
-    if (!tls && session->settings->tls)
+    if (session->may_xclient)
+        lines[n++] = "XCLIENT " SMTP_XCLIENT_ATTRIBUTES;
+    if (!tls && !session->told && session->settings->tls)
         lines[n++] = "STARTTLS";
     if (session->role == SMTP_ROLE_SUBMISSION)
         lines[n++] = arena_printf(session->command, "AUTH %s", sasl_mechanisms(tls));
@@ -55,7 +58,7 @@ void smtp_command_hello(struct smtp_session *session, struct slice arguments, bo
     smtp_session_reset(session);
     session->greeted = true;
     session->esmtp = esmtp;
-    session->helo = slice_str(arena_slicedup(session->arena, name));
+    session->helo = session->told_helo.n ? session->told_helo : slice_str(arena_slicedup(session->arena, name));
     if (esmtp)
         reply_ehlo(session);
     else
@@ -71,6 +74,10 @@ void smtp_command_starttls(struct smtp_session *session, struct slice arguments)
     }
     if (stream_is_tls(session->stream)) {
         smtp_reply_error(session, 503, "5.5.1", "TLS is active already");
+        return;
+    }
+    if (session->told) {
+        smtp_reply_error(session, 503, "5.5.1", "STARTTLS comes before XCLIENT");
         return;
     }
     if (!session->settings->tls) {

@@ -88,6 +88,7 @@ static void (*const commands[])(struct smtp_session *session, struct slice argum
     [SMTP_VERB_RSET] = command_rset,
     [SMTP_VERB_STARTTLS] = smtp_command_starttls,
     [SMTP_VERB_VRFY] = command_vrfy,
+    [SMTP_VERB_XCLIENT] = smtp_command_xclient,
 };
 
 void smtp_commands_run(struct smtp_session *session)

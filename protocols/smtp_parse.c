@@ -43,7 +43,7 @@ const struct smtp_fault *smtp_parse_command(struct slice line, struct smtp_comma
         {{"EXPN", 4}, SMTP_VERB_EXPN}, {{"HELO", 4}, SMTP_VERB_HELO}, {{"HELP", 4}, SMTP_VERB_HELP},
         {{"MAIL", 4}, SMTP_VERB_MAIL}, {{"NOOP", 4}, SMTP_VERB_NOOP}, {{"QUIT", 4}, SMTP_VERB_QUIT},
         {{"RCPT", 4}, SMTP_VERB_RCPT}, {{"RSET", 4}, SMTP_VERB_RSET}, {{"STARTTLS", 8}, SMTP_VERB_STARTTLS},
-        {{"VRFY", 4}, SMTP_VERB_VRFY},
+        {{"VRFY", 4}, SMTP_VERB_VRFY}, {{"XCLIENT", 7}, SMTP_VERB_XCLIENT},
     };
 
     *out = (struct smtp_command){SMTP_VERB_UNKNOWN, {"", 0}};

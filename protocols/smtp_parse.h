@@ -35,6 +35,7 @@ enum smtp_verb {
     SMTP_VERB_RSET,
     SMTP_VERB_STARTTLS,
     SMTP_VERB_VRFY,
+    SMTP_VERB_XCLIENT,
 };
 
 struct smtp_command {

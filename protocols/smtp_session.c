@@ -321,6 +321,7 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct pro
     session->stream = stream_serve(fd, implicit_tls ? settings->tls : NULL, &limits, &handler, session);
     server_set_addresses(session->stream, via);
     session->peer = arena_strdup(session->arena, stream_peer(session->stream)); /* outlives the stream */
+    session->may_xclient = cidr_list_contains(&settings->xclient_networks, stream_peer_address(session->stream));
     session->server.shutdown = on_shutdown;
     smtp_session_forget(session);
     session->registered = server_session_add(&session->server, SERVER_SMTP, session->peer);

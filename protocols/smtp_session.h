@@ -90,6 +90,11 @@ struct smtp_session {
     bool registered;
     const char *peer; /* the client's address */
 
+    bool may_xclient;                    /* a proxy in xclient_networks */
+    bool told;                           /* it has said XCLIENT; what follows is what it told */
+    struct slice client_name, told_helo; /* in the session's arena; empty: not told */
+    bool told_plain;                     /* the client said HELO */
+
     bool greeted; /* EHLO or HELO was answered */
     bool esmtp;
     struct slice helo; /* in the session's arena */
@@ -148,6 +153,7 @@ void smtp_reply_goodbye(struct smtp_session *session, unsigned code, const char 
 void smtp_commands_run(struct smtp_session *session); /* the one in session->line; smtp_commands.c */
 void smtp_command_hello(struct smtp_session *session, struct slice arguments, bool esmtp); /* smtp_command_hello.c */
 void smtp_command_starttls(struct smtp_session *session, struct slice arguments);
+void smtp_command_xclient(struct smtp_session *session, struct slice arguments); /* smtp_command_xclient.c */
 void smtp_command_auth(struct smtp_session *session, struct slice arguments); /* smtp_command_auth.c */
 void smtp_auth_on_line(struct smtp_session *session, struct slice line);
 void smtp_auth_drop(struct smtp_session *session);

@@ -18,7 +18,7 @@
  *
  * The name after "from" is what the client called itself.  The grammar wants a domain or an address literal there;
  * any other word was accepted in EHLO (see smtp_parse.h), and is then replaced by the client's address.  What
- * the client is called in DNS is not looked up: it costs a wait and says little.
+ * the client is called in DNS is not looked up: it costs a wait and says little; if a proxy tells it (XCLIENT), it is shown.
  */
 #include <arpa/inet.h>
 
@@ -36,7 +36,7 @@ static const char *client_literal(struct arena *arena, const struct smtp_session
 
 const char *smtp_trace_protocol(const struct smtp_session *session)
 {
-    if (!session->esmtp)
+    if (!session->esmtp || session->told_plain)
         return "SMTP";
     if (stream_is_tls(session->stream))
         return session->authenticated ? "ESMTPSA" : "ESMTPS";
@@ -46,12 +46,14 @@ const char *smtp_trace_protocol(const struct smtp_session *session)
 struct slice smtp_trace(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms,
                         struct slice recipient)
 {
-    const char *literal = client_literal(arena, session), *tls = "", *for_clause = "";
+    const char *literal = client_literal(arena, session), *known_as = "", *tls = "", *for_clause = "";
     struct slice name = session->helo;
     char id_text[ID_TEXT_SIZE], date[CLOCK_RFC5322_SIZE];
 
     if (!smtp_is_domain(name) && !smtp_is_address_literal(name))
         name = slice_str(literal);
+    if (session->client_name.n)
+        known_as = arena_printf(arena, "%.*s ", SLICE_ARG(session->client_name));
     if (stream_is_tls(session->stream))
         tls = arena_printf(arena, "\r\n\ttls %s (%s)", stream_tls_cipher(session->stream),
                            stream_tls_version(session->stream));
@@ -59,11 +61,11 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
         for_clause = arena_printf(arena, " for <%.*s>", SLICE_ARG(recipient));
     return slice_str(arena_printf(arena,
                                   "Return-Path: <%.*s>\r\n"
-                                  "Received: from %.*s (%s)\r\n"
+                                  "Received: from %.*s (%s%s)\r\n"
                                   "\tby %s with %s\r\n"
                                   "\tid %s%s%s;\r\n"
                                   "\t%s\r\n",
-                                  SLICE_ARG(session->transaction->sender.address), SLICE_ARG(name), literal,
+                                  SLICE_ARG(session->transaction->sender.address), SLICE_ARG(name), known_as, literal,
                                   session->settings->hostname, smtp_trace_protocol(session), id_print(id, id_text),
                                   for_clause, tls, clock_rfc5322(now_ms, date)));
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "protocols/smtp_parse.h"
+#include "protocols/smtp_xclient.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -30,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct smtp_mail mail;
     struct smtp_auth auth;
     struct smtp_bdat bdat;
+    struct smtp_xclient client;
     struct slice name;
 
     if (!smtp_parse_command(input, &command))
@@ -42,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)!smtp_parse_helo(input, &name);
     (void)!smtp_parse_auth(input, &auth);
     (void)!smtp_parse_bdat(input, &bdat);
+    (void)!smtp_parse_xclient(arena, input, &client);
     (void)smtp_is_domain(input);
     (void)smtp_is_address_literal(input);
     arena_free(&arena);

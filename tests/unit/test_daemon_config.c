@@ -112,6 +112,7 @@ static void test_errors_name_the_line(void **state)
     expect_error("[listen]\nproxy_networks = 10.0.0.1/8\n", ":2: proxy_networks: \"10.0.0.1/8\" is not a network");
     expect_error("[listen]\nproxy_networks = ::1\nadmin = proxy:127.0.0.1:25\n", ":3: admin: the API does not take");
     expect_error("[listen]\nsmtp = proxy:localhost:25\n", ":2: smtp: \"localhost\" is not");
+    expect_error("[smtp]\nxclient_networks = proxy.test\n", ":2: xclient_networks: \"proxy.test\" is not a network");
     expect_error("[listen]\nimaps = 127.0.0.1:993\n", ":2: a TLS port needs [tls]");
     expect_error("[tls]\nkey_file = x\n", ":2: certificate_file and key_file go together: ");
     expect_error("[tls]\ncertificate_file = a b\nkey_file = a\n", ":3: certificate_file and key_file go together: ");
