@@ -88,6 +88,15 @@ AWAITS bool accounts_resolve(struct request *r, const char *field, struct slice 
     return false;
 }
 
+AWAITS bool accounts_of_path(struct request *r, int64_t *id)
+{
+    struct provision_account account;
+    if (!get(r, r->key, &account))
+        return false;
+    *id = account.id;
+    return true;
+}
+
 AWAITS void accounts_list(struct request *r)
 {
     static const char *const parameters[] = {"cursor", "limit", "customer", "domain", NULL};

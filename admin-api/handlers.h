@@ -31,6 +31,14 @@ AWAITS void accounts_delete(struct request *r);
 AWAITS bool accounts_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
     __attribute__((warn_unused_result));
 
+/* The account that the path names.  False, and answered: there is none. */
+AWAITS bool accounts_of_path(struct request *r, int64_t *id) __attribute__((warn_unused_result));
+
+AWAITS void app_passwords_list(struct request *r);
+AWAITS void app_passwords_create(struct request *r);
+AWAITS void app_passwords_show(struct request *r);
+AWAITS void app_passwords_delete(struct request *r);
+
 AWAITS void networks_list(struct request *r);
 AWAITS void networks_create(struct request *r);
 AWAITS void networks_show(struct request *r);

@@ -42,6 +42,12 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/accounts/{account}", "changeAccount", ROUTER_TOKEN, accounts_change},
     {"DELETE", "/v1/accounts/{account}", "deleteAccount", ROUTER_TOKEN, accounts_delete},
 
+    {"GET", "/v1/accounts/{account}/app-passwords", "listAppPasswords", ROUTER_TOKEN, app_passwords_list},
+    {"POST", "/v1/accounts/{account}/app-passwords", "createAppPassword", ROUTER_TOKEN, app_passwords_create},
+    {"GET", "/v1/accounts/{account}/app-passwords/{app_password}", "getAppPassword", ROUTER_TOKEN, app_passwords_show},
+    {"DELETE", "/v1/accounts/{account}/app-passwords/{app_password}", "deleteAppPassword", ROUTER_TOKEN,
+     app_passwords_delete},
+
     {"GET", "/v1/networks", "listNetworks", ROUTER_TOKEN, networks_list},
     {"POST", "/v1/networks", "createNetwork", ROUTER_TOKEN, networks_create},
     {"GET", "/v1/networks/{network}", "getNetwork", ROUTER_TOKEN, networks_show},
@@ -70,26 +76,31 @@ const struct router_route *router_routes(unsigned *count)
     return routes;
 }
 
-bool router_match(const char *pattern, const char *path, struct slice *key)
+bool router_match(const char *pattern, const char *path, struct slice keys[2])
 {
-    size_t fixed = strcspn(pattern, "{");
-    *key = slice_of(NULL, 0);
-    if (pattern[fixed] == '\0')
-        return strcmp(pattern, path) == 0;
-    if (strncmp(pattern, path, fixed) != 0)
-        return false;
-    const char *rest = strchr(pattern + fixed, '}') + 1;
-    *key = slice_of(path + fixed, strcspn(path + fixed, "/"));
-    return key->n > 0 && strcmp(rest, key->p + key->n) == 0;
+    unsigned count = 0;
+    keys[0] = keys[1] = slice_of(NULL, 0);
+    for (;;) {
+        size_t fixed = strcspn(pattern, "{");
+        if (pattern[fixed] == '\0')
+            return strcmp(pattern, path) == 0;
+        if (strncmp(pattern, path, fixed) != 0)
+            return false;
+        pattern = strchr(pattern + fixed, '}') + 1;
+        keys[count] = slice_of(path + fixed, strcspn(path + fixed, "/"));
+        path += fixed + keys[count].n;
+        if (keys[count++].n == 0)
+            return false;
+    }
 }
 
 /* NULL: nothing at this path (*allow NULL), or not by this method (*allow: those it has). */
-static const struct router_route *find(struct request *r, struct slice *key, const char **allow)
+static const struct router_route *find(struct request *r, struct slice keys[2], const char **allow)
 {
     const char *method = strcmp(r->method, "HEAD") == 0 ? "GET" : r->method;
     *allow = NULL;
     for (unsigned i = 0; i < ROUTES; i++) {
-        if (!router_match(routes[i].path, r->path, key))
+        if (!router_match(routes[i].path, r->path, keys))
             continue;
         if (strcmp(routes[i].method, method) == 0)
             return &routes[i];
@@ -135,8 +146,8 @@ AWAITS void router_answer(struct request *r)
 {
     static const char *const none[] = {NULL};
     const char *allow = NULL;
-    struct slice key;
-    const struct router_route *route = find(r, &key, &allow);
+    struct slice keys[2];
+    const struct router_route *route = find(r, keys, &allow);
     if (!route && allow) {
         reply_problem(r, 405, NULL, "this path does not take %s", r->method);
         r->reply.allow = allow;
@@ -148,7 +159,8 @@ AWAITS void router_answer(struct request *r)
     }
     if (!admitted(r, route->access))
         return;
-    if (key.p && !request_decode(r->arena, key, false, &r->key)) {
+    if ((keys[0].p && !request_decode(r->arena, keys[0], false, &r->key)) ||
+        (keys[1].p && !request_decode(r->arena, keys[1], false, &r->key2))) {
         reply_problem(r, 400, NULL, "the path is malformed");
         return;
     }

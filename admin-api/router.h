@@ -17,7 +17,7 @@ typedef void router_fn(struct request *r);
 
 struct router_route {
     const char *method;
-    const char *path;      /* "{...}" stands for one segment; at most one */
+    const char *path;      /* "{...}" stands for one segment; at most two */
     const char *operation; /* operationId in the OpenAPI document */
     enum router_access access;
     router_fn *handler;
@@ -27,7 +27,7 @@ const struct router_route *router_routes(unsigned *count);
 /* Finds the route, checks the token, runs the handler: when this returns the request is answered. */
 AWAITS void router_answer(struct request *r);
 
-/* Pure.  Does the path fit?  *key: what stands for the braces, still encoded. */
-bool router_match(const char *pattern, const char *path, struct slice *key);
+/* Pure.  Does the path fit?  keys: what stands for the braces, still encoded; {NULL,0}: there are none. */
+bool router_match(const char *pattern, const char *path, struct slice keys[2]);
 
 #endif

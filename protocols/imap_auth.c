@@ -42,7 +42,7 @@ AWAITS void imap_command_login(struct imap_session *session)
         imap_reply(session, "NO [PRIVACYREQUIRED] Passwords are taken over TLS only");
         return;
     }
-    switch (sasl_password(session->arena, user, password, &session->account)) {
+    switch (sasl_password(&(struct sasl_client){"imap", session->peer, true}, session->arena, user, password, &session->account)) {
     case SASL_RESULT_OK:
         if (session->stream)
             imap_session_logged_in(session, "LOGIN");
@@ -130,7 +130,7 @@ AWAITS void imap_command_authenticate(struct imap_session *session)
     }
     if (!imap_keep_tag(session))
         return;
-    session->attempt = sasl_attempt_new("imap", stream_is_tls(session->stream));
+    session->attempt = sasl_attempt_new(&(struct sasl_client){"imap", session->peer, stream_is_tls(session->stream)});
     result = sasl_attempt_begin(session->attempt, session->command, mechanism, initial, &challenge);
     step_done(session, result, challenge);
 }

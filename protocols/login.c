@@ -10,7 +10,12 @@
  */
 #include "protocols/login.h"
 
+#include <string.h>
+
+#define LOG_MODULE "login"
+#include "core/log.h"
 #include "core/secret.h"
+#include "storage/app_password.h"
 #include "storage/credential.h"
 #include "storage/credential_upgrade.h"
 #include "storage/installation.h"
@@ -35,8 +40,10 @@ static AWAITS enum db_status made_up_keys(struct arena *arena, struct slice name
 }
 
 /* Who may not send any more, but receives, signs in to send and is told why at MAIL. */
-static bool may_sign_in(const struct directory_account *account, bool sending)
+static bool may_sign_in(const struct directory_account *account, const char *service)
 {
+    bool sending = strcmp(service, "smtp") == 0;
+
     return directory_may_receive(account) || (sending && directory_may_send(account));
 }
 
@@ -46,7 +53,7 @@ AWAITS enum db_status login_find(struct login *login, struct slice name)
 
     login->known = false;
     switch (name.n <= LOGIN_NAME_MAX ? directory_account(login->arena, name, &found) : DB_NONE) {
-    case DB_FOUND: login->known = may_sign_in(&found, login->sending); break;
+    case DB_FOUND: login->known = may_sign_in(&found, login->service); break;
     case DB_NONE: break;
     case DB_FAILED: return DB_FAILED;
     }
@@ -62,10 +69,39 @@ AWAITS enum db_status login_scram_keys(const struct login *login, struct slice n
     return keys->p ? DB_FOUND : made_up_keys(login->arena, name, keys);
 }
 
-AWAITS bool login_check(const struct login *login, struct slice password)
+/*
+ * Looked for whoever it is, so that nobody's name costs the same.  One that may not be used goes on to be compared with the
+ * account's own password, and fails as a wrong one.
+ */
+static AWAITS enum login_answer app_password_check(const struct login *login, struct slice password)
 {
+    struct app_password found;
+
+    switch (app_password_find(login->arena, login->known ? login->account.id : 0, password, login->service,
+                              login->client, &found)) {
+    case DB_NONE: return LOGIN_NO;
+    case DB_FAILED: return LOGIN_UNAVAILABLE;
+    case DB_FOUND: break;
+    }
+    if (found.refused) {
+        log_info("app password refused", log_slice("account", login->account.address), log_slice("label", found.label),
+                 log_str("reason", found.refused));
+        return LOGIN_NO;
+    }
+    if (found.mark)
+        app_password_mark_used(login->arena, found.id);
+    log_info("app password accepted", log_slice("account", login->account.address), log_slice("label", found.label));
+    return LOGIN_YES;
+}
+
+AWAITS enum login_answer login_check(const struct login *login, struct slice password)
+{
+    enum login_answer answer = app_password_check(login, password);
+
+    if (answer != LOGIN_NO)
+        return answer;
     if (!credential_verify(login->account.password_hash, password) || !login->known)
-        return false;
+        return LOGIN_NO;
     credential_upgrade(&login->account, password);
-    return true;
+    return LOGIN_YES;
 }

@@ -17,7 +17,8 @@
 
 struct login {
     struct arena *arena;              /* where the account lives */
-    bool sending;                     /* signs in to send; else to read */
+    const char *service;              /* "smtp": signs in to send; "imap", "pop3": to read */
+    const char *client;               /* its address */
     bool known;                       /* the name is somebody's who may sign in */
     struct directory_account account; /* not known: without secrets */
 };
@@ -27,7 +28,9 @@ AWAITS enum db_status login_find(struct login *login, struct slice name) __attri
 /* After login_find(): the account's, or made-up ones that no password fits.  NONE and FAILED: they cannot be had now. */
 AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, struct slice *keys)
     __attribute__((warn_unused_result));
-/* After login_find().  True: the password is the account's, and it may sign in. */
-AWAITS bool login_check(const struct login *login, struct slice password) __attribute__((warn_unused_result));
+enum login_answer { LOGIN_YES, LOGIN_NO, LOGIN_UNAVAILABLE };
+/* After login_find().  YES: the password, or an app password for this service and client, is the account's, and it may sign in. */
+AWAITS enum login_answer login_check(const struct login *login, struct slice password)
+    __attribute__((warn_unused_result));
 
 #endif

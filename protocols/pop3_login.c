@@ -71,7 +71,8 @@ void pop3_command_user(struct pop3_session *session)
 static AWAITS void pass(struct pop3_session *session)
 {
     struct slice user = session->user;
-    enum sasl_result result = sasl_password(session->command, user, session->line.text, &session->account);
+    const struct sasl_client client = {"pop3", session->peer, true};
+    enum sasl_result result = sasl_password(&client, session->command, user, session->line.text, &session->account);
 
     session->user = (struct slice){0};
     if (!session->stream)
@@ -183,7 +184,7 @@ void pop3_command_auth(struct pop3_session *session)
         pop3_fault(session, "Not base64");
         return;
     }
-    session->attempt = sasl_attempt_new("pop", stream_is_tls(session->stream));
+    session->attempt = sasl_attempt_new(&(struct sasl_client){"pop3", session->peer, stream_is_tls(session->stream)});
     pop3_session_limits(session);
     pop3_session_run(session, auth_begin);
 }

@@ -67,7 +67,13 @@ static AWAITS int on_checkpass(sasl_conn_t *connection, void *context, const cha
     look_up(attempt, slice_str(user));
     if (attempt->unavailable)
         return SASL_UNAVAIL;
-    return login_check(&attempt->login, slice_of(password, length)) ? SASL_OK : SASL_BADAUTH;
+    switch (login_check(&attempt->login, slice_of(password, length))) {
+    case LOGIN_YES: return SASL_OK;
+    case LOGIN_NO: return SASL_BADAUTH;
+    case LOGIN_UNAVAILABLE: break;
+    }
+    attempt->unavailable = true;
+    return SASL_UNAVAIL;
 }
 
 /* The auxprop plugin.  Properties named with '*' are about the authentication identity, the only one we have. */
@@ -191,7 +197,13 @@ static bool mechanism_allowed(bool tls, struct slice name)
 
 /* ------------------------------------------------------------------ attempts */
 
-struct sasl_attempt *sasl_attempt_new(const char *service, bool tls)
+/* GSSAPI's service names: POP3's is "pop" (RFC 5034 section 4). */
+static const char *registered_name(const char *service)
+{
+    return strcmp(service, "pop3") == 0 ? "pop" : service;
+}
+
+struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client)
 {
     struct sasl_attempt *attempt = calloc(1, sizeof *attempt);
     sasl_security_properties_t properties = {.maxbufsize = 0, .security_flags = SASL_SEC_NOANONYMOUS};
@@ -200,12 +212,12 @@ struct sasl_attempt *sasl_attempt_new(const char *service, bool tls)
     if (!attempt)
         abort();
     attempt->arena = arena_new(SIZE_MAX);
-    attempt->tls = tls;
-    attempt->login = (struct login){.arena = attempt->arena, .sending = strcmp(service, "smtp") == 0};
+    attempt->tls = client->tls;
+    attempt->login = (struct login){.arena = attempt->arena, .service = client->service, .client = client->peer};
     attempt->callbacks[0] =
         (sasl_callback_t){SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(on_checkpass), attempt};
     attempt->callbacks[1] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
-    status = sasl_server_new(service, server_name, NULL, NULL, NULL, attempt->callbacks, 0, &attempt->connection);
+    status = sasl_server_new(registered_name(client->service), server_name, NULL, NULL, NULL, attempt->callbacks, 0, &attempt->connection);
     if (status == SASL_OK)
         status = sasl_setprop(attempt->connection, SASL_SEC_PROPS, &properties);
     if (status != SASL_OK) {
@@ -331,16 +343,25 @@ void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *aren
     copy_account(arena, &attempt->login.account, out);
 }
 
-enum sasl_result sasl_password(struct arena *arena, struct slice name, struct slice password, struct directory_account *out)
+enum sasl_result sasl_password(const struct sasl_client *client, struct arena *arena, struct slice name,
+                               struct slice password, struct directory_account *out)
 {
-    struct login login = {.arena = arena_new(SIZE_MAX)};
-    enum sasl_result result = SASL_RESULT_DENIED;
+    struct login login = {.arena = arena_new(SIZE_MAX), .service = client->service, .client = client->peer};
+    enum login_answer answer = LOGIN_UNAVAILABLE;
+    enum sasl_result result = SASL_RESULT_UNAVAILABLE;
 
-    if (login_find(&login, name) != DB_FOUND) {
-        result = SASL_RESULT_UNAVAILABLE;
-    } else if (login_check(&login, password)) {
+    if (login_find(&login, name) == DB_FOUND)
+        answer = login_check(&login, password);
+    switch (answer) {
+    case LOGIN_YES:
         copy_account(arena, &login.account, out);
         result = SASL_RESULT_OK;
+        break;
+    case LOGIN_NO:
+        result = SASL_RESULT_DENIED;
+        break;
+    case LOGIN_UNAVAILABLE:
+        break;
     }
     arena_free(&login.arena);
     return result;

@@ -34,8 +34,15 @@ enum sasl_result {
     SASL_RESULT_UNAVAILABLE,
 };
 
+/* Who wants to sign in, and for what. */
+struct sasl_client {
+    const char *service; /* "smtp", "imap", "pop3" */
+    const char *peer;    /* its address; must stay as long as the attempt */
+    bool tls;
+};
+
 struct sasl_attempt;
-struct sasl_attempt *sasl_attempt_new(const char *service, bool tls); /* "smtp", "imap", "pop" */
+struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client);
 void sasl_attempt_free(struct sasl_attempt **attempt);
 
 /* initial: decoded initial response; {NULL,0}: none was given (an empty one is "=" on the wire). */
@@ -47,7 +54,7 @@ AWAITS enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, stru
 void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *arena, struct directory_account *out);
 
 /* IMAP LOGIN, POP3 USER/PASS: OK, DENIED or UNAVAILABLE. */
-AWAITS enum sasl_result sasl_password(struct arena *arena, struct slice login, struct slice password,
-                                      struct directory_account *out);
+AWAITS enum sasl_result sasl_password(const struct sasl_client *client, struct arena *arena, struct slice login,
+                                      struct slice password, struct directory_account *out);
 
 #endif

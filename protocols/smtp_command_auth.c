@@ -98,7 +98,7 @@ static AWAITS void begin(struct smtp_session *session)
 {
     struct slice challenge = {0};
 
-    session->attempt = sasl_attempt_new("smtp", stream_is_tls(session->stream));
+    session->attempt = sasl_attempt_new(&(struct sasl_client){"smtp", session->peer, stream_is_tls(session->stream)});
     enum sasl_result result = sasl_attempt_begin(session->attempt, session->command, slice_str(session->mechanism),
                                                  session->response, &challenge);
     if (session->stream)

@@ -50,6 +50,9 @@ static const struct {
     {"alias_domain", {PROVISION_INVALID, "aliases", "the customer has no such domain", 0}},
     {"mailbox_message_mailbox_fkey", {PROVISION_IN_USE, NULL, "mail is arriving for it at this moment", 0}},
 
+    {"app_password_label_key", {PROVISION_TAKEN, "label", "the account has an app password of this label", 0}},
+    {"app_password_many", {PROVISION_IN_USE, NULL, "the account has 50 app passwords: delete one first", 0}},
+
     {"network_cidr_key", {PROVISION_TAKEN, "cidr", "the network exists", 0}},
 
     {"grant_account", {PROVISION_INVALID, "account", "the customer has no such account", 0}},

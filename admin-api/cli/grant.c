@@ -1,5 +1,5 @@
 /*
- * grant: the options of `relay-grants create` and `relay-checks create`, as a table: each becomes a member of the same name, with '_' for '-'.
+ * grant: the options of `relay-grants create`, `relay-checks create` and `app-passwords create`, as a table: each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
@@ -38,6 +38,9 @@ static struct {
     {"--client", "client", TEXT, NULL},
     {"--size", "size", NUMBER, NULL},
     {"--at", "at", TEXT, NULL},
+    {"--scope", "scopes", LIST, NULL},
+    {"--from", "networks", LIST, NULL},
+    {"--expires-at", "expires_at", TEXT, NULL},
 };
 #define MEMBERS (sizeof members / sizeof *members)
 
@@ -72,6 +75,18 @@ int grant_option(const char *option, const char *value)
         return members[i].kind == FLAG ? 1 : 2;
     }
     return 0;
+}
+
+char *grant_take(const char *member)
+{
+    for (unsigned i = 0; i < MEMBERS; i++)
+        if (members[i].value && strcmp(members[i].member, member) == 0) {
+            char *text = strdup(json_object_get_string(members[i].value));
+            json_object_put(members[i].value);
+            members[i].value = NULL;
+            return text;
+        }
+    return NULL;
 }
 
 void grant_put(struct json_object *body)

@@ -34,7 +34,7 @@ static const char *const verb_names[] = {"list", "show", "create", "delete", "ev
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource {
-    const char *name, *path;
+    const char *name, *path; /* "%s": the account */
     unsigned verbs;
     const char *key;         /* member that the NAME of `create` becomes */
     const char *filters[4];  /* options of `list` that become query parameters */
@@ -53,6 +53,12 @@ static const struct resource {
      "address",
      {"customer", "domain", NULL},
      {"id", "address", "state", "password_scheme", "aliases", NULL}},
+    {"app-passwords",
+     "/v1/accounts/%s/app-passwords",
+     ALL_FOUR,
+     "label",
+     {NULL},
+     {"id", "label", "scopes", "networks", "expires_at", "last_used_at", NULL}},
     {"networks", "/v1/networks", ALL_FOUR, "cidr", {"customer", NULL}, {"id", "cidr", "customer", NULL}},
     {"relay-grants",
      "/v1/relay-grants",
@@ -104,6 +110,9 @@ static void usage(FILE *to)
           "                   [--no-password | --password-hash]\n"
           "                                       (the password, or a hash of another system, is read from\n"
           "                                        the standard input)\n"
+          "  app-passwords list --account A | show ID --account A | delete ID --account A\n"
+          "            create LABEL --account A [--scope smtp|imap|pop3 ...] [--from CIDR ...] [--expires-at TIME]\n"
+          "                                       (the secret is shown once)\n"
           "  networks  list [--customer C] | show CIDR | create CIDR --customer C | delete CIDR\n"
           "  relay-grants list [--customer C] | show ID | delete ID\n"
           "            create LABEL --customer C [--account A | --domain D | --network CIDR]\n"
@@ -269,6 +278,8 @@ static struct json_object *creation(const struct resource *resource, const char 
     put(body, resource->key, name);
     if (options.customer)
         put(body, "customer", options.customer);
+    if (strcmp(resource->name, "app-passwords") == 0)
+        grant_put(body);
     if (strncmp(resource->name, "relay-", 6) == 0) {
         if (options.domain)
             put(body, "domain", options.domain);
@@ -366,15 +377,34 @@ static void print_list(const struct resource *resource, const char *first)
     json_object_put(all);
 }
 
+/* The resource's path, with the account that it belongs to. */
+static void begin_path(const struct resource *resource, char *path, size_t size)
+{
+    const char *hole = strstr(resource->path, "%s");
+    char *account = hole ? grant_take("account") : NULL;
+    if (!hole) {
+        snprintf(path, size, "%s", resource->path);
+        return;
+    }
+    if (!account)
+        misuse("whose? --account is missing", resource->name);
+    char *escaped = client_escape(account);
+    if (snprintf(path, size, "%.*s%s%s", (int)(hole - resource->path), resource->path, escaped, hole + 2) >= (int)size)
+        misuse("too long", account);
+    free(escaped);
+    free(account);
+}
+
 static void run(const struct resource *resource, enum verb verb, const char *name)
 {
     char path[2048];
     struct json_object *answer = NULL, *body = NULL;
-    snprintf(path, sizeof path, "%s", resource->path);
+    begin_path(resource, path, sizeof path);
     if (verb != VERB_LIST && verb != VERB_CREATE) {
         char *escaped = client_escape(name);
-        if (snprintf(path, sizeof path, "%s/%s%s", resource->path, escaped, verb == VERB_EVENTS ? "/events" : "") >=
-            (int)sizeof path)
+        size_t n = strlen(path);
+        if (snprintf(path + n, sizeof path - n, "/%s%s", escaped, verb == VERB_EVENTS ? "/events" : "") >=
+            (int)(sizeof path - n))
             misuse("too long", name);
         free(escaped);
     }

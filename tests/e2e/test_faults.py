@@ -54,6 +54,7 @@ ELSEWHERE = {
     "token_find": "remembered for five seconds; a token that cannot be looked up: test_api.py (the database goes)",
     "token_mark_used": "once an hour for a token",
     "credential_upgrade": "once for an imported hash, and may fail: test_password_hashes.py strikes it in every way",
+    "app_password_mark_used": "once in ten minutes, and may be lost",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
@@ -79,6 +80,7 @@ class TryLater(Exception):
 class Workload:
     def __init__(self, node, sink, outside):
         self.node, self.sink, self.outside = node, sink, outside
+        self.device = node.api.post(f"/v1/accounts/{BOB}/app-passwords", {"label": "device"})["secret"]
         self.sent = collections.defaultdict(list)  # recipient: subjects that were answered with 250
         self.deleted = set()  # by POP3; when QUIT could not say whether it was done, it may still be there
         self.numbers = itertools.count(1)
@@ -288,6 +290,25 @@ class Workload:
             self.api("GET", f"/v1/accounts{query}")
         self.api("GET", "/v1/accounts/u@a.test")
         self.api("DELETE", "/v1/accounts/u@a.test", None, GONE)
+
+    def step_api_app_passwords(self):
+        path = f"/v1/accounts/{CAROL}/app-passwords"
+        self.api("POST", path, {"label": "phone"}, DONE)
+        for password in self.api("GET", path)["items"]:
+            self.api("GET", f"{path}/{password['id']}")
+            self.api("DELETE", f"{path}/{password['id']}", None, GONE)
+
+    def step_app_password(self):
+        """The device signs in with it, and is told to try later, never that it is wrong."""
+        def once():
+            try:
+                with self.node.pop3(BOB, self.device):
+                    pass
+            except poplib.error_proto as error:
+                if "[SYS/TEMP]" not in str(error):
+                    raise
+                raise TryLater(error) from error
+        self.patiently(once)
 
     def step_api_networks(self):
         self.make_customer()

@@ -54,10 +54,9 @@ struct sasl_attempt {
     int unused;
 };
 
-struct sasl_attempt *sasl_attempt_new(const char *service, bool tls)
+struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client)
 {
-    (void)tls;
-    assert_string_equal(service, "pop");
+    assert_string_equal(client->service, "pop3");
     return calloc(1, sizeof(struct sasl_attempt));
 }
 
@@ -97,10 +96,10 @@ void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *aren
     *out = (struct directory_account){.id = 1, .inbox_id = 7, .address = arena_slice(arena, SLICE("ann@example.test"))};
 }
 
-enum sasl_result sasl_password(struct arena *arena, struct slice login, struct slice password,
+enum sasl_result sasl_password(const struct sasl_client *client, struct arena *arena, struct slice login, struct slice password,
                                struct directory_account *out)
 {
-    (void)arena, (void)login, (void)password, (void)out;
+    (void)client, (void)arena, (void)login, (void)password, (void)out;
     fail(); /* never in clear */
     return SASL_RESULT_DENIED;
 }

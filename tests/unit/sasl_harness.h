@@ -8,6 +8,7 @@
  */
 #include "core/secret.h"
 #include "protocols/sasl.h"
+#include "storage/app_password.h"
 #include "storage/credential.h"
 #include "storage/credential_upgrade.h"
 #include "storage/installation.h"
@@ -15,6 +16,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define NAME "ann@example.test"
+#define PEER "192.0.2.7"
 #define SALT "W22ZaJ0SNY7soEsUEjb6gQ=="
 #define NONE ((struct slice){NULL, 0})
 
@@ -23,7 +25,9 @@ static struct {
     enum db_status account, salt_key;
     enum directory_state state;
     bool no_scram;
-    unsigned look_ups, verified, dummies, upgrades;
+    unsigned look_ups, verified, dummies, upgrades, app_look_ups, marks;
+    bool app_failed;         /* app passwords cannot be looked for */
+    const char *app_refused; /* the app password may not be used, because */
     const char *salt_key_bytes;
 } fake;
 
@@ -58,6 +62,43 @@ bool credential_verify(struct slice hash, struct slice password)
     fake.verified++;
     fake.dummies += !hash.p;
     return slice_equal(hash, SLICE("hash of pencil")) && slice_equal(password, SLICE("pencil"));
+}
+
+#define APP_PASSWORD "abcd-efgh-jkmn-pqrs-tuvw"
+
+/* Ann's; for IMAP. */
+enum db_status app_password_find(struct arena *into, int64_t account_id, struct slice text, const char *scope,
+                                 const char *client, struct app_password *out)
+{
+    (void)into;
+    fake.app_look_ups++;
+    *out = (struct app_password){.id = 99, .label = SLICE("phone"), .mark = true, .refused = fake.app_refused};
+    if (strcmp(client, PEER) != 0)
+        abort();
+    if (fake.app_failed)
+        return DB_FAILED;
+    if (account_id != 17 || !slice_equal(text, SLICE(APP_PASSWORD)))
+        return DB_NONE;
+    if (strcmp(scope, "imap") != 0)
+        out->refused = "not for this service";
+    return DB_FOUND;
+}
+
+void app_password_mark_used(struct arena *into, int64_t id)
+{
+    (void)into;
+    expect(id == 99);
+    fake.marks++;
+}
+
+static inline struct sasl_attempt *new_attempt(const char *service, bool tls)
+{
+    return sasl_attempt_new(&(struct sasl_client){service, PEER, tls});
+}
+
+static inline enum sasl_result password(struct slice login, struct slice secret, struct directory_account *out)
+{
+    return sasl_password(&(struct sasl_client){"imap", PEER, true}, arena, login, secret, out);
 }
 
 /* Called at each success; what it does is tested in test_storage_credential.c and tests/e2e/test_password_hashes.py. */
@@ -180,7 +221,7 @@ static inline enum sasl_result scram_end(struct sasl_attempt *attempt, enum sasl
 static inline enum sasl_result scram_login(const char *user, const char *password, bool tls, struct scram *scram,
                                            struct slice *signature, struct slice *data)
 {
-    struct sasl_attempt *attempt = sasl_attempt_new("smtp", tls);
+    struct sasl_attempt *attempt = new_attempt("smtp", tls);
     enum sasl_result result;
 
     *scram = (struct scram){.user = user, .password = password, .nonce = "rOprNGfwEbeRWgbNEkqO"};
@@ -205,7 +246,7 @@ static int setup(void **state)
 
 static inline enum sasl_result one_step(const char *mechanism, bool tls, struct slice message)
 {
-    struct sasl_attempt *attempt = sasl_attempt_new("imap", tls);
+    struct sasl_attempt *attempt = new_attempt("imap", tls);
     struct slice challenge;
     enum sasl_result result = sasl_attempt_begin(attempt, arena, slice_str(mechanism), message, &challenge);
 

@@ -226,9 +226,9 @@ const char *sasl_mechanisms(bool tls)
     return tls ? "SCRAM-SHA-256 PLAIN LOGIN" : "SCRAM-SHA-256";
 }
 
-struct sasl_attempt *sasl_attempt_new(const char *service, bool tls)
+struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client)
 {
-    (void)service, (void)tls;
+    (void)client;
     return calloc(1, sizeof(struct sasl_attempt));
 }
 

@@ -18,26 +18,32 @@
 static void test_match(void **state)
 {
     static const struct {
-        const char *pattern, *path, *key; /* key NULL: does not fit; "": fits, has none */
+        const char *pattern, *path, *key, *key2; /* key NULL: does not fit; "": fits, has none */
     } cases[] = {
-        {"/v1/queue", "/v1/queue", ""},
-        {"/v1/queue", "/v1/queue/", NULL},
-        {"/v1/queue", "/v1/queu", NULL},
-        {"/v1/customers/{customer}", "/v1/customers/demo", "demo"},
-        {"/v1/customers/{customer}", "/v1/customers/", NULL},
-        {"/v1/customers/{customer}", "/v1/customers", NULL},
-        {"/v1/customers/{customer}", "/v1/customers/a/b", NULL},
-        {"/v1/customers/{customer}", "/v1/customers/a%2Fb", "a%2Fb"},
-        {"/v1/messages/{message}/events", "/v1/messages/x/events", "x"},
-        {"/v1/messages/{message}/events", "/v1/messages/x", NULL},
-        {"/v1/messages/{message}/events", "/v1/messages//events", NULL},
-        {"/v1/messages/{message}/events", "/v1/messages/x/events/", NULL},
+        {"/v1/queue", "/v1/queue", "", NULL},
+        {"/v1/queue", "/v1/queue/", NULL, NULL},
+        {"/v1/queue", "/v1/queu", NULL, NULL},
+        {"/v1/customers/{customer}", "/v1/customers/demo", "demo", NULL},
+        {"/v1/customers/{customer}", "/v1/customers/", NULL, NULL},
+        {"/v1/customers/{customer}", "/v1/customers", NULL, NULL},
+        {"/v1/customers/{customer}", "/v1/customers/a/b", NULL, NULL},
+        {"/v1/customers/{customer}", "/v1/customers/a%2Fb", "a%2Fb", NULL},
+        {"/v1/messages/{message}/events", "/v1/messages/x/events", "x", NULL},
+        {"/v1/messages/{message}/events", "/v1/messages/x", NULL, NULL},
+        {"/v1/messages/{message}/events", "/v1/messages//events", NULL, NULL},
+        {"/v1/messages/{message}/events", "/v1/messages/x/events/", NULL, NULL},
+        {"/v1/accounts/{account}/app-passwords/{app_password}", "/v1/accounts/a%40b/app-passwords/7", "a%40b", "7"},
+        {"/v1/accounts/{account}/app-passwords/{app_password}", "/v1/accounts/a/app-passwords/", NULL, NULL},
+        {"/v1/accounts/{account}/app-passwords/{app_password}", "/v1/accounts//app-passwords/7", NULL, NULL},
+        {"/v1/accounts/{account}/app-passwords/{app_password}", "/v1/accounts/a/app-passwords/7/8", NULL, NULL},
+        {"/v1/accounts/{account}/app-passwords/{app_password}", "/v1/accounts/a/passwords/7", NULL, NULL},
     };
     (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct slice key;
-        bool fits = router_match(cases[i].pattern, cases[i].path, &key);
-        if (fits != (cases[i].key != NULL) || (fits && !slice_equal(key, slice_str(cases[i].key))))
+        struct slice keys[2];
+        bool fits = router_match(cases[i].pattern, cases[i].path, keys);
+        if (fits != (cases[i].key != NULL) || (fits && !slice_equal(keys[0], slice_str(cases[i].key))) ||
+            (fits && !slice_equal(keys[1], slice_str(cases[i].key2))))
             fail_msg("%s against %s", cases[i].path, cases[i].pattern);
     }
 }

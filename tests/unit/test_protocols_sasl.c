@@ -8,7 +8,7 @@
 
 static void plain(void *arg)
 {
-    struct sasl_attempt *attempt = sasl_attempt_new("imap", true);
+    struct sasl_attempt *attempt = new_attempt("imap", true);
     struct directory_account account;
     struct slice challenge;
 
@@ -27,7 +27,7 @@ static void plain(void *arg)
     expect(one_step("PLAIN", true, SLICE(NAME "\0" NAME "\0pencil")) == SASL_RESULT_OK); /* as oneself */
     expect(one_step("PLAIN", true, SLICE("\0ANN@EXAMPLE.test\0pencil")) == SASL_RESULT_OK);
 
-    attempt = sasl_attempt_new("imap", true); /* without an initial response */
+    attempt = new_attempt("imap", true); /* without an initial response */
     expect(sasl_attempt_begin(attempt, arena, SLICE("PLAIN"), NONE, &challenge) == SASL_RESULT_CHALLENGE);
     expect(challenge.p && challenge.n == 0);
     expect(sasl_attempt_continue(attempt, arena, SLICE("\0" NAME "\0pencil"), &challenge) == SASL_RESULT_OK);
@@ -82,7 +82,7 @@ static void test_plain_refused(void **state)
 
 static enum sasl_result login(const char *name, const char *password, struct slice *first, struct slice *second)
 {
-    struct sasl_attempt *attempt = sasl_attempt_new("smtp", true);
+    struct sasl_attempt *attempt = new_attempt("smtp", true);
     struct slice nothing;
     enum sasl_result result = sasl_attempt_begin(attempt, arena, SLICE("LOGIN"), NONE, first);
 
@@ -96,7 +96,7 @@ static enum sasl_result login(const char *name, const char *password, struct sli
 
 static void login_dialogue(void *arg)
 {
-    struct sasl_attempt *attempt = sasl_attempt_new("smtp", true);
+    struct sasl_attempt *attempt = new_attempt("smtp", true);
     struct slice first, second;
 
     (void)arg;
@@ -158,7 +158,7 @@ static void away(void *arg)
     expect(one_step("PLAIN", true, SLICE("\0" NAME "\0pencil")) == SASL_RESULT_UNAVAILABLE);
     expect(login(NAME, "pencil", &first, &second) == SASL_RESULT_UNAVAILABLE);
     expect(scram_login(NAME, "pencil", true, &scram, &signature, &data) == SASL_RESULT_UNAVAILABLE);
-    expect(sasl_password(arena, SLICE(NAME), SLICE("pencil"), &account) == SASL_RESULT_UNAVAILABLE);
+    expect(password(SLICE(NAME), SLICE("pencil"), &account) == SASL_RESULT_UNAVAILABLE);
     fake.account = DB_NONE;
     fake.salt_key = DB_FAILED; /* even who does not exist is not denied then */
     expect(scram_login("nobody@example.test", "x", true, &scram, &signature, &data) == SASL_RESULT_UNAVAILABLE);
@@ -171,6 +171,37 @@ static void test_the_database_is_away(void **state)
     in_task(away);
 }
 
+static void app_passwords(void *arg)
+{
+    struct directory_account account;
+
+    (void)arg;
+    expect(one_step("PLAIN", true, SLICE("\0" NAME "\0" APP_PASSWORD)) == SASL_RESULT_OK);
+    expect(fake.marks == 1 && fake.verified == 0 && fake.upgrades == 0);
+    expect(password(SLICE(NAME), SLICE(APP_PASSWORD), &account) == SASL_RESULT_OK && account.id == 17);
+    expect(fake.marks == 2);
+    expect(one_step("PLAIN", true, SLICE("\0nobody@example.test\0" APP_PASSWORD)) == SASL_RESULT_DENIED);
+    expect(fake.app_look_ups == 3 && fake.verified == 1 && fake.dummies == 1);
+    expect(password(SLICE(NAME), SLICE("pencil"), &account) == SASL_RESULT_OK); /* beside the account's own */
+
+    fake.app_refused = "expired"; /* costs what a wrong password costs */
+    expect(password(SLICE(NAME), SLICE(APP_PASSWORD), &account) == SASL_RESULT_DENIED);
+    expect(fake.verified == 3 && fake.marks == 2);
+    fake.app_refused = NULL;
+    fake.state = DIRECTORY_SUSPENDED;
+    expect(password(SLICE(NAME), SLICE(APP_PASSWORD), &account) == SASL_RESULT_DENIED);
+    fake.state = DIRECTORY_ACTIVE;
+    fake.app_failed = true;
+    expect(password(SLICE(NAME), SLICE(APP_PASSWORD), &account) == SASL_RESULT_UNAVAILABLE);
+    expect(one_step("PLAIN", true, SLICE("\0" NAME "\0" APP_PASSWORD)) == SASL_RESULT_UNAVAILABLE);
+}
+
+static void test_app_passwords(void **state)
+{
+    (void)state;
+    in_task(app_passwords);
+}
+
 /* Whoever it is, a hash is computed, once. */
 static void same_work(void *arg)
 {
@@ -181,12 +212,12 @@ static void same_work(void *arg)
     expect(fake.verified == 1 && fake.dummies == 0);
     expect(one_step("PLAIN", true, SLICE("\0nobody@example.test\0wrong")) == SASL_RESULT_DENIED);
     expect(fake.verified == 2 && fake.dummies == 1);
-    expect(sasl_password(arena, SLICE("nobody@example.test"), SLICE("wrong"), &account) == SASL_RESULT_DENIED);
+    expect(password(SLICE("nobody@example.test"), SLICE("wrong"), &account) == SASL_RESULT_DENIED);
     expect(fake.verified == 3 && fake.dummies == 2);
     fake.state = DIRECTORY_SUSPENDED;
     expect(one_step("PLAIN", true, SLICE("\0" NAME "\0pencil")) == SASL_RESULT_DENIED);
     expect(fake.verified == 4 && fake.dummies == 3);
-    expect(sasl_password(arena, SLICE(NAME), SLICE("pencil"), &account) == SASL_RESULT_DENIED);
+    expect(password(SLICE(NAME), SLICE("pencil"), &account) == SASL_RESULT_DENIED);
     expect(fake.verified == 5 && fake.dummies == 4);
 }
 
@@ -211,7 +242,7 @@ static void states(void *arg)
 
     (void)arg;
     for (unsigned i = 0; i < COUNT(cases); i++) {
-        struct sasl_attempt *attempt = sasl_attempt_new("smtp", true);
+        struct sasl_attempt *attempt = new_attempt("smtp", true);
         struct slice challenge, message = SLICE("\0" NAME "\0pencil");
         enum sasl_result reads = cases[i].reads ? SASL_RESULT_OK : SASL_RESULT_DENIED;
 
@@ -220,7 +251,7 @@ static void states(void *arg)
                cases[i].submits);
         sasl_attempt_free(&attempt);
         expect(one_step("PLAIN", true, message) == reads); /* IMAP */
-        expect(sasl_password(arena, SLICE(NAME), SLICE("pencil"), &account) == reads);
+        expect(password(SLICE(NAME), SLICE("pencil"), &account) == reads);
     }
 }
 
@@ -236,13 +267,13 @@ static void by_password(void *arg)
     char *endless = arena_alloc(arena, 400);
 
     (void)arg;
-    expect(sasl_password(arena, SLICE(NAME), SLICE("pencil"), &account) == SASL_RESULT_OK);
+    expect(password(SLICE(NAME), SLICE("pencil"), &account) == SASL_RESULT_OK);
     expect(account.id == 17 && slice_equal(account.address, SLICE(NAME)));
     expect(!account.password_hash.p && !account.scram_sha256.p);
-    expect(sasl_password(arena, SLICE(NAME), SLICE("Pencil"), &account) == SASL_RESULT_DENIED);
+    expect(password(SLICE(NAME), SLICE("Pencil"), &account) == SASL_RESULT_DENIED);
     fake.look_ups = 0;
     memset(endless, 'a', 400);
-    expect(sasl_password(arena, slice_of(endless, 400), SLICE("pencil"), &account) == SASL_RESULT_DENIED);
+    expect(password(slice_of(endless, 400), SLICE("pencil"), &account) == SASL_RESULT_DENIED);
     expect(fake.look_ups == 0);
 }
 
@@ -282,18 +313,18 @@ static void test_attempts_side_by_side(void **state)
 /* A client that goes away, or says "*", leaves an attempt anywhere. */
 static void abandoned(void *arg)
 {
-    struct sasl_attempt *attempt = sasl_attempt_new("smtp", true), *none = NULL;
+    struct sasl_attempt *attempt = new_attempt("smtp", true), *none = NULL;
     struct scram scram = {.user = NAME, .password = "pencil", .nonce = "rOprNGfwEbeRWgbNEkqO"};
     struct slice data;
 
     (void)arg;
     sasl_attempt_free(&attempt); /* not begun */
     sasl_attempt_free(&none);
-    attempt = sasl_attempt_new("smtp", true);
+    attempt = new_attempt("smtp", true);
     expect(sasl_attempt_begin(attempt, arena, SLICE("SCRAM-SHA-256"), scram_first(&scram), &data) ==
            SASL_RESULT_CHALLENGE);
     sasl_attempt_free(&attempt);
-    attempt = sasl_attempt_new("smtp", true);
+    attempt = new_attempt("smtp", true);
     expect(sasl_attempt_begin(attempt, arena, SLICE("LOGIN"), NONE, &data) == SASL_RESULT_CHALLENGE);
     sasl_attempt_free(&attempt);
     expect(!attempt);
@@ -312,7 +343,7 @@ int main(void)
         TEST(test_plain_refused),
         TEST(test_login),
         TEST(test_mechanisms_that_are_not_offered),
-        TEST(test_the_database_is_away),
+        TEST(test_the_database_is_away), TEST(test_app_passwords),
         TEST(test_yes_and_no_cost_the_same),
         TEST(test_states_of_accounts),
         TEST(test_a_password_without_a_mechanism),

@@ -122,7 +122,7 @@ static void test_scram_first_message_malformed(void **state)
 /* The last message, mended or broken: what stands for its good proof and nonce. */
 static enum sasl_result scram_last(const char *gs2, const char *(*spoil)(const char *good))
 {
-    struct sasl_attempt *attempt = sasl_attempt_new("pop", true);
+    struct sasl_attempt *attempt = new_attempt("pop3", true);
     struct scram scram = {.user = NAME, .password = "pencil", .nonce = "rOprNGfwEbeRWgbNEkqO", .gs2 = gs2};
     struct slice data, signature;
     enum sasl_result result = sasl_attempt_begin(attempt, arena, SLICE("SCRAM-SHA-256"), scram_first(&scram), &data);
