@@ -71,6 +71,8 @@ static const struct setting settings[] = {
     NUMBER("database", "read_connections", read_connections, "1", 1, 32, "Per worker, for look-ups."),
     NUMBER("database", "write_connections", write_connections, "2", 1, 32, "Per worker, for transactions."),
     DURATION("database", "statement_timeout", statement_timeout_ms, "10s", 100, HOUR, "A statement that takes longer fails."),
+    {"database", "cache_size", SETTING_SIZE, offsetof(struct config, cache_size), "16M", 0, INT64_C(1) << 40,
+     "Per worker, for answers of the directory, which are at most a second old; 0: always ask."},
 
     TEXT("tls", "certificate_file", tls_certificate, "",
          "PEM, with the chain. Without it neither TLS nor plain passwords are offered. Several FILES: by the name that the client asks "

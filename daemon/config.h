@@ -22,7 +22,7 @@ struct config {
     int64_t drain_limit_ms, retire_limit_ms, history_retention_ms;
     /* [database] */
     char *conninfo;
-    int64_t read_connections, write_connections, statement_timeout_ms;
+    int64_t read_connections, write_connections, statement_timeout_ms, cache_size;
     /* [tls] */
     char *tls_certificate, *tls_key, *tls_client_ca, *tls_min_version; /* the first two: lists, blanks between */
     /* [listen] */

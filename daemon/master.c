@@ -37,6 +37,7 @@
 #include "daemon/settings.h"
 #include "daemon/stats.h"
 #include "daemon/succession.h"
+#include "storage/cache.h"
 #include "storage/schema.h"
 
 #define RESTART_FIRST_MS 100
@@ -343,6 +344,7 @@ int master_run(struct config *config, const char *config_path)
     write_pid(pid_file);
     stats_init();
     succession_init();
+    cache_share();
     generation_start(config, &listeners);
     for (;;) {
         int number = next_signal(restart_due(60000));

@@ -45,6 +45,10 @@ static const struct {
     [STAT_DB_UNCERTAIN] = {"posthouse_db_uncertain_total", true, "Transactions whose answer was lost."},
     [STAT_DB_RECONNECTS] = {"posthouse_db_reconnects_total", true, "Connections made anew."},
     [STAT_DB_CONNECTED] = {"posthouse_db_connections", false, "Connections to PostgreSQL that are up."},
+    [STAT_CACHE_HITS] = {"posthouse_cache_hits_total", true, "Directory look-ups answered from memory."},
+    [STAT_CACHE_MISSES] = {"posthouse_cache_misses_total", true, "Directory look-ups that asked PostgreSQL."},
+    [STAT_CACHE_DROPS] = {"posthouse_cache_drops_total", true, "Times that everything remembered was dropped, after a change."},
+    [STAT_CACHE_BYTES] = {"posthouse_cache_bytes", false, "Memory that remembered answers take."},
     [STAT_WORKERS_READY] = {"posthouse_workers_ready", false, "Workers with a number and a database."},
 };
 

@@ -43,6 +43,7 @@
 #include "protocols/server.h"
 #include "protocols/smtp_counters.h"
 #include "storage/accept.h"
+#include "storage/cache.h"
 #include "storage/db.h"
 #include "storage/decision.h"
 #include "storage/maintenance.h"
@@ -271,12 +272,14 @@ static void collect(void *arg)
     struct accept_counters accepted;
     struct runner_counters run = {0};
     struct db_counters db;
+    struct cache_counters cache;
 
     (void)arg;
     accept_counters(&accepted);
     if (runner_running)
         runner_counters(&run);
     db_counters(&db);
+    cache_counters(&cache);
     stats_set(STAT_SMTP_SESSIONS, server_session_count(SERVER_SMTP));
     stats_set(STAT_SMTP_CONNECTIONS, smtp_counters.connections);
     stats_set(STAT_SMTP_CONNECTIONS_REFUSED, smtp_counters.connections_refused);
@@ -304,6 +307,10 @@ static void collect(void *arg)
     stats_set(STAT_DB_UNCERTAIN, db.uncertain);
     stats_set(STAT_DB_RECONNECTS, db.reconnects);
     stats_set(STAT_DB_CONNECTED, db.connected);
+    stats_set(STAT_CACHE_HITS, cache.hits);
+    stats_set(STAT_CACHE_MISSES, cache.misses);
+    stats_set(STAT_CACHE_DROPS, cache.drops);
+    stats_set(STAT_CACHE_BYTES, cache.bytes);
     stats_set(STAT_WORKERS_READY, serving && !closing && node_alive() && db_ready());
     loop_timer_set(&stats_timer, STATS_MS, collect, NULL);
 }
@@ -393,6 +400,7 @@ int worker_run(const struct process_plan *p)
     if (*p->config->spool_directory)
         spool_set_directory(p->config->spool_directory);
     process_open_storage(p->config, (unsigned)p->config->read_connections, (unsigned)p->config->write_connections);
+    cache_open((size_t)p->config->cache_size);
     dns_init(&(struct dns_settings){*p->config->dns_resolver ? p->config->dns_resolver : NULL, NULL});
     sasl_start(p->config->hostname);
     server_set_limits(&(struct server_limits){(unsigned)p->config->sessions_max, (unsigned)p->config->sessions_per_client_max});

@@ -10,6 +10,9 @@
  *     end of data of a submission
  *     in another's name         one for each address in From and Sender that is not the sender
  *
+ * What is remembered (storage/cache.h) costs none: all of these but the account's own row, which is asked for when the sender is null, and
+ * what was used of a grant with limits.
+ *
  * The account is looked up anew for each message, so that a suspension takes effect in sessions that are open.
  */
 #include "relay/permit.h"

@@ -11,7 +11,7 @@
 
 #include "storage/db_private.h"
 
-#define CHANNELS_MAX 4
+#define CHANNELS_MAX 8
 
 /* LISTEN takes no parameters, so each channel has a statement of its own. */
 static struct channel {

@@ -11,6 +11,13 @@
 struct pg_result; /* libpq's PGresult */
 struct rows *rows_keep(struct arena *arena, struct pg_result *result);
 
+/* Rows that outlive the arena they came in (storage/cache.c): a copy, its owner's until dropped, and the arenas' it was given to. */
+struct rows_copy;
+struct rows_copy *rows_copy(const struct rows *rows);
+size_t rows_copy_bytes(const struct rows_copy *copy);
+struct rows *rows_copy_use(struct rows_copy *copy, struct arena *arena);
+void rows_copy_drop(struct rows_copy **copy);
+
 enum request_end {
     REQUEST_ANSWERED, /* every step succeeded and the transaction is committed */
     REQUEST_ERROR,    /* the server said no: nothing of it happened; error is filled */

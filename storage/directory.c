@@ -2,8 +2,8 @@
  * The read side of the directory: the look-ups between EHLO and RCPT.
  *
  * Each question is one prepared statement and one round trip, because that is what a RCPT costs the
- * sender's pipeline.  Nothing is cached here: the tables are small and hot in the database's memory, and an
- * administrator's change counts from the next command on.
+ * sender's pipeline.  Answers are remembered while they hold (storage/cache.h); those of
+ * directory_account() are not, as the account's secrets are in them.
  *
  * What a stranger sends may be any bytes.  Addresses, names and logins in the directory are printable
  * ASCII (storage/provision sees to it), so anything else is NONE without asking; PostgreSQL would refuse
@@ -17,6 +17,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "storage/cache.h"
 #include "storage/db.h"
 
 static bool printable(struct slice s)
@@ -100,7 +101,7 @@ AWAITS enum db_status directory_owns(struct arena *arena, int64_t account_id, st
     params_init(&params, arena);
     params_int64(&params, account_id);
     params_text(&params, arena_lower(arena, address));
-    return db_read(arena, &owns, &params, &rows);
+    return cache_read(arena, &owns, &params, 0, &rows);
 }
 
 /* ------------------------------------------------------------------ domains and recipients */
@@ -148,7 +149,7 @@ AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, s
     struct rows *rows = NULL;
     params_init(&params, arena);
     params_text(&params, arena_lower(arena, name));
-    enum db_status status = db_read(arena, &by_name, &params, &rows);
+    enum db_status status = cache_read(arena, &by_name, &params, 0, &rows);
     if (status == DB_FOUND)
         read_domain(rows, out);
     return status;
@@ -165,7 +166,7 @@ AWAITS enum db_status directory_recipient(struct arena *arena, struct slice addr
     params_init(&params, arena);
     params_text(&params, lower);
     params_text(&params, domain_part(lower));
-    enum db_status status = db_read(arena, &recipient, &params, &rows);
+    enum db_status status = cache_read(arena, &recipient, &params, 0, &rows);
     if (status != DB_FOUND)
         return DB_FAILED; /* the statement always gives a row, so NONE cannot be */
     out->has_domain = !row_is_null(rows, 0, 0);
@@ -217,7 +218,7 @@ AWAITS enum db_status directory_network(struct arena *arena, const char *client,
     struct rows *rows = NULL;
     params_init(&params, arena);
     params_text(&params, slice_str(address));
-    enum db_status status = db_read(arena, &containing, &params, &rows);
+    enum db_status status = cache_read(arena, &containing, &params, 0, &rows);
     if (status != DB_FOUND)
         return status;
     out->id = row_int64(rows, 0, 0);
@@ -229,6 +230,7 @@ AWAITS enum db_status directory_network(struct arena *arena, const char *client,
 
 /* ------------------------------------------------------------------ next hops */
 
+/* Not remembered: it costs a connection to a server anyway, and one to a hop that was just replaced begins a back-off. */
 static const struct db_statement hops = {
     "directory_hops",
     "select host, port, priority from next_hop where domain_id = $1::bigint order by priority, host, port",

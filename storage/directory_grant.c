@@ -1,6 +1,7 @@
 /*
  * The relay grants of a client: one round trip, asked once for a transaction, and on port 25 only when a recipient is
- * not ours.  If one of them has limits a second one asks what was used of them.
+ * not ours, unless it was remembered (storage/cache.h).  If one of them has limits a second one asks what was used of them; that
+ * is never remembered, as what was used is what the overshoot of a limit depends on.
  *
  * "The most specific kind" is worked out here and not in SQL: rows come ordered by a rank that is the kind's (and a
  * network's length), and reading stops where it changes.  So each of the parts can use its index.
@@ -9,6 +10,7 @@
 
 #include <netinet/in.h>
 
+#include "storage/cache.h"
 #include "storage/db.h"
 #include "storage/directory.h"
 #include "storage/provision.h"
@@ -24,6 +26,8 @@
 #define IN_TIME(parameter)                                                                                             \
     " (g.valid_from is null or g.valid_from <= coalesce(" parameter "::timestamptz, now()))"                           \
     " and (g.valid_until is null or coalesce(" parameter "::timestamptz, now()) < g.valid_until)"
+/* Which grants are in time changes with the clock, not with the directory. */
+#define IN_TIME_MS 1000
 #define LIMIT " limit 32"
 _Static_assert(DIRECTORY_GRANTS_MAX == 32, "the limit of the statements");
 
@@ -139,7 +143,7 @@ static AWAITS enum db_status read_grants(struct arena *arena, const struct db_st
 {
     struct rows *rows = NULL;
 
-    if (db_read(arena, statement, params, &rows) == DB_FAILED)
+    if (cache_read(arena, statement, params, IN_TIME_MS, &rows) == DB_FAILED)
         return DB_FAILED;
     out->list = arena_array(arena, rows_count(rows) + 1, sizeof *out->list);
     while (out->count < rows_count(rows) && row_int64(rows, out->count, 0) == row_int64(rows, 0, 0)) {

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "storage/cache.h"
 #include "storage/db.h"
 #include "storage/show.h"
 
@@ -40,6 +41,7 @@ enum db_write outage_open(int64_t domain_id, struct slice reason, bool *opened)
     params_time(p, clock_now_ms());
     params_text(p, reason);
     written = db_unit_run(unit);
+    cache_outdate(); /* the next RCPT knows */
     *opened = written == DB_DONE && rows_affected(unit->steps[0].rows) == 1;
     arena_free(&arena);
     return written;
@@ -56,6 +58,7 @@ enum db_write outage_close(int64_t outage_id)
     params_int64(p, outage_id);
     params_time(p, clock_now_ms());
     written = db_unit_run(unit);
+    cache_outdate(); /* the next RCPT knows */
     arena_free(&arena);
     return written;
 }

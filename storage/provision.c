@@ -16,6 +16,7 @@
 
 #include "core/id.h"
 #include "core/log.h"
+#include "storage/cache.h"
 #include "storage/db.h"
 
 #define PROVISION_ATTEMPTS 3
@@ -117,6 +118,8 @@ AWAITS enum db_write provision_run(struct db_unit *unit, const struct provision_
         result = db_unit_run(unit);
     if (result == DB_UNCERTAIN)
         result = settle(unit->arena, audit_id);
+    if (result != DB_REFUSED && result != DB_CONFLICT)
+        cache_outdate();
     if (result == DB_REFUSED)
         explain(&unit->error, refusal);
     return result;

@@ -249,6 +249,51 @@ struct rows *rows_keep(struct arena *arena, struct pg_result *result)
     return (struct rows *)(void *)result;
 }
 
+struct rows_copy {
+    PGresult *result;
+    unsigned uses;
+};
+
+struct rows_copy *rows_copy(const struct rows *rows)
+{
+    struct rows_copy *copy = malloc(sizeof *copy);
+
+    if (!copy)
+        abort();
+    *copy = (struct rows_copy){PQcopyResult(result_of(rows), PG_COPYRES_ATTRS | PG_COPYRES_TUPLES), 1};
+    if (!copy->result)
+        abort();
+    return copy;
+}
+
+size_t rows_copy_bytes(const struct rows_copy *copy)
+{
+    return sizeof *copy + PQresultMemorySize(copy->result);
+}
+
+static void leave_copy(void *arg)
+{
+    struct rows_copy *copy = arg;
+
+    if (--copy->uses)
+        return;
+    PQclear(copy->result);
+    free(copy);
+}
+
+struct rows *rows_copy_use(struct rows_copy *copy, struct arena *arena)
+{
+    copy->uses++;
+    arena_on_done(arena, leave_copy, copy);
+    return (struct rows *)(void *)copy->result;
+}
+
+void rows_copy_drop(struct rows_copy **copy)
+{
+    leave_copy(*copy);
+    *copy = NULL;
+}
+
 unsigned rows_count(const struct rows *rows)
 {
     return (unsigned)PQntuples(result_of(rows));

@@ -387,7 +387,8 @@ class Workload:
 def workload(new_posthouse, own_postgres, sink, outside):
     faulty = FaultyPostgres(own_postgres)
     node = new_posthouse(postgres=faulty, default_route=outside.port, settings={
-        "daemon.workers": 1, "delivery.probe_interval": "200ms", "database.statement_timeout": "500ms"})
+        "daemon.workers": 1, "delivery.probe_interval": "200ms", "database.statement_timeout": "500ms",
+        "database.cache_size": 0})
     try:
         node.start()
         node.api.customer("faults")

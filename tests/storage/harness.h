@@ -126,7 +126,7 @@ static inline AWAITS enum db_write change(const struct db_statement *statement)
 }
 
 /* A statement that gives one number; -1 if it cannot be asked. */
-static AWAITS int64_t number(const struct db_statement *statement)
+static inline AWAITS int64_t number(const struct db_statement *statement)
 {
     struct params params;
     struct rows *rows;
