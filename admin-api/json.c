@@ -44,7 +44,7 @@ bool json_is_utf8(struct slice text)
     return true;
 }
 
-/* Members as written, and whether the name of one has an escaped NUL.  The text has been parsed, so quotes are balanced. */
+/* Members as written, and whether a name has an escaped NUL.  The text has been parsed, so quotes are balanced. */
 static size_t members_in_text(struct slice text, bool *nul_in_name)
 {
     size_t colons = 0;

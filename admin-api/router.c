@@ -135,7 +135,7 @@ static AWAITS bool admitted(struct request *r, enum router_access access)
     return false;
 }
 
-/* Lists check their own query; nothing else has one.  What anyone may ask is asked by probes, which add what they like. */
+/* Lists check their own query; nothing else has one.  Probes ask what needs no token, and add what they like. */
 static bool is_list(const struct router_route *route)
 {
     return route->access != ROUTER_TOKEN ||

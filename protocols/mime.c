@@ -165,8 +165,8 @@ struct slice mime_fields(struct arena *arena, struct slice header, const struct 
 /* ------------------------------------------------------------------ types */
 
 /*
- * Groups do not nest (RFC 5322 3.4), but GMime reads them so, with some 220 bytes of stack for each.  All colons are counted,
- * wherever they stand, since what is quoted is for GMime to say.
+ * Groups do not nest (RFC 5322 3.4), but GMime reads them so, with some 220 bytes of stack for each.  All colons are
+ * counted, wherever they stand, since what is quoted is for GMime to say.
  */
 size_t mime_addresses_length(struct slice value)
 {

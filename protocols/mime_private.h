@@ -6,7 +6,7 @@
 #include "protocols/mime.h"
 
 void mime_start(void);
-/* How much of a list of addresses GMime may be given: it calls itself for a group in a group ("a:a:a:"), on our small stacks. */
+/* How much of a list of addresses GMime may be given: it calls itself for a group in a group, on our small stacks. */
 size_t mime_addresses_length(struct slice value);
 struct mime_param *mime_params_of(struct arena *arena, GMimeParamList *list);
 /* Takes the first field off the front of *rest, as it is; what has no colon has an empty name.  False: there is none. */
