@@ -235,12 +235,33 @@ static AWAITS bool tell_expunged(struct imap_session *session)
     return true;
 }
 
+static void tell_exists(struct imap_session *session)
+{
+    imap_printf(session, "* %" PRIu32 " EXISTS\r\n", session->selected.count);
+}
+
+/* What is new is told before anything that may fail, and before EXPUNGE: it may be gone already, and its number must then be one
+ * that the client has heard of. */
+static AWAITS bool tell_changes(struct imap_session *session, int64_t modseq)
+{
+    struct imap_selected *s = &session->selected;
+    uint32_t before = s->count;
+    bool loaded = load_changes(session, s->modseq);
+
+    if (s->count != before)
+        tell_exists(session);
+    if (!loaded)
+        return false;
+    s->modseq = modseq;
+    s->expunged_elsewhere = true;
+    return true;
+}
+
 AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge)
 {
     struct imap_selected *s = &session->selected;
     struct mailbox_counts counts;
     struct mailbox mailbox;
-    uint32_t before = s->count;
 
     switch (mailbox_by_id(session->command, s->id, &mailbox)) {
     case DB_FOUND:
@@ -251,24 +272,18 @@ AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge
     case DB_FAILED:
         return false; /* s->modseq stays: the next refresh, or while idling the next poll, looks again */
     }
-    if (mailbox.modseq != s->modseq) {
-        if (!load_changes(session, s->modseq))
+    if (mailbox.modseq != s->modseq && !tell_changes(session, mailbox.modseq))
+        return false;
+    if (!s->expunged_elsewhere || !may_expunge)
+        return true;
+    if (mailbox_count(s->id, &counts) != DB_FOUND)
+        return false;
+    if (counts.messages != s->count) {
+        if (!tell_expunged(session))
             return false;
-        s->modseq = mailbox.modseq;
-        s->expunged_elsewhere = true;
+        tell_exists(session); /* it costs nothing and clients count on it */
     }
-    if (s->expunged_elsewhere && may_expunge) {
-        if (mailbox_count(s->id, &counts) != DB_FOUND)
-            return false;
-        if (counts.messages != s->count) {
-            if (!tell_expunged(session))
-                return false;
-            before = UINT32_MAX; /* tell EXISTS too: it costs nothing and clients count on it */
-        }
-        s->expunged_elsewhere = false;
-    }
-    if (s->count != before && session->stream)
-        imap_printf(session, "* %" PRIu32 " EXISTS\r\n", s->count);
+    s->expunged_elsewhere = false;
     return true;
 }
 

@@ -150,6 +150,34 @@ static void news_survive_a_fault(void **state)
     part();
 }
 
+/* EXPUNGE only of numbers that the client was told of. */
+static void what_comes_and_goes_at_once(void **state)
+{
+    (void)state;
+    log_in_and_select();
+    fake_add(128);
+    fake.vanishes = true;
+    say("a NOOP\r\n");
+    expect("a OK completed\r\n");
+    assert_string_equal(got, "* 4 EXISTS\r\n* 4 EXPUNGE\r\n* 3 EXISTS\r\na OK completed\r\n");
+    part();
+}
+
+static void what_is_new_is_told_although_the_rest_fails(void **state)
+{
+    (void)state;
+    log_in_and_select();
+    fake_add(128);
+    fake.count = DB_FAILED;
+    say("a NOOP\r\n");
+    expect("a OK completed\r\n");
+    assert_string_equal(got, "* 4 EXISTS\r\na OK completed\r\n");
+    fake.count = DB_FOUND;
+    say("b FETCH 4 UID\r\n");
+    expect("* 4 FETCH (UID ");
+    part();
+}
+
 static void the_mailbox_goes_away(void **state)
 {
     (void)state;
@@ -192,6 +220,8 @@ int main(void)
         cmocka_unit_test_setup(writes, fresh),
         cmocka_unit_test_setup(a_worker_without_a_lease_takes_no_mail, fresh),
         cmocka_unit_test_setup(news_survive_a_fault, fresh),
+        cmocka_unit_test_setup(what_comes_and_goes_at_once, fresh),
+        cmocka_unit_test_setup(what_is_new_is_told_although_the_rest_fails, fresh),
         cmocka_unit_test_setup(the_mailbox_goes_away, fresh),
         cmocka_unit_test_setup(a_move_is_told_before_what_it_removes, fresh),
         cmocka_unit_test_setup(logout_does_not_ask, fresh),
