@@ -1,4 +1,4 @@
--- Posthouse, migration 7: what tells a change of the directory, so that look-ups can be remembered (storage/cache.c).
+-- Posthouse, migration 9: what tells a change of the directory, so that look-ups can be remembered (storage/cache.c).
 --
 -- The sum of `number` is another one after each change.  It is a table of rows and not a sequence because a sequence moves before
 -- the commit: who read it then would take what he reads next for the new state.  Each backend counts in a row of its own (but for
