@@ -257,7 +257,7 @@ def test_port_25_changes_no_header(node):
 def test_account_of_a_relay_domain_submits(node, outside):
     node.submit(CAROL, ["x@outside.test", BOB], make_message("from carol", CAROL))
     text = find_outside(outside, "from carol").data.decode()
-    assert "with ESMTPSA (" in text and not text.startswith("Return-Path")
+    assert "with ESMTPSA\r\n" in text and not text.startswith("Return-Path")
     find(node, BOB, "from carol")
 
 
