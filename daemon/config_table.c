@@ -1,0 +1,121 @@
+/*
+ * config_table: every setting.
+ *
+ * The table is the truth: name, type, range, default and meaning of each setting stand in one place of it,
+ * and reading, checking and the sample all walk it.  Adding a setting is a field in config.h and a line
+ * here; `posthoused --sample-config` then prints what doc/posthouse.conf.sample must be.
+ */
+#include "daemon/config_internal.h"
+
+#include <string.h>
+
+#define HOUR CONFIG_HOUR
+#define DAY (24 * HOUR)
+#define TEXT(section, key, field, fallback, meaning)                                                       \
+    {section, key, SETTING_TEXT, offsetof(struct config, field), fallback, 0, 0, meaning}
+#define NUMBER(section, key, field, fallback, least, most, meaning)                                        \
+    {section, key, SETTING_NUMBER, offsetof(struct config, field), fallback, least, most, meaning}
+#define DURATION(section, key, field, fallback, least, most, meaning)                                      \
+    {section, key, SETTING_DURATION, offsetof(struct config, field), fallback, least, most, meaning}
+
+const struct setting config_settings[] = {
+    TEXT("daemon", "hostname", hostname, "", "Our name in greetings, Received lines and EHLO. Default: the host's name."),
+    TEXT("daemon", "user", user, "posthouse", "Workers run as this user when started as root."),
+    NUMBER("daemon", "workers", workers, "0", 0, 256, "Worker processes; 0: one for each processor."),
+    NUMBER("daemon", "tasks", tasks, "256", 16, 10000, "Commands at work at once in a worker; more wait their turn."),
+    NUMBER("daemon", "sessions_max", sessions_max, "10000", 10, 1000000, "Client connections of one worker."),
+    NUMBER("daemon", "sessions_per_client_max", sessions_per_client_max, "50", 0, 1000000,
+           "Of these from one IPv4 address or IPv6 /64; 0: no limit. Loopback is exempt."),
+    TEXT("daemon", "pid_file", pid_file, "", "Where to write the master's process id."),
+    TEXT("daemon", "log", log, "stderr", "stderr or syslog (facility mail)."),
+    TEXT("daemon", "log_level", log_level, "info", "debug, info, warn, error or none."),
+    TEXT("daemon", "log_levels", log_levels, "", "Exceptions by module, for instance: smtp=debug runner=warn"),
+    TEXT("daemon", "spool_directory", spool_directory, "", "For messages too long for memory while they arrive. Default: /var/tmp."),
+    DURATION("daemon", "drain_limit", drain_limit_ms, "30s", 0, HOUR, "After SIGTERM, sessions have this long to end."),
+    DURATION("daemon", "retire_limit", retire_limit_ms, "1d", 0, 30 * DAY,
+             "After SIGHUP, sessions begun before may go on this long."),
+    DURATION("daemon", "history_retention", history_retention_ms, "14d", HOUR, 3650 * DAY,
+             "How long events of messages that are gone are kept."),
+
+    TEXT("database", "conninfo", conninfo, "dbname=posthouse",
+         "libpq connection string. Give an address or a socket directory: looking up a name would block."),
+    NUMBER("database", "read_connections", read_connections, "1", 1, 32, "Per worker, for look-ups."),
+    NUMBER("database", "write_connections", write_connections, "2", 1, 32, "Per worker, for transactions."),
+    DURATION("database", "statement_timeout", statement_timeout_ms, "10s", 100, HOUR, "A statement that takes longer fails."),
+    {"database", "cache_size", SETTING_SIZE, offsetof(struct config, cache_size), "16M", 0, INT64_C(1) << 40,
+     "Per worker, for answers of the directory, which are at most a second old; 0: always ask."},
+
+    TEXT("tls", "certificate_file", tls_certificate, "",
+         "PEM, with the chain. Without it neither TLS nor plain passwords are offered. Several FILES: by the name that the client asks "
+         "for; the first is for all others."),
+    TEXT("tls", "key_file", tls_key, "", "PEM. Read before privileges are dropped. Several: in the same order."),
+    TEXT("tls", "client_ca_file", tls_client_ca, "",
+         "PEM. Clients are asked for a certificate of these authorities, and may have none. Empty: they are not asked."),
+    TEXT("tls", "min_version", tls_min_version, "1.2", "1.2 or 1.3."),
+
+    TEXT("listen", "smtp", listen_smtp, "", "ADDRESS:PORT ..., IPv6 in brackets. Mail from other servers (port 25). Empty: off. Behind a proxy that speaks the PROXY protocol: "
+         "proxy:ADDRESS:PORT, here and below."),
+    TEXT("listen", "submission", listen_submission, "", "Submission with STARTTLS (port 587)."),
+    TEXT("listen", "submissions", listen_submissions, "", "Submission over TLS (port 465)."),
+    TEXT("listen", "imap", listen_imap, "", "IMAP with STARTTLS (port 143)."),
+    TEXT("listen", "imaps", listen_imaps, "", "IMAP over TLS (port 993)."),
+    TEXT("listen", "pop3", listen_pop3, "", "POP3 with STLS (port 110)."),
+    TEXT("listen", "pop3s", listen_pop3s, "", "POP3 over TLS (port 995)."),
+    TEXT("listen", "proxy_networks", proxy_networks, "",
+         "ADDRESS, NETWORK/BITS ...: the proxies that are believed. Others are hung up on by a port that is proxy:."),
+    TEXT("listen", "admin", listen_admin, "", "REST API, health and metrics."),
+
+    {"smtp", "message_size_max", SETTING_SIZE, offsetof(struct config, message_size_max), "50M", 65536,
+     INT64_C(1) << 31, "Longest message taken (SIZE)."},
+    NUMBER("smtp", "recipients_max", recipients_max, "1000", 100, 50000, "Recipients of one message (RFC 5321 4.5.3.1.8)."),
+    NUMBER("smtp", "errors_max", errors_max, "20", 1, 1000, "Bad commands before a client is hung up on."),
+    NUMBER("smtp", "received_max", received_max, "100", 10, 1000, "Received lines before a message is taken to loop."),
+    DURATION("smtp", "greeting_delay", greeting_delay_ms, "0s", 0, 30000,
+             "Port 25: who speaks before the greeting, which comes after so long, is refused. 0s: at once, nobody is."),
+    DURATION("smtp", "timeout", smtp_timeout_ms, "5m", 1000, HOUR, "A silent client is hung up on (RFC 5321 4.5.3.2.7)."),
+    TEXT("smtp", "xclient_networks", xclient_networks, "",
+         "ADDRESS, NETWORK/BITS ...: proxies that may tell by XCLIENT whose mail they bring. Empty: nobody."),
+    DURATION("smtp", "queue_lifetime", queue_lifetime_ms, "5d", 1000, 30 * DAY, "Then undelivered mail bounces."),
+
+    NUMBER("mailbox", "mailboxes_max", mailboxes_max, "1000", 10, 10000, "Of one account, and names that it may subscribe to."),
+    DURATION("mailbox", "imap_timeout", imap_timeout_ms, "30m", 1000, DAY, "Of silence (RFC 3501 5.4: at least 30 minutes)."),
+    DURATION("mailbox", "pop3_timeout", pop3_timeout_ms, "10m", 1000, DAY, "Of silence (RFC 1939 3: at least 10 minutes)."),
+    DURATION("mailbox", "login_timeout", login_timeout_ms, "1m", 1000, HOUR, "Of silence before a login."),
+
+    TEXT("delivery", "default_route", default_route, "", "HOST:PORT of a smart host for mail to outside. Empty: MX look-up."),
+    NUMBER("delivery", "deliveries_max", deliveries_max, "100", 1, 10000, "Deliveries at once, per worker."),
+    NUMBER("delivery", "per_destination_max", per_destination_max, "10", 1, 1000, "Of these to one destination."),
+    DURATION("delivery", "probe_interval", probe_interval_ms, "5s", 100, HOUR, "How often a primary that is away is tried."),
+    DURATION("delivery", "retry_first", retry_first_ms, "5m", 100, DAY, "First retry elsewhere and of a recipient put off; doubles."),
+    DURATION("delivery", "retry_max", retry_max_ms, "1h", 100, 7 * DAY, "Longest time between two tries."),
+    DURATION("delivery", "connect_timeout", connect_timeout_ms, "30s", 100, HOUR, "To connect and to be greeted."),
+    DURATION("delivery", "reply_timeout", reply_timeout_ms, "5m", 100, HOUR, "For a reply to a command (RFC 5321 4.5.3.2)."),
+    DURATION("delivery", "data_timeout", data_timeout_ms, "10m", 100, HOUR, "For the reply to the final dot (4.5.3.2.6)."),
+    {"delivery", "verify_tls", SETTING_SWITCH, offsetof(struct config, verify_tls), "no", 0, 0,
+     "Next hops must offer TLS with a certificate that fits."},
+
+    TEXT("dns", "resolver", dns_resolver, "", "ADDRESS or ADDRESS@PORT. Default: as /etc/resolv.conf says."),
+
+    TEXT("admin", "certificate_file", admin_certificate, "", "PEM: the API speaks HTTPS. Without it keep it on loopback or behind a proxy."),
+    TEXT("admin", "key_file", admin_key, "", "PEM."),
+    NUMBER("admin", "connections_max", admin_connections_max, "100", 1, 10000, "API connections at once."),
+};
+#define SETTINGS (sizeof config_settings / sizeof config_settings[0])
+const unsigned config_setting_count = SETTINGS;
+_Static_assert(SETTINGS <= CONFIG_SETTINGS_MAX, "struct config has a line for each");
+
+void config_sample(FILE *out)
+{
+    const char *section = "";
+
+    fputs("# Posthouse: every setting with its default. What administrators change at run time (customers,\n"
+          "# domains, accounts, routes, networks) is in the database; see the REST API.\n",
+          out);
+    for (size_t i = 0; i < SETTINGS; i++) {
+        const struct setting *s = &config_settings[i];
+
+        if (strcmp(section, s->section) != 0)
+            fprintf(out, "\n[%s]\n", section = s->section);
+        fprintf(out, "# %s\n#%s = %s\n", s->meaning, s->key, s->fallback);
+    }
+}
