@@ -39,6 +39,17 @@ AWAITS void app_passwords_create(struct request *r);
 AWAITS void app_passwords_show(struct request *r);
 AWAITS void app_passwords_delete(struct request *r);
 
+AWAITS void aliases_list(struct request *r);
+AWAITS void aliases_create(struct request *r);
+AWAITS void aliases_show(struct request *r);
+AWAITS void aliases_change(struct request *r);
+AWAITS void aliases_delete(struct request *r);
+AWAITS void groups_list(struct request *r);
+AWAITS void groups_create(struct request *r);
+AWAITS void groups_show(struct request *r);
+AWAITS void groups_change(struct request *r);
+AWAITS void groups_delete(struct request *r);
+
 AWAITS void networks_list(struct request *r);
 AWAITS void networks_create(struct request *r);
 AWAITS void networks_show(struct request *r);

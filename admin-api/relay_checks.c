@@ -43,34 +43,56 @@ static void put_hop(struct json_object *hops, const char *host, unsigned port, u
     json_object_array_add(hops, hop);
 }
 
-/* NULL: nowhere.  False: could not be asked. */
-static AWAITS bool route_json(struct request *r, const struct permit_recipient *recipient, enum authorize_verdict verdict,
+/* NULL: into a mailbox here.  False: could not be asked. */
+static AWAITS bool route_json(struct request *r, const struct permit_recipient *recipient, const struct resolve_target *target,
                               struct json_object **out)
 {
+    const struct directory_domain *domain = &target->found.domain;
+    bool relay = target->verdict == AUTHORIZE_RELAY;
     struct directory_hop *hops = NULL;
     unsigned count = 0;
-    struct slice destination;
+    struct slice destination = QUEUE_DESTINATION_DEFAULT;
 
     *out = NULL;
-    if (verdict != AUTHORIZE_RELAY && verdict != AUTHORIZE_OUTSIDE)
+    if (target->verdict == AUTHORIZE_MAILBOX)
         return true;
-    if (verdict == AUTHORIZE_RELAY) {
-        if (directory_hops(r->arena, recipient->found.domain.id, &hops, &count) == DB_FAILED)
+    if (relay) {
+        if (directory_hops(r->arena, domain->id, &hops, &count) == DB_FAILED)
             return false;
-        destination = queue_destination_domain(r->arena, recipient->found.domain.id);
-    } else {
-        destination = server.default_route_host ? QUEUE_DESTINATION_DEFAULT
-                                                : queue_destination_mx(r->arena, recipient->domain);
+        destination = queue_destination_domain(r->arena, domain->id);
+    } else if (!server.default_route_host) {
+        destination = queue_destination_mx(r->arena, target->by ? name_address_domain(target->address) : recipient->domain);
     }
     struct json_object *list = json_object_new_array();
     for (unsigned i = 0; i < count; i++)
         put_hop(list, hops[i].host, hops[i].port, hops[i].priority);
-    if (verdict == AUTHORIZE_OUTSIDE && server.default_route_host)
+    if (!relay && server.default_route_host)
         put_hop(list, server.default_route_host, server.default_route_port, 0);
     *out = json_object_new_object();
     json_put_text(*out, "destination", destination);
     json_object_object_add(*out, "next_hops", list);
-    json_put_id(*out, "outage", verdict == AUTHORIZE_RELAY ? recipient->found.domain.outage_id : 0);
+    json_put_id(*out, "outage", relay ? domain->outage_id : 0);
+    return true;
+}
+
+/* Where each goes.  False: could not be asked. */
+static AWAITS bool targets_json(struct request *r, const struct permit_recipient *recipient, struct json_object **out)
+{
+    *out = json_object_new_array();
+    for (unsigned i = 0; i < recipient->target_count; i++) {
+        const struct resolve_target *target = &recipient->targets[i];
+        struct json_object *route = NULL, *object;
+
+        if (!route_json(r, recipient, target, &route)) {
+            json_object_put(*out);
+            return false;
+        }
+        object = json_object_new_object();
+        json_put_text(object, "address", target->address);
+        json_put_text(object, "verdict", slice_str(authorize_verdict_word(target->verdict)));
+        json_object_object_add(object, "route", route);
+        json_object_array_add(*out, object);
+    }
     return true;
 }
 
@@ -120,18 +142,21 @@ static struct json_object *headroom_json(const struct permit *permit, const stru
 static AWAITS void answer(struct request *r, const struct permit *permit, const struct permit_recipient *recipient,
                           const char *command, const struct authorize_decision *decision)
 {
-    struct json_object *route = NULL;
+    struct json_object *targets = NULL, *route = NULL;
 
-    if (!route_json(r, recipient, decision->verdict, &route)) {
+    if (!targets_json(r, recipient, &targets)) {
         reply_away(r);
         return;
     }
+    if (recipient->target_count == 1) /* the usual case has its route at hand */
+        json_object_object_get_ex(json_object_array_get_idx(targets, 0), "route", &route);
     struct json_object *object = json_object_new_object(), *reply = json_object_new_object();
     json_put_text(object, "verdict", slice_str(authorize_verdict_word(decision->verdict)));
     json_put_text(object, "why", slice_str(decision->reason));
     json_put_id(object, "grant", decision->grant ? decision->grant->id : 0);
     json_put_text(object, "limit", slice_str(decision->limit));
-    json_object_object_add(object, "route", route);
+    json_object_object_add(object, "route", json_object_get(route));
+    json_object_object_add(object, "targets", targets);
     json_object_object_add(object, "headroom", headroom_json(permit, decision->grant));
     json_put_text(object, "command", slice_str(command));
     json_put_number(reply, "code", decision->code);

@@ -48,6 +48,18 @@ static const struct router_route routes[] = {
     {"DELETE", "/v1/accounts/{account}/app-passwords/{app_password}", "deleteAppPassword", ROUTER_TOKEN,
      app_passwords_delete},
 
+    {"GET", "/v1/aliases", "listAliases", ROUTER_TOKEN, aliases_list},
+    {"POST", "/v1/aliases", "createAlias", ROUTER_TOKEN, aliases_create},
+    {"GET", "/v1/aliases/{alias}", "getAlias", ROUTER_TOKEN, aliases_show},
+    {"PATCH", "/v1/aliases/{alias}", "changeAlias", ROUTER_TOKEN, aliases_change},
+    {"DELETE", "/v1/aliases/{alias}", "deleteAlias", ROUTER_TOKEN, aliases_delete},
+
+    {"GET", "/v1/groups", "listGroups", ROUTER_TOKEN, groups_list},
+    {"POST", "/v1/groups", "createGroup", ROUTER_TOKEN, groups_create},
+    {"GET", "/v1/groups/{group}", "getGroup", ROUTER_TOKEN, groups_show},
+    {"PATCH", "/v1/groups/{group}", "changeGroup", ROUTER_TOKEN, groups_change},
+    {"DELETE", "/v1/groups/{group}", "deleteGroup", ROUTER_TOKEN, groups_delete},
+
     {"GET", "/v1/networks", "listNetworks", ROUTER_TOKEN, networks_list},
     {"POST", "/v1/networks", "createNetwork", ROUTER_TOKEN, networks_create},
     {"GET", "/v1/networks/{network}", "getNetwork", ROUTER_TOKEN, networks_show},

@@ -5,7 +5,8 @@
  * when that says DONE.  Only then are the entries that failed reported as bounced; a crash in between sends the DSN
  * twice, never not at all.
  *
- * Where it goes is decided as for any recipient: into a mailbox here, to a relay domain's next hops, or outside.
+ * Where it goes is decided as for any recipient: into a mailbox here, to a relay domain's next hops, or outside, or to each of
+ * those that an alias stands for.
  * There is no DSN for mail from the null sender (RFC 5321 6.1: a bounce of a bounce), nor for a sender in a
  * domain of ours who does not exist: both end with the event that queue_report() writes.
  *
@@ -19,6 +20,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "relay/permit.h"
 #include "storage/directory.h"
 
 #define HEADER_READ (64 * 1024)
@@ -33,55 +35,97 @@ static struct slice domain_of(struct slice address)
     return (struct slice){"", 0};
 }
 
-static void to_outside(struct arena *arena, const struct runner_message *m, struct accept_message *dsn,
-                       struct accept_recipient *to)
+/* Whom the sender's address comes to: itself, or those that it stands for. */
+static AWAITS enum way find_targets(struct arena *arena, const struct runner_message *m, struct permit_recipient *to)
 {
-    dsn->cell = id_cell(m->id);
-    dsn->customer_id = m->customer_id;
-    to->queue = true;
-    to->destination = runner_settings()->default_route_host ? QUEUE_DESTINATION_DEFAULT
-                                                            : queue_destination_mx(arena, domain_of(m->sender));
-}
+    static const struct authorize_sender nobody;
+    struct authorize_decision decision = {0};
 
-/* Cell and customer of the DSN, and what its one recipient is. */
-static AWAITS enum way find_way(struct arena *arena, const struct runner_message *m, struct accept_message *dsn,
-                                struct accept_recipient *to)
-{
-    struct directory_recipient found = {0};
-
-    switch (directory_recipient(arena, m->sender, &found)) {
+    to->address = m->sender;
+    to->domain = domain_of(m->sender);
+    switch (directory_recipient(arena, m->sender, &to->found)) {
     case DB_FOUND: break;
     case DB_NONE: return WAY_NONE;
     case DB_FAILED: return WAY_LATER;
     }
-    to->address = m->sender;
-    to->expires_ms = clock_now_ms() + runner_settings()->queue_lifetime_ms;
-    if (!found.has_domain) {
-        if (!domain_of(m->sender).n)
-            return WAY_NONE;
-        to_outside(arena, m, dsn, to);
-        return WAY_FOUND;
+    if (to->found.has_expansion) {
+        if (!permit_expand(arena, NULL, &nobody, to, &decision))
+            return WAY_LATER;
+        return to->target_count ? WAY_FOUND : WAY_NONE;
     }
-    dsn->cell = found.domain.cell;
-    dsn->customer_id = found.domain.customer_id;
-    switch (found.domain.kind) {
-    case DIRECTORY_HOSTED:
-        if (!found.has_account || !directory_may_receive(&found.account))
-            return WAY_NONE;
-        to->mailbox_id = found.account.inbox_id;
-        return WAY_FOUND;
-    case DIRECTORY_RELAY:
-        to->queue = true;
-        to->destination = queue_destination_domain(arena, found.domain.id);
-        to->domain_id = found.domain.id;
-        to->account_id = found.has_account && directory_may_receive(&found.account) ? found.account.id : 0;
-        if (found.domain.outage_id) { /* as for any mail that comes while its primary is away */
-            to->waiting = true;
-            to->mailbox_id = to->account_id ? found.account.inbox_id : 0;
+    if (!to->found.has_domain && !to->domain.n)
+        return WAY_NONE;
+    authorize_delivery(arena, m->sender, &to->found, &decision);
+    if (decision.verdict == AUTHORIZE_UNKNOWN || decision.verdict == AUTHORIZE_DENIED)
+        return WAY_NONE;
+    to->targets = arena_alloc(arena, sizeof *to->targets);
+    to->target_count = 1;
+    *to->targets = (struct resolve_target){m->sender, decision.verdict, NULL, to->found};
+    return WAY_FOUND;
+}
+
+/* The DSN's recipient for a target, and whose mail it is. */
+static struct accept_recipient make_recipient(struct arena *arena, const struct runner_message *m,
+                                              const struct permit_recipient *sender, const struct resolve_target *target,
+                                              int64_t *customer_id, unsigned *cell)
+{
+    const struct directory_recipient *found = &target->found;
+    bool reads = found->has_account && directory_may_receive(&found->account);
+    struct accept_recipient to = {
+        .address = target->address,
+        .original = target->by ? sender->address : (struct slice){NULL, 0},
+        .expires_ms = clock_now_ms() + runner_settings()->queue_lifetime_ms,
+    };
+
+    *customer_id = found->domain.customer_id;
+    *cell = found->domain.cell;
+    switch (target->verdict) {
+    case AUTHORIZE_MAILBOX: to.mailbox_id = found->account.inbox_id; break;
+    case AUTHORIZE_RELAY:
+        to.queue = true;
+        to.destination = queue_destination_domain(arena, found->domain.id);
+        to.domain_id = found->domain.id;
+        to.account_id = reads ? found->account.id : 0;
+        if (found->domain.outage_id) { /* as for any mail that comes while its primary is away */
+            to.waiting = true;
+            to.mailbox_id = reads ? found->account.inbox_id : 0;
         }
-        return WAY_FOUND;
+        break;
+    case AUTHORIZE_OUTSIDE:
+        *customer_id = target->by ? target->by->customer_id : m->customer_id;
+        *cell = target->by ? target->by->cell : id_cell(m->id);
+        to.queue = true;
+        to.destination = runner_settings()->default_route_host ? QUEUE_DESTINATION_DEFAULT
+                                                               : queue_destination_mx(arena, domain_of(target->address));
+        break;
+    case AUTHORIZE_ALLOWED:
+    case AUTHORIZE_EXPANDED:
+    case AUTHORIZE_UNKNOWN:
+    case AUTHORIZE_DENIED: break; /* no verdict of a target */
     }
-    return WAY_NONE;
+    return to;
+}
+
+/* One message for each customer.  Returns how many. */
+static unsigned gather(struct arena *arena, const struct runner_message *m, const struct permit_recipient *sender,
+                       struct accept_message *messages)
+{
+    unsigned count = 0;
+
+    for (unsigned t = 0; t < sender->target_count; t++) {
+        int64_t customer_id;
+        unsigned cell, i = 0;
+        struct accept_recipient to = make_recipient(arena, m, sender, &sender->targets[t], &customer_id, &cell);
+
+        while (i < count && messages[i].customer_id != customer_id)
+            i++;
+        if (i == count) {
+            messages[count++] = (struct accept_message){.cell = cell, .customer_id = customer_id, .id = id_make(cell)};
+            messages[i].recipients = arena_array(arena, sender->target_count, sizeof to);
+        }
+        messages[i].recipients[messages[i].recipient_count++] = to;
+    }
+    return count;
 }
 
 static struct slice read_header(struct arena *arena, const struct runner_message *m)
@@ -101,15 +145,15 @@ static struct slice read_header(struct arena *arena, const struct runner_message
 }
 
 static AWAITS enum db_write commit(struct arena *arena, struct runner_message *m, const struct dsn_recipient *recipients,
-                                   unsigned count, struct accept_message *message, struct accept_recipient *to)
+                                   unsigned count, struct accept_message *messages, unsigned message_count)
 {
     struct spool *spool = spool_new();
-    int64_t id = id_make(message->cell), now = clock_now_ms();
+    int64_t now = clock_now_ms();
     struct dsn dsn = {
         .reporting_mta = slice_str(runner_settings()->hostname),
         .sender = m->sender,
         .message_id = m->id,
-        .dsn_id = id,
+        .dsn_id = messages[0].id,
         .arrival_ms = m->received_ms,
         .now_ms = now,
         .recipients = recipients,
@@ -118,16 +162,15 @@ static AWAITS enum db_write commit(struct arena *arena, struct runner_message *m
     };
     enum db_write written = DB_UNDONE;
 
-    message->id = id;
-    message->sender = SLICE("");
-    message->received_ms = now;
-    message->protocol = "LOCAL";
-    message->prefix = SLICE("Return-Path: <>\r\n");
-    message->spool = spool;
-    message->recipients = to;
-    message->recipient_count = 1;
+    for (unsigned i = 0; i < message_count; i++) {
+        messages[i].sender = SLICE("");
+        messages[i].received_ms = now;
+        messages[i].protocol = "LOCAL";
+        messages[i].prefix = SLICE("Return-Path: <>\r\n");
+        messages[i].spool = spool;
+    }
     if (spool_append(spool, dsn_build(arena, &dsn)))
-        written = accept_commit(message, 1);
+        written = accept_commit(messages, message_count);
     spool_unref(&spool);
     return written;
 }
@@ -135,15 +178,15 @@ static AWAITS enum db_write commit(struct arena *arena, struct runner_message *m
 /* True: the sender has been told, or there is nobody to tell. */
 static AWAITS bool tell(struct arena *arena, struct runner_message *m, const struct dsn_recipient *recipients, unsigned count)
 {
-    struct accept_message message = {0};
-    struct accept_recipient to = {0};
-    enum db_write written;
+    struct permit_recipient to = {0};
+    struct accept_message *messages;
+    unsigned message_count;
 
     if (!m->sender.n) {
         log_info("no bounce for a bounce", log_id("message", m->id));
         return true;
     }
-    switch (find_way(arena, m, &message, &to)) {
+    switch (find_targets(arena, m, &to)) {
     case WAY_FOUND: break;
     case WAY_NONE:
         log_info("no bounce: the sender cannot be reached", log_id("message", m->id), log_slice("sender", m->sender));
@@ -152,8 +195,9 @@ static AWAITS bool tell(struct arena *arena, struct runner_message *m, const str
     }
     if (runner_message_load(m) == DB_FAILED)
         return false;
-    written = commit(arena, m, recipients, count, &message, &to);
-    switch (written) {
+    messages = arena_array(arena, to.target_count, sizeof *messages);
+    message_count = gather(arena, m, &to, messages);
+    switch (commit(arena, m, recipients, count, messages, message_count)) {
     case DB_DONE: break;
     case DB_REFUSED: /* the account went meanwhile */
         log_warn("a bounce was refused", log_id("message", m->id), log_slice("sender", m->sender));
@@ -164,7 +208,7 @@ static AWAITS bool tell(struct arena *arena, struct runner_message *m, const str
         log_warn("a bounce could not be stored yet", log_id("message", m->id));
         return false;
     }
-    log_info("bounce accepted", log_id("message", m->id), log_id("bounce", message.id), log_slice("sender", m->sender));
+    log_info("bounce accepted", log_id("message", m->id), log_id("bounce", messages[0].id), log_slice("sender", m->sender));
     return true;
 }
 

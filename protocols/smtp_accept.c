@@ -31,6 +31,7 @@ static struct accept_recipient make_recipient(const struct smtp_recipient *from,
 {
     return (struct accept_recipient){
         .address = from->address,
+        .original = from->expanded ? from->original : (struct slice){NULL, 0},
         .mailbox_id = from->mailbox_id,
         .internal_ms = now_ms,
         .queue = from->destination.n > 0,
@@ -62,7 +63,7 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
                                                              stream_tls_cipher(session->stream))
                                               : NULL;
     struct slice trace = smtp_trace(arena, session, out->id, now_ms,
-                                    transaction->recipient_count == 1 ? recipient->address : (struct slice){0});
+                                    transaction->recipient_count == 1 ? recipient->original : (struct slice){0});
     out->prefix = slice_str(arena_printf(arena, "%.*s%.*s", SLICE_ARG(trace), SLICE_ARG(missing)));
     out->spool = transaction->spool;
     out->recipients = arena_array(arena, recipients_of(transaction, out->customer_id), sizeof(*out->recipients));
@@ -100,7 +101,7 @@ static void count_usage(const struct smtp_session *session, struct accept_messag
     unsigned count = 0, i;
 
     for (const struct smtp_recipient *r = transaction->recipients; r; r = r->next) {
-        if (!r->grant || !r->grant->counted)
+        if (!r->first || !r->grant || !r->grant->counted)
             continue;
         for (i = 0; i < count && list[i].grant_id != r->grant->id; i++)
             ;
@@ -141,7 +142,7 @@ static AWAITS void commit(struct smtp_session *session)
 {
     struct smtp_transaction *transaction = session->transaction;
     struct accept_message *messages =
-        arena_array(session->transaction_arena, transaction->recipient_count, sizeof(*messages));
+        arena_array(session->transaction_arena, transaction->target_count, sizeof(*messages));
     unsigned count = gather(session, messages);
     count_usage(session, &messages[0]);
 

@@ -8,49 +8,61 @@
  * <Postmaster> without a domain (section 4.5.1) is postmaster at our own host name: an administrator makes that
  * address an account or an alias like any other.
  *
+ * One RCPT may come to several targets: an alias or a group (relay/resolve.h).  They are found here, and each has a place in the
+ * transaction's list; the address that the client named stays with them.
+ *
  * What was accepted is decided for good here: end of data does not look again.
  */
 #define LOG_MODULE "smtp"
 #include "core/log.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
+#include "storage/name.h"
 #include "storage/queue.h"
 
-/* What the verdict means for the recipient's one or two rows.  False: the verdict is a refusal. */
-static bool fill_in(const struct smtp_session *session, const struct directory_recipient *found,
-                    const struct authorize_decision *decision, struct slice domain, struct smtp_recipient *out)
-{
-    const struct smtp_transaction *transaction = session->transaction;
-    struct arena *arena = session->transaction_arena;
+#define TARGETS_MAX 10000 /* of one message, whatever its aliases and groups come to */
 
-    out->verdict = decision->verdict;
-    out->reason = decision->reason;
-    out->grant = decision->grant;
-    out->customer_id = found->domain.customer_id;
-    out->cell = found->domain.cell;
-    switch (decision->verdict) {
+/* What the verdict means for a target's one or two rows. */
+static struct smtp_recipient fill_in(const struct smtp_session *session, const struct authorize_decision *decision,
+                                     const struct resolve_target *target, const struct smtp_path *path)
+{
+    struct arena *arena = session->transaction_arena;
+    const struct directory_recipient *found = &target->found;
+    struct smtp_recipient out = {
+        .address = target->address,
+        .expanded = target->by != NULL,
+        .verdict = target->verdict,
+        .reason = decision->reason,
+        .grant = decision->grant,
+        .customer_id = found->domain.customer_id,
+        .cell = found->domain.cell,
+    };
+
+    switch (target->verdict) {
     case AUTHORIZE_MAILBOX:
-        out->mailbox_id = found->account.inbox_id;
-        out->account_id = found->account.id;
-        return true;
+        out.mailbox_id = found->account.inbox_id;
+        out.account_id = found->account.id;
+        break;
     case AUTHORIZE_RELAY:
-        out->domain_id = found->domain.id;
-        out->destination = queue_destination_domain(arena, found->domain.id);
-        out->waiting = found->domain.outage_id != 0;
-        out->account_id = found->has_account ? found->account.id : 0;
+        out.domain_id = found->domain.id;
+        out.destination = queue_destination_domain(arena, found->domain.id);
+        out.waiting = found->domain.outage_id != 0;
+        out.account_id = found->has_account ? found->account.id : 0;
         /* While its server is away the customer reads it here, from now on. */
-        out->mailbox_id = out->waiting && found->has_account ? found->account.inbox_id : 0;
-        return true;
+        out.mailbox_id = out.waiting && found->has_account ? found->account.inbox_id : 0;
+        break;
     case AUTHORIZE_OUTSIDE:
-        out->customer_id = permit_outside_customer(&transaction->permit, decision, &out->cell);
-        out->destination =
-            session->settings->default_route ? QUEUE_DESTINATION_DEFAULT : queue_destination_mx(arena, domain);
-        return true;
+        out.customer_id = permit_outside_customer(&session->transaction->permit, decision, target, &out.cell);
+        out.destination = session->settings->default_route
+                              ? QUEUE_DESTINATION_DEFAULT
+                              : queue_destination_mx(arena, target->by ? name_address_domain(target->address) : path->domain);
+        break;
     case AUTHORIZE_ALLOWED:
+    case AUTHORIZE_EXPANDED:
     case AUTHORIZE_UNKNOWN:
-    case AUTHORIZE_DENIED: break;
+    case AUTHORIZE_DENIED: break; /* no verdict of a target */
     }
-    return false;
+    return out;
 }
 
 /* The same mailbox, or the same address on its way: one copy is enough.  Local parts of others' are theirs to compare. */
@@ -82,6 +94,31 @@ static void refuse(struct smtp_session *session, struct slice address, unsigned 
         smtp_refuse(session, "RCPT", address, cell, decision);
 }
 
+/* Each target that the message does not go to already. */
+static void remember(struct smtp_session *session, const struct permit_recipient *asked,
+                     const struct authorize_decision *decision, const struct smtp_path *path)
+{
+    struct smtp_transaction *transaction = session->transaction;
+    struct arena *arena = session->transaction_arena;
+    struct slice original = {NULL, 0};
+
+    for (unsigned i = 0; i < asked->target_count; i++) {
+        struct smtp_recipient recipient = fill_in(session, decision, &asked->targets[i], path);
+
+        if (is_duplicate(transaction, &recipient))
+            continue;
+        recipient.first = !original.p;
+        if (!original.p)
+            original = arena_slice(arena, path->address);
+        recipient.original = original;
+        recipient.address = recipient.expanded ? arena_slice(arena, recipient.address) : original;
+        *transaction->tail = arena_memdup(arena, &recipient, sizeof(recipient));
+        transaction->tail = &(*transaction->tail)->next;
+        transaction->target_count++;
+    }
+    transaction->recipient_count += original.p != NULL;
+}
+
 static AWAITS void rcpt(struct smtp_session *session)
 {
     struct smtp_transaction *transaction = session->transaction;
@@ -109,25 +146,23 @@ static AWAITS void rcpt(struct smtp_session *session)
         path.domain = slice_str(session->settings->hostname);
         path.address = slice_str(arena_printf(session->command, "postmaster@%s", session->settings->hostname));
     }
-    struct permit_recipient asked = {path.address, path.domain, path.literal, bare, transaction->recipient_count, {0}};
+    struct permit_recipient asked = {.address = path.address, .domain = path.domain, .literal = path.literal, .ours = bare,
+                                     .before = transaction->recipient_count};
     if (!permit_recipient(session->command, &transaction->permit, &asked, &decision)) {
         smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
         return;
     }
-
-    struct smtp_recipient recipient = {.address = path.address};
-    if (!fill_in(session, &asked.found, &decision, path.domain, &recipient)) {
-        refuse(session, path.address, recipient.cell, &decision);
+    if (!asked.target_count) {
+        refuse(session, path.address, asked.found.domain.cell, &decision);
+        return;
+    }
+    if (transaction->target_count + asked.target_count > TARGETS_MAX) {
+        smtp_reply(session, 452, "4.5.3", "Too many recipients behind these addresses; send the message again to the rest");
         return;
     }
     if (decision.grant && decision.grant->size_max && decision.grant->size_max < transaction->size_max)
         transaction->size_max = decision.grant->size_max;
-    if (!is_duplicate(transaction, &recipient)) {
-        recipient.address = arena_slice(arena, path.address);
-        *transaction->tail = arena_memdup(arena, &recipient, sizeof(recipient));
-        transaction->tail = &(*transaction->tail)->next;
-        transaction->recipient_count++;
-    }
+    remember(session, &asked, &decision, &path);
     smtp_reply(session, decision.code, decision.enhanced, "%s", decision.text);
 }
 

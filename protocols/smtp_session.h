@@ -35,9 +35,13 @@
 #define SMTP_COMMAND_MEMORY (128 * 1024)
 #define SMTP_TRANSACTION_MEMORY (2 * 1024 * 1024)
 
+/* One target: itself, or one of those that the address stands for. */
 struct smtp_recipient {
     struct smtp_recipient *next;
-    struct slice address;
+    struct slice address;  /* where it goes */
+    struct slice original; /* as RCPT named it; all targets of one RCPT have the same pointer */
+    bool first;            /* of its RCPT */
+    bool expanded;         /* an alias or a group led here */
     enum authorize_verdict verdict;
     const char *reason;  /* what permitted it, for the log */
     const struct directory_grant *grant; /* the relay grant, in the transaction's arena, or NULL */
@@ -55,8 +59,9 @@ struct smtp_transaction {
     struct smtp_path sender;
     bool eight_bit;
     struct smtp_recipient *recipients, **tail;
-    unsigned recipient_count;
-    bool rcpt_seen; /* one was tried, perhaps refused */
+    unsigned recipient_count; /* as RCPT named them */
+    unsigned target_count;    /* what they came to: the length of the list */
+    bool rcpt_seen;           /* one was tried, perhaps refused */
 
     struct permit permit;
     uint64_t size_max; /* the server's limit, or that of a grant */

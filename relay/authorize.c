@@ -36,6 +36,7 @@
 #include "relay/authorize.h"
 
 #include "core/id.h"
+#include "relay/resolve.h"
 
 const char *authorize_verdict_word(enum authorize_verdict verdict)
 {
@@ -44,6 +45,7 @@ const char *authorize_verdict_word(enum authorize_verdict verdict)
     case AUTHORIZE_MAILBOX: return "mailbox";
     case AUTHORIZE_RELAY: return "relay";
     case AUTHORIZE_OUTSIDE: return "outside";
+    case AUTHORIZE_EXPANDED: return "expanded";
     case AUTHORIZE_UNKNOWN: return "unknown";
     case AUTHORIZE_DENIED: return "denied";
     }
@@ -322,7 +324,9 @@ void authorize_author(struct arena *arena, const struct authorize_client *client
 
 bool authorize_needs_grant(const struct authorize_client *client, const struct directory_recipient *recipient)
 {
-    return client->role == AUTHORIZE_MX && !recipient->has_domain;
+    bool asks = recipient->has_expansion && recipient->expansion.senders == DIRECTORY_POSTERS_CUSTOMER;
+
+    return client->role == AUTHORIZE_MX && (!recipient->has_domain || asks);
 }
 
 static void decide_hosted(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
@@ -386,6 +390,36 @@ static void decide_outside(struct arena *arena, const struct authorize_client *c
     allow(out, AUTHORIZE_OUTSIDE, "network");
 }
 
+void authorize_delivery(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
+                        struct authorize_decision *out)
+{
+    if (!recipient->has_domain) {
+        allow(out, AUTHORIZE_OUTSIDE, "expansion");
+        return;
+    }
+    switch (recipient->domain.kind) {
+    case DIRECTORY_HOSTED: decide_hosted(arena, address, recipient, out); break;
+    case DIRECTORY_RELAY: decide_relay(arena, address, recipient, out); break;
+    }
+}
+
+/* May it go to an alias or a group at all?  Whom that is, is found out next. */
+static void decide_expansion(struct arena *arena, const struct authorize_client *client,
+                             const struct authorize_sender *sender, struct slice address,
+                             const struct directory_recipient *recipient, struct authorize_decision *out)
+{
+    if (!recipient->domain.customer_active)
+        refuse(out, AUTHORIZE_DENIED, "domain-suspended", 550, "5.2.1",
+               arena_printf(arena, "<%.*s>: mail for this domain is suspended", SLICE_ARG(address)));
+    else if (resolve_may_post(client, sender, &recipient->expansion))
+        allow(out, AUTHORIZE_EXPANDED, recipient->expansion.group ? "group" : "alias");
+    else /* RFC 3463: X.7.2, mailing list expansion prohibited */
+        refuse(out, AUTHORIZE_DENIED, "group-closed", 550, "5.7.2",
+               arena_printf(arena, "<%.*s>: only %s may send to this group", SLICE_ARG(address),
+                            recipient->expansion.senders == DIRECTORY_POSTERS_MEMBERS ? "its members"
+                                                                                      : "its customer's users"));
+}
+
 void authorize_recipient(struct arena *arena, const struct authorize_client *client,
                          const struct authorize_sender *sender, struct slice address, bool literal,
                          const struct directory_recipient *recipient, struct authorize_decision *out)
@@ -412,9 +446,9 @@ void authorize_recipient(struct arena *arena, const struct authorize_client *cli
                    arena_printf(arena, "<%.*s>: mail to address literals is not relayed", SLICE_ARG(address)));
         return;
     }
-    switch (recipient->domain.kind) {
-    case DIRECTORY_HOSTED: decide_hosted(arena, address, recipient, out); break;
-    case DIRECTORY_RELAY: decide_relay(arena, address, recipient, out); break;
-    }
+    if (recipient->has_expansion)
+        decide_expansion(arena, client, sender, address, recipient, out);
+    else
+        authorize_delivery(arena, address, recipient, out);
     out->grant = grant;
 }

@@ -45,6 +45,7 @@ enum authorize_verdict {
     AUTHORIZE_MAILBOX, /* into the account's INBOX */
     AUTHORIZE_RELAY,   /* to the relay domain's next hops */
     AUTHORIZE_OUTSIDE, /* by the default route or MX */
+    AUTHORIZE_EXPANDED, /* to those that the address stands for: relay/resolve.h finds them */
     AUTHORIZE_UNKNOWN, /* refused: no such user in a domain of ours */
     AUTHORIZE_DENIED,  /* refused, or deferred: the code tells */
 };
@@ -83,6 +84,9 @@ void authorize_author(struct arena *arena, const struct authorize_client *client
  * most mail from strangers is for us, and needs neither look-up.
  */
 bool authorize_needs_grant(const struct authorize_client *client, const struct directory_recipient *recipient);
+/* What becomes of mail to this address (no expansion), whoever sends it. */
+void authorize_delivery(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
+                        struct authorize_decision *out);
 void authorize_recipient(struct arena *arena, const struct authorize_client *client,
                          const struct authorize_sender *sender, struct slice address, bool literal,
                          const struct directory_recipient *recipient, struct authorize_decision *out);

@@ -3,7 +3,8 @@
  *
  *     MAIL on port 25           none
  *     MAIL of a submission      two: the account with the sender's owner, and the account's grants
- *     RCPT                      one: the domain and the account behind the address
+ *     RCPT                      one: the domain and what is behind the address; for an alias or a group one more for each
+ *                               level: its targets, theirs, and so on
  *     first RCPT on port 25
  *     that is not ours          up to three more: the network, its grants, the sender's domain
  *
@@ -108,6 +109,51 @@ static AWAITS bool look_up_client(struct arena *arena, struct permit *permit)
     return true;
 }
 
+/* A group among them may ask whose network the client is in. */
+static AWAITS bool look_up_for(struct arena *arena, struct permit *permit, const struct directory_recipient *found, unsigned count)
+{
+    struct authorize_client client = client_of(permit);
+
+    for (unsigned i = 0; i < count; i++)
+        if (found[i].has_expansion && authorize_needs_grant(&client, &found[i]) && !look_up_client(arena, permit))
+            return false;
+    return true;
+}
+
+AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const struct authorize_sender *sender,
+                          struct permit_recipient *recipient, struct authorize_decision *out)
+{
+    struct resolve resolve;
+    struct authorize_client client = {0};
+    struct slice *addresses = NULL;
+    unsigned count = 0;
+
+    if (permit)
+        client = client_of(permit);
+    resolve_begin(&resolve, arena, permit ? &client : NULL, sender, recipient->address, &recipient->found);
+    while (resolve_pending(&resolve, &addresses, &count)) {
+        struct directory_recipient *found = arena_array(arena, count, sizeof *found);
+
+        if (directory_recipients(arena, addresses, count, found) == DB_FAILED)
+            return false;
+        if (permit && !look_up_for(arena, permit, found, count))
+            return false;
+        if (permit)
+            client = client_of(permit);
+        resolve_found(&resolve, found);
+    }
+    resolve_decide(&resolve, out);
+    recipient->targets = resolve.targets;
+    recipient->target_count = resolve.count;
+    return true;
+}
+
+static bool is_taken(const struct authorize_decision *decision)
+{
+    return decision->verdict == AUTHORIZE_MAILBOX || decision->verdict == AUTHORIZE_RELAY ||
+           decision->verdict == AUTHORIZE_OUTSIDE;
+}
+
 AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
                              struct authorize_decision *out)
 {
@@ -122,6 +168,13 @@ AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct 
     client = client_of(permit);
     struct authorize_sender sender = sender_of(permit, recipient->before);
     authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
+    if (out->verdict == AUTHORIZE_EXPANDED)
+        return permit_expand(arena, permit, &sender, recipient, out);
+    if (is_taken(out)) {
+        recipient->targets = arena_alloc(arena, sizeof *recipient->targets);
+        recipient->target_count = 1;
+        *recipient->targets = (struct resolve_target){recipient->address, out->verdict, NULL, recipient->found};
+    }
     return true;
 }
 
@@ -146,8 +199,13 @@ AWAITS bool permit_author(struct arena *arena, struct permit *permit, const stru
     return true;
 }
 
-int64_t permit_outside_customer(const struct permit *permit, const struct authorize_decision *decision, unsigned *cell)
+int64_t permit_outside_customer(const struct permit *permit, const struct authorize_decision *decision,
+                                const struct resolve_target *target, unsigned *cell)
 {
+    if (target->by) {
+        *cell = target->by->cell;
+        return target->by->customer_id;
+    }
     if (permit->account) {
         *cell = permit->account->cell;
         return permit->account->customer_id;

@@ -14,6 +14,7 @@
 #include "core/slice.h"
 #include "core/task.h"
 #include "relay/authorize.h"
+#include "relay/resolve.h"
 #include "storage/directory.h"
 #include "storage/directory_grant.h"
 
@@ -45,6 +46,8 @@ struct permit_recipient {
     bool ours;       /* to be treated as in our domains, whatever the directory says */
     unsigned before; /* recipients that the message has already */
     struct directory_recipient found;
+    struct resolve_target *targets; /* whom it goes to, itself or those that it stands for; none: it is refused */
+    unsigned target_count;
 };
 
 /* False: it could not be asked (451). */
@@ -53,11 +56,17 @@ AWAITS bool permit_sender(struct arena *arena, struct permit *permit, struct aut
 AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
                              struct authorize_decision *out) __attribute__((warn_unused_result));
 
+/* Those that an expansion stands for, as far as they can be reached.  permit NULL: we ourselves send.  False: could not be asked. */
+AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const struct authorize_sender *sender,
+                          struct permit_recipient *recipient, struct authorize_decision *out)
+    __attribute__((warn_unused_result));
+
 /* An address in the header of a submission, by what permitted a recipient: see authorize_author(). */
 AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant, const char *field,
                           struct slice address, struct authorize_decision *out) __attribute__((warn_unused_result));
 
-/* Whose mail an accepted one to outside is, and its cell. */
-int64_t permit_outside_customer(const struct permit *permit, const struct authorize_decision *decision, unsigned *cell);
+/* Whose mail an accepted one to outside is, and its cell: of the alias that named it, else of who sends. */
+int64_t permit_outside_customer(const struct permit *permit, const struct authorize_decision *decision,
+                                const struct resolve_target *target, unsigned *cell);
 
 #endif

@@ -25,6 +25,7 @@
 /* One recipient, decided.  A mailbox item, or a queue entry, or (while an outage is open) both. */
 struct accept_recipient {
     struct slice address;
+    struct slice original; /* the alias or group that led to it, for an event; {NULL,0}: none.  One pointer for all of one */
 
     /* into a mailbox: */
     int64_t mailbox_id; /* 0: none */

@@ -4,7 +4,7 @@
  * One INSERT per table with array parameters, whatever the number of messages, so the cost of a message falls as load
  * rises.  Steps, in this order: messages, their bodies, queue entries, what grants were used
  * for (accept_usage.c), UIDs (which locks the mailboxes, as late as
- * possible), mailbox items, events.
+ * possible), mailbox items, events (accept_event.c).
  *
  * UIDs are taken by adding to uidnext and counting back from it in the next statement.  A mailbox that is gone joins
  * to nothing, its UID becomes null, and the NOT NULL constraint refuses the whole: nothing is lost silently.
@@ -20,6 +20,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "storage/accept_event.h"
 #include "storage/accept_usage.h"
 #include "storage/accept_waiting.h"
 #include "storage/body.h"
@@ -61,27 +62,17 @@ static const struct db_statement insert_items = {
     "               $7::timestamptz[], $8::bigint[])"
     "        u (cell, mailbox_id, below, message_id, flags, keywords, internal_at, size)"
     "   left join mailbox m on m.cell = u.cell and m.id = u.mailbox_id"};
-static const struct db_statement insert_events = {
-    "accept_events",
-    "insert into event (cell, id, at, message_id, recipient, kind, detail)"
-    " select * from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[], $7::text[])"};
 static const struct db_statement find_uids = {
     "accept_find_uids", "select mm.mailbox_id, mm.message_id, mm.uid, m.uidvalidity"
                         "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
                         "  join mailbox_message mm on mm.cell = u.cell and mm.message_id = u.id"
                         "  join mailbox m on m.cell = mm.cell and m.id = mm.mailbox_id"};
 
-/* One recipient with its message, for walking all of a batch. */
-struct place {
-    struct accept_message *message;
-    struct accept_recipient *recipient;
-};
-
 struct batch {
     struct arena *arena;
     struct accept_message **messages;
     unsigned count;
-    struct place *entries, *items; /* items: by mailbox */
+    struct accept_place *entries, *items; /* items: by mailbox */
     unsigned entry_count, item_count;
     struct mailbox_share {
         int64_t id;
@@ -95,7 +86,7 @@ struct batch {
 
 static int by_mailbox(const void *a, const void *b)
 {
-    const struct place *x = a, *y = b;
+    const struct accept_place *x = a, *y = b;
     int64_t mx = x->recipient->mailbox_id, my = y->recipient->mailbox_id;
 
     if (mx != my)
@@ -126,7 +117,7 @@ static void sort_out(struct batch *b)
     b->shares = arena_array(b->arena, recipients, sizeof *b->shares);
     for (unsigned i = 0; i < b->count; i++)
         for (unsigned j = 0; j < b->messages[i]->recipient_count; j++) {
-            struct place place = {b->messages[i], &b->messages[i]->recipients[j]};
+            struct accept_place place = {b->messages[i], &b->messages[i]->recipients[j]};
 
             if (place.recipient->queue) {
                 place.recipient->entry_id = id_make(place.message->cell);
@@ -340,53 +331,6 @@ static void add_items(struct batch *b, struct db_unit *unit)
     params_int64s(p, sizes, n);
 }
 
-static const char *accepted_detail(struct arena *arena, const struct accept_message *m)
-{
-    char grant[ID_TEXT_SIZE];
-    const char *how = m->client ? arena_printf(arena, "%s from %s", m->protocol, m->client) : m->protocol;
-
-    return m->grant_id ? arena_printf(arena, "%s by grant %s", how, id_print(m->grant_id, grant)) : how;
-}
-
-static void add_events(const struct batch *b, struct db_unit *unit)
-{
-    unsigned most = b->count + b->item_count, n = 0;
-    int16_t *cells = arena_array(b->arena, most, sizeof *cells);
-    int64_t *ids = arena_array(b->arena, most, sizeof *ids), *times = arena_array(b->arena, most, sizeof *times);
-    int64_t *messages = arena_array(b->arena, most, sizeof *messages), now = clock_now_ms();
-    struct slice *recipients = arena_array(b->arena, most, sizeof *recipients);
-    struct slice *kinds = arena_array(b->arena, most, sizeof *kinds), *details = arena_array(b->arena, most, sizeof *details);
-    struct params *p = db_unit_add(unit, &insert_events);
-
-    for (unsigned i = 0; i < b->count; i++, n++) {
-        const struct accept_message *m = b->messages[i];
-
-        messages[n] = m->id;
-        kinds[n] = SLICE("accepted");
-        details[n] = slice_str(accepted_detail(b->arena, m));
-    }
-    for (unsigned i = 0; i < b->item_count; i++, n++) {
-        const struct accept_recipient *r = b->items[i].recipient;
-
-        messages[n] = b->items[i].message->id;
-        recipients[n] = r->address;
-        kinds[n] = r->queue ? SLICE("held") : SLICE("filed");
-        details[n] = r->queue ? SLICE("readable in INBOX") : (struct slice){NULL, 0};
-    }
-    for (unsigned i = 0; i < n; i++) {
-        cells[i] = (int16_t)id_cell(messages[i]);
-        ids[i] = id_make(id_cell(messages[i]));
-        times[i] = now;
-    }
-    params_int16s(p, cells, n);
-    params_int64s(p, ids, n);
-    params_times(p, times, n);
-    params_int64s(p, messages, n);
-    params_texts(p, recipients, n);
-    params_texts(p, kinds, n);
-    params_texts(p, details, n);
-}
-
 /* ------------------------------------------------------------------ running */
 
 static void fill_uids(struct batch *b, const struct rows *rows)
@@ -472,7 +416,7 @@ enum db_write accept_batch_run(struct accept_message **messages, unsigned count)
         accept_waiting_add(b.arena, messages, count, unit);
         accept_usage_add(b.arena, messages, count, unit);
         add_items(&b, unit);
-        add_events(&b, unit);
+        accept_event_add(b.arena, messages, count, b.items, b.item_count, unit);
         written = run_to_the_end(&b, unit);
     }
     arena_free(&b.arena);

@@ -19,6 +19,7 @@
 
 #include "storage/cache.h"
 #include "storage/db.h"
+#include "storage/provision.h"
 
 static bool printable(struct slice s)
 {
@@ -57,15 +58,15 @@ static enum directory_state state_of(struct slice word)
     return DIRECTORY_SUSPENDED; /* the table's constraint allows no other */
 }
 
-static void read_account(const struct rows *rows, unsigned first, struct directory_account *out)
+static void read_account(const struct rows *rows, unsigned row, unsigned first, struct directory_account *out)
 {
-    out->id = row_int64(rows, 0, first);
-    out->customer_id = row_int64(rows, 0, first + 1);
-    out->domain_id = row_int64(rows, 0, first + 2);
-    out->inbox_id = row_int64(rows, 0, first + 3);
-    out->cell = (unsigned)row_int64(rows, 0, first + 4);
-    out->address = row_text(rows, 0, first + 5);
-    out->state = state_of(row_text(rows, 0, first + 6));
+    out->id = row_int64(rows, row, first);
+    out->customer_id = row_int64(rows, row, first + 1);
+    out->domain_id = row_int64(rows, row, first + 2);
+    out->inbox_id = row_int64(rows, row, first + 3);
+    out->cell = (unsigned)row_int64(rows, row, first + 4);
+    out->address = row_text(rows, row, first + 5);
+    out->state = state_of(row_text(rows, row, first + 6));
 }
 
 AWAITS enum db_status directory_account(struct arena *arena, struct slice login, struct directory_account *out)
@@ -80,7 +81,7 @@ AWAITS enum db_status directory_account(struct arena *arena, struct slice login,
     enum db_status status = db_read(arena, &by_login, &params, &rows);
     if (status != DB_FOUND)
         return status;
-    read_account(rows, 0, out);
+    read_account(rows, 0, 0, out);
     out->password_hash = row_text(rows, 0, 7);
     out->scram_sha256 = row_text(rows, 0, 8);
     return DB_FOUND;
@@ -116,28 +117,32 @@ static const struct db_statement by_name = {
     " where d.name = $1::text",
 };
 
-/* Always one row: the left joins fill in what there is.  An address is an account's or an alias, never both. */
-static const struct db_statement recipient = {
-    "directory_recipient",
+/* One row for each address: the left joins fill in what there is.  What an address is behind is one thing only. */
+static const struct db_statement recipients = {
+    "directory_recipients",
     "select " DOMAIN_COLUMNS ", a.id, a.customer_id, a.domain_id, a.inbox_id, a.cell, a.address,"
-    "       case when ac.state = 'active' then a.state else 'suspended' end"
-    "  from (select coalesce((select id from account where address = $1::text),"
-    "                        (select account_id from alias where address = $1::text)) as account_id) q"
-    "  left join domain d on d.name = $2::text"
+    "       case when ac.state = 'active' then a.state else 'suspended' end,"
+    "       e.id, e.customer_id, e.cell, e.kind = 'group', e.senders,"
+    "       (select string_agg(t.address, ' ' order by t.address) from expansion_target t where t.expansion_id = e.id)"
+    "  from unnest($1::text[], $2::text[]) with ordinality q (address, name, nr)"
+    "  left join domain d on d.name = q.name"
     "  left join customer dc on dc.id = d.customer_id"
-    "  left join account a on a.id = q.account_id"
-    "  left join customer ac on ac.id = a.customer_id",
+    "  left join account a on a.id = coalesce((select id from account where address = q.address),"
+    "                                         (select account_id from alias where address = q.address))"
+    "  left join customer ac on ac.id = a.customer_id"
+    "  left join expansion e on e.address = q.address"
+    " order by q.nr",
 };
 
-static void read_domain(const struct rows *rows, struct directory_domain *out)
+static void read_domain(const struct rows *rows, unsigned row, struct directory_domain *out)
 {
-    out->id = row_int64(rows, 0, 0);
-    out->customer_id = row_int64(rows, 0, 1);
-    out->cell = (unsigned)row_int64(rows, 0, 2);
-    out->name = row_text(rows, 0, 3);
-    out->kind = row_bool(rows, 0, 4) ? DIRECTORY_RELAY : DIRECTORY_HOSTED;
-    out->customer_active = row_bool(rows, 0, 5);
-    out->outage_id = row_is_null(rows, 0, 6) ? 0 : row_int64(rows, 0, 6);
+    out->id = row_int64(rows, row, 0);
+    out->customer_id = row_int64(rows, row, 1);
+    out->cell = (unsigned)row_int64(rows, row, 2);
+    out->name = row_text(rows, row, 3);
+    out->kind = row_bool(rows, row, 4) ? DIRECTORY_RELAY : DIRECTORY_HOSTED;
+    out->customer_active = row_bool(rows, row, 5);
+    out->outage_id = row_is_null(rows, row, 6) ? 0 : row_int64(rows, row, 6);
 }
 
 AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, struct directory_domain *out)
@@ -151,31 +156,68 @@ AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, s
     params_text(&params, arena_lower(arena, name));
     enum db_status status = cache_read(arena, &by_name, &params, 0, &rows);
     if (status == DB_FOUND)
-        read_domain(rows, out);
+        read_domain(rows, 0, out);
     return status;
+}
+
+static void read_expansion(struct arena *arena, const struct rows *rows, unsigned row, unsigned first,
+                           struct directory_expansion *out)
+{
+    struct slice senders = row_text(rows, row, first + 4);
+
+    out->id = row_int64(rows, row, first);
+    out->customer_id = row_int64(rows, row, first + 1);
+    out->cell = (unsigned)row_int64(rows, row, first + 2);
+    out->group = row_bool(rows, row, first + 3);
+    out->senders = slice_equal(senders, SLICE("members"))    ? DIRECTORY_POSTERS_MEMBERS
+                   : slice_equal(senders, SLICE("customer")) ? DIRECTORY_POSTERS_CUSTOMER
+                                                             : DIRECTORY_POSTERS_ANYONE;
+    out->targets = provision_words(arena, row_text(rows, row, first + 5), &out->target_count);
+}
+
+static void read_recipient(struct arena *arena, const struct rows *rows, unsigned row, struct directory_recipient *out)
+{
+    out->has_domain = !row_is_null(rows, row, 0);
+    if (out->has_domain)
+        read_domain(rows, row, &out->domain);
+    out->has_account = !row_is_null(rows, row, 7);
+    if (out->has_account)
+        read_account(rows, row, 7, &out->account);
+    out->has_expansion = !row_is_null(rows, row, 14);
+    if (out->has_expansion)
+        read_expansion(arena, rows, row, 14, &out->expansion);
+}
+
+AWAITS enum db_status directory_recipients(struct arena *arena, const struct slice *addresses, unsigned count,
+                                           struct directory_recipient *out)
+{
+    struct slice *lower = arena_array(arena, count, sizeof *lower), *names = arena_array(arena, count, sizeof *names);
+    struct params params;
+    struct rows *rows = NULL;
+
+    memset(out, 0, count * sizeof *out);
+    for (unsigned i = 0; i < count; i++) {
+        if (!printable(addresses[i]))
+            continue; /* null: there is nothing */
+        lower[i] = arena_lower(arena, addresses[i]);
+        names[i] = domain_part(lower[i]);
+    }
+    if (count == 1 && !lower[0].p)
+        return DB_FOUND;
+    params_init(&params, arena);
+    params_texts(&params, lower, count);
+    params_texts(&params, names, count);
+    enum db_status status = cache_read(arena, &recipients, &params, 0, &rows);
+    if (status != DB_FOUND || rows_count(rows) != count)
+        return DB_FAILED; /* the statement always gives a row for each, so NONE cannot be */
+    for (unsigned i = 0; i < count; i++)
+        read_recipient(arena, rows, i, &out[i]);
+    return DB_FOUND;
 }
 
 AWAITS enum db_status directory_recipient(struct arena *arena, struct slice address, struct directory_recipient *out)
 {
-    *out = (struct directory_recipient){0};
-    if (!printable(address))
-        return DB_FOUND;
-    struct slice lower = arena_lower(arena, address);
-    struct params params;
-    struct rows *rows = NULL;
-    params_init(&params, arena);
-    params_text(&params, lower);
-    params_text(&params, domain_part(lower));
-    enum db_status status = cache_read(arena, &recipient, &params, 0, &rows);
-    if (status != DB_FOUND)
-        return DB_FAILED; /* the statement always gives a row, so NONE cannot be */
-    out->has_domain = !row_is_null(rows, 0, 0);
-    if (out->has_domain)
-        read_domain(rows, &out->domain);
-    out->has_account = !row_is_null(rows, 0, 7);
-    if (out->has_account)
-        read_account(rows, 7, &out->account);
-    return DB_FOUND;
+    return directory_recipients(arena, &address, 1, out);
 }
 
 /* ------------------------------------------------------------------ networks */

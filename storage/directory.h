@@ -56,20 +56,38 @@ static inline bool directory_may_receive(const struct directory_account *account
     return account->state == DIRECTORY_ACTIVE || account->state == DIRECTORY_RECEIVE_ONLY;
 }
 
-/* What a RCPT needs, in one round trip: the domain, and the account behind the address if there is one. */
+enum directory_posters { DIRECTORY_POSTERS_ANYONE, DIRECTORY_POSTERS_MEMBERS, DIRECTORY_POSTERS_CUSTOMER };
+
+/* An address that stands for others: an alias, or a group. */
+struct directory_expansion {
+    int64_t id, customer_id;
+    unsigned cell;
+    bool group;
+    enum directory_posters senders; /* who may send to it; of an alias: anyone */
+    struct slice *targets;          /* lower case */
+    unsigned target_count;
+};
+
+/* What a RCPT needs, in one round trip: the domain, and what is behind the address: an account, an expansion, or nothing. */
 struct directory_recipient {
     bool has_domain; /* false: outside */
     struct directory_domain domain;
     bool has_account;
     struct directory_account account; /* without its secrets */
+    bool has_expansion;
+    struct directory_expansion expansion;
 };
 
 /* By login name (an account's address, not an alias). */
 AWAITS enum db_status directory_account(struct arena *arena, struct slice login, struct directory_account *out)
     __attribute__((warn_unused_result));
-/* FOUND whenever the question could be asked; look at has_domain, has_account.  Aliases are resolved. */
+/* FOUND whenever the question could be asked; look at has_domain, has_account, has_expansion.  An account's further addresses
+ * are resolved, expansions are not (relay/resolve.h). */
 AWAITS enum db_status directory_recipient(struct arena *arena, struct slice address, struct directory_recipient *out)
     __attribute__((warn_unused_result));
+/* The same for several addresses, in one round trip. */
+AWAITS enum db_status directory_recipients(struct arena *arena, const struct slice *addresses, unsigned count,
+                                           struct directory_recipient *out) __attribute__((warn_unused_result));
 AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, struct directory_domain *out)
     __attribute__((warn_unused_result));
 /* May the account send as this address (its own, or an alias of it)? FOUND: yes. */

@@ -45,7 +45,7 @@ static const struct {
     {"domain_is_hosted", {PROVISION_INVALID, "next_hops", "a hosted domain has no next hops", 0}},
 
     {"account_address_key", {PROVISION_TAKEN, "address", "an account has this address", 0}},
-    {"address_is_alias", {PROVISION_TAKEN, "address", "an account has this address as an alias", 0}},
+    {"address_is_alias", {PROVISION_TAKEN, "address", "an account has this address as an alias, or it is an alias or a group itself", 0}},
     {"account_domain", {PROVISION_INVALID, "address", "the customer has no such domain", 0}},
     {"alias_taken", {PROVISION_TAKEN, "aliases", "an alias is an address of another account", 0}},
     {"alias_domain", {PROVISION_INVALID, "aliases", "the customer has no such domain", 0}},
@@ -53,6 +53,11 @@ static const struct {
 
     {"app_password_label_key", {PROVISION_TAKEN, "label", "the account has an app password of this label", 0}},
     {"app_password_many", {PROVISION_IN_USE, NULL, "the account has 50 app passwords: delete one first", 0}},
+    {"expansion_address_key", {PROVISION_TAKEN, "address", "an alias or a group has this address", 0}},
+    {"expansion_taken", {PROVISION_TAKEN, "address", "an account has this address", 0}},
+    {"expansion_domain", {PROVISION_INVALID, "address", "its domain is gone", 0}},
+    {"expansion_domain_fkey", {PROVISION_IN_USE, NULL, "the domain still has aliases or groups", 0}},
+    {"expansion_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has aliases or groups", 0}},
 
     {"network_cidr_key", {PROVISION_TAKEN, "cidr", "the network exists", 0}},
 

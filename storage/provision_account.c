@@ -1,9 +1,7 @@
 /*
  * Accounts.
  *
- * An address belongs to one account, be it as its address or as an alias: a rule over two tables, which no
- * constraint can state.  So each transaction that gives addresses away first takes a transaction-level
- * advisory lock on each of them (in ascending order: no deadlock), then states the rule by refuse().
+ * An address belongs to one account, be it as its address or as an alias (storage/provision_address.h).
  *
  * An account and its first mailboxes are made together: whoever can be delivered to has an INBOX.
  * Deleting locks the mailboxes first; a delivery in flight either came before (and its item goes too) or
@@ -20,6 +18,7 @@
 #include "storage/db.h"
 #include "storage/maintenance.h"
 #include "storage/name.h"
+#include "storage/provision_address.h"
 
 #define SELECT                                                                                                         \
     "select a.id, a.customer_id, a.domain_id, a.address, a.state, a.password_hash is not null,"             \
@@ -108,17 +107,13 @@ AWAITS enum db_status provision_account_list(struct arena *arena, int64_t custom
 
 /* ------------------------------------------------------------------ addresses */
 
-static const struct db_statement lock_addresses = {
-    "provision_account_lock",
-    "select count(pg_advisory_xact_lock(key)) from ("
-    "  select distinct hashtextextended(address, 0) as key from unnest($1::text[]) as address order by key) as keys",
-};
 /* $2: the account that may have them already */
 static const struct db_statement aliases_free = {
     "provision_account_aliases_free",
     "select refuse('alias_taken')"
     " where exists (select from alias where address = any($1::text[]) and account_id <> $2::bigint)"
-    "    or exists (select from account where address = any($1::text[]))",
+    "    or exists (select from account where address = any($1::text[]))"
+    "    or exists (select from expansion where address = any($1::text[]))",
 };
 static const struct db_statement aliases_ours = {
     "provision_account_aliases_ours",
@@ -148,7 +143,7 @@ static void add_lock(struct db_unit *unit, struct slice address, const struct sl
     all[0] = address;
     for (unsigned i = 0; i < alias_count; i++)
         all[i + 1] = aliases[i];
-    params_texts(db_unit_add(unit, &lock_addresses), all, alias_count + 1);
+    provision_address_lock(unit, all, alias_count + 1);
 }
 
 /* Called after the account's row is there: the foreign key wants it. */
@@ -172,7 +167,8 @@ static void add_aliases(struct db_unit *unit, int64_t account_id, int64_t custom
 
 static const struct db_statement address_free = {
     "provision_account_address_free",
-    "select refuse('address_is_alias') where exists (select from alias where address = $1::text)",
+    "select refuse('address_is_alias') where exists (select from alias where address = $1::text)"
+    "                                     or exists (select from expansion where address = $1::text)",
 };
 static const struct db_statement domain_ours = {
     "provision_account_domain_ours",
@@ -228,22 +224,6 @@ static void add_mailboxes(struct db_unit *unit, int64_t account_id, int64_t inbo
     params_texts(params, names, FIRST_MAILBOXES);
 }
 
-static const struct db_statement find_holder = {
-    "provision_account_holder",
-    "select id from account where address = $1::text union all"
-    " select account_id from alias where address = $1::text limit 1",
-};
-
-/* Whose the address is; 0: nobody's (it was one of the aliases that was taken), or it could not be asked. */
-static AWAITS int64_t holder(struct arena *arena, struct slice address)
-{
-    struct params params;
-    struct rows *rows = NULL;
-    params_init(&params, arena);
-    params_text(&params, address);
-    return db_read(arena, &find_holder, &params, &rows) == DB_FOUND ? row_int64(rows, 0, 0) : 0;
-}
-
 static const struct provision_refusal bad_password = {
     PROVISION_INVALID,
     "password",
@@ -294,7 +274,7 @@ AWAITS enum db_write provision_account_create(struct arena *arena, int64_t custo
         add_aliases(unit, *id, customer_id, aliases, alias_count);
     enum db_write result = provision_run(unit, actor, refusal);
     if (result == DB_REFUSED && refusal->kind == PROVISION_TAKEN)
-        refusal->existing_id = holder(arena, address);
+        refusal->existing_id = provision_address_holder(arena, address);
     return result;
 }
 

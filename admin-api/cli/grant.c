@@ -1,5 +1,6 @@
 /*
- * grant: the options of `relay-grants create`, `relay-checks create` and `app-passwords create`, as a table: each becomes a member of the same name, with '_' for '-'.
+ * grant: the options of `relay-grants create`, `relay-checks create`, `app-passwords create`, `aliases create` and `groups create`, as a
+ * table: each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
@@ -34,6 +35,8 @@ static struct {
     {"--recipients-per-hour", "recipients_per_hour", NUMBER, NULL},
     {"--recipients-per-day", "recipients_per_day", NUMBER, NULL},
     {"--bytes-per-day", "bytes_per_day", NUMBER, NULL},
+    {"--target", "targets", LIST, NULL},
+    {"--member", "members", LIST, NULL},
     {"--sender", "sender", TEXT, NULL},
     {"--client", "client", TEXT, NULL},
     {"--size", "size", NUMBER, NULL},

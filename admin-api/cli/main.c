@@ -59,6 +59,8 @@ static const struct resource {
      "label",
      {NULL},
      {"id", "label", "scopes", "networks", "expires_at", "last_used_at", NULL}},
+    {"aliases", "/v1/aliases", ALL_FOUR, "address", {"customer", "domain", NULL}, {"id", "address", "targets", NULL}},
+    {"groups", "/v1/groups", ALL_FOUR, "address", {"customer", "domain", NULL}, {"id", "address", "senders", "members", NULL}},
     {"networks", "/v1/networks", ALL_FOUR, "cidr", {"customer", NULL}, {"id", "cidr", "customer", NULL}},
     {"relay-grants",
      "/v1/relay-grants",
@@ -113,6 +115,10 @@ static void usage(FILE *to)
           "  app-passwords list --account A | show ID --account A | delete ID --account A\n"
           "            create LABEL --account A [--scope smtp|imap|pop3 ...] [--from CIDR ...] [--expires-at TIME]\n"
           "                                       (the secret is shown once)\n"
+          "  aliases   list [--customer C] [--domain D] | show ADDRESS | delete ADDRESS\n"
+          "            create ADDRESS --target ADDRESS ...\n"
+          "  groups    list [--customer C] [--domain D] | show ADDRESS | delete ADDRESS\n"
+          "            create ADDRESS --member ADDRESS ... [--senders anyone|members|customer]\n"
           "  networks  list [--customer C] | show CIDR | create CIDR --customer C | delete CIDR\n"
           "  relay-grants list [--customer C] | show ID | delete ID\n"
           "            create LABEL --customer C [--account A | --domain D | --network CIDR]\n"
@@ -278,13 +284,9 @@ static struct json_object *creation(const struct resource *resource, const char 
     put(body, resource->key, name);
     if (options.customer)
         put(body, "customer", options.customer);
-    if (strcmp(resource->name, "app-passwords") == 0)
-        grant_put(body);
-    if (strncmp(resource->name, "relay-", 6) == 0) {
-        if (options.domain)
-            put(body, "domain", options.domain);
-        grant_put(body);
-    }
+    if (strncmp(resource->name, "relay-", 6) == 0 && options.domain)
+        put(body, "domain", options.domain);
+    grant_put(body);
     if (strcmp(resource->name, "domains") == 0) {
         put(body, "kind", options.hop_count > 0 ? "relay" : "hosted");
         struct json_object *hops = json_object_new_array();

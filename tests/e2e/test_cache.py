@@ -2,7 +2,7 @@
 from harness.faults import FaultyPostgres
 from harness.process import wait_until
 
-LOOK_UPS = ("directory_recipient", "directory_domain", "directory_network", "directory_grants_client",
+LOOK_UPS = ("directory_recipients", "directory_domain", "directory_network", "directory_grants_client",
             "directory_grants_account", "directory_grants_usage", "directory_account")
 
 
@@ -43,7 +43,7 @@ def test_what_is_remembered_is_not_asked_for(new_posthouse, own_postgres):
                 return asked() == before
 
             round_of_all()
-            assert asked()["directory_recipient"] >= len(expected)  # the first time each must be
+            assert asked()["directory_recipients"] >= len(expected)  # the first time each must be
             wait_until(nothing_is_asked, "a round of RCPTs that asks nothing")
     finally:
         node.stop()

@@ -38,6 +38,12 @@ def test_resources(posthouse, client):
     client("accounts", "create", "silent@cli.test", "--customer", "cli & co", "--no-password")
     with posthouse.pop3("ann@cli.test"):
         pass
+    client("aliases", "create", "both@cli.test", "--target", "ann@cli.test", "--target", "x@outside.test")
+    assert "ann@cli.test, x@outside.test" in client("aliases", "list", "--domain", "cli.test")
+    group = json.loads(client("groups", "create", "group@cli.test", "--member", "ann@cli.test", "--senders", "members", "--json"))
+    assert (group["members"], group["senders"]) == (["ann@cli.test"], "members")
+    client("aliases", "delete", "both@cli.test")
+    client("groups", "delete", group["id"])
     client("networks", "create", "203.0.113.0/25", "--customer", "cli & co")
 
     made = json.loads(client("relay-grants", "create", "for ann", "--customer", "cli & co", "--account", "ann@cli.test",

@@ -310,6 +310,16 @@ class Workload:
                 raise TryLater(error) from error
         self.patiently(once)
 
+    def step_api_expansions(self):
+        self.make_customer()
+        self.api("POST", "/v1/domains", {"name": "e.test", "customer": "c", "kind": "hosted"}, DONE)
+        self.api("POST", "/v1/groups", {"address": "u@e.test", "members": [OUT]}, DONE)
+        self.api("POST", "/v1/groups", {"address": "u@e.test", "members": [OUT]}, DONE)
+        self.api("PATCH", "/v1/groups/u@e.test", {"members": [BOB], "senders": "customer"})
+        self.api("GET", "/v1/groups?customer=c&domain=e.test")
+        self.api("GET", "/v1/groups/u@e.test")
+        self.api("DELETE", "/v1/groups/u@e.test", None, GONE)
+
     def step_api_networks(self):
         self.make_customer()
         self.api("POST", "/v1/networks", {"cidr": "192.0.2.0/24", "customer": "c"}, DONE)
@@ -457,7 +467,7 @@ def test_every_statement_fails_in_every_way(workload):
             modes.remove("lost")  # for who only reads that is the same as "cut"
         for mode in modes:
             play(step, faulty, statement, mode)
-    for statement in ("accept_messages", "directory_recipient", "directory_account", "queue_settle", "mailbox_items"):
+    for statement in ("accept_messages", "directory_recipients", "directory_account", "queue_settle", "mailbox_items"):
         play(assigned[statement], faulty, statement, "silent")
 
     workload.settled()

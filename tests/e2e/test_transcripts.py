@@ -52,6 +52,11 @@ def prepare(node):
     node.api.hosted_domain(DOMAIN, "transcripts")
     node.api.relay_domain("relayed.test", "transcripts", free_port())
     node.api.account("carol@relayed.test", "transcripts")
+    for name, target in (("all", "carol@relayed.test"), ("nowhere", f"nobody@{DOMAIN}"), ("around", f"members@{DOMAIN}")):
+        node.api.post("/v1/aliases", {"address": f"{name}@{DOMAIN}", "targets": [target]})
+    for senders in ("members", "customer"):
+        name = "users" if senders == "customer" else senders
+        node.api.post("/v1/groups", {"address": f"{name}@{DOMAIN}", "members": ["carol@relayed.test"], "senders": senders})
     return node
 
 

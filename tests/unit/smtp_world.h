@@ -95,6 +95,18 @@ static inline void find_domain(struct slice name, struct directory_recipient *ou
     }
 }
 
+/* Two who are here, one of them twice, one who is gone, and one outside. */
+static inline void make_expansion(enum directory_posters senders, struct directory_recipient *out)
+{
+    static struct slice targets[] = {{"alice@hosted.test", 17}, {"al@hosted.test", 14},       {"bob@other.test", 14},
+                                     {"gone@hosted.test", 16},  {"dan@elsewhere.test", 18}};
+
+    out->has_expansion = true;
+    out->expansion = (struct directory_expansion){
+        .id = 500, .customer_id = 1, .cell = 10, .group = senders != DIRECTORY_POSTERS_ANYONE, .senders = senders,
+        .targets = targets, .target_count = 5};
+}
+
 enum db_status directory_recipient(struct arena *arena, struct slice address, struct directory_recipient *out)
 {
     const char *at = memrchr(address.p, '@', address.n);
@@ -107,6 +119,10 @@ enum db_status directory_recipient(struct arena *arena, struct slice address, st
     find_domain(slice_skip(address, (size_t)(at - address.p) + 1), out);
     if (slice_equal_nocase(address, SLICE("al@hosted.test"))) /* an alias */
         address = accounts[0].address;
+    if (slice_equal_nocase(address, SLICE("team@hosted.test")))
+        make_expansion(DIRECTORY_POSTERS_ANYONE, out);
+    if (slice_equal_nocase(address, SLICE("inner@hosted.test")))
+        make_expansion(DIRECTORY_POSTERS_MEMBERS, out);
     for (size_t i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++) {
         if (slice_equal_nocase(address, accounts[i].address)) {
             out->has_account = true;
@@ -114,6 +130,16 @@ enum db_status directory_recipient(struct arena *arena, struct slice address, st
         }
     }
     return DB_FOUND;
+}
+
+enum db_status directory_recipients(struct arena *arena, const struct slice *addresses, unsigned count,
+                                    struct directory_recipient *out)
+{
+    enum db_status status = DB_FOUND;
+
+    for (unsigned i = 0; i < count && status == DB_FOUND; i++)
+        status = directory_recipient(arena, addresses[i], &out[i]);
+    return status;
 }
 
 enum db_status directory_account(struct arena *arena, struct slice login, struct directory_account *out)

@@ -104,6 +104,30 @@ static void test_refusals_are_noted(void **state)
     quit();
 }
 
+/* Two are here, by three names; one is gone, one is outside, where it is the alias's customer's mail. */
+static void test_expansion(void **state)
+{
+    (void)state;
+    begin(SMTP_ROLE_MX);
+    ask("MAIL FROM:<joe@outside.test>", "250");
+    ask("RCPT TO:<Team@hosted.test>", "250 2.1.5");
+    ask("RCPT TO:<alice@hosted.test>", "250 2.1.5"); /* has it already */
+    ask("RCPT TO:<inner@hosted.test>", "550 5.7.2 <inner@hosted.test>: only its members may send to this group");
+    ask("DATA", "354");
+    ask(".", "250");
+    assert_int_equal(copy_count, 2);
+    assert_int_equal(copies[0].customer_id, 1);
+    assert_int_equal(copies[0].recipient_count, 2);
+    assert_int_equal(copies[0].recipients[0].mailbox_id, 1000);
+    assert_string_equal(copies[0].destinations[1], "mx:elsewhere.test");
+    assert_non_null(strstr(copies[0].content, "for <Team@hosted.test>"));
+    assert_int_equal(copies[1].customer_id, 2);
+    assert_int_equal(copies[1].recipients[0].mailbox_id, 2000);
+    ask("MAIL FROM:<bob@other.test>", "250");
+    ask("RCPT TO:<inner@hosted.test>", "250");
+    quit();
+}
+
 static void test_network(void **state)
 {
     (void)state;
@@ -232,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_outage),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_refusals_are_noted),
+        cmocka_unit_test(test_expansion),
         cmocka_unit_test(test_network),
         cmocka_unit_test(test_pipelined),
         cmocka_unit_test(test_recipients_max),

@@ -1,0 +1,154 @@
+/*
+ * resolve: from an address that stands for others to those that its mail goes to.
+ *
+ * Level by level: the targets of an alias are looked up together, then the targets of those that are aliases themselves, so the
+ * number of questions is the depth.  An address is looked at once, however many ways lead to it: that ends circles, and sends one
+ * copy to who is named twice.
+ *
+ * What cannot be delivered is left out as long as something is left: an alias to three colleagues works on when one of
+ * them is gone, and the sender is not told, as he wrote to the alias.  When nothing is left he is refused for the reason that a
+ * person can act on: a suspended mailbox before one that is not there.
+ *
+ * A group asks who sends also when an alias leads to it, or the alias would be the way around.
+ *
+ * "members" believes the envelope's sender.  For a submission that is what the account may send as; on port 25 it is what
+ * the client says.  "customer" asks for more: an account of the customer, or a client in one of its networks.
+ */
+#include "relay/resolve.h"
+
+bool resolve_may_post(const struct authorize_client *client, const struct authorize_sender *sender,
+                      const struct directory_expansion *expansion)
+{
+    switch (expansion->senders) {
+    case DIRECTORY_POSTERS_ANYONE: return true;
+    case DIRECTORY_POSTERS_MEMBERS:
+        for (unsigned i = 0; i < expansion->target_count; i++)
+            if (slice_equal_nocase(expansion->targets[i], sender->address))
+                return true;
+        return false;
+    case DIRECTORY_POSTERS_CUSTOMER:
+        if (client->account)
+            return client->account->customer_id == expansion->customer_id;
+        return client->network && client->network->customer_active &&
+               client->network->customer_id == expansion->customer_id;
+    }
+    return false;
+}
+
+static bool is_known(const struct resolve *r, struct slice address)
+{
+    if (slice_equal_nocase(r->address, address))
+        return true;
+    for (unsigned i = 0; i < r->count; i++)
+        if (slice_equal_nocase(r->targets[i].address, address))
+            return true;
+    return false;
+}
+
+static void add_targets(struct resolve *r, const struct directory_expansion *by)
+{
+    if (r->client && !resolve_may_post(r->client, r->sender, by)) {
+        r->closed = true;
+        return;
+    }
+    for (unsigned i = 0; i < by->target_count; i++) {
+        if (is_known(r, by->targets[i]))
+            continue;
+        if (r->count == RESOLVE_TARGETS_MAX) {
+            r->too_much = true;
+            return;
+        }
+        r->targets[r->count++] = (struct resolve_target){.address = by->targets[i], .by = by};
+    }
+}
+
+void resolve_begin(struct resolve *r, struct arena *arena, const struct authorize_client *client,
+                   const struct authorize_sender *sender, struct slice address, const struct directory_recipient *found)
+{
+    *r = (struct resolve){.arena = arena, .client = client, .sender = sender, .address = address};
+    r->targets = arena_array(arena, RESOLVE_TARGETS_MAX, sizeof *r->targets);
+    add_targets(r, arena_memdup(arena, &found->expansion, sizeof found->expansion));
+}
+
+bool resolve_pending(const struct resolve *r, struct slice **addresses, unsigned *count)
+{
+    *count = r->count - r->looked_up;
+    if (!*count || r->too_much)
+        return false;
+    *addresses = arena_array(r->arena, *count, sizeof **addresses);
+    for (unsigned i = 0; i < *count; i++)
+        (*addresses)[i] = r->targets[r->looked_up + i].address;
+    return true;
+}
+
+void resolve_found(struct resolve *r, const struct directory_recipient *found)
+{
+    unsigned first = r->looked_up;
+
+    r->looked_up = r->count; /* what is added from here on is the next level */
+    r->depth++;
+    for (unsigned i = first; i < r->looked_up; i++) {
+        r->targets[i].found = found[i - first];
+        if (!r->targets[i].found.has_expansion)
+            continue;
+        if (r->depth == RESOLVE_DEPTH_MAX)
+            r->too_much = true;
+        else
+            add_targets(r, arena_memdup(r->arena, &found[i - first].expansion, sizeof found->expansion));
+    }
+}
+
+/* ------------------------------------------------------------------ what is left */
+
+static bool is_double(const struct resolve_target *kept, unsigned count, const struct resolve_target *target)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (target->verdict == AUTHORIZE_MAILBOX && kept[i].verdict == AUTHORIZE_MAILBOX &&
+            kept[i].found.account.id == target->found.account.id)
+            return true;
+    return false;
+}
+
+static void refuse(struct resolve *r, enum authorize_verdict verdict, const char *reason, unsigned code,
+                   const char *enhanced, const char *format, struct authorize_decision *out)
+{
+    const struct directory_grant *grant = out->grant;
+
+    r->count = 0;
+    *out = (struct authorize_decision){verdict, reason, code, enhanced, NULL, grant, NULL};
+    out->text = arena_printf(r->arena, "<%.*s>: %s", SLICE_ARG(r->address), format);
+}
+
+void resolve_decide(struct resolve *r, struct authorize_decision *out)
+{
+    bool suspended = false;
+    unsigned kept = 0;
+
+    if (r->too_much) { /* RFC 3463: X.3.5, system incorrectly configured */
+        refuse(r, AUTHORIZE_DENIED, "expansion-too-large", 451, "4.3.5", "this address leads to too many others", out);
+        return;
+    }
+    for (unsigned i = 0; i < r->count; i++) {
+        struct resolve_target *target = &r->targets[i];
+        struct authorize_decision decision;
+
+        if (target->found.has_expansion)
+            continue;
+        authorize_delivery(r->arena, target->address, &target->found, &decision);
+        target->verdict = decision.verdict;
+        if (decision.verdict == AUTHORIZE_UNKNOWN || decision.verdict == AUTHORIZE_DENIED)
+            suspended |= decision.verdict == AUTHORIZE_DENIED;
+        else if (!is_double(r->targets, kept, target))
+            r->targets[kept++] = *target;
+    }
+    r->count = kept;
+    if (kept)
+        return;
+    if (r->closed) /* RFC 3463: X.7.2, mailing list expansion prohibited */
+        refuse(r, AUTHORIZE_DENIED, "group-closed", 550, "5.7.2", "you may not send to this group", out);
+    else if (suspended)
+        refuse(r, AUTHORIZE_DENIED, "recipient-suspended", 550, "5.2.1", "nobody behind this address takes mail", out);
+    else
+        refuse(r, AUTHORIZE_UNKNOWN, "unknown-user", 550, "5.1.1", "no such user here: nobody is behind this address",
+               out);
+}
