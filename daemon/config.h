@@ -29,7 +29,7 @@ struct config {
     char *listen_smtp, *listen_submission, *listen_submissions, *listen_imap, *listen_imaps, *listen_pop3, *listen_pop3s,
         *listen_admin, *proxy_networks;
     /* [smtp] */
-    int64_t message_size_max, recipients_max, errors_max, received_max, greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms;
+    int64_t message_size_max, header_size_max, header_fields_max, recipients_max, errors_max, received_max, greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms;
     char *xclient_networks;
     /* [mailbox] */
     int64_t mailboxes_max, imap_timeout_ms, pop3_timeout_ms, login_timeout_ms;

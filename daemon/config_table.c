@@ -67,6 +67,9 @@ const struct setting config_settings[] = {
 
     {"smtp", "message_size_max", SETTING_SIZE, offsetof(struct config, message_size_max), "50M", 65536,
      INT64_C(1) << 31, "Longest message taken (SIZE)."},
+    {"smtp", "header_size_max", SETTING_SIZE, offsetof(struct config, header_size_max), "256K", 16384, INT64_C(1) << 31,
+     "Longest header of a message."},
+    NUMBER("smtp", "header_fields_max", header_fields_max, "1000", 100, 1000000, "Fields in a message's header."),
     NUMBER("smtp", "recipients_max", recipients_max, "1000", 100, 50000, "Recipients of one message (RFC 5321 4.5.3.1.8)."),
     NUMBER("smtp", "errors_max", errors_max, "20", 1, 1000, "Bad commands before a client is hung up on."),
     NUMBER("smtp", "received_max", received_max, "100", 10, 1000, "Received lines before a message is taken to loop."),

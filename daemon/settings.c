@@ -99,6 +99,8 @@ struct server_settings *settings_server(const struct config *c)
         .imap_timeout_ms = (unsigned)c->imap_timeout_ms,
         .pop3_timeout_ms = (unsigned)c->pop3_timeout_ms,
         .login_timeout_ms = (unsigned)c->login_timeout_ms,
+        .header_size_max = (uint64_t)c->header_size_max,
+        .header_fields_max = (unsigned)c->header_fields_max,
         .received_max = (unsigned)c->received_max,
         .queue_lifetime_ms = c->queue_lifetime_ms,
         .default_route = *c->default_route != '\0',

@@ -33,6 +33,8 @@ struct server_settings {
     unsigned imap_timeout_ms;     /* RFC 3501 5.4: at least 30 minutes */
     unsigned pop3_timeout_ms;     /* RFC 1939 3: at least 10 minutes */
     unsigned login_timeout_ms;    /* before authentication, IMAP and POP3 */
+    uint64_t header_size_max;     /* octets of a message's header */
+    unsigned header_fields_max;
     unsigned received_max;        /* Received lines before we say loop */
     struct cidr_list xclient_networks; /* proxies that may say XCLIENT */
     int64_t queue_lifetime_ms;    /* 5 days */

@@ -86,6 +86,10 @@ bool smtp_data_refused(struct smtp_session *session)
         refuse(session, 452, "4.3.1", "spool-failed", "Insufficient storage, try again later");
     else if (transaction->dot.received > session->settings->received_max)
         refuse(session, 554, "5.4.6", "loop", "Too many Received fields: the message is going in circles");
+    else if (transaction->dot.header > session->settings->header_size_max)
+        refuse(session, 552, "5.3.4", "header-too-big", "Message header too big");
+    else if (transaction->dot.fields > session->settings->header_fields_max)
+        refuse(session, 552, "5.3.4", "too-many-fields", "Message header has too many fields");
     else
         return false;
     return true;

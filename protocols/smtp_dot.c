@@ -19,7 +19,7 @@
  * The chunks of BDAT (RFC 3030) have neither dot-stuffing nor an end of their own; they go through here for the rest,
  * so that a message keeps the same rules whichever way it comes.
  *
- * The header is read byte by byte to count Received fields (loops, section 6.3); the body by memchr() from
+ * The header is read byte by byte to count Received fields (loops, section 6.3), all fields, and its octets; the body by memchr() from
  * line end to line end, so that its cost per byte is small.
  */
 #include "protocols/smtp_dot.h"
@@ -82,6 +82,8 @@ static enum smtp_dot_state next_state(struct smtp_dot *dot, char c)
 {
     switch (dot->state) {
     case SMTP_DOT_LINE_START:
+        if (!dot->body && c != ' ' && c != '\t' && c != '\r')
+            dot->fields++;
         if (c == '.' && !dot->chunked)
             return SMTP_DOT_DOT;
         return c == '\r' ? SMTP_DOT_EMPTY_CR : text_byte(dot, c);
@@ -118,6 +120,7 @@ bool smtp_dot_feed(struct smtp_dot *dot, struct slice *input, smtp_dot_sink *sin
                 break;
         }
         enum smtp_dot_state before = dot->state;
+        dot->header += !dot->body;
         dot->state = next_state(dot, *p);
         if (dot->state == SMTP_DOT_DOT || dot->state == SMTP_DOT_DOT_CR || dot->state == SMTP_DOT_END) {
             give(sink, arg, run, p); /* the dot, and what may belong to the end, is no content */

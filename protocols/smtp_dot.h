@@ -28,6 +28,8 @@ struct smtp_dot {
     bool nul;          /* a NUL was seen */
     unsigned matched;  /* letters of "received:" that this header line begins with */
     unsigned received; /* how many Received fields the header has */
+    size_t header;     /* octets of the header so far, as they came */
+    unsigned fields;   /* lines of it that begin a field */
 };
 
 /*
