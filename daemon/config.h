@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONFIG_SETTINGS_MAX 64
+#define CONFIG_SETTINGS_MAX 96
 
 struct config {
     /* [daemon] */
@@ -29,7 +29,8 @@ struct config {
     char *listen_smtp, *listen_submission, *listen_submissions, *listen_imap, *listen_imaps, *listen_pop3, *listen_pop3s,
         *listen_admin, *proxy_networks;
     /* [smtp] */
-    int64_t message_size_max, header_size_max, header_fields_max, recipients_max, errors_max, received_max, greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms;
+    int64_t message_size_max, header_size_max, header_fields_max, recipients_max, errors_max, received_max;
+    int64_t greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms, delay_notice_ms;
     char *xclient_networks;
     /* [mailbox] */
     int64_t mailboxes_max, imap_timeout_ms, pop3_timeout_ms, login_timeout_ms;

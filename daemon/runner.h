@@ -24,7 +24,8 @@ struct runner_settings {
     unsigned retry_first_ms;       /* first retry elsewhere: 5 minutes */
     unsigned retry_max_ms;         /* 1 hour */
     bool verify_tls;               /* false: opportunistic */
-    int64_t queue_lifetime_ms;     /* of the bounces that we send */
+    int64_t queue_lifetime_ms;     /* of the notices that we send */
+    int64_t delay_notice_ms;       /* after so long senders are told of a delay; 0: never */
 };
 
 void runner_init(const struct runner_settings *settings);

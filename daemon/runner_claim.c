@@ -1,6 +1,6 @@
 /*
  * runner_claim: what comes from the database: mail that is due, leases that must be renewed or were left behind, mail
- * whose time is over.
+ * whose time is over, or that is so late that its sender is told.
  *
  * Claiming is a poll of CLAIM_MS, shortened by hints and by lanes that run dry (runner_claim_kick); it stops while
  * half of memory is taken.  Only the holder of a cell claims in it (storage/node.h).
@@ -22,6 +22,7 @@
 #include "core/log.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
+#include "protocols/smtp_parameter.h"
 #include "storage/hint.h"
 #include "storage/node.h"
 
@@ -116,6 +117,7 @@ static struct runner_entry *entry_from(const struct queue_entry *q)
         m->customer_id = q->customer_id;
         m->account_id = q->account_sender;
         m->sender = arena_slice(m->arena, q->sender);
+        smtp_parameter_read_mail(m->arena, q->mail_parameters, &m->envelope);
         m->eight_bit = q->eight_bit;
         m->received_ms = q->received_ms;
     }
@@ -123,6 +125,7 @@ static struct runner_entry *entry_from(const struct queue_entry *q)
     entry->domain_id = q->domain_id;
     entry->account_id = q->account_id;
     entry->expires_ms = q->expires_ms;
+    smtp_parameter_read_rcpt(m->arena, q->parameters, &entry->envelope);
     entry->attempts = (unsigned)q->attempts;
     entry->lease_ends = q->lease_ends;
     entry->claimed = true;
@@ -286,6 +289,55 @@ static AWAITS void bounce_expired(struct arena *arena)
         runner_bounce_all(arena, batch, n, SLICE("4.4.7"), SLICE("delivery time expired"));
 }
 
+/* Entries of one message: told, or to be told at the next look; either way they wait on. */
+static AWAITS void tell_late(struct arena *arena, struct runner_entry **entries, const struct slice *replies, unsigned count)
+{
+    struct dsn_recipient *reasons = arena_array(arena, count, sizeof *reasons);
+
+    for (unsigned i = 0; i < count; i++)
+        reasons[i] = (struct dsn_recipient){
+            .address = entries[i]->recipient,
+            .status = SLICE("4.0.0"), /* whatever the last reply was, it need not be the next one's */
+            .diagnostic = replies[i],
+            .until_ms = entries[i]->expires_ms,
+        };
+    if (!runner_tell(DSN_DELAYED, entries, reasons, count))
+        log_warn("a sender could not be told of a delay yet", log_id("message", entries[0]->message->id));
+    for (unsigned i = 0; i < count; i++)
+        runner_release(entries[i]);
+}
+
+static AWAITS void tell_delayed(struct arena *arena)
+{
+    struct queue_entry *list = NULL;
+    struct runner_entry *batch[RUNNER_BATCH_MAX];
+    struct slice replies[RUNNER_BATCH_MAX];
+    int16_t cells[ID_CELLS];
+    unsigned cell_count = copy_cells(cells), count = 0, n = 0;
+
+    if (!cell_count)
+        return;
+    switch (queue_claim_delayed(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
+    case DB_FOUND: break;
+    case DB_NONE: return;
+    case DB_FAILED: trouble(); return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct runner_entry *entry = entry_from(&list[i]);
+
+        if (!entry)
+            continue;
+        if (n && batch[0]->message != entry->message) {
+            tell_late(arena, batch, replies, n);
+            n = 0;
+        }
+        batch[n] = entry;
+        replies[n++] = list[i].last_reply;
+    }
+    if (n)
+        tell_late(arena, batch, replies, n);
+}
+
 static AWAITS void reclaim(void)
 {
     int16_t cells[ID_CELLS];
@@ -314,6 +366,7 @@ void runner_expire_for_ever(void *arg)
 
         claims++;
         bounce_expired(arena);
+        tell_delayed(arena);
         claims--;
         arena_free(&arena);
         if (clock_steady_ms() >= reclaim_at) {

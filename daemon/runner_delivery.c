@@ -15,6 +15,9 @@
  * Exactly once: an entry is sent only on a lease that lasts (asked when it is taken and again before the final dot) and
  * is forgotten only when its outcome is recorded.  UNCERTAIN is the one outcome after which it may be there
  * twice; it is put off like a 4xx.
+ *
+ * A sender who asked to hear of success (RFC 3461) hears it from the next hop if that offers DSN; else from us, before the
+ * delivery is recorded.  It is repeated until it is stored: the message is gone, and must not go again for it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +25,14 @@
 #define LOG_MODULE "delivery"
 #include "core/clock.h"
 #include "core/log.h"
-#include "daemon/bounce.h"
 #include "daemon/runner_internal.h"
 #include "relay/retry.h"
 
 #define WORKING_MS 30000 /* a delivery this recent says that the destination does serve */
 #define LIMITED_MS 60000
 #define OURS_RETRY_MS 5000
+#define TELL_RETRY_MS 1000
+#define TELL_PATIENCE_MS (10 * 60 * 1000) /* as that of queue_report() */
 
 /* ------------------------------------------------------------------ outcomes */
 
@@ -81,7 +85,7 @@ static bool leases_good(const struct runner_batch *batch)
 /* Tells the sender, then ends the entries; if he cannot be told now, they are tried once more later. */
 static AWAITS void bounce(struct runner_batch *batch, const struct dsn_recipient *reasons)
 {
-    bool told = leases_good(batch) && bounce_send(batch->message, reasons, batch->count);
+    bool told = leases_good(batch) && runner_tell(DSN_FAILED, batch->entries, reasons, batch->count);
 
     for (unsigned i = 0; i < batch->count; i++) {
         if (!told) {
@@ -202,14 +206,46 @@ struct failed {
     bool cut;
 };
 
-struct bounced {
+/* Those of a batch whose sender must be told of something. */
+struct apart {
     struct runner_batch batch;
     struct dsn_recipient reasons[RUNNER_BATCH_MAX];
 };
 
+static void set_apart(struct runner_lane *lane, struct apart *apart, struct runner_entry *entry,
+                      const struct smtp_client_recipient *r)
+{
+    apart->batch.message = entry->message;
+    apart->reasons[apart->batch.count] = (struct dsn_recipient){
+        .address = entry->recipient,
+        .status = r->status,
+        .diagnostic = r->reply,
+        .remote = arena_slice(lane->arena, slice_str(smtp_client_host(lane->client))),
+        .attempt_ms = clock_now_ms(),
+    };
+    apart->batch.entries[apart->batch.count++] = entry;
+}
+
+/* Taken by a server without DSN, of which the sender wants to hear. */
+static AWAITS void relayed(struct runner_lane *lane, struct apart *apart)
+{
+    uint64_t give_up = clock_steady_ms() + TELL_PATIENCE_MS;
+    bool told;
+
+    lane->batch.finishing = true; /* an orderly stop waits for it */
+    while (!(told = runner_tell(DSN_RELAYED, apart->batch.entries, apart->reasons, apart->batch.count)) &&
+           clock_steady_ms() < give_up)
+        task_sleep(TELL_RETRY_MS);
+    if (!told)
+        log_error("a sender could not be told of success", log_id("message", apart->batch.message->id));
+    for (unsigned i = 0; i < apart->batch.count; i++)
+        delivered(lane, apart->batch.entries[i], apart->reasons[i].diagnostic);
+    lane->batch.finishing = false;
+}
+
 /* Deals with what is decided, leaves in the batch what must be sent (again).  True: a message was taken. */
-static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, const struct smtp_client_recipient *r, struct bounced *out,
-                          struct failed *failed)
+static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, const struct smtp_client_recipient *r,
+                          struct apart *refused, struct apart *silent, struct failed *failed)
 {
     unsigned left = 0;
     bool taken = false;
@@ -220,7 +256,10 @@ static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, 
 
         switch (r[i].outcome) {
         case SMTP_CLIENT_DELIVERED:
-            delivered(lane, entry, r[i].reply);
+            if (!r[i].dsn && notice_wanted(batch->message->sender, &entry->envelope, DSN_RELAYED))
+                set_apart(lane, silent, entry, &r[i]);
+            else
+                delivered(lane, entry, r[i].reply);
             taken = true;
             break;
         case SMTP_CLIENT_UNCERTAIN:
@@ -229,16 +268,7 @@ static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, 
             put_off(entry, r[i].reply);
             break;
         case SMTP_CLIENT_LATER: put_off(entry, r[i].reply); break;
-        case SMTP_CLIENT_REFUSED:
-            out->reasons[out->batch.count] = (struct dsn_recipient){
-                .address = entry->recipient,
-                .status = r[i].status,
-                .diagnostic = r[i].reply,
-                .remote = arena_slice(lane->arena, slice_str(smtp_client_host(lane->client))),
-                .attempt_ms = clock_now_ms(),
-            };
-            out->batch.entries[out->batch.count++] = entry;
-            break;
+        case SMTP_CLIENT_REFUSED: set_apart(lane, refused, entry, &r[i]); break;
         case SMTP_CLIENT_CUT:
         case SMTP_CLIENT_AWAY:
             *failed = (struct failed){r[i].reply, r[i].outcome == SMTP_CLIENT_CUT};
@@ -256,9 +286,11 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
 {
     struct runner_message *m = batch->message;
     struct smtp_client_recipient *recipients = arena_array(lane->arena, batch->count, sizeof *recipients);
-    struct bounced *refused = arena_alloc(lane->arena, sizeof *refused);
+    struct apart *refused = arena_alloc(lane->arena, sizeof *refused);
+    struct apart *silent = arena_alloc(lane->arena, sizeof *silent);
     struct smtp_client_message message = {
         .sender = m->sender,
+        .envelope = &m->envelope,
         .eight_bit = m->eight_bit,
         .prefix = m->prefix,
         .spool = m->spool,
@@ -269,13 +301,16 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
         .count = batch->count,
     };
 
-    for (unsigned i = 0; i < batch->count; i++)
+    for (unsigned i = 0; i < batch->count; i++) {
         recipients[i].address = batch->entries[i]->recipient;
+        recipients[i].envelope = &batch->entries[i]->envelope;
+    }
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
-    refused->batch.message = m;
-    if (sort_outcomes(lane, batch, recipients, refused, failed))
+    if (sort_outcomes(lane, batch, recipients, refused, silent, failed))
         runner_mark_good(lane->destination);
+    if (silent->batch.count)
+        relayed(lane, silent);
     if (refused->batch.count)
         bounce(&refused->batch, refused->reasons);
 }

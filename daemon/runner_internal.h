@@ -10,6 +10,7 @@
  *   runner_away.c      a destination that cannot be reached
  *   runner_hop.c       from a destination to an open connection
  *   runner_claim.c     what comes from the database: claims, leases, expiry
+ *   runner_notice.c    what senders are told
  *   runner_report.c    what goes back to it: outcomes, releases
  */
 #include "core/arena.h"
@@ -21,6 +22,7 @@
 #include "core/task.h"
 #include "daemon/runner.h"
 #include "protocols/smtp_client.h"
+#include "relay/notice.h"
 #include "relay/route.h"
 #include "storage/accept.h"
 #include "storage/queue.h"
@@ -34,6 +36,7 @@ struct runner_message {
     unsigned references;  /* entries */
     struct arena *arena;  /* its own strings and those of its entries */
     struct slice sender;
+    struct envelope_mail envelope;
     bool eight_bit;
     int64_t received_ms;
     struct slice prefix;  /* to be sent before the spool; without Return-Path */
@@ -49,6 +52,7 @@ struct runner_entry {
     struct runner_destination *destination;
     int64_t id, domain_id, account_id, expires_ms;
     struct slice recipient;
+    struct envelope_rcpt envelope;
     unsigned attempts;
     uint64_t lease_ends;  /* steady clock, earlier than the database's */
     unsigned renewing;    /* the round of renewal that it is in */
@@ -177,6 +181,15 @@ AWAITS bool runner_is_away(struct runner_destination *destination, unsigned cell
 AWAITS void runner_mark_away(struct runner_destination *destination, unsigned cell, struct slice why);
 /* It took a message. */
 AWAITS void runner_mark_good(struct runner_destination *destination);
+
+/* ------------------------------------------------------------------ notices */
+
+/*
+ * Tells the sender of one message of these recipients, as far as he wants to hear of it; reasons without the original
+ * recipient.  True: it is committed, or there is nobody to tell.  False: try again later.
+ */
+AWAITS bool runner_tell(enum dsn_action action, struct runner_entry *const *entries, const struct dsn_recipient *reasons,
+                        unsigned count) __attribute__((warn_unused_result));
 
 /* ------------------------------------------------------------------ reports */
 

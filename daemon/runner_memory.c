@@ -21,6 +21,7 @@
 
 #include "core/clock.h"
 #include "daemon/runner_internal.h"
+#include "protocols/smtp_parameter.h"
 #include "storage/body.h"
 
 #define BUCKETS 4096
@@ -315,6 +316,7 @@ void runner_on_committed(const struct accept_message *message)
             m->customer_id = message->customer_id;
             m->account_id = message->account_id;
             m->sender = arena_slice(m->arena, message->sender);
+            smtp_parameter_read_mail(m->arena, message->parameters, &m->envelope);
             m->eight_bit = message->eight_bit;
             m->received_ms = message->received_ms;
             runner_message_content(m, message->prefix, message->spool);
@@ -323,6 +325,7 @@ void runner_on_committed(const struct accept_message *message)
         entry->domain_id = r->domain_id;
         entry->account_id = r->account_id;
         entry->expires_ms = r->expires_ms;
+        smtp_parameter_read_rcpt(m->arena, r->parameters, &entry->envelope);
         /* The database counts from the transaction; this much later at most. */
         entry->lease_ends = clock_steady_ms() + QUEUE_LEASE_MS - RUNNER_LEASE_MARGIN_MS;
         runner_entry_put(entry);

@@ -102,11 +102,21 @@ static struct report *take(unsigned *count)
     return flight;
 }
 
+/* Mail that is shown while an outage is open is readable meanwhile. */
+static int64_t delay_at(const struct runner_entry *entry, bool readable)
+{
+    return notice_delay_at(entry->message->sender, &entry->envelope, readable, entry->message->received_ms,
+                           runner_settings()->delay_notice_ms);
+}
+
 static AWAITS void record(struct arena *arena, const struct report *flight, unsigned count)
 {
     struct queue_result *results = arena_array(arena, count, sizeof *results);
 
-    for (unsigned i = 0; i < count; i++, flight = flight->next)
+    for (unsigned i = 0; i < count; i++, flight = flight->next) {
+        /* AWAY of a relay domain has opened an outage; a recipient that was put off has not. */
+        bool show = flight->outcome == QUEUE_AWAY && flight->entry->domain_id && flight->entry->account_id;
+
         results[i] = (struct queue_result){
             .entry_id = flight->entry_id,
             .message_id = flight->entry->message->id,
@@ -115,9 +125,10 @@ static AWAITS void record(struct arena *arena, const struct report *flight, unsi
             .recipient = flight->entry->recipient,
             .destination = slice_str(flight->entry->destination->key),
             .reply = flight->reply,
-            /* AWAY of a relay domain has opened an outage; a recipient that was put off has not. */
-            .show = flight->outcome == QUEUE_AWAY && flight->entry->domain_id && flight->entry->account_id,
+            .delay_ms = delay_at(flight->entry, show),
+            .show = show,
         };
+    }
     if (queue_report(results, count) != DB_DONE)
         log_error("outcomes of deliveries could not be recorded", log_int("count", count));
 }

@@ -103,6 +103,7 @@ struct server_settings *settings_server(const struct config *c)
         .header_fields_max = (unsigned)c->header_fields_max,
         .received_max = (unsigned)c->received_max,
         .queue_lifetime_ms = c->queue_lifetime_ms,
+        .delay_notice_ms = c->delay_notice_ms,
         .default_route = *c->default_route != '\0',
     };
     if (!cidr_list_parse(c->xclient_networks, &s->xclient_networks, error, sizeof error))
@@ -133,6 +134,7 @@ const struct runner_settings *settings_runner(const struct config *c)
         .retry_max_ms = (unsigned)c->retry_max_ms,
         .verify_tls = c->verify_tls,
         .queue_lifetime_ms = c->queue_lifetime_ms,
+        .delay_notice_ms = c->delay_notice_ms,
     };
     return &s;
 }

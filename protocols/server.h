@@ -38,6 +38,7 @@ struct server_settings {
     unsigned received_max;        /* Received lines before we say loop */
     struct cidr_list xclient_networks; /* proxies that may say XCLIENT */
     int64_t queue_lifetime_ms;    /* 5 days */
+    int64_t delay_notice_ms;      /* senders are told of a delay after 4 hours; 0: never */
     bool default_route;           /* mail for outside goes to a smart host: destination "default" */
 };
 struct server_settings *server_settings_ref(struct server_settings *settings);

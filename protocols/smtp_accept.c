@@ -4,7 +4,8 @@
  * Recipients are gathered by the customer whose mail this becomes: the recipient's for our domains, the
  * sender's for outside.  Each customer gets a stored copy of its own, in its cell, with its own id and
  * Received line: what one customer's account, retention and deletion do then never touches another's.  All copies
- * go in one accept_commit(), so that 250 means all of them and 451 means none.
+ * go in one accept_commit(), so that 250 means all of them and 451 means none; with them go the notices that
+ * senders asked for of delivery into a mailbox (smtp_notice.c), so that these are sent exactly once.
  *
  * Which answer: DONE is 250.  REFUSED (an account was deleted since RCPT), CONFLICT and UNDONE changed nothing:
  * 451, and the client's next attempt learns more at RCPT.  UNCERTAIN is 451, too: rather twice than lost.
@@ -16,7 +17,9 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "protocols/smtp_counters.h"
+#include "protocols/smtp_parameter.h"
 #include "protocols/smtp_session.h"
+#include "relay/notice.h"
 #include "storage/node.h"
 
 static unsigned recipients_of(const struct smtp_transaction *transaction, int64_t customer_id)
@@ -27,8 +30,11 @@ static unsigned recipients_of(const struct smtp_transaction *transaction, int64_
     return count;
 }
 
-static struct accept_recipient make_recipient(const struct smtp_recipient *from, int64_t now_ms, int64_t lifetime_ms)
+static struct accept_recipient make_recipient(const struct smtp_session *session, const struct smtp_recipient *from,
+                                              int64_t now_ms)
 {
+    const struct server_settings *settings = session->settings;
+
     return (struct accept_recipient){
         .address = from->address,
         .original = from->expanded ? from->original : (struct slice){NULL, 0},
@@ -38,8 +44,11 @@ static struct accept_recipient make_recipient(const struct smtp_recipient *from,
         .destination = from->destination,
         .domain_id = from->domain_id,
         .account_id = from->account_id,
+        .parameters = smtp_parameter_print_rcpt(session->transaction_arena, &from->envelope, ENVELOPE_ALL),
         .waiting = from->waiting,
-        .expires_ms = now_ms + lifetime_ms,
+        .expires_ms = now_ms + settings->queue_lifetime_ms,
+        .delay_ms = notice_delay_at(session->transaction->sender.address, &from->envelope, from->mailbox_id != 0, now_ms,
+                                    settings->delay_notice_ms),
     };
 }
 
@@ -53,6 +62,7 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
     out->customer_id = recipient->customer_id;
     out->account_id = session->authenticated ? session->account.id : 0;
     out->sender = transaction->sender.address;
+    out->parameters = smtp_parameter_print_mail(arena, &transaction->envelope, ENVELOPE_ALL);
     out->eight_bit = transaction->eight_bit;
     out->received_ms = now_ms;
     out->client = session->peer;
@@ -88,7 +98,7 @@ static unsigned gather(const struct smtp_session *session, struct accept_message
             count++;
         }
         message->recipients[message->recipient_count++] =
-            make_recipient(r, now_ms, session->settings->queue_lifetime_ms);
+            make_recipient(session, r, now_ms);
     }
     return count;
 }
@@ -143,10 +153,12 @@ static AWAITS void commit(struct smtp_session *session)
     struct smtp_transaction *transaction = session->transaction;
     struct accept_message *messages =
         arena_array(session->transaction_arena, transaction->target_count, sizeof(*messages));
-    unsigned count = gather(session, messages);
+    unsigned count = gather(session, messages), all = count;
     count_usage(session, &messages[0]);
 
-    switch (accept_commit(messages, count)) {
+    enum db_write written = smtp_notice_add(session, &messages, &all) ? accept_commit(messages, all) : DB_UNDONE;
+    notice_done(messages + count, all - count);
+    switch (written) {
     case DB_DONE: accepted(session, messages, count); return;
     case DB_REFUSED: deferred(session, "a recipient is gone"); return;
     case DB_CONFLICT: deferred(session, "conflict"); return;

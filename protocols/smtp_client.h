@@ -21,6 +21,7 @@
 #include "core/spool.h"
 #include "core/task.h"
 #include "core/tls.h"
+#include "relay/envelope.h"
 
 struct smtp_client_settings {
     const char *hostname;   /* ours, for EHLO */
@@ -55,13 +56,16 @@ enum smtp_client_outcome {
 
 struct smtp_client_recipient {
     struct slice address;
+    const struct envelope_rcpt *envelope;
     enum smtp_client_outcome outcome;
     struct slice reply;  /* the server's words, or ours; one line of ASCII, in the arena */
     struct slice status; /* RFC 3463, for a DSN */
+    bool dsn;            /* DELIVERED: to a server with DSN, which was told what the sender wants to hear (RFC 3461) */
 };
 
 struct smtp_client_message {
     struct slice sender;
+    const struct envelope_mail *envelope; /* passed on where the extension is offered, as are the recipients' */
     bool eight_bit; /* it was submitted as BODY=8BITMIME */
     /* What is sent: prefix, then the spool from offset on. */
     struct slice prefix;

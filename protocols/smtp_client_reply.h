@@ -11,6 +11,7 @@
 
 #include "core/arena.h"
 #include "core/slice.h"
+#include "relay/envelope.h"
 
 #define SMTP_CLIENT_LINES_MAX 100
 #define SMTP_CLIENT_TEXT_MAX 1000
@@ -37,6 +38,7 @@ enum smtp_client_step smtp_client_reply_line(struct smtp_client_reply *reply, st
 struct smtp_client_features {
     bool pipelining, eight_bit, starttls, size;
     uint64_t size_max; /* 0: no limit given */
+    unsigned envelope; /* ENVELOPE_*: those whose parameters it understands */
 };
 /* number: 0 for the first line, which is a greeting and offers nothing. */
 void smtp_client_features_line(struct smtp_client_features *features, unsigned number, struct slice line);

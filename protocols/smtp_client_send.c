@@ -28,6 +28,7 @@
 #include "core/log.h"
 #include "protocols/smtp_client_body.h"
 #include "protocols/smtp_client_internal.h"
+#include "protocols/smtp_parameter.h"
 #include "relay/retry.h"
 
 #define PIECE (16 * 1024)
@@ -50,7 +51,9 @@ static bool is_open(const struct smtp_client_recipient *recipient)
 static void decide(struct smtp_client_recipient *recipient, enum smtp_client_outcome outcome, struct slice reply,
                    struct slice status)
 {
-    *recipient = (struct smtp_client_recipient){recipient->address, outcome, reply, status};
+    recipient->outcome = outcome;
+    recipient->reply = reply;
+    recipient->status = status;
 }
 
 static void decide_all(struct transaction *t, enum smtp_client_outcome outcome, struct slice reply, struct slice status)
@@ -106,6 +109,11 @@ static void lose(struct transaction *t, enum smtp_client_outcome outcome, const 
 
 /* ------------------------------------------------------------------ commands */
 
+static void write_parameters(struct transaction *t, struct slice parameters)
+{
+    stream_printf(t->client->stream, "%s%.*s\r\n", parameters.n ? " " : "", SLICE_ARG(parameters));
+}
+
 static void write_mail(struct transaction *t, size_t size)
 {
     const struct smtp_client_features *features = &t->client->features;
@@ -115,7 +123,13 @@ static void write_mail(struct transaction *t, size_t size)
         stream_printf(t->client->stream, " SIZE=%zu", size);
     if (features->eight_bit && t->message->eight_bit)
         stream_printf(t->client->stream, " BODY=8BITMIME");
-    stream_printf(t->client->stream, "\r\n");
+    write_parameters(t, smtp_parameter_print_mail(t->arena, t->message->envelope, features->envelope));
+}
+
+static void write_recipient(struct transaction *t, const struct smtp_client_recipient *recipient)
+{
+    stream_printf(t->client->stream, "RCPT TO:<%.*s>", SLICE_ARG(recipient->address));
+    write_parameters(t, smtp_parameter_print_rcpt(t->arena, recipient->envelope, t->client->features.envelope));
 }
 
 /* step 0: MAIL, 1 to count: RCPT, count + 1: DATA */
@@ -124,7 +138,7 @@ static void write_step(struct transaction *t, unsigned step, size_t size)
     if (step == 0)
         write_mail(t, size);
     else if (step <= t->message->count)
-        stream_printf(t->client->stream, "RCPT TO:<%.*s>\r\n", SLICE_ARG(t->message->recipients[step - 1].address));
+        write_recipient(t, &t->message->recipients[step - 1]);
     else
         stream_printf(t->client->stream, "DATA\r\n");
 }
@@ -344,8 +358,10 @@ void smtp_client_send(struct smtp_client *client, struct arena *arena, struct sm
     char *buffer;
     bool wanted;
 
-    for (unsigned i = 0; i < message->count; i++)
+    for (unsigned i = 0; i < message->count; i++) {
         message->recipients[i].reply = (struct slice){NULL, 0};
+        message->recipients[i].dsn = client->features.envelope & ENVELOPE_DSN;
+    }
     if (!may_begin(&t, size))
         return;
     if (!clean(client)) {

@@ -25,6 +25,7 @@ static void reply_ehlo(struct smtp_session *session)
     lines[n++] = "8BITMIME";
     lines[n++] = "ENHANCEDSTATUSCODES";
     lines[n++] = "CHUNKING";
+    lines[n++] = "DSN";
     /* RFC 9422: what rcpt() counts.  MAILMAX is not limited. */
     lines[n++] = arena_printf(session->command, "LIMITS RCPTMAX=%u", session->settings->recipients_max);
     if (session->may_xclient)

@@ -78,6 +78,7 @@ void smtp_command_mail(struct smtp_session *session, struct slice arguments)
 
     struct smtp_transaction *transaction = arena_alloc(session->transaction_arena, sizeof(*transaction));
     transaction->sender = parsed.sender;
+    transaction->envelope = parsed.envelope;
     transaction->eight_bit = parsed.eight_bit;
     transaction->tail = &transaction->recipients;
     transaction->permit = make_permit(session, &parsed);

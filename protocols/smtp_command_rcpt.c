@@ -94,13 +94,32 @@ static void refuse(struct smtp_session *session, struct slice address, unsigned 
         smtp_refuse(session, "RCPT", address, cell, decision);
 }
 
+/*
+ * What the targets inherit of what was asked for their alias, RFC 3461 5.2.7.2 and 5.2.7.3 (c).  True: success is told of the
+ * alias, when it is expanded, and not of its targets.
+ */
+static bool expand_wishes(struct arena *arena, unsigned targets, struct envelope_rcpt *envelope)
+{
+    bool success = envelope->notify & ENVELOPE_NOTIFY_SUCCESS;
+
+    if (envelope->orcpt.p)
+        envelope->orcpt = arena_slice(arena, envelope->orcpt);
+    if (targets < 2 || !success)
+        return false;
+    envelope->notify &= ~(unsigned)ENVELOPE_NOTIFY_SUCCESS;
+    if (!envelope->notify) /* nothing else was asked for: absent would be more */
+        envelope->notify = ENVELOPE_NOTIFY_NEVER;
+    return true;
+}
+
 /* Each target that the message does not go to already. */
 static void remember(struct smtp_session *session, const struct permit_recipient *asked,
-                     const struct authorize_decision *decision, const struct smtp_path *path)
+                     const struct authorize_decision *decision, const struct smtp_path *path, struct envelope_rcpt *envelope)
 {
     struct smtp_transaction *transaction = session->transaction;
     struct arena *arena = session->transaction_arena;
     struct slice original = {NULL, 0};
+    bool tell_expanded = expand_wishes(arena, asked->target_count, envelope);
 
     for (unsigned i = 0; i < asked->target_count; i++) {
         struct smtp_recipient recipient = fill_in(session, decision, &asked->targets[i], path);
@@ -108,6 +127,8 @@ static void remember(struct smtp_session *session, const struct permit_recipient
         if (is_duplicate(transaction, &recipient))
             continue;
         recipient.first = !original.p;
+        recipient.tell_expanded = recipient.first && tell_expanded;
+        recipient.envelope = *envelope;
         if (!original.p)
             original = arena_slice(arena, path->address);
         recipient.original = original;
@@ -124,9 +145,10 @@ static AWAITS void rcpt(struct smtp_session *session)
     struct smtp_transaction *transaction = session->transaction;
     struct arena *arena = session->transaction_arena;
     struct authorize_decision decision;
+    struct envelope_rcpt envelope;
     struct smtp_path path;
 
-    const struct smtp_fault *fault = smtp_parse_rcpt(session->command, session->line.arguments, &path);
+    const struct smtp_fault *fault = smtp_parse_rcpt(session->command, session->line.arguments, &path, &envelope);
     if (fault) {
         smtp_reply_fault(session, fault);
         return;
@@ -162,7 +184,7 @@ static AWAITS void rcpt(struct smtp_session *session)
     }
     if (decision.grant && decision.grant->size_max && decision.grant->size_max < transaction->size_max)
         transaction->size_max = decision.grant->size_max;
-    remember(session, &asked, &decision, &path);
+    remember(session, &asked, &decision, &path, &envelope);
     smtp_reply(session, decision.code, decision.enhanced, "%s", decision.text);
 }
 

@@ -1,9 +1,9 @@
 /*
  * smtp_parse: the grammar of SMTP command lines (RFC 5321 section 4.1.1 and the extensions that we offer).
  *
- * The grammar stands beside the function that implements it, in the words of the RFC; addresses have a file
- * of their own (smtp_address.c).  Every function is recursive descent over a cursor and needs no state but
- * its arguments, so all of it is tested by tables and fuzzed.
+ * The grammar stands beside the function that implements it, in the words of the RFC; addresses and the parameters of
+ * MAIL and RCPT have files of their own (smtp_address.c, smtp_parameter.c).  Every function is recursive descent over
+ * a cursor and needs no state but its arguments, so all of it is tested by tables and fuzzed.
  *
  * Kinder than the grammar: blanks after "FROM:" and "TO:" and at the end of the line, and any printable word as
  * the name in EHLO.  Strict: nothing may stand behind a path that is not a parameter that we offer, and control
@@ -12,20 +12,15 @@
 #include "protocols/smtp_parse.h"
 
 #include "protocols/smtp_cursor.h"
+#include "protocols/smtp_parameter.h"
 
 #define HELO_MAX 255
 
 static const struct smtp_fault fault_control = {500, "5.5.2", "Control characters are not allowed in commands"};
 static const struct smtp_fault fault_from = {501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]"};
-static const struct smtp_fault fault_to = {501, "5.5.4", "Syntax: RCPT TO:<address>"};
+static const struct smtp_fault fault_to = {501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]"};
 static const struct smtp_fault fault_sender = {501, "5.1.7", "Bad sender address syntax"};
 static const struct smtp_fault fault_recipient = {501, "5.1.3", "Bad recipient address syntax"};
-static const struct smtp_fault fault_parameter = {501, "5.5.4", "Bad parameter syntax"};
-static const struct smtp_fault fault_parameter_twice = {501, "5.5.4", "Parameter given twice"};
-static const struct smtp_fault fault_parameter_unknown = {555, "5.5.4", "Parameter not recognized or not implemented"};
-static const struct smtp_fault fault_size = {501, "5.5.4", "Bad SIZE value"};
-static const struct smtp_fault fault_body = {501, "5.5.4", "BODY is 7BIT or 8BITMIME"};
-static const struct smtp_fault fault_auth_value = {501, "5.5.4", "Bad AUTH value"};
 static const struct smtp_fault fault_helo = {501, "5.5.4", "A host name or address literal is needed"};
 static const struct smtp_fault fault_bdat = {501, "5.5.4", "Syntax: BDAT size [LAST]"};
 static const struct smtp_fault fault_auth = {501, "5.5.4", "Syntax: AUTH mechanism [initial-response]"};
@@ -66,37 +61,10 @@ const struct smtp_fault *smtp_parse_command(struct slice line, struct smtp_comma
     return NULL;
 }
 
-/* ------------------------------------------------------------------ ESMTP parameters */
-
-struct parameter {
-    struct slice name, value; /* value {NULL,0}: none */
-};
-
-/*
- * esmtp-param   = esmtp-keyword ["=" esmtp-value]
- * esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
- * esmtp-value   = 1*(%d33-60 / %d62-126)
- */
-static bool take_parameter(struct slice *rest, struct parameter *out)
-{
-    struct slice start = *rest;
-    if (!rest->n || !cursor_is_let_dig(*rest->p))
-        return false;
-    while (rest->n && (cursor_is_let_dig(*rest->p) || *rest->p == '-'))
-        *rest = slice_skip(*rest, 1);
-    out->name = cursor_taken(start, *rest);
-    out->value = (struct slice){0};
-    if (!cursor_take(rest, '='))
-        return true;
-    start = *rest;
-    while (rest->n && *rest->p > ' ' && *rest->p <= '~' && *rest->p != '=')
-        *rest = slice_skip(*rest, 1);
-    out->value = cursor_taken(start, *rest);
-    return out->value.n > 0;
-}
+/* ------------------------------------------------------------------ numbers */
 
 /* size-value = 1*20DIGIT (RFC 1870 section 4).  What does not fit into 64 bits is too much in any case. */
-static bool parse_size(struct slice value, uint64_t *size)
+bool smtp_parse_size(struct slice value, uint64_t *size)
 {
     bool over = false;
 
@@ -114,56 +82,12 @@ static bool parse_size(struct slice value, uint64_t *size)
     return true;
 }
 
-/*
- * AUTH=xtext (RFC 4954 section 5, RFC 3461 section 4): the identity that the submitter vouches for.  We are where
- * mail is submitted, vouch ourselves and hand on nothing, so it is checked and forgotten.
- *
- * xtext = *( xchar / hexchar );  hexchar = "+" two upper-case hexadecimal digits
- */
-static bool is_xtext(struct slice value)
-{
-    while (value.n) {
-        if (*value.p == '+' && (value.n < 3 || !cursor_is_hex(value.p[1]) || !cursor_is_hex(value.p[2])))
-            return false;
-        value = slice_skip(value, *value.p == '+' ? 3 : 1);
-    }
-    return true;
-}
-
-static const struct smtp_fault *parse_mail_parameter(const struct parameter *parameter, bool auth, unsigned *seen,
-                                                     struct smtp_mail *out)
-{
-    enum { SIZE = 1, BODY = 2, AUTH = 4 } which;
-
-    if (slice_equal_nocase(parameter->name, SLICE("SIZE")))
-        which = SIZE;
-    else if (slice_equal_nocase(parameter->name, SLICE("BODY")))
-        which = BODY;
-    else if (auth && slice_equal_nocase(parameter->name, SLICE("AUTH")))
-        which = AUTH;
-    else
-        return &fault_parameter_unknown;
-
-    if (*seen & which)
-        return &fault_parameter_twice;
-    *seen |= which;
-    switch (which) {
-    case SIZE: return parse_size(parameter->value, &out->size) ? NULL : &fault_size;
-    case BODY:
-        out->eight_bit = slice_equal_nocase(parameter->value, SLICE("8BITMIME"));
-        return out->eight_bit || slice_equal_nocase(parameter->value, SLICE("7BIT")) ? NULL : &fault_body;
-    case AUTH: return parameter->value.n && is_xtext(parameter->value) ? NULL : &fault_auth_value;
-    }
-    return &fault_parameter;
-}
-
 /* ------------------------------------------------------------------ the commands */
 
 /* mail = "MAIL FROM:" Reverse-path [SP Mail-parameters];  Reverse-path = Path / "<>" */
-const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, bool auth, struct smtp_mail *out)
+const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, bool submission, struct smtp_mail *out)
 {
     struct slice rest = arguments;
-    unsigned seen = 0;
 
     *out = (struct smtp_mail){.sender = {{"", 0}, {"", 0}, {"", 0}, false}};
     if (!cursor_take_word(&rest, SLICE("FROM:")))
@@ -171,31 +95,17 @@ const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice argum
     cursor_skip_blanks(&rest);
     if (!cursor_take_word(&rest, SLICE("<>")) && !smtp_take_path(arena, &rest, &out->sender))
         return &fault_sender;
-
-    while (rest.n) {
-        struct parameter parameter;
-        if (!cursor_skip_blanks(&rest))
-            return &fault_sender;
-        if (!take_parameter(&rest, &parameter) || (rest.n && *rest.p != ' ' && *rest.p != '\t'))
-            return &fault_parameter;
-        const struct smtp_fault *fault = parse_mail_parameter(&parameter, auth, &seen, out);
-        if (fault)
-            return fault;
-    }
-    return NULL;
+    return smtp_parameter_mail(arena, rest, submission, out);
 }
 
-/*
- * rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) [SP Rcpt-parameters]
- *
- * No extension that we offer gives RCPT a parameter.
- */
-const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, struct smtp_path *out)
+/* rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) [SP Rcpt-parameters] */
+const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, struct smtp_path *out,
+                                         struct envelope_rcpt *envelope)
 {
     struct slice rest = arguments;
-    struct parameter parameter;
 
     *out = (struct smtp_path){{"", 0}, {"", 0}, {"", 0}, false};
+    *envelope = (struct envelope_rcpt){0};
     if (!cursor_take_word(&rest, SLICE("TO:")))
         return &fault_to;
     cursor_skip_blanks(&rest);
@@ -203,12 +113,7 @@ const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice argum
         out->address = out->local = SLICE("postmaster");
     else if (!smtp_take_path(arena, &rest, out))
         return &fault_recipient;
-
-    if (!rest.n)
-        return NULL;
-    if (!cursor_skip_blanks(&rest))
-        return &fault_recipient;
-    return take_parameter(&rest, &parameter) ? &fault_parameter_unknown : &fault_parameter;
+    return smtp_parameter_rcpt(arena, rest, envelope);
 }
 
 /* ehlo = "EHLO" SP ( Domain / address-literal );  helo = "HELO" SP Domain */
@@ -235,7 +140,7 @@ const struct smtp_fault *smtp_parse_bdat(struct slice arguments, struct smtp_bda
     *out = (struct smtp_bdat){0};
     while (rest.n && cursor_is_digit(*rest.p))
         rest = slice_skip(rest, 1);
-    if (!parse_size(cursor_taken(arguments, rest), &out->size))
+    if (!smtp_parse_size(cursor_taken(arguments, rest), &out->size))
         return &fault_bdat;
     if (!rest.n)
         return NULL;

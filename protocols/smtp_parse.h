@@ -12,6 +12,7 @@
 #include "core/arena.h"
 #include "core/slice.h"
 #include "protocols/smtp_address.h"
+#include "relay/envelope.h"
 
 struct smtp_fault {
     unsigned code;
@@ -50,10 +51,14 @@ struct smtp_mail {
     struct smtp_path sender;
     uint64_t size;  /* SIZE=; 0: not given */
     bool eight_bit; /* BODY=8BITMIME */
+    struct envelope_mail envelope;
 };
-/* auth: AUTH= is understood (RFC 4954 section 5: where the AUTH extension is offered). */
-const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, bool auth, struct smtp_mail *out);
-const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, struct smtp_path *out);
+/* submission: its parameters are understood, too (AUTH=, RFC 4954 section 5: where the AUTH extension is offered). */
+const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, bool submission, struct smtp_mail *out);
+const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, struct smtp_path *out,
+                                         struct envelope_rcpt *envelope);
+/* size-value of RFC 1870, and numbers like it. */
+bool smtp_parse_size(struct slice value, uint64_t *size);
 
 /* The name in EHLO and HELO: one word of printable ASCII.  Whether it is true is nobody's business here. */
 const struct smtp_fault *smtp_parse_helo(struct slice arguments, struct slice *out);

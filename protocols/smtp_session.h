@@ -27,6 +27,7 @@
 #include "protocols/smtp_parse.h"
 #include "relay/authorize.h"
 #include "relay/permit.h"
+#include "storage/accept.h"
 #include "storage/directory.h"
 
 #define SMTP_LINE_MAX 2048       /* RFC 5321 4.5.3.1.4 wants 512, MAIL's parameters want more */
@@ -42,6 +43,8 @@ struct smtp_recipient {
     struct slice original; /* as RCPT named it; all targets of one RCPT have the same pointer */
     bool first;            /* of its RCPT */
     bool expanded;         /* an alias or a group led here */
+    struct envelope_rcpt envelope;
+    bool tell_expanded;    /* the sender wants to hear that it was, RFC 3461 5.2.7.3; at the first only */
     enum authorize_verdict verdict;
     const char *reason;  /* what permitted it, for the log */
     const struct directory_grant *grant; /* the relay grant, in the transaction's arena, or NULL */
@@ -57,6 +60,7 @@ struct smtp_recipient {
 /* From MAIL to the end of data; lives in session->transaction. */
 struct smtp_transaction {
     struct smtp_path sender;
+    struct envelope_mail envelope;
     bool eight_bit;
     struct smtp_recipient *recipients, **tail;
     unsigned recipient_count; /* as RCPT named them */
@@ -190,6 +194,14 @@ void smtp_refuse(struct smtp_session *session, const char *command, struct slice
 
 /* smtp_accept.c: the task at the end of data. */
 AWAITS void smtp_accept(struct smtp_session *session);
+
+/*
+ * smtp_notice.c: adds to the messages the notices to be committed with them: of what is put into mailboxes or went to
+ * several by an alias, as far as the sender wants to hear of it (RFC 3461 5.2.3, 5.2.7.3).  The array may become another
+ * one; the notices stand behind the messages.  False: it could not be found out.
+ */
+AWAITS bool smtp_notice_add(struct smtp_session *session, struct accept_message **messages, unsigned *count)
+    __attribute__((warn_unused_result));
 
 /* smtp_author.c: may the account send in the name of From and Sender?  False, and answered: no. */
 AWAITS bool smtp_author_permitted(struct smtp_session *session) __attribute__((warn_unused_result));

@@ -1,12 +1,13 @@
 /*
- * dsn: a delivery status notification for what has failed for good.
+ * dsn: a delivery status notification: what has failed for good, is late, or has arrived.
  *
  *     multipart/report; report-type=delivery-status           RFC 6522
  *       text/plain                   for people
  *       message/delivery-status      RFC 3464: a block for the message, then one for each recipient
- *       text/rfc822-headers          the header of the message that failed, at most HEADER_MAX of it
+ *       text/rfc822-headers          the header of the message that it is about, at most HEADER_MAX of it
+ *    or message/rfc822               all of it, if its sender asked for that (RET=FULL, RFC 3461 4.3)
  *
- * Only the header is returned, not the content: the sender has that, and a forged sender should not get it from
+ * Not asked, only the header is returned: the sender has the content, and a forged sender should not get it from
  * us.  It goes out in quoted-printable when it holds anything but short lines of ASCII (RFC 6522 section 4 allows
  * that); so the whole is 7-bit, fits every next hop, and cannot be broken by what a stranger wrote.
  *
@@ -22,6 +23,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "relay/envelope.h"
 
 #define HEADER_MAX (64 * 1024)
 #define WORDS_MAX 900
@@ -98,17 +100,45 @@ static void put_time(struct text *text, const char *name, int64_t ms)
 
 /* ------------------------------------------------------------------ the parts */
 
+/* What differs between reports, by action. */
+static const struct {
+    const char *name; /* RFC 3464 2.3.3 */
+    const char *subject, *opening, *remote, *diagnostic;
+} words[] = {
+    [DSN_FAILED] = {"failed", "Subject: Undelivered mail returned to sender\r\n",
+                    "Your message could not be delivered to the recipients below. It has been given up\r\n"
+                    "and will not be tried again.",
+                    "  Refused by", "  Reason"},
+    [DSN_DELAYED] = {"delayed", "Subject: Delayed mail is still being tried\r\n",
+                     "Your message could not be delivered to the recipients below yet. It is still being\r\n"
+                     "tried; there is no need to send it again.",
+                     "  Put off by", "  Reason"},
+    [DSN_DELIVERED] = {"delivered", "Subject: Mail delivered\r\n",
+                       "Your message was delivered to the recipients below; you asked to be told.", "  Delivered by",
+                       "  Reply"},
+    [DSN_RELAYED] = {"relayed", "Subject: Mail handed on\r\n",
+                     "Your message was handed on for the recipients below to a server that may give no\r\n"
+                     "report of its delivery; you asked to be told.",
+                     "  Handed on to", "  Reply"},
+    [DSN_EXPANDED] = {"expanded", "Subject: Mail sent on to several\r\n",
+                      "The recipients below stand for several others, to which your message was sent on;\r\n"
+                      "you asked to be told.",
+                      "  Handed on to", "  Reply"},
+};
+
 static void put_top(struct text *text, const struct dsn *dsn, const char *id, const char *boundary)
 {
     put_field(text, "From",
               slice_str(arena_printf(text->arena, "Mail Delivery System <MAILER-DAEMON@%.*s>", SLICE_ARG(dsn->reporting_mta))));
     put_field(text, "To", slice_str(arena_printf(text->arena, "<%.*s>", SLICE_ARG(dsn->sender))));
-    put_str(text, "Subject: Undelivered mail returned to sender\r\n");
+    put_str(text, words[dsn->action].subject);
     put_time(text, "Date", dsn->now_ms);
     put_field(text, "Message-ID", slice_str(arena_printf(text->arena, "<%s@%.*s>", id, SLICE_ARG(dsn->reporting_mta))));
     put_str(text, "Auto-Submitted: auto-replied\r\n"
-                  "MIME-Version: 1.0\r\n"
-                  "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"");
+                  "MIME-Version: 1.0\r\n");
+    if (dsn->full && dsn->eight_bit)
+        put_str(text, "Content-Transfer-Encoding: 8bit\r\n");
+    put_str(text, "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"");
     put_str(text, boundary);
     put_str(text, "\"\r\n\r\nThis is a delivery report in MIME format (RFC 6522).\r\n");
 }
@@ -126,16 +156,20 @@ static void put_for_people(struct text *text, const struct dsn *dsn, const char 
 {
     put_str(text, "This is the mail system at ");
     put(text, clean(text->arena, dsn->reporting_mta));
-    put_str(text, ".\r\n\r\nYour message could not be delivered to the recipients below. It has been given up\r\n"
-                  "and will not be tried again. The header of your message is attached.\r\n");
+    put_str(text, ".\r\n\r\n");
+    put_str(text, words[dsn->action].opening);
+    put_str(text, dsn->full ? " Your message is attached.\r\n" : " The header of your message is attached.\r\n");
     for (unsigned i = 0; i < dsn->count; i++) {
         const struct dsn_recipient *r = &dsn->recipients[i];
 
         put_str(text, "\r\n");
         put_field(text, "  Recipient", r->address);
         if (r->remote.n)
-            put_field(text, "  Refused by", r->remote);
-        put_field(text, "  Reason", r->diagnostic);
+            put_field(text, words[dsn->action].remote, r->remote);
+        if (r->diagnostic.n)
+            put_field(text, words[dsn->action].diagnostic, r->diagnostic);
+        if (r->until_ms)
+            put_time(text, "  Tried until", r->until_ms);
     }
     put_str(text, "\r\nThe message is known here as ");
     put_str(text, id);
@@ -148,25 +182,42 @@ static void put_typed(struct text *text, const char *name, const char *type, str
     put_field(text, name, slice_str(arena_printf(text->arena, "%s; %.*s", type, SLICE_ARG(clean(text->arena, value)))));
 }
 
+/* addr-type ";" xtext (RFC 3461 4.2); the field has it without xtext (6.3). */
+static void put_original(struct text *text, struct slice orcpt)
+{
+    const char *end = memchr(orcpt.p, ';', orcpt.n);
+    struct slice plain;
+
+    if (!end || !envelope_xtext(text->arena, slice_skip(orcpt, (size_t)(end - orcpt.p) + 1), &plain))
+        return;
+    put_typed(text, "Original-Recipient", arena_slicedup(text->arena, slice_of(orcpt.p, (size_t)(end - orcpt.p))), plain);
+}
+
 static void put_for_programs(struct text *text, const struct dsn *dsn)
 {
+    struct slice envid;
+
+    if (dsn->envid.p && envelope_xtext(text->arena, dsn->envid, &envid)) /* RFC 3464 2.2.1 */
+        put_field(text, "Original-Envelope-Id", envid);
     put_typed(text, "Reporting-MTA", "dns", dsn->reporting_mta); /* RFC 3464 2.2.2 */
     put_time(text, "Arrival-Date", dsn->arrival_ms);
     for (unsigned i = 0; i < dsn->count; i++) {
         const struct dsn_recipient *r = &dsn->recipients[i];
 
         put_str(text, "\r\n");
+        if (r->original.p)
+            put_original(text, r->original);
         put_typed(text, "Final-Recipient", "rfc822", r->address);
-        put_str(text, "Action: failed\r\n");
+        put_field(text, "Action", slice_str(words[dsn->action].name));
         put_field(text, "Status", r->status);
-        if (r->remote.n) {
+        if (r->remote.n)
             put_typed(text, "Remote-MTA", "dns", r->remote);
-            put_typed(text, "Diagnostic-Code", "smtp", r->diagnostic); /* 2.3.6: smtp only for a server's own words */
-        } else {
-            put_typed(text, "Diagnostic-Code", "x-posthouse", r->diagnostic);
-        }
+        if (r->diagnostic.n) /* 2.3.6: smtp only for a server's own words */
+            put_typed(text, "Diagnostic-Code", r->remote.n ? "smtp" : "x-posthouse", r->diagnostic);
         if (r->attempt_ms)
             put_time(text, "Last-Attempt-Date", r->attempt_ms);
+        if (r->until_ms)
+            put_time(text, "Will-Retry-Until", r->until_ms); /* 2.3.9 */
     }
 }
 
@@ -250,9 +301,9 @@ static void put_header(struct text *text, const char *boundary, struct slice con
         put_quoted_printable(text, header);
 }
 
-struct slice dsn_build(struct arena *arena, const struct dsn *dsn)
+struct dsn_text dsn_build(struct arena *arena, const struct dsn *dsn)
 {
-    struct text text = {.arena = arena};
+    struct text text = {.arena = arena}, tail = {.arena = arena};
     char id[ID_TEXT_SIZE], own[ID_TEXT_SIZE];
     /* Both unique; "=_" cannot stand in quoted-printable, and headers do not contain our ids at a line's start. */
     const char *boundary = arena_printf(arena, "=_%s.%s", id_print(dsn->dsn_id, own), id_print(dsn->message_id, id));
@@ -262,9 +313,14 @@ struct slice dsn_build(struct arena *arena, const struct dsn *dsn)
     put_for_people(&text, dsn, id);
     put_part(&text, boundary, "Content-Type: message/delivery-status\r\n");
     put_for_programs(&text, dsn);
-    put_header(&text, boundary, dsn->header);
-    put_str(&text, "\r\n--");
-    put_str(&text, boundary);
-    put_str(&text, "--\r\n");
-    return slice_of(text.p, text.n);
+    if (!dsn->full)
+        put_header(&text, boundary, dsn->header);
+    else
+        put_part(&text, boundary,
+                 dsn->eight_bit ? "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n"
+                                : "Content-Type: message/rfc822\r\n");
+    put_str(&tail, "\r\n--");
+    put_str(&tail, boundary);
+    put_str(&tail, "--\r\n");
+    return (struct dsn_text){slice_of(text.p, text.n), slice_of(tail.p, tail.n)};
 }

@@ -2,9 +2,9 @@
 #define RELAY_DSN_H
 /*
  * dsn: builds a delivery status notification: multipart/report (RFC 6522) with a text for people, a
- * message/delivery-status (RFC 3464) for programs, and the header of the message that failed.  Pure.
+ * message/delivery-status (RFC 3464) for programs, and the header of the message that it is about, or all of it.  Pure.
  *
- * The result is 7-bit, in wire form, whatever the input holds.
+ * The result is 7-bit, in wire form, whatever the input holds; but for a message that is returned whole.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,26 +12,44 @@
 #include "core/arena.h"
 #include "core/slice.h"
 
+/* Action, RFC 3464 2.3.3; of all recipients of a report. */
+enum dsn_action {
+    DSN_FAILED,
+    DSN_DELAYED,   /* and still being tried */
+    DSN_DELIVERED, /* into a mailbox here */
+    DSN_RELAYED,   /* to a server that gives no reports */
+    DSN_EXPANDED,  /* to the targets of an alias */
+};
+
 struct dsn_recipient {
     struct slice address;
+    struct slice original;   /* ORCPT as it came (RFC 3461 4.2); p NULL: not given */
     struct slice status;     /* RFC 3463, "5.1.1" */
-    struct slice diagnostic; /* the remote's words, or ours */
+    struct slice diagnostic; /* the remote's words, or ours; empty: none */
     struct slice remote;     /* host that said them; empty: we did */
     int64_t attempt_ms;      /* 0: there was none */
+    int64_t until_ms;        /* DELAYED: when it is given up; 0: not told */
 };
 
 struct dsn {
     struct slice reporting_mta; /* our host name */
-    struct slice sender;        /* of the message that failed: who gets this */
+    enum dsn_action action;
+    struct slice sender;        /* of the message that this is about: who gets this */
+    struct slice envid;         /* ENVID as it came (RFC 3461 4.4); p NULL: not given */
     int64_t message_id;         /* of that message; also makes Message-ID and boundary */
     int64_t dsn_id;             /* of this one */
     int64_t arrival_ms, now_ms;
     const struct dsn_recipient *recipients;
     unsigned count;
     struct slice header;        /* of that message, as it was stored; may be empty */
+    bool full;                  /* the caller puts that message, whole, between head and tail: */
+    bool eight_bit;             /* and it has 8-bit bytes */
 };
 
+struct dsn_text {
+    struct slice head, tail;
+};
 /* Without Return-Path, which whoever stores it adds. */
-struct slice dsn_build(struct arena *arena, const struct dsn *dsn);
+struct dsn_text dsn_build(struct arena *arena, const struct dsn *dsn);
 
 #endif

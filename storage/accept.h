@@ -37,10 +37,12 @@ struct accept_recipient {
     /* into the queue: */
     bool queue;
     struct slice destination; /* queue_destination_*() */
+    struct slice parameters;  /* of RCPT, as protocols/smtp_parameter.h prints them; p NULL: none */
     int64_t domain_id;        /* relay domain, or 0 */
     int64_t account_id;       /* whose INBOX shows it while held, or 0 */
     bool waiting;             /* do not lease it to this worker: its destination is known to be away */
     int64_t expires_ms;
+    int64_t delay_ms; /* if waiting: when the sender is told of the delay; 0: never */
 
     /* filled in: */
     int64_t entry_id; /* queue entry, or 0 */
@@ -63,12 +65,15 @@ struct accept_message {
     int64_t customer_id;
     int64_t account_id;  /* 0: from outside */
     struct slice sender; /* "" : null sender */
+    struct slice parameters; /* of MAIL, like those of a recipient */
     bool eight_bit;
     int64_t received_ms;
     const char *client, *helo, *protocol, *tls; /* NULL allowed but for protocol */
     int64_t grant_id; /* the relay grant that permitted it, for its event; 0: none */
     const struct accept_usage *usage; /* to be counted with it */
     unsigned usage_count;
+    const int64_t *delayed; /* queue entries whose delay it tells of: it is told with the commit, once */
+    unsigned delayed_count;
     /*
      * Content = prefix followed by the spool; what is stored once serves mailbox and queue.  A message that
      * has queue entries or came by SMTP begins with exactly one Return-Path line (RFC 5321 4.4: it belongs to

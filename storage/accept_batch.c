@@ -2,9 +2,9 @@
  * accept_batch: the transaction that makes messages ours.
  *
  * One INSERT per table with array parameters, whatever the number of messages, so the cost of a message falls as load
- * rises.  Steps, in this order: messages, their bodies, queue entries, what grants were used
- * for (accept_usage.c), UIDs (which locks the mailboxes, as late as
- * possible), mailbox items, events (accept_event.c).
+ * rises.  Steps, in this order: messages, their bodies, queue entries, what grants were used for
+ * (accept_usage.c), which delays are told of (accept_delayed.c), UIDs (which locks the mailboxes, as late as possible),
+ * mailbox items, events (accept_event.c).
  *
  * UIDs are taken by adding to uidnext and counting back from it in the next statement.  A mailbox that is gone joins
  * to nothing, its UID becomes null, and the NOT NULL constraint refuses the whole: nothing is lost silently.
@@ -20,6 +20,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "storage/accept_delayed.h"
 #include "storage/accept_event.h"
 #include "storage/accept_usage.h"
 #include "storage/accept_waiting.h"
@@ -31,24 +32,27 @@
 
 static const struct db_statement insert_messages = {
     "accept_messages",
-    "insert into message (cell, id, customer_id, account_id, sender, size, eight_bit, received_at, client, helo, protocol, tls)"
-    " select cell, id, customer, nullif(account, 0), sender, size, eight, at, client, helo, protocol, tls"
+    "insert into message (cell, id, customer_id, account_id, sender, size, eight_bit, received_at, client, helo, protocol, tls,"
+    "                     parameters)"
+    " select cell, id, customer, nullif(account, 0), sender, size, eight, at, client, helo, protocol, tls, parameters"
     "   from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[],"
-    "               $7::boolean[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[])"
-    "        u (cell, id, customer, account, sender, size, eight, at, client, helo, protocol, tls)"};
+    "               $7::boolean[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])"
+    "        u (cell, id, customer, account, sender, size, eight, at, client, helo, protocol, tls, parameters)"};
 static const struct db_statement insert_bodies = {
     "accept_bodies", "insert into message_body (cell, message_id, seq, data)"
                      " select cell, id, 0, data from unnest($1::smallint[], $2::bigint[], $3::bytea[]) u (cell, id, data)"};
 static const struct db_statement insert_entries = {
     "accept_entries",
     "insert into queue_entry (cell, id, message_id, recipient, domain_id, destination, due_at, expires_at, account_id,"
-    "                         shown, worker, lease_until)"
+    "                         shown, worker, lease_until, parameters, delay_at)"
     " select cell, id, message_id, recipient, nullif(domain_id, 0), destination, now(), expires_at, nullif(account_id, 0),"
     "        shown, case when waiting then null else $11::smallint end,"
-    "        case when waiting then null else now() + $12::integer * interval '1 ms' end"
+    "        case when waiting then null else now() + $12::integer * interval '1 ms' end,"
+    "        parameters, case when waiting then delay_at end"
     "   from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],"
-    "               $8::bigint[], $9::boolean[], $10::boolean[])"
-    "        u (cell, id, message_id, recipient, domain_id, destination, expires_at, account_id, shown, waiting)"};
+    "               $8::bigint[], $9::boolean[], $10::boolean[], $13::text[], $14::timestamptz[])"
+    "        u (cell, id, message_id, recipient, domain_id, destination, expires_at, account_id, shown, waiting,"
+    "           parameters, delay_at)"};
 static const struct db_statement take_uids = {
     "accept_uids", "update mailbox m set uidnext = m.uidnext + u.n, modseq = m.modseq + 1"
                    "  from unnest($1::smallint[], $2::bigint[], $3::integer[]) u (cell, id, n)"
@@ -146,10 +150,10 @@ static void add_messages(const struct batch *b, struct db_unit *unit)
     int64_t *customers = arena_array(b->arena, n, sizeof *customers), *accounts = arena_array(b->arena, n, sizeof *accounts);
     int64_t *sizes = arena_array(b->arena, n, sizeof *sizes), *times = arena_array(b->arena, n, sizeof *times);
     bool *eight = arena_array(b->arena, n, sizeof *eight);
-    struct slice *text[5];
+    struct slice *text[6];
     struct params *p = db_unit_add(unit, &insert_messages);
 
-    for (unsigned t = 0; t < 5; t++)
+    for (unsigned t = 0; t < 6; t++)
         text[t] = arena_array(b->arena, n, sizeof *text[t]);
     for (unsigned i = 0; i < n; i++) {
         const struct accept_message *m = b->messages[i];
@@ -166,6 +170,7 @@ static void add_messages(const struct batch *b, struct db_unit *unit)
         text[2][i] = slice_str(m->helo);
         text[3][i] = slice_str(m->protocol);
         text[4][i] = slice_str(m->tls);
+        text[5][i] = m->parameters;
     }
     params_int16s(p, cells, n);
     params_int64s(p, ids, n);
@@ -175,7 +180,7 @@ static void add_messages(const struct batch *b, struct db_unit *unit)
     params_int64s(p, sizes, n);
     params_bools(p, eight, n);
     params_times(p, times, n);
-    for (unsigned t = 1; t < 5; t++)
+    for (unsigned t = 1; t < 6; t++)
         params_texts(p, text[t], n);
 }
 
@@ -229,6 +234,8 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
     int64_t *accounts = arena_array(b->arena, n, sizeof *accounts);
     struct slice *recipients = arena_array(b->arena, n, sizeof *recipients);
     struct slice *destinations = arena_array(b->arena, n, sizeof *destinations);
+    struct slice *parameters = arena_array(b->arena, n, sizeof *parameters);
+    int64_t *delays = arena_array(b->arena, n, sizeof *delays);
     bool *shown = arena_array(b->arena, n, sizeof *shown), *waiting = arena_array(b->arena, n, sizeof *waiting);
     struct params *p;
 
@@ -247,6 +254,8 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
         accounts[i] = r->account_id;
         shown[i] = r->mailbox_id != 0;
         waiting[i] = r->waiting;
+        parameters[i] = r->parameters;
+        delays[i] = r->delay_ms ? r->delay_ms : INT64_MIN; /* null */
     }
     p = db_unit_add(unit, &insert_entries);
     params_int16s(p, cells, n);
@@ -261,6 +270,8 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
     params_bools(p, waiting, n);
     params_int16(p, (int16_t)id_worker());
     params_int32(p, QUEUE_LEASE_MS);
+    params_texts(p, parameters, n);
+    params_times(p, delays, n);
 }
 
 static struct slice joined(struct arena *arena, const struct slice *words, unsigned count)
@@ -415,6 +426,7 @@ enum db_write accept_batch_run(struct accept_message **messages, unsigned count)
         add_entries(&b, unit);
         accept_waiting_add(b.arena, messages, count, unit);
         accept_usage_add(b.arena, messages, count, unit);
+        accept_delayed_add(b.arena, messages, count, unit);
         add_items(&b, unit);
         accept_event_add(b.arena, messages, count, b.items, b.item_count, unit);
         written = run_to_the_end(&b, unit);

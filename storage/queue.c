@@ -33,7 +33,8 @@
 
 #define ENTRY_COLUMNS                                                                                      \
     "q.id, q.message_id, m.customer_id, m.account_id, m.sender, q.recipient, q.destination,"               \
-    " q.domain_id, q.account_id, m.eight_bit, m.size, m.received_at, q.expires_at, q.attempts"
+    " q.domain_id, q.account_id, m.eight_bit, m.size, m.received_at, q.expires_at, q.attempts,"  \
+    " m.parameters, q.parameters, q.last_reply"
 
 static const struct db_statement claim_read = {
     "queue_claim_read",
@@ -69,6 +70,12 @@ static const struct db_statement settle = {
 static const struct db_statement expired_read = {
     "queue_expired_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and expires_at <= now()"
                           "   and worker is null order by expires_at limit $2::integer"};
+static const struct db_statement delayed_read = {
+    "queue_delayed_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and delay_at <= now()"
+                          "   and delay_at < 'infinity' and worker is null order by delay_at limit $2::integer"};
+static const struct db_statement not_delayed = {
+    "queue_not_delayed", "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+                         " where q.cell = u.cell and q.id = u.id"};
 static const struct db_statement renew = {
     "queue_renew", "update queue_entry q set lease_until = now() + $4::integer * interval '1 ms'"
                    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
@@ -149,6 +156,9 @@ static void entries_take(struct arena *arena, const struct rows *rows, uint64_t 
             .expires_ms = row_time(rows, i, 12),
             .attempts = (int32_t)row_int64(rows, i, 13),
             .lease_ends = lease_ends,
+            .mail_parameters = row_text(rows, i, 14),
+            .parameters = row_text(rows, i, 15),
+            .last_reply = row_text(rows, i, 16),
         };
     qsort(*out, *count, sizeof **out, by_id);
 }
@@ -255,8 +265,9 @@ enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned c
     return found.count ? claim_take(arena, &found, true, out, count) : DB_NONE;
 }
 
-enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
-                                   struct queue_entry **out, unsigned *count)
+/* What the statement lists, whatever its destination's state. */
+static AWAITS enum db_status claim_listed(struct arena *arena, const struct db_statement *statement, const int16_t *cells,
+                                          unsigned cell_count, unsigned limit, struct queue_entry **out, unsigned *count)
 {
     struct picked found = picked_new(arena, limit);
     struct params params;
@@ -267,7 +278,7 @@ enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, un
     params_init(&params, arena);
     params_int16s(&params, cells, cell_count);
     params_int32(&params, (int32_t)limit);
-    status = db_read(arena, &expired_read, &params, &rows);
+    status = db_read(arena, statement, &params, &rows);
     if (status != DB_FOUND)
         return status;
     for (unsigned i = 0; i < rows_count(rows) && i < limit; i++) {
@@ -276,6 +287,18 @@ enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, un
         found.count++;
     }
     return claim_take(arena, &found, false, out, count);
+}
+
+enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+                                   struct queue_entry **out, unsigned *count)
+{
+    return claim_listed(arena, &expired_read, cells, cell_count, limit, out, count);
+}
+
+enum db_status queue_claim_delayed(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+                                   struct queue_entry **out, unsigned *count)
+{
+    return claim_listed(arena, &delayed_read, cells, cell_count, limit, out, count);
 }
 
 /* ------------------------------------------------------------------ leases */
@@ -382,6 +405,23 @@ enum db_write queue_release(const int64_t *entry_ids, unsigned count)
     written = run_patiently(unit);
     if (written == DB_DONE && rows_count(unit->steps[0].rows) > 0)
         written = ensure_destinations(arena, unit->steps[0].rows);
+    arena_free(&arena);
+    return written;
+}
+
+enum db_write queue_not_delayed(const int64_t *entry_ids, unsigned count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &not_delayed);
+    int16_t *cells = arena_array(arena, count, sizeof *cells);
+    enum db_write written;
+
+    for (unsigned i = 0; i < count; i++)
+        cells[i] = (int16_t)id_cell(entry_ids[i]);
+    params_int16s(p, cells, count);
+    params_int64s(p, entry_ids, count);
+    written = run_patiently(unit);
     arena_free(&arena);
     return written;
 }

@@ -30,6 +30,8 @@ struct queue_entry {
     struct slice sender, recipient, destination;
     int64_t domain_id;    /* relay domain, or 0 */
     int64_t account_id;   /* shown in whose INBOX, or 0 */
+    struct slice mail_parameters, parameters; /* protocols/smtp_parameter.h; p NULL: none */
+    struct slice last_reply;                  /* to the last attempt; p NULL: none */
     bool eight_bit;
     uint64_t size;
     int64_t received_ms, expires_ms;
@@ -61,6 +63,7 @@ struct queue_result {
     int64_t entry_id, message_id;
     enum queue_outcome outcome;
     int64_t due_ms;         /* DEFERRED */
+    int64_t delay_ms;       /* DEFERRED, AWAY: when the sender is told of the delay, unless he has been; 0: never */
     struct slice recipient, destination;
     struct slice reply;     /* the remote's words or ours; becomes last_reply and the event's detail */
     bool show;              /* an outage is open: put it into account_id's INBOX if it is not there */
@@ -104,5 +107,10 @@ AWAITS enum db_status queue_due(unsigned cell, struct slice destination, uint64_
 /* Entries past expires_at, claimed for bouncing like queue_claim(), whatever their destination's state. */
 AWAITS enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                           struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
+/* Entries of whose delay the sender is to be told, claimed likewise; accept_message.delayed marks them as told. */
+AWAITS enum db_status queue_claim_delayed(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+                                          struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
+/* There is nobody to be told. */
+AWAITS enum db_write queue_not_delayed(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
 
 #endif

@@ -40,8 +40,10 @@ static const struct db_statement report_release = {
 static const struct db_statement report_back = {
     "report_back",
     "update queue_entry q set worker = null, lease_until = null, last_attempt_at = now(), last_reply = u.reply,"
-    "       due_at = coalesce(u.due_at, q.due_at), attempts = q.attempts + case when u.due_at is null then 0 else 1 end"
-    "  from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[]) u (cell, id, due_at, reply)"
+    "       due_at = coalesce(u.due_at, q.due_at), attempts = q.attempts + case when u.due_at is null then 0 else 1 end,"
+    "       delay_at = coalesce(q.delay_at, u.delay_at)" /* infinity, once told, stays */
+    "  from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[])"
+    "       u (cell, id, due_at, reply, delay_at)"
     " where q.cell = u.cell and q.id = u.id and q.worker = $5::smallint"};
 static const struct db_statement report_destination = {
     "report_destination",
@@ -140,6 +142,7 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
 {
     struct columns c = columns_new(arena, count);
     int64_t *due = arena_array(arena, count, sizeof *due), now = clock_now_ms();
+    int64_t *delay = arena_array(arena, count, sizeof *delay);
     struct params *p;
 
     for (unsigned i = 0; i < count; i++)
@@ -151,6 +154,7 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
             c.times[c.count] = deferred ? list[i]->due_ms : INT64_MIN;
             c.texts[c.count] = list[i]->reply;
             c.more[c.count] = list[i]->destination;
+            delay[c.count] = list[i]->delay_ms ? list[i]->delay_ms : INT64_MIN; /* null */
             due[c.count++] = deferred ? list[i]->due_ms : now + REPORT_AWAY_MS;
         }
     if (!c.count)
@@ -161,6 +165,7 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
     params_times(p, c.times, c.count);
     params_texts(p, c.texts, c.count);
     params_int16(p, (int16_t)id_worker());
+    params_times(p, delay, c.count);
     p = db_unit_add(unit, &report_destination);
     params_int16s(p, c.cells, c.count);
     params_texts(p, c.more, c.count);

@@ -47,6 +47,14 @@ static void test_commit(void **state)
     }
     unsigned commits = world.commits;
     world.commit = DB_DONE;
+    /* A notice that was asked for and cannot be made is no reason to lose it. */
+    ask("MAIL FROM:<bob@other.test>", "250");
+    ask("RCPT TO:<alice@hosted.test> NOTIFY=SUCCESS", "250");
+    ask("DATA", "354");
+    world.directory_away = true;
+    ask("Subject: x\r\n.", "451 4.3.0");
+    world.directory_away = false;
+    assert_int_equal(world.commits, commits);
     world.node_dead = true;
     ask("MAIL FROM:<joe@outside.test>", "250");
     ask("RCPT TO:<alice@hosted.test>", "250");

@@ -170,9 +170,10 @@ static void test_path(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct envelope_rcpt envelope;
         struct smtp_path path;
         const char *line = arena_printf(arena, "TO:%s", cases[i].path);
-        const struct smtp_fault *fault = smtp_parse_rcpt(arena, slice_str(line), &path);
+        const struct smtp_fault *fault = smtp_parse_rcpt(arena, slice_str(line), &path, &envelope);
         assert_fault(fault, cases[i].address ? 0 : 501, "5.1.3", line);
         if (!fault)
             assert_slice(path.address, cases[i].address, line);
@@ -181,13 +182,14 @@ static void test_path(void **state)
 
 static void test_path_parts(void **state)
 {
+    struct envelope_rcpt envelope;
     struct smtp_path path;
     (void)state;
-    assert_null(smtp_parse_rcpt(arena, SLICE("TO:<@x:\"A b\"@Example.TEST>"), &path));
+    assert_null(smtp_parse_rcpt(arena, SLICE("TO:<@x:\"A b\"@Example.TEST>"), &path, &envelope));
     assert_slice(path.local, "\"A b\"", "local part");
     assert_slice(path.domain, "example.test", "domain");
     assert_false(path.literal);
-    assert_null(smtp_parse_rcpt(arena, SLICE("TO:<a@[127.0.0.1]>"), &path));
+    assert_null(smtp_parse_rcpt(arena, SLICE("TO:<a@[127.0.0.1]>"), &path, &envelope));
     assert_slice(path.domain, "[127.0.0.1]", "literal");
     assert_true(path.literal);
 }
@@ -195,29 +197,30 @@ static void test_path_parts(void **state)
 static void test_path_limits(void **state)
 {
     char label[65], domain[300] = "", line[800];
+    struct envelope_rcpt envelope;
     struct smtp_path path;
     (void)state;
 
     memset(label, 'l', 64);
     label[63] = '\0';
     snprintf(line, sizeof(line), "TO:<a@%s>", label);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path), 0, NULL, "label of 63");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 0, NULL, "label of 63");
     label[63] = 'l';
     label[64] = '\0';
     snprintf(line, sizeof(line), "TO:<a@%s>", label);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path), 501, "5.1.3", "label of 64");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 501, "5.1.3", "label of 64");
 
     for (unsigned i = 0; i < 127; i++)
         strcat(domain, "a.");
     strcat(domain, "a");
     assert_int_equal(strlen(domain), 255);
     snprintf(line, sizeof(line), "TO:<a@%s>", domain);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path), 0, NULL, "domain of 255");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 0, NULL, "domain of 255");
     snprintf(line, sizeof(line), "TO:<a@%sb>", domain);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path), 501, "5.1.3", "domain of 256");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 501, "5.1.3", "domain of 256");
 
     snprintf(line, sizeof(line), "TO:<%s%s%s@b>", label, label, label);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path), 0, NULL, "local part of 192");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 0, NULL, "local part of 192");
 }
 
 /* ------------------------------------------------------------------ MAIL, RCPT and their parameters */
@@ -267,7 +270,8 @@ static void test_mail(void **state)
         {"FROM:<a@b> AUTH", true, 501, "5.5.4", NULL, 0, false},
         {"FROM:<a@b> AUTH=+3", true, 501, "5.5.4", NULL, 0, false},
         {"FROM:<a@b> AUTH=+zz", true, 501, "5.5.4", NULL, 0, false},
-        {"FROM:<a@b> RET=HDRS", false, 555, "5.5.4", NULL, 0, false},
+        {"FROM:<a@b> RET=HDRS ENVID=a+2Bb SIZE=5", false, 0, NULL, "a@b", 5, false},
+        {"FROM:<a@b>RET=HDRS", false, 501, "5.1.7", NULL, 0, false},
         {"FROM:<a@b> SMTPUTF8", false, 555, "5.5.4", NULL, 0, false},
         {"FROM:<a@b> <c@d>", false, 501, "5.5.4", NULL, 0, false},
         {"FROM:<a@b> -x=1", false, 501, "5.5.4", NULL, 0, false},
@@ -339,15 +343,18 @@ static void test_rcpt(void **state)
         {"TO:<>", 501, "5.1.3", NULL},
         {"TO:<abuse>", 501, "5.1.3", NULL},
         {"TO:<a@b>x", 501, "5.1.3", NULL},
-        {"TO:<a@b> NOTIFY=NEVER", 555, "5.5.4", NULL},
-        {"TO:<a@b> ORCPT=rfc822;a@b", 555, "5.5.4", NULL},
+        {"TO:<a@b> NOTIFY=NEVER", 0, NULL, "a@b"},
+        {"TO:<Postmaster> ORCPT=rfc822;Postmaster notify=failure", 0, NULL, "postmaster"},
+        {"TO:<a@b>NOTIFY=NEVER", 501, "5.1.3", NULL},
+        {"TO:<a@b> SIZE=5", 555, "5.5.4", NULL},
         {"TO:<a@b> <c@d>", 501, "5.5.4", NULL},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct envelope_rcpt envelope;
         struct smtp_path path;
         const char *line = cases[i].arguments;
-        const struct smtp_fault *fault = smtp_parse_rcpt(arena, slice_str(line), &path);
+        const struct smtp_fault *fault = smtp_parse_rcpt(arena, slice_str(line), &path, &envelope);
         assert_fault(fault, cases[i].code, cases[i].enhanced, line);
         if (!fault)
             assert_slice(path.address, cases[i].address, line);

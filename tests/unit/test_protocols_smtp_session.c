@@ -57,6 +57,48 @@ static void test_several_customers(void **state)
     quit();
 }
 
+/* NOTIFY=SUCCESS: the message and the notice are one transaction; what goes into the queue is told of later. */
+static void test_notice(void **state)
+{
+    (void)state;
+    begin(SMTP_ROLE_MX);
+    ask("MAIL FROM:<bob@other.test> RET=FULL ENVID=QQ1", "250");
+    ask("RCPT TO:<al@hosted.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Al@hosted.test", "250");
+    ask("RCPT TO:<carol@relayed.test> NOTIFY=SUCCESS", "250");
+    ask("DATA", "354");
+    ask("Subject: x\r\n\r\nbody\r\n.", "250 2.0.0");
+    assert_int_equal(world.commits, 1);
+    assert_int_equal(copy_count, 3);
+    assert_int_equal(copies[2].customer_id, 2);
+    assert_int_equal(copies[2].recipient_count, 1);
+    assert_int_equal(copies[2].recipients[0].mailbox_id, 2000);
+    assert_string_equal(copies[2].sender, "");
+    assert_non_null(strstr(copies[2].content, "Return-Path: <>\r\n"));
+    assert_non_null(strstr(copies[2].content, "\r\nOriginal-Envelope-Id: QQ1\r\n"));
+    assert_non_null(strstr(copies[2].content, "\r\nOriginal-Recipient: rfc822; Al@hosted.test\r\n"
+                                              "Final-Recipient: rfc822; al@hosted.test\r\nAction: delivered\r\n"));
+    assert_null(strstr(copies[2].content, "carol"));
+    assert_non_null(strstr(copies[2].content, "text/rfc822-headers\r\n\r\nReceived: "));
+
+    /* None for what nobody asked, nor to nobody. */
+    quit();
+    begin(SMTP_ROLE_MX);
+    ask("MAIL FROM:<bob@other.test>", "250");
+    ask("RCPT TO:<alice@hosted.test> NOTIFY=DELAY,FAILURE", "250");
+    ask("DATA", "354");
+    ask(".", "250 2.0.0");
+    ask("MAIL FROM:<>", "250");
+    ask("RCPT TO:<alice@hosted.test> NOTIFY=SUCCESS", "250");
+    ask("DATA", "354");
+    ask(".", "250 2.0.0");
+    ask("MAIL FROM:<nobody@other.test>", "250");
+    ask("RCPT TO:<alice@hosted.test> NOTIFY=SUCCESS", "250");
+    ask("DATA", "354");
+    ask(".", "250 2.0.0");
+    assert_int_equal(copy_count, 3);
+    quit();
+}
+
 static void test_outage(void **state)
 {
     (void)state;
@@ -253,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_local),
         cmocka_unit_test(test_several_customers),
+        cmocka_unit_test(test_notice),
         cmocka_unit_test(test_outage),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_refusals_are_noted),

@@ -45,6 +45,14 @@ static struct dsn sample(const struct dsn_recipient *recipients, unsigned count,
     };
 }
 
+/* Whole; what stands for the message that is returned is the caller's. */
+static struct slice build(const struct dsn *dsn)
+{
+    struct dsn_text text = dsn_build(arena, dsn);
+
+    return slice_str(arena_printf(arena, "%.*s%.*s", SLICE_ARG(text.head), SLICE_ARG(text.tail)));
+}
+
 static void test_known_answer(void **state)
 {
     static const struct dsn_recipient recipients[] = {
@@ -111,7 +119,7 @@ static void test_known_answer(void **state)
         "\r\n"
         "--=_0000000000002.0000000000001--\r\n";
     struct dsn dsn = sample(recipients, 2, SLICE("Subject: hello\r\nTo: bob@b.test\r\n\r\nThe body.\r\n"));
-    struct slice built = dsn_build(arena, &dsn);
+    struct slice built = build(&dsn);
 
     (void)state;
     assert_string_equal(arena_slicedup(arena, built), answer);
@@ -158,7 +166,7 @@ static void test_header_that_is_not_plain(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct dsn dsn = sample(&recipient, 1, table[i].header);
-        struct slice built = dsn_build(arena, &dsn);
+        struct slice built = build(&dsn);
 
         assert_wire_form(built);
         assert_true(contains(built, table[i].expected));
@@ -183,7 +191,7 @@ static void test_hostile_words(void **state)
     memset(long_header, 'h', sizeof long_header);
     dsn = sample(recipients, 3, slice_of(long_header, sizeof long_header));
     dsn.sender = SLICE("ann\r\nX-Evil: yes@a.test");
-    built = dsn_build(arena, &dsn);
+    built = build(&dsn);
     assert_wire_form(built);
     assert_false(contains(built, "\r\nBcc"));
     assert_false(contains(built, "\r\nX-Evil"));
@@ -197,7 +205,7 @@ static void test_long_diagnostics_are_folded(void **state)
     struct dsn_recipient recipient = {.address = SLICE("b@b.test"), .status = SLICE("5.0.0"), .diagnostic = words,
                                       .remote = SLICE("mx.test")};
     struct dsn dsn = sample(&recipient, 1, SLICE("A: b\r\n"));
-    struct slice built = dsn_build(arena, &dsn);
+    struct slice built = build(&dsn);
 
     (void)state;
     assert_true(contains(built, "Diagnostic-Code: smtp; 550\r\n 000"));

@@ -21,6 +21,7 @@ class Received:
     mail_parameters: str
     session: object          # .ended_well: the client said QUIT
     tls: str = ""            # version, if it came over TLS
+    recipient_parameters: list = field(default_factory=list)  # of each of `recipients`, what stood behind its path
     confirmed: bool = False  # the client came back after our reply: it knows that we have it
 
 
@@ -87,7 +88,7 @@ class _Handler(socketserver.StreamRequestHandler):
         self.say(sink.behave.banner)
         if not sink.behave.banner.startswith("220"):
             return
-        helo, sender, parameters, recipients, last = "", None, "", [], None
+        helo, sender, parameters, recipients, recipient_parameters, last = "", None, "", [], [], None
         while True:
             line = self.rfile.readline(70000)
             if not line:
@@ -110,15 +111,16 @@ class _Handler(socketserver.StreamRequestHandler):
                 if self.at("mail"):
                     return
                 address, _, parameters = rest.partition(">")
-                sender, recipients = address.partition("<")[2], []
+                sender, recipients, recipient_parameters = address.partition("<")[2], [], []
                 self.say(sink.behave.mail_reply)
             elif verb == "RCPT":
                 if self.at("rcpt"):
                     return
-                address = rest.partition("<")[2].partition(">")[0]
+                address, _, more = rest.partition("<")[2].partition(">")
                 reply = sink.behave.recipient_replies.get(address, "250 2.1.5 Ok")
                 if reply.startswith("2"):
                     recipients.append(address)
+                    recipient_parameters.append(more.strip())
                 self.say(reply)
             elif verb == "DATA":
                 if self.at("data"):
@@ -141,7 +143,8 @@ class _Handler(socketserver.StreamRequestHandler):
                         return
                 behave = sink.behave
                 if behave.end_reply.startswith("2") and behave.store:
-                    last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls())
+                    last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls(),
+                                    list(recipient_parameters))
                     sink._store(last)
                 if self.at("end"):
                     return

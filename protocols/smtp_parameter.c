@@ -1,0 +1,338 @@
+/*
+ * smtp_parameter: the ESMTP parameters that we know, as two tables.
+ *
+ *     esmtp-param   = esmtp-keyword ["=" esmtp-value]
+ *     esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+ *     esmtp-value   = 1*(%d33-60 / %d62-126)                                           (RFC 5321 4.1.2)
+ *
+ * A row is a parameter: its keyword, the extension that it belongs to, how its value is read, and how it is written
+ * again for the next hop.  A row without the latter ends here: it is between the client and us.  Each may be given
+ * once; what is in no row is answered 555.
+ *
+ * What is in the database was written by these tables, and is read by them with the rules of a submission, the
+ * widest that there are.
+ */
+#include "protocols/smtp_parameter.h"
+
+#include "protocols/smtp_cursor.h"
+
+#define ENVID_MAX 100 /* RFC 3461 4.4 */
+#define ORCPT_MAX 500 /* RFC 3461 4.2 */
+
+static const struct smtp_fault fault_syntax = {501, "5.5.4", "Bad parameter syntax"};
+static const struct smtp_fault fault_twice = {501, "5.5.4", "Parameter given twice"};
+static const struct smtp_fault fault_unknown = {555, "5.5.4", "Parameter not recognized or not implemented"};
+static const struct smtp_fault fault_blank = {501, "5.1.7", "Bad sender address syntax"};
+static const struct smtp_fault fault_blank_rcpt = {501, "5.1.3", "Bad recipient address syntax"};
+static const struct smtp_fault fault_size = {501, "5.5.4", "Bad SIZE value"};
+static const struct smtp_fault fault_body = {501, "5.5.4", "BODY is 7BIT or 8BITMIME"};
+static const struct smtp_fault fault_auth = {501, "5.5.4", "Bad AUTH value"};
+static const struct smtp_fault fault_ret = {501, "5.5.4", "RET is FULL or HDRS"};
+static const struct smtp_fault fault_envid = {501, "5.5.4", "ENVID is up to 100 characters of xtext"};
+static const struct smtp_fault fault_notify = {501, "5.5.4", "NOTIFY is NEVER, or a list of SUCCESS, FAILURE, DELAY"};
+static const struct smtp_fault fault_orcpt = {501, "5.5.4", "ORCPT is a type, \";\" and up to 500 characters of xtext"};
+
+/* ------------------------------------------------------------------ MAIL */
+
+static const struct smtp_fault *read_size(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    (void)arena;
+    return smtp_parse_size(value, &out->size) ? NULL : &fault_size;
+}
+
+static const struct smtp_fault *read_body(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    (void)arena;
+    out->eight_bit = slice_equal_nocase(value, SLICE("8BITMIME"));
+    return out->eight_bit || slice_equal_nocase(value, SLICE("7BIT")) ? NULL : &fault_body;
+}
+
+/*
+ * AUTH=xtext (RFC 4954 section 5): the identity that the submitter vouches for.  We are where mail is submitted, vouch
+ * ourselves and hand on nothing, so it is checked and forgotten.
+ */
+static const struct smtp_fault *read_auth(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    (void)out;
+    return value.n && envelope_xtext(arena, value, NULL) ? NULL : &fault_auth;
+}
+
+/* ret-value = "FULL" / "HDRS" (RFC 3461 4.3) */
+static const struct smtp_fault *read_ret(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    (void)arena;
+    if (slice_equal_nocase(value, SLICE("FULL")))
+        out->envelope.ret = ENVELOPE_RETURN_FULL;
+    else if (slice_equal_nocase(value, SLICE("HDRS")))
+        out->envelope.ret = ENVELOPE_RETURN_HEADER;
+    else
+        return &fault_ret;
+    return NULL;
+}
+
+static const char *print_ret(struct arena *arena, const struct envelope_mail *envelope)
+{
+    (void)arena;
+    switch (envelope->ret) {
+    case ENVELOPE_RETURN_UNSAID: break;
+    case ENVELOPE_RETURN_HEADER: return "RET=HDRS";
+    case ENVELOPE_RETURN_FULL: return "RET=FULL";
+    }
+    return NULL;
+}
+
+/* Printable US-ASCII in xtext; it stands in a field of the report one day. */
+static bool is_printable_xtext(struct arena *arena, struct slice value)
+{
+    struct slice plain;
+
+    if (!value.n || !envelope_xtext(arena, value, &plain))
+        return false;
+    for (size_t i = 0; i < plain.n; i++)
+        if ((plain.p[i] < ' ' || plain.p[i] > '~') && plain.p[i] != '\t')
+            return false;
+    return true;
+}
+
+/* envid-parameter = "ENVID=" xtext (RFC 3461 4.4) */
+static const struct smtp_fault *read_envid(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    if (value.n > ENVID_MAX || !is_printable_xtext(arena, value))
+        return &fault_envid;
+    out->envelope.envid = arena_slice(arena, value);
+    return NULL;
+}
+
+static const char *print_envid(struct arena *arena, const struct envelope_mail *envelope)
+{
+    return envelope->envid.p ? arena_printf(arena, "ENVID=%.*s", SLICE_ARG(envelope->envid)) : NULL;
+}
+
+static const struct mail_row {
+    struct slice name;
+    unsigned extension; /* ENVELOPE_*; 0: it ends here */
+    bool submission;    /* understood there only */
+    const struct smtp_fault *(*read)(struct arena *arena, struct slice value, struct smtp_mail *out);
+    const char *(*print)(struct arena *arena, const struct envelope_mail *envelope); /* NULL result: not given */
+} mail_rows[] = {
+    {{"SIZE", 4}, 0, false, read_size, NULL},
+    {{"BODY", 4}, 0, false, read_body, NULL}, /* smtp_client decides about it by the content */
+    {{"AUTH", 4}, 0, true, read_auth, NULL},
+    {{"RET", 3}, ENVELOPE_DSN, false, read_ret, print_ret},
+    {{"ENVID", 5}, ENVELOPE_DSN, false, read_envid, print_envid},
+};
+#define MAIL_ROWS (sizeof(mail_rows) / sizeof(mail_rows[0]))
+
+/* ------------------------------------------------------------------ RCPT */
+
+static const struct {
+    struct slice name;
+    unsigned bit;
+} notify_words[] = {
+    {{"NEVER", 5}, ENVELOPE_NOTIFY_NEVER},
+    {{"SUCCESS", 7}, ENVELOPE_NOTIFY_SUCCESS},
+    {{"FAILURE", 7}, ENVELOPE_NOTIFY_FAILURE},
+    {{"DELAY", 5}, ENVELOPE_NOTIFY_DELAY},
+};
+#define NOTIFY_WORDS (sizeof(notify_words) / sizeof(notify_words[0]))
+
+/* notify-esmtp-value = "NEVER" / 1#notify-list-element;  notify-list-element = "SUCCESS" / "FAILURE" / "DELAY" */
+static const struct smtp_fault *read_notify(struct arena *arena, struct slice value, struct envelope_rcpt *out)
+{
+    struct slice rest = value;
+
+    (void)arena;
+    do {
+        struct slice start = rest;
+        unsigned bit = 0;
+
+        while (rest.n && *rest.p != ',')
+            rest = slice_skip(rest, 1);
+        for (size_t i = 0; i < NOTIFY_WORDS; i++)
+            if (slice_equal_nocase(cursor_taken(start, rest), notify_words[i].name))
+                bit = notify_words[i].bit;
+        if (!bit)
+            return &fault_notify;
+        out->notify |= bit;
+    } while (cursor_take(&rest, ','));
+    return out->notify & ENVELOPE_NOTIFY_NEVER && out->notify != ENVELOPE_NOTIFY_NEVER ? &fault_notify : NULL;
+}
+
+static const char *print_notify(struct arena *arena, const struct envelope_rcpt *envelope)
+{
+    const char *text = NULL;
+
+    for (size_t i = 0; i < NOTIFY_WORDS; i++)
+        if (envelope->notify & notify_words[i].bit)
+            text = arena_printf(arena, "%s%s", text ? arena_printf(arena, "%s,", text) : "NOTIFY=", notify_words[i].name.p);
+    return text;
+}
+
+/*
+ * orcpt-parameter = "ORCPT=" original-recipient-address;  original-recipient-address = addr-type ";" xtext
+ * addr-type = atom                                                                     (RFC 3461 4.2)
+ */
+static const struct smtp_fault *read_orcpt(struct arena *arena, struct slice value, struct envelope_rcpt *out)
+{
+    struct slice rest = value;
+
+    if (value.n > ORCPT_MAX)
+        return &fault_orcpt;
+    while (rest.n && (cursor_is_let_dig(*rest.p) || strchr("!#$%&'*-/?^_`{|}~", *rest.p))) /* "=", "+": not here */
+        rest = slice_skip(rest, 1);
+    if (rest.n == value.n || !cursor_take(&rest, ';') || !is_printable_xtext(arena, rest))
+        return &fault_orcpt;
+    out->orcpt = arena_slice(arena, value);
+    return NULL;
+}
+
+static const char *print_orcpt(struct arena *arena, const struct envelope_rcpt *envelope)
+{
+    return envelope->orcpt.p ? arena_printf(arena, "ORCPT=%.*s", SLICE_ARG(envelope->orcpt)) : NULL;
+}
+
+static const struct rcpt_row {
+    struct slice name;
+    unsigned extension;
+    const struct smtp_fault *(*read)(struct arena *arena, struct slice value, struct envelope_rcpt *out);
+    const char *(*print)(struct arena *arena, const struct envelope_rcpt *envelope);
+} rcpt_rows[] = {
+    {{"NOTIFY", 6}, ENVELOPE_DSN, read_notify, print_notify},
+    {{"ORCPT", 5}, ENVELOPE_DSN, read_orcpt, print_orcpt},
+};
+#define RCPT_ROWS (sizeof(rcpt_rows) / sizeof(rcpt_rows[0]))
+
+/* ------------------------------------------------------------------ one after the other */
+
+struct parameter {
+    struct slice name, value; /* value {NULL,0}: none */
+};
+
+static bool take_parameter(struct slice *rest, struct parameter *out)
+{
+    struct slice start = *rest;
+    if (!rest->n || !cursor_is_let_dig(*rest->p))
+        return false;
+    while (rest->n && (cursor_is_let_dig(*rest->p) || *rest->p == '-'))
+        *rest = slice_skip(*rest, 1);
+    out->name = cursor_taken(start, *rest);
+    out->value = (struct slice){0};
+    if (!cursor_take(rest, '='))
+        return true;
+    start = *rest;
+    while (rest->n && *rest->p > ' ' && *rest->p <= '~' && *rest->p != '=')
+        *rest = slice_skip(*rest, 1);
+    out->value = cursor_taken(start, *rest);
+    return out->value.n > 0;
+}
+
+/* False: the end, or *fault. */
+static bool next_parameter(struct slice *rest, struct parameter *out, const struct smtp_fault *no_blank,
+                           const struct smtp_fault **fault)
+{
+    *fault = NULL;
+    if (!rest->n)
+        return false;
+    if (!cursor_skip_blanks(rest))
+        *fault = no_blank;
+    else if (!take_parameter(rest, out) || (rest->n && *rest->p != ' ' && *rest->p != '\t'))
+        *fault = &fault_syntax;
+    return !*fault;
+}
+
+const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice text, bool submission, struct smtp_mail *out)
+{
+    const struct smtp_fault *fault;
+    struct parameter parameter;
+    unsigned seen = 0;
+    size_t i;
+
+    while (next_parameter(&text, &parameter, &fault_blank, &fault)) {
+        for (i = 0; i < MAIL_ROWS && !slice_equal_nocase(parameter.name, mail_rows[i].name); i++)
+            ;
+        if (i == MAIL_ROWS || (mail_rows[i].submission && !submission))
+            return &fault_unknown;
+        if (seen & 1u << i)
+            return &fault_twice;
+        seen |= 1u << i;
+        if ((fault = mail_rows[i].read(arena, parameter.value, out)))
+            return fault;
+    }
+    return fault;
+}
+
+const struct smtp_fault *smtp_parameter_rcpt(struct arena *arena, struct slice text, struct envelope_rcpt *out)
+{
+    const struct smtp_fault *fault;
+    struct parameter parameter;
+    unsigned seen = 0;
+    size_t i;
+
+    while (next_parameter(&text, &parameter, &fault_blank_rcpt, &fault)) {
+        for (i = 0; i < RCPT_ROWS && !slice_equal_nocase(parameter.name, rcpt_rows[i].name); i++)
+            ;
+        if (i == RCPT_ROWS)
+            return &fault_unknown;
+        if (seen & 1u << i)
+            return &fault_twice;
+        seen |= 1u << i;
+        if ((fault = rcpt_rows[i].read(arena, parameter.value, out)))
+            return fault;
+    }
+    return fault;
+}
+
+/* ------------------------------------------------------------------ writing, and what was written */
+
+static const char *append(struct arena *arena, const char *text, const char *more)
+{
+    return !more ? text : text ? arena_printf(arena, "%s %s", text, more) : more;
+}
+
+struct slice smtp_parameter_print_mail(struct arena *arena, const struct envelope_mail *envelope, unsigned extensions)
+{
+    const char *text = NULL;
+
+    for (size_t i = 0; i < MAIL_ROWS; i++)
+        if (mail_rows[i].extension & extensions)
+            text = append(arena, text, mail_rows[i].print(arena, envelope));
+    return slice_str(text);
+}
+
+struct slice smtp_parameter_print_rcpt(struct arena *arena, const struct envelope_rcpt *envelope, unsigned extensions)
+{
+    const char *text = NULL;
+
+    for (size_t i = 0; i < RCPT_ROWS; i++)
+        if (rcpt_rows[i].extension & extensions)
+            text = append(arena, text, rcpt_rows[i].print(arena, envelope));
+    return slice_str(text);
+}
+
+/* Word for word, so that one that is not understood does not cost the others. */
+static struct slice next_word(struct arena *arena, struct slice *rest)
+{
+    struct slice start = *rest;
+
+    while (rest->n && *rest->p != ' ')
+        *rest = slice_skip(*rest, 1);
+    start = cursor_taken(start, *rest);
+    cursor_skip_blanks(rest);
+    return slice_str(arena_printf(arena, " %.*s", SLICE_ARG(start)));
+}
+
+void smtp_parameter_read_mail(struct arena *arena, struct slice stored, struct envelope_mail *out)
+{
+    struct smtp_mail mail = {0};
+
+    while (stored.n)
+        (void)!smtp_parameter_mail(arena, next_word(arena, &stored), true, &mail);
+    *out = mail.envelope;
+}
+
+void smtp_parameter_read_rcpt(struct arena *arena, struct slice stored, struct envelope_rcpt *out)
+{
+    *out = (struct envelope_rcpt){0};
+    while (stored.n)
+        (void)!smtp_parameter_rcpt(arena, next_word(arena, &stored), out);
+}

@@ -1,0 +1,44 @@
+/*
+ * envelope: xtext, the one encoding that envelope parameters need.
+ *
+ *     xtext   = *( xchar / hexchar )
+ *     xchar   = any ASCII CHAR between "!" (33) and "~" (126) inclusive, except for "+" and "="
+ *     hexchar = ASCII "+" immediately followed by two upper case hexadecimal digits     (RFC 3461 section 4)
+ *
+ * Lower-case digits are taken as well; what is passed on is what came.
+ */
+#include "relay/envelope.h"
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool envelope_xtext(struct arena *arena, struct slice text, struct slice *out)
+{
+    char *plain = out ? arena_alloc(arena, text.n + 1) : NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+
+        if (c < '!' || c > '~' || c == '=')
+            return false;
+        if (c == '+') {
+            if (text.n - i < 3 || digit(text.p[i + 1]) < 0 || digit(text.p[i + 2]) < 0)
+                return false;
+            c = (char)(digit(text.p[i + 1]) * 16 + digit(text.p[i + 2]));
+            i += 2;
+        }
+        if (plain)
+            plain[n] = c;
+        n++;
+    }
+    if (out)
+        *out = slice_of(plain, n);
+    return true;
+}

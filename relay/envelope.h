@@ -1,0 +1,52 @@
+#ifndef RELAY_ENVELOPE_H
+#define RELAY_ENVELOPE_H
+/*
+ * envelope: what a sender asked of his message's transport beyond its addresses: the ESMTP parameters of MAIL and RCPT
+ * that travel with it from hop to hop.  Plain values; zeroed, they say that nothing was asked.
+ *
+ * protocols/smtp_parameter.h reads and writes them, as commands of SMTP and as the database has them.  Slices are as
+ * they came, still in xtext where the RFC wants xtext, because that is how they are passed on.
+ */
+#include <stdbool.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+
+/* Extensions that parameters belong to: a next hop is sent those of the ones that it offers. */
+enum {
+    ENVELOPE_DSN = 1 << 0, /* RFC 3461 */
+};
+#define ENVELOPE_ALL (~0u)
+
+enum envelope_return { /* RET, RFC 3461 4.3 */
+    ENVELOPE_RETURN_UNSAID,
+    ENVELOPE_RETURN_HEADER,
+    ENVELOPE_RETURN_FULL,
+};
+
+/* MAIL's. */
+struct envelope_mail {
+    enum envelope_return ret;
+    struct slice envid; /* ENVID, RFC 3461 4.4: xtext; p NULL: not given */
+};
+
+enum { /* NOTIFY, RFC 3461 4.1; 0: not given */
+    ENVELOPE_NOTIFY_NEVER = 1 << 0,
+    ENVELOPE_NOTIFY_SUCCESS = 1 << 1,
+    ENVELOPE_NOTIFY_FAILURE = 1 << 2,
+    ENVELOPE_NOTIFY_DELAY = 1 << 3,
+};
+
+/* RCPT's. */
+struct envelope_rcpt {
+    unsigned notify;
+    struct slice orcpt; /* ORCPT, RFC 3461 4.2: "rfc822;" and xtext; p NULL: not given */
+};
+
+/*
+ * xtext = *( xchar / hexchar ), RFC 3461 4.  False: it is none.  out, in the arena, may hold any byte; NULL: only
+ * the form is asked for.
+ */
+bool envelope_xtext(struct arena *arena, struct slice text, struct slice *out);
+
+#endif

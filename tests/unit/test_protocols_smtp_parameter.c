@@ -1,0 +1,152 @@
+/*
+ * smtp_parameter: what each parameter may be, and what of it is stored and passed on.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "protocols/smtp_parameter.h"
+
+#define X100 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+static struct arena *arena;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(1 << 20);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_free(&arena);
+    return 0;
+}
+
+static void check(const struct smtp_fault *fault, unsigned code, struct slice printed, const char *expected, const char *given)
+{
+    if ((fault ? fault->code : 0) != code)
+        fail_msg("%s: %u, not %u", given, fault ? fault->code : 0, code);
+    if (!fault && !slice_equal(printed, slice_str(expected)))
+        fail_msg("%s: passed on as %.*s", given, SLICE_ARG(printed));
+}
+
+static void test_mail(void **state)
+{
+    static const struct {
+        const char *text;
+        bool submission;
+        unsigned code;
+        const char *passed_on; /* NULL: nothing */
+    } cases[] = {
+        {"", false, 0, NULL},
+        {" SIZE=5 BODY=8BITMIME", false, 0, NULL},
+        {" AUTH=<>", true, 0, NULL},
+        {" AUTH=<>", false, 555, NULL},
+        {" RET=full", false, 0, "RET=FULL"},
+        {" ret=HDRS\tENVID=QQ314159", false, 0, "RET=HDRS ENVID=QQ314159"},
+        {" ENVID=a+2Bb+20c RET=FULL", false, 0, "RET=FULL ENVID=a+2Bb+20c"},
+        {" ENVID=" X100, false, 0, "ENVID=" X100},
+        {" ENVID=" X100 "x", false, 501, NULL},
+        {" ENVID", false, 501, NULL},
+        {" ENVID=", false, 501, NULL},
+        {" ENVID=a+2", false, 501, NULL},
+        {" ENVID=a+zz", false, 501, NULL},
+        {" ENVID=a+0D+0A", false, 501, NULL}, /* it would break a field of the report */
+        {" ENVID=+FC", false, 501, NULL},
+        {" ENVID=a ENVID=b", false, 501, NULL},
+        {" RET", false, 501, NULL},
+        {" RET=NONE", false, 501, NULL},
+        {" RET=FULL RET=FULL", false, 501, NULL},
+        {" NOTIFY=NEVER", false, 555, NULL},
+        {"RET=FULL", false, 501, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct smtp_mail mail = {0};
+        const struct smtp_fault *fault =
+            smtp_parameter_mail(arena, slice_str(cases[i].text), cases[i].submission, &mail);
+
+        check(fault, cases[i].code, smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_DSN), cases[i].passed_on,
+              cases[i].text);
+        assert_null(smtp_parameter_print_mail(arena, &mail.envelope, 0).p);
+    }
+}
+
+static void test_rcpt(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned code;
+        const char *passed_on;
+    } cases[] = {
+        {"", 0, NULL},
+        {" NOTIFY=NEVER", 0, "NOTIFY=NEVER"},
+        {" notify=delay,Success", 0, "NOTIFY=SUCCESS,DELAY"},
+        {" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;Bob@b.test", 0, "NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;Bob@b.test"},
+        {" NOTIFY=SUCCESS,SUCCESS", 0, "NOTIFY=SUCCESS"},
+        {" ORCPT=x400;/g+3Da+2Bb/", 0, "ORCPT=x400;/g+3Da+2Bb/"},
+        {" ORCPT=X-some_type!;a", 0, "ORCPT=X-some_type!;a"},
+        {" NOTIFY", 501, NULL},
+        {" NOTIFY=", 501, NULL},
+        {" NOTIFY=NEVER,SUCCESS", 501, NULL},
+        {" NOTIFY=SUCCESS,NEVER", 501, NULL},
+        {" NOTIFY=SUCCESS,", 501, NULL},
+        {" NOTIFY=,SUCCESS", 501, NULL},
+        {" NOTIFY=ALWAYS", 501, NULL},
+        {" NOTIFY=NEVER NOTIFY=NEVER", 501, NULL},
+        {" ORCPT=rfc822", 501, NULL},
+        {" ORCPT=rfc822;", 501, NULL},
+        {" ORCPT=;a", 501, NULL},
+        {" ORCPT=rfc;822;a", 0, "ORCPT=rfc;822;a"}, /* xtext may hold ";" */
+        {" ORCPT=rfc(822);a", 501, NULL},
+        {" ORCPT=rfc822;a+0Ab", 501, NULL},
+        {" ORCPT=rfc822;" X100 X100 X100 X100 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+         501, NULL},
+        {" RET=FULL", 555, NULL},
+        {" SIZE=1", 555, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct envelope_rcpt envelope = {0}, again;
+        const struct smtp_fault *fault = smtp_parameter_rcpt(arena, slice_str(cases[i].text), &envelope);
+        struct slice printed = smtp_parameter_print_rcpt(arena, &envelope, ENVELOPE_DSN);
+
+        check(fault, cases[i].code, printed, cases[i].passed_on, cases[i].text);
+        assert_null(smtp_parameter_print_rcpt(arena, &envelope, 0).p);
+        if (fault)
+            continue;
+        smtp_parameter_read_rcpt(arena, printed, &again);
+        assert_int_equal(again.notify, envelope.notify);
+        assert_true(slice_equal(again.orcpt, envelope.orcpt));
+    }
+}
+
+static void test_stored_by_a_newer_version(void **state)
+{
+    struct envelope_mail mail;
+
+    (void)state;
+    smtp_parameter_read_mail(arena, SLICE("RET=HDRS NOVELTY=1 ENVID=x"), &mail);
+    assert_int_equal(mail.ret, ENVELOPE_RETURN_HEADER);
+    assert_true(slice_equal(mail.envid, SLICE("x")));
+    smtp_parameter_read_mail(arena, (struct slice){NULL, 0}, &mail);
+    assert_int_equal(mail.ret, ENVELOPE_RETURN_UNSAID);
+    assert_null(mail.envid.p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mail),
+        cmocka_unit_test(test_rcpt),
+        cmocka_unit_test(test_stored_by_a_newer_version),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
