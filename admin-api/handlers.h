@@ -73,6 +73,9 @@ AWAITS void queue_list(struct request *r);
 struct json_object *queue_entry_json(const struct queue_view_entry *entry);
 AWAITS void messages_show(struct request *r);
 AWAITS void messages_events(struct request *r);
+AWAITS void bans_list(struct request *r);
+AWAITS void bans_show(struct request *r);
+AWAITS void bans_delete(struct request *r);
 AWAITS void outages_list(struct request *r);
 
 AWAITS void health_live(struct request *r);

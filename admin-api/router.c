@@ -78,6 +78,9 @@ static const struct router_route routes[] = {
     {"GET", "/v1/queue", "listQueue", ROUTER_TOKEN, queue_list},
     {"GET", "/v1/messages/{message}", "getMessage", ROUTER_TOKEN, messages_show},
     {"GET", "/v1/messages/{message}/events", "listMessageEvents", ROUTER_TOKEN, messages_events},
+    {"GET", "/v1/bans", "listBans", ROUTER_TOKEN, bans_list},
+    {"GET", "/v1/bans/{ban}", "getBan", ROUTER_TOKEN, bans_show},
+    {"DELETE", "/v1/bans/{ban}", "liftBan", ROUTER_TOKEN, bans_delete},
     {"GET", "/v1/outages", "listOutages", ROUTER_TOKEN, outages_list},
 };
 #define ROUTES (sizeof routes / sizeof *routes)

@@ -34,6 +34,9 @@ struct config {
     char *xclient_networks;
     /* [mailbox] */
     int64_t mailboxes_max, imap_timeout_ms, pop3_timeout_ms, login_timeout_ms;
+    /* [auth] */
+    char *auth_exempt;
+    int64_t auth_window_ms, auth_ban_ms, auth_address_failures, auth_account_failures, auth_attack_failures;
     /* [delivery] */
     char *default_route;
     int64_t deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;

@@ -87,6 +87,16 @@ const struct setting config_settings[] = {
     DURATION("mailbox", "pop3_timeout", pop3_timeout_ms, "10m", 1000, DAY, "Of silence (RFC 1939 3: at least 10 minutes)."),
     DURATION("mailbox", "login_timeout", login_timeout_ms, "1m", 1000, HOUR, "Of silence before a login."),
 
+    NUMBER("auth", "address_failures", auth_address_failures, "30", 0, 1000000,
+           "Failed logins from one IPv4 address or IPv6 /64, whatever the name, before it is banned. 0: no limit."),
+    NUMBER("auth", "account_failures", auth_account_failures, "10", 0, 1000000,
+           "Failed logins with one name from one address before that name is banned there. 0: no limit."),
+    NUMBER("auth", "attack_failures", auth_attack_failures, "100", 0, 1000000,
+           "Failed logins with one name from everywhere; from then on three from one address ban it there. 0: never."),
+    DURATION("auth", "window", auth_window_ms, "10m", 1000, DAY, "Failures further apart do not add up."),
+    DURATION("auth", "ban_time", auth_ban_ms, "15m", 1000, 30 * DAY, "How long a ban lasts."),
+    TEXT("auth", "exempt", auth_exempt, "127.0.0.0/8 ::1", "Blocks of addresses that are not counted and never banned."),
+
     TEXT("delivery", "default_route", default_route, "", "HOST:PORT of a smart host for mail to outside. Empty: MX look-up."),
     NUMBER("delivery", "deliveries_max", deliveries_max, "100", 1, 10000, "Deliveries at once, per worker."),
     NUMBER("delivery", "per_destination_max", per_destination_max, "10", 1, 1000, "Of these to one destination."),

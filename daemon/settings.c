@@ -138,3 +138,18 @@ const struct runner_settings *settings_runner(const struct config *c)
     };
     return &s;
 }
+
+const struct guard_settings *settings_guard(const struct config *c, const struct cidr_list *exempt)
+{
+    static struct guard_settings s;
+
+    s = (struct guard_settings){
+        .window_ms = c->auth_window_ms,
+        .ban_ms = c->auth_ban_ms,
+        .address_failures = (unsigned)c->auth_address_failures,
+        .account_failures = (unsigned)c->auth_account_failures,
+        .attack_failures = (unsigned)c->auth_attack_failures,
+        .exempt = exempt,
+    };
+    return &s;
+}

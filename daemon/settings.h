@@ -4,6 +4,7 @@
 #include "daemon/config.h"
 #include "daemon/runner.h"
 #include "protocols/server.h"
+#include "storage/guard.h"
 
 /* Can it be used here: user, spool directory, certificates and keys?  "FILE:LINE: [SECTION] KEY: reason" in error if not. */
 bool settings_check(const struct config *config, char *error, size_t error_size) __attribute__((warn_unused_result));
@@ -11,5 +12,7 @@ bool settings_check(const struct config *config, char *error, size_t error_size)
 struct server_settings *settings_server(const struct config *config);
 /* Static; valid until the next call. */
 const struct runner_settings *settings_runner(const struct config *config);
+/* Static; exempt must stay. */
+const struct guard_settings *settings_guard(const struct config *config, const struct cidr_list *exempt);
 
 #endif

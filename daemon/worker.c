@@ -46,11 +46,13 @@
 #include "storage/cache.h"
 #include "storage/db.h"
 #include "storage/decision.h"
+#include "storage/guard.h"
 #include "storage/maintenance.h"
 #include "storage/node.h"
 #include "storage/schema.h"
 
 #define MAINTENANCE_MS 10000
+#define GUARD_MS 1000
 #define STATS_MS 500
 #define CLOSING_MS 20
 #define DATABASE_POLL_MS 100
@@ -58,7 +60,7 @@
 
 static const struct process_plan *plan;
 static struct server_settings *settings;
-static struct cidr_list proxies;
+static struct cidr_list proxies, exempt;
 static struct task_pool *housekeeping;
 static struct {
     struct event *event;
@@ -289,6 +291,9 @@ static void collect(void *arg)
     stats_set(STAT_SMTP_RECIPIENTS_DENIED, smtp_counters.recipients_denied);
     stats_set(STAT_SMTP_AUTH_SUCCEEDED, smtp_counters.auth_succeeded);
     stats_set(STAT_SMTP_AUTH_FAILED, smtp_counters.auth_failed);
+    stats_set(STAT_AUTH_FAILURES, guard_counters.failures);
+    stats_set(STAT_AUTH_REFUSED, guard_counters.refused);
+    stats_set(STAT_AUTH_BANS, guard_counters.bans);
     stats_set(STAT_IMAP_SESSIONS, server_session_count(SERVER_IMAP));
     stats_set(STAT_POP3_SESSIONS, server_session_count(SERVER_POP3));
     stats_set(STAT_TASKS_BUSY, task_pool_busy(server_tasks()));
@@ -327,6 +332,17 @@ static AWAITS void renew_for_ever(void *arg)
             succession_note(plan->slot, node_identity());
             log_info("registered again", log_int("worker", id_worker()));
         }
+    }
+}
+
+/* Failed logins, to and from the other nodes. */
+static AWAITS void guard_for_ever(void *arg)
+{
+    (void)arg;
+    while (!closing) {
+        if (db_ready())
+            guard_exchange();
+        task_sleep(GUARD_MS);
     }
 }
 
@@ -381,7 +397,7 @@ static AWAITS void boot(void *arg)
     runner_init(settings_runner(plan->config));
     runner_running = true;
     serving = true;
-    if (!task_start(housekeeping, renew_for_ever, NULL) || !task_start(housekeeping, sweep_for_ever, NULL) ||
+    if (!task_start(housekeeping, guard_for_ever, NULL) || !task_start(housekeeping, renew_for_ever, NULL) || !task_start(housekeeping, sweep_for_ever, NULL) ||
         !task_start(housekeeping, decision_write_for_ever, NULL))
         log_fatal(1, "no stack for housekeeping");
     doors_set(true);
@@ -402,10 +418,13 @@ int worker_run(const struct process_plan *p)
     process_open_storage(p->config, (unsigned)p->config->read_connections, (unsigned)p->config->write_connections);
     cache_open((size_t)p->config->cache_size);
     dns_init(&(struct dns_settings){*p->config->dns_resolver ? p->config->dns_resolver : NULL, NULL});
+    if (!cidr_list_parse(p->config->auth_exempt, &exempt, error, sizeof error))
+        log_fatal(78, "[auth] exempt: %s", error);
+    guard_init(settings_guard(p->config, &exempt));
     sasl_start(p->config->hostname);
     server_set_limits(&(struct server_limits){(unsigned)p->config->sessions_max, (unsigned)p->config->sessions_per_client_max});
     server_set_tasks(task_pool_new("session", (unsigned)p->config->tasks, (unsigned)p->config->sessions_max));
-    housekeeping = task_pool_new("housekeeping", 5, 4);
+    housekeeping = task_pool_new("housekeeping", 6, 4);
     doors_make();
     collect(NULL);
     if (!task_start(housekeeping, boot, NULL))

@@ -6,6 +6,7 @@
  */
 #include "core/secret.h"
 #include "protocols/imap_session.h"
+#include "storage/guard.h"
 
 #define LOG_MODULE "imap"
 #include "core/log.h"
@@ -24,7 +25,13 @@ static void denied(struct imap_session *session, struct slice login)
 {
     session->login_failures++;
     log_info("login failed", log_slice("login", login), log_int("failures", session->login_failures));
-    imap_session_hold(session, LOGIN_DELAY_MS << (session->login_failures - 1), refuse);
+    imap_session_hold(session, guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer), refuse);
+}
+
+/* RFC 5530's code for what is temporary: a client keeps its password. */
+static void banned(struct imap_session *session)
+{
+    imap_reply(session, "NO [UNAVAILABLE] Too many failed logins from your address, try again later");
 }
 
 /* login = "LOGIN" SP userid SP password */
@@ -49,6 +56,9 @@ AWAITS void imap_command_login(struct imap_session *session)
         return;
     case SASL_RESULT_UNAVAILABLE:
         imap_unavailable(session);
+        return;
+    case SASL_RESULT_BANNED:
+        banned(session);
         return;
     case SASL_RESULT_CHALLENGE:
     case SASL_RESULT_DENIED:
@@ -99,6 +109,10 @@ static void step_done(struct imap_session *session, enum sasl_result result, str
     case SASL_RESULT_UNAVAILABLE:
         drop_attempt(session);
         imap_unavailable(session);
+        return;
+    case SASL_RESULT_BANNED:
+        drop_attempt(session);
+        banned(session);
         return;
     }
 }

@@ -11,6 +11,7 @@
  * a task: guessing costs the guesser time, and costs us a paused connection.  After LOGIN_FAILURES_MAX the session ends.
  */
 #include "protocols/pop3_session.h"
+#include "storage/guard.h"
 
 #define LOG_MODULE "pop3"
 #include "core/log.h"
@@ -33,12 +34,18 @@ static void denied(struct pop3_session *session, struct slice login)
 {
     session->login_failures++;
     log_info("login failed", log_slice("login", login), log_int("failures", session->login_failures));
-    pop3_session_hold(session, LOGIN_DELAY_MS << (session->login_failures - 1), refuse);
+    pop3_session_hold(session, guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer), refuse);
 }
 
 static void unavailable(struct pop3_session *session)
 {
     pop3_err(session, "SYS/TEMP", "Authentication is not possible now, try again later");
+}
+
+/* RFC 3206 section 4: SYS/TEMP, not AUTH, so that a client keeps its password. */
+static void banned(struct pop3_session *session)
+{
+    pop3_err(session, "SYS/TEMP", "Too many failed logins from your address, try again later");
 }
 
 static AWAITS void logged_in(struct pop3_session *session, const char *how)
@@ -80,6 +87,7 @@ static AWAITS void pass(struct pop3_session *session)
     switch (result) {
     case SASL_RESULT_OK: logged_in(session, "PASS"); return;
     case SASL_RESULT_UNAVAILABLE: unavailable(session); return;
+    case SASL_RESULT_BANNED: banned(session); return;
     case SASL_RESULT_CHALLENGE:
     case SASL_RESULT_MALFORMED:
     case SASL_RESULT_NO_MECHANISM:
@@ -154,6 +162,10 @@ static AWAITS void auth_step_done(struct pop3_session *session, enum sasl_result
     case SASL_RESULT_UNAVAILABLE:
         pop3_auth_drop(session);
         unavailable(session);
+        return;
+    case SASL_RESULT_BANNED:
+        pop3_auth_drop(session);
+        banned(session);
         return;
     }
 }

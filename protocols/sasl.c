@@ -27,6 +27,7 @@
 #define LOG_MODULE "sasl"
 #include "core/log.h"
 #include "protocols/login.h"
+#include "storage/guard.h"
 
 /* One message of a client: PLAIN's two names and password, or SCRAM's name with each octet escaped.  Below it libsasl's own
  * limit for a name with a realm (1,024 bytes) is never reached. */
@@ -36,7 +37,7 @@
 struct sasl_attempt {
     sasl_conn_t *connection;
     struct arena *arena;
-    bool tls, looked_up, unavailable;
+    bool tls, looked_up, unavailable, banned; /* banned: unavailable, too */
     bool names_next, is_plain; /* the next message is LOGIN's name; of PLAIN */
     struct slice name; /* that was looked up */
     struct login login;
@@ -54,7 +55,8 @@ static AWAITS void look_up(struct sasl_attempt *attempt, struct slice name)
         return;
     attempt->looked_up = true;
     attempt->name = arena_slice(attempt->arena, name);
-    if (login_find(&attempt->login, attempt->name) != DB_FOUND)
+    attempt->banned = guard_banned(attempt->login.client, attempt->name);
+    if (attempt->banned || login_find(&attempt->login, attempt->name) != DB_FOUND)
         attempt->unavailable = true;
 }
 
@@ -271,6 +273,18 @@ static bool is_admissible(struct sasl_attempt *attempt, struct slice message)
                          (name == message.p || is_name(slice_of(message.p, (size_t)(name - message.p)))));
 }
 
+static enum sasl_result unavailable(const struct sasl_attempt *attempt)
+{
+    return attempt->banned ? SASL_RESULT_BANNED : SASL_RESULT_UNAVAILABLE;
+}
+
+/* It counts, whoever's the name is. */
+static enum sasl_result denied(const struct sasl_attempt *attempt)
+{
+    guard_failed(attempt->login.client, attempt->name);
+    return SASL_RESULT_DENIED;
+}
+
 static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *arena, int status, const char *out,
                                  unsigned length, struct slice *challenge)
 {
@@ -278,20 +292,20 @@ static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *are
     *challenge = (status == SASL_CONTINUE || status == SASL_OK) && out && length ? arena_slice(arena, slice_of(out, length))
                                                                                  : (struct slice){NULL, 0};
     if (attempt->unavailable)
-        return SASL_RESULT_UNAVAILABLE;
+        return unavailable(attempt);
     switch (status) {
     case SASL_CONTINUE:
         if (!challenge->p)
             *challenge = SLICE("");
         return SASL_RESULT_CHALLENGE;
     case SASL_OK:
-        return attempt->login.known ? SASL_RESULT_OK : SASL_RESULT_DENIED;
+        return attempt->login.known ? SASL_RESULT_OK : denied(attempt);
     case SASL_BADPROT:
         return SASL_RESULT_MALFORMED;
     case SASL_NOMECH:
         return SASL_RESULT_NO_MECHANISM;
     default:
-        return SASL_RESULT_DENIED;
+        return denied(attempt);
     }
 }
 
@@ -307,10 +321,12 @@ enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *
         return SASL_RESULT_NO_MECHANISM;
     if (attempt->unavailable)
         return SASL_RESULT_UNAVAILABLE;
+    if (guard_banned(attempt->login.client, (struct slice){NULL, 0}))
+        return SASL_RESULT_BANNED;
     attempt->is_plain = slice_equal_nocase(mechanism, SLICE("PLAIN"));
     attempt->names_next = slice_equal_nocase(mechanism, SLICE("LOGIN"));
     if (initial.p && !is_admissible(attempt, initial))
-        return SASL_RESULT_DENIED;
+        return denied(attempt);
     status = sasl_server_start(attempt->connection, arena_slicedup(arena, mechanism), initial.p, (unsigned)initial.n, &out,
                                &length);
     return conclude(attempt, arena, status, out, length, challenge);
@@ -325,7 +341,7 @@ enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, struct aren
 
     *challenge = (struct slice){NULL, 0};
     if (!is_admissible(attempt, response))
-        return attempt->unavailable ? SASL_RESULT_UNAVAILABLE : SASL_RESULT_DENIED;
+        return attempt->unavailable ? unavailable(attempt) : denied(attempt);
     status = sasl_server_step(attempt->connection, response.p ? response.p : "", (unsigned)response.n, &out, &length);
     return conclude(attempt, arena, status, out, length, challenge);
 }
@@ -350,7 +366,9 @@ enum sasl_result sasl_password(const struct sasl_client *client, struct arena *a
     enum login_answer answer = LOGIN_UNAVAILABLE;
     enum sasl_result result = SASL_RESULT_UNAVAILABLE;
 
-    if (login_find(&login, name) == DB_FOUND)
+    if (guard_banned(client->peer, name))
+        result = SASL_RESULT_BANNED;
+    else if (login_find(&login, name) == DB_FOUND)
         answer = login_check(&login, password);
     switch (answer) {
     case LOGIN_YES:
@@ -358,6 +376,7 @@ enum sasl_result sasl_password(const struct sasl_client *client, struct arena *a
         result = SASL_RESULT_OK;
         break;
     case LOGIN_NO:
+        guard_failed(client->peer, name);
         result = SASL_RESULT_DENIED;
         break;
     case LOGIN_UNAVAILABLE:

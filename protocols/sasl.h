@@ -32,6 +32,7 @@ enum sasl_result {
     SASL_RESULT_MALFORMED,   /* the client's message makes no sense */
     SASL_RESULT_NO_MECHANISM, /* unknown, or not allowed in clear */
     SASL_RESULT_UNAVAILABLE,
+    SASL_RESULT_BANNED, /* too much failed from there, or for the name from there; the password was not looked at */
 };
 
 /* Who wants to sign in, and for what. */
@@ -53,7 +54,7 @@ AWAITS enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, stru
 /* After OK: who it is (id, address, cell, inbox; it may sign in for the service); the slices are copied into arena. */
 void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *arena, struct directory_account *out);
 
-/* IMAP LOGIN, POP3 USER/PASS: OK, DENIED or UNAVAILABLE. */
+/* IMAP LOGIN, POP3 USER/PASS: OK, DENIED, BANNED or UNAVAILABLE. */
 AWAITS enum sasl_result sasl_password(const struct sasl_client *client, struct arena *arena, struct slice login,
                                       struct slice password, struct directory_account *out);
 

@@ -20,6 +20,7 @@
 #include "core/secret.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
+#include "storage/guard.h"
 
 #define FAILURES_MAX 5
 #define FIRST_DELAY_MS 250 /* doubled each time */
@@ -43,7 +44,7 @@ static void denied(struct smtp_session *session)
     session->attempts_failed++;
     log_info("authentication failed", log_str("mechanism", session->mechanism),
              log_int("failures", session->attempts_failed));
-    smtp_session_hold(session, FIRST_DELAY_MS << (session->attempts_failed - 1));
+    smtp_session_hold(session, guard_delay(FIRST_DELAY_MS << (session->attempts_failed - 1), session->peer));
     if (session->attempts_failed >= FAILURES_MAX)
         smtp_reply_goodbye(session, 421, "4.7.0", "Too many failed authentications");
     else
@@ -84,6 +85,10 @@ static void answer(struct smtp_session *session, enum sasl_result result, struct
         refuse(session, 504, "5.5.4",
                stream_is_tls(session->stream) ? "Mechanism not supported"
                                               : "Mechanism not supported, or not without TLS: STARTTLS first");
+        return;
+    case SASL_RESULT_BANNED: /* RFC 4954 section 6: 454 says that the credentials may be right */
+        smtp_auth_drop(session);
+        smtp_reply(session, 454, "4.7.0", "Too many failed logins from your address, try again later");
         return;
     case SASL_RESULT_UNAVAILABLE:
         smtp_auth_drop(session);

@@ -82,6 +82,12 @@ static const struct resource {
      NULL,
      {NULL},
      {"at", "kind", "recipient", "detail", NULL}},
+    {"bans",
+     "/v1/bans",
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_DELETE),
+     NULL,
+     {NULL},
+     {"id", "kind", "client", "login", "failures", "until", NULL}},
     {"outages",
      "/v1/outages",
      MAY(VERB_LIST),
@@ -133,6 +139,7 @@ static void usage(FILE *to)
           "  decision  show ID                    (why an SMTP reply refused; the id is in it)\n"
           "  queue     list [--domain D]\n"
           "  message   show ID | events ID\n"
+          "  bans      list | show ID | delete ID\n"
           "  outages   list [--domain D] [--open]\n\n"
           "NAME may be an id everywhere. --url: else POSTHOUSE_URL, else " DEFAULT_URL ".\n"
           "The token is in POSTHOUSE_TOKEN, or in ~/.config/posthouse/token.\n",

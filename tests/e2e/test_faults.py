@@ -55,6 +55,12 @@ ELSEWHERE = {
     "token_mark_used": "once an hour for a token",
     "credential_upgrade": "once for an imported hash, and may fail: test_password_hashes.py strikes it in every way",
     "app_password_mark_used": "once in ten minutes, and may be lost",
+    "guard_write": "may be lost by design: the process that counted knows, the others learn of the next",
+    "guard_read": "every second; test_bans.py takes the database away",
+    "guard_forget": "every ten minutes",
+    "provision_ban_get": "needs a ban: test_bans.py",
+    "provision_ban_require": "the same",
+    "provision_ban_lift": "the same",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
@@ -347,7 +353,7 @@ class Workload:
         (queued,) = self.api("GET", "/v1/queue?domain=dead.faults.test")["items"]
         self.api("GET", f"/v1/messages/{queued['message']}")
         self.api("GET", f"/v1/messages/{queued['message']}/events")
-        for path in ("/v1/outages", "/readyz", "/metrics"):
+        for path in ("/v1/outages", "/v1/bans", "/readyz", "/metrics"):
             self.api("GET", path)
 
     def step_decision(self):

@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "storage/guard.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/stream.h"
@@ -86,6 +87,12 @@ struct sasl_attempt {
 const char *sasl_mechanisms(bool tls)
 {
     return tls ? "FAKE PLAIN" : "FAKE";
+}
+
+unsigned guard_delay(unsigned least_ms, const char *client)
+{
+    (void)client;
+    return least_ms;
 }
 
 struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client)

@@ -11,6 +11,7 @@
 #include "storage/app_password.h"
 #include "storage/credential.h"
 #include "storage/credential_upgrade.h"
+#include "storage/guard.h"
 #include "storage/installation.h"
 #include "tests/unit/in_task.h"
 
@@ -26,6 +27,8 @@ static struct {
     enum directory_state state;
     bool no_scram;
     unsigned look_ups, verified, dummies, upgrades, app_look_ups, marks;
+    unsigned failures;      /* counted */
+    const char *banned;     /* this name is, or "": the address */
     bool app_failed;         /* app passwords cannot be looked for */
     const char *app_refused; /* the app password may not be used, because */
     const char *salt_key_bytes;
@@ -99,6 +102,19 @@ static inline struct sasl_attempt *new_attempt(const char *service, bool tls)
 static inline enum sasl_result password(struct slice login, struct slice secret, struct directory_account *out)
 {
     return sasl_password(&(struct sasl_client){"imap", PEER, true}, arena, login, secret, out);
+}
+
+bool guard_banned(const char *client, struct slice name)
+{
+    if (strcmp(client, PEER) != 0)
+        abort();
+    return fake.banned && (!*fake.banned || slice_equal(name, slice_str(fake.banned)));
+}
+
+void guard_failed(const char *client, struct slice name)
+{
+    (void)client, (void)name;
+    fake.failures++;
 }
 
 /* Called at each success; what it does is tested in test_storage_credential.c and tests/e2e/test_password_hashes.py. */

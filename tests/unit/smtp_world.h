@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "storage/guard.h"
 #include "core/spool.h"
 #include "protocols/sasl.h"
 #include "storage/accept.h"
@@ -41,7 +42,7 @@ static struct accepted_copy {
     int64_t customer_id, account_id;
     char sender[100], content[8192];
     struct accept_recipient recipients[8];
-    char addresses[8][100], destinations[8][100];
+    char addresses[8][100], destinations[8][100], parameters[8][100];
 } copies[4];
 static unsigned copy_count;
 
@@ -228,6 +229,7 @@ static inline void keep_copy(const struct accept_message *message)
         copy->recipients[i] = message->recipients[i];
         snprintf(copy->addresses[i], 100, "%.*s", SLICE_ARG(message->recipients[i].address));
         snprintf(copy->destinations[i], 100, "%.*s", SLICE_ARG(message->recipients[i].destination));
+        snprintf(copy->parameters[i], 100, "%.*s", SLICE_ARG(message->recipients[i].parameters));
     }
 }
 
@@ -250,6 +252,12 @@ struct sasl_attempt {
 const char *sasl_mechanisms(bool tls)
 {
     return tls ? "SCRAM-SHA-256 PLAIN LOGIN" : "SCRAM-SHA-256";
+}
+
+unsigned guard_delay(unsigned least_ms, const char *client)
+{
+    (void)client;
+    return least_ms;
 }
 
 struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client)

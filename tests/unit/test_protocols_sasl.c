@@ -202,6 +202,41 @@ static void test_app_passwords(void **state)
     in_task(app_passwords);
 }
 
+/* The password is not looked at, nor is anybody looked up; who is not banned fails, and that counts. */
+static void bans(void *arg)
+{
+    struct slice signature, data, first, second;
+    struct directory_account account;
+    struct scram scram;
+
+    (void)arg;
+    fake.banned = NAME;
+    expect(one_step("PLAIN", true, SLICE("\0" NAME "\0pencil")) == SASL_RESULT_BANNED);
+    expect(login(NAME, "pencil", &first, &second) == SASL_RESULT_BANNED);
+    expect(scram_login(NAME, "pencil", true, &scram, &signature, &data) == SASL_RESULT_BANNED);
+    expect(password(SLICE(NAME), SLICE("pencil"), &account) == SASL_RESULT_BANNED);
+    expect(fake.look_ups == 0 && fake.verified == 0 && fake.failures == 0);
+    expect(one_step("PLAIN", true, SLICE("\0nobody@example.test\0pencil")) == SASL_RESULT_DENIED);
+    expect(password(SLICE("nobody@example.test"), SLICE("pencil"), &account) == SASL_RESULT_DENIED);
+    expect(fake.failures == 2);
+    fake.banned = ""; /* the address: before anything else */
+    expect(one_step("PLAIN", true, NONE) == SASL_RESULT_BANNED);
+    expect(scram_login("nobody@example.test", "x", true, &scram, &signature, &data) == SASL_RESULT_BANNED);
+    fake.banned = NULL;
+    expect(scram_login(NAME, "wrong", true, &scram, &signature, &data) == SASL_RESULT_DENIED);
+    expect(fake.failures == 3);
+    expect(one_step("PLAIN", true, SLICE("\0" NAME "\0pencil")) == SASL_RESULT_OK);
+    fake.account = DB_FAILED; /* no fault of the client's */
+    expect(one_step("PLAIN", true, SLICE("\0" NAME "\0pencil")) == SASL_RESULT_UNAVAILABLE);
+    expect(fake.failures == 3);
+}
+
+static void test_bans(void **state)
+{
+    (void)state;
+    in_task(bans);
+}
+
 /* Whoever it is, a hash is computed, once. */
 static void same_work(void *arg)
 {
@@ -343,7 +378,7 @@ int main(void)
         TEST(test_plain_refused),
         TEST(test_login),
         TEST(test_mechanisms_that_are_not_offered),
-        TEST(test_the_database_is_away), TEST(test_app_passwords),
+        TEST(test_the_database_is_away), TEST(test_bans), TEST(test_app_passwords),
         TEST(test_yes_and_no_cost_the_same),
         TEST(test_states_of_accounts),
         TEST(test_a_password_without_a_mechanism),

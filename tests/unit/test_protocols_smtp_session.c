@@ -99,6 +99,36 @@ static void test_notice(void **state)
     quit();
 }
 
+/* An alias of several: it is told of, and its targets are asked for no more success (RFC 3461 5.2.7.3 (c)). */
+static void test_notice_of_an_alias(void **state)
+{
+    (void)state;
+    begin(SMTP_ROLE_MX);
+    ask("MAIL FROM:<bob@other.test>", "250");
+    ask("RCPT TO:<team@hosted.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;Team@hosted.test", "250");
+    ask("DATA", "354");
+    ask("Subject: x\r\n.", "250 2.0.0");
+    assert_int_equal(world.commits, 1);
+    assert_int_equal(copy_count, 3);
+    for (unsigned i = 0; i < 2; i++)
+        for (unsigned j = 0; j < copies[i].recipient_count; j++)
+            assert_string_equal(copies[i].parameters[j], "NOTIFY=DELAY ORCPT=rfc822;Team@hosted.test");
+    assert_string_equal(copies[2].sender, "");
+    assert_int_equal(copies[2].recipients[0].mailbox_id, 2000);
+    assert_non_null(strstr(copies[2].content, "\r\nOriginal-Recipient: rfc822; Team@hosted.test\r\n"
+                                              "Final-Recipient: rfc822; team@hosted.test\r\nAction: expanded\r\n"));
+    assert_null(strstr(copies[2].content, "Action: delivered"));
+
+    quit();
+    begin(SMTP_ROLE_MX);
+    ask("MAIL FROM:<bob@other.test>", "250");
+    ask("RCPT TO:<team@hosted.test> NOTIFY=SUCCESS", "250");
+    ask("DATA", "354");
+    ask(".", "250 2.0.0");
+    assert_string_equal(copies[0].parameters[0], "NOTIFY=NEVER"); /* not absent: that is more */
+    quit();
+}
+
 static void test_outage(void **state)
 {
     (void)state;
@@ -296,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_local),
         cmocka_unit_test(test_several_customers),
         cmocka_unit_test(test_notice),
+        cmocka_unit_test(test_notice_of_an_alias),
         cmocka_unit_test(test_outage),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_refusals_are_noted),

@@ -18,8 +18,8 @@ def encoded(text):
 class Signing(Dialogue):
     """One protocol's way to say AUTH: answers are ("more", challenge), ("yes", text) or ("no", text)."""
 
-    def __init__(self, node, protocol, tls):
-        super().__init__(node, (TLS if tls else CLEAR)[protocol])
+    def __init__(self, node, protocol, tls, source=None):
+        super().__init__(node, (TLS if tls else CLEAR)[protocol], source=source)
         self.protocol = protocol
         if protocol == "smtp":
             self.hello()

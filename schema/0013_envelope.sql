@@ -1,4 +1,4 @@
--- Posthouse, migration 12: what a sender asked of his message's transport (RFC 3461 and the extensions like it).
+-- Posthouse, migration 13: what a sender asked of his message's transport (RFC 3461 and the extensions like it).
 --
 -- Parameters stand as SMTP writes them, "RET=HDRS ENVID=QQ314159". What only the sender and the next hop understand needs no
 -- column of its own; what this database decides by has one.

@@ -1,0 +1,83 @@
+/*
+ * Bans, as administrators see them.  Lifting one changes its row and does not delete it: nodes read what changed, and a row that
+ * is gone has not.
+ */
+#include "storage/provision_ban.h"
+
+#include "core/id.h"
+#include "storage/db.h"
+
+#define COLUMNS "id, kind = 'pair', client, account, failures, first_at, banned_until"
+
+static void read_row(const struct rows *rows, unsigned row, struct provision_ban *out)
+{
+    out->id = row_int64(rows, row, 0);
+    out->of_account = row_bool(rows, row, 1);
+    out->client = row_text(rows, row, 2);
+    out->account = out->of_account ? row_text(rows, row, 3) : slice_of(NULL, 0);
+    out->failures = row_int64(rows, row, 4);
+    out->since_ms = row_time(rows, row, 5);
+    out->until_ms = row_time(rows, row, 6);
+}
+
+static const struct db_statement get = {
+    "provision_ban_get",
+    "select " COLUMNS " from auth_failure where id = $1::bigint and banned_until > now()",
+};
+
+AWAITS enum db_status provision_ban_get(struct arena *arena, struct slice key, struct provision_ban *out)
+{
+    int64_t id = 0;
+    struct params params;
+    struct rows *rows = NULL;
+    if (!id_parse(key, &id))
+        return DB_NONE;
+    params_init(&params, arena);
+    params_int64(&params, id);
+    enum db_status status = db_read(arena, &get, &params, &rows);
+    if (status == DB_FOUND)
+        read_row(rows, 0, out);
+    return status;
+}
+
+static const struct db_statement list = {
+    "provision_ban_list",
+    "select " COLUMNS " from auth_failure where id > $1::bigint and banned_until > now() order by id limit $2::integer",
+};
+
+AWAITS enum db_status provision_ban_list(struct arena *arena, const struct provision_page *page,
+                                         struct provision_ban **out, unsigned *count)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    *out = NULL;
+    *count = 0;
+    params_init(&params, arena);
+    params_int64(&params, page->after);
+    params_int32(&params, (int32_t)page->limit);
+    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
+        return DB_FAILED;
+    *out = arena_array(arena, rows_count(rows), sizeof **out);
+    for (; *count < rows_count(rows); (*count)++)
+        read_row(rows, *count, &(*out)[*count]);
+    return DB_FOUND;
+}
+
+static const struct db_statement require = {
+    "provision_ban_require",
+    "select refuse('gone') where not exists"
+    " (select from auth_failure where id = $1::bigint and banned_until > now() for update)",
+};
+static const struct db_statement lift = {
+    "provision_ban_lift",
+    "update auth_failure set failures = 0, banned_until = null, changed_at = now() where id = $1::bigint",
+};
+
+AWAITS enum db_write provision_ban_lift(struct arena *arena, int64_t id, const struct provision_actor *actor,
+                                        struct provision_refusal *refusal)
+{
+    struct db_unit *unit = db_unit_new(arena);
+    params_int64(db_unit_add(unit, &require), id);
+    params_int64(db_unit_add(unit, &lift), id);
+    return provision_run(unit, actor, refusal);
+}
