@@ -2,8 +2,12 @@
  * resolve: from an address that stands for others to those that its mail goes to.
  *
  * Level by level: the targets of an alias are looked up together, then the targets of those that are aliases themselves, so the
- * number of questions is the depth.  An address is looked at once, however many ways lead to it: that ends circles, and sends one
- * copy to who is named twice.
+ * number of questions is the depth, or more where a level is wider than RESOLVE_PENDING_MAX.  An address is looked at once, however
+ * many ways lead to it: that ends circles, and sends one copy to who is named twice.
+ *
+ * A thousand groups may name the same thousand addresses.  That is few addresses and a million names to compare with them, on the
+ * loop: so names are counted, too (RESOLVE_NAMES_MAX), and one answer of the directory brings no more of them than
+ * RESOLVE_PENDING_MAX expansions have.
  *
  * What cannot be delivered is left out as long as something is left: an alias to three colleagues works on when one of
  * them is gone, and the sender is not told, as he wrote to the alias.  When nothing is left he is refused for the reason that a
@@ -51,6 +55,11 @@ static void add_targets(struct resolve *r, const struct directory_expansion *by)
         r->closed = true;
         return;
     }
+    if (by->target_count > RESOLVE_NAMES_MAX - r->names) {
+        r->too_much = true;
+        return;
+    }
+    r->names += by->target_count;
     for (unsigned i = 0; i < by->target_count; i++) {
         if (is_known(r, by->targets[i]))
             continue;
@@ -68,13 +77,16 @@ void resolve_begin(struct resolve *r, struct arena *arena, const struct authoriz
     *r = (struct resolve){.arena = arena, .client = client, .sender = sender, .address = address};
     r->targets = arena_array(arena, RESOLVE_TARGETS_MAX, sizeof *r->targets);
     add_targets(r, arena_memdup(arena, &found->expansion, sizeof found->expansion));
+    r->level_end = r->count;
 }
 
 bool resolve_pending(const struct resolve *r, struct slice **addresses, unsigned *count)
 {
-    *count = r->count - r->looked_up;
+    *count = r->level_end - r->looked_up;
     if (!*count || r->too_much)
         return false;
+    if (*count > RESOLVE_PENDING_MAX)
+        *count = RESOLVE_PENDING_MAX;
     *addresses = arena_array(r->arena, *count, sizeof **addresses);
     for (unsigned i = 0; i < *count; i++)
         (*addresses)[i] = r->targets[r->looked_up + i].address;
@@ -83,19 +95,22 @@ bool resolve_pending(const struct resolve *r, struct slice **addresses, unsigned
 
 void resolve_found(struct resolve *r, const struct directory_recipient *found)
 {
-    unsigned first = r->looked_up;
+    unsigned first = r->looked_up, left = r->level_end - first;
 
-    r->looked_up = r->count; /* what is added from here on is the next level */
-    r->depth++;
-    for (unsigned i = first; i < r->looked_up; i++) {
+    r->looked_up = first + (left < RESOLVE_PENDING_MAX ? left : RESOLVE_PENDING_MAX);
+    for (unsigned i = first; i < r->looked_up && !r->too_much; i++) {
         r->targets[i].found = found[i - first];
         if (!r->targets[i].found.has_expansion)
             continue;
-        if (r->depth == RESOLVE_DEPTH_MAX)
+        if (r->depth + 1 == RESOLVE_DEPTH_MAX)
             r->too_much = true;
         else
             add_targets(r, arena_memdup(r->arena, &found[i - first].expansion, sizeof found->expansion));
     }
+    if (r->looked_up < r->level_end)
+        return;
+    r->level_end = r->count; /* what was added meanwhile is the next level */
+    r->depth++;
 }
 
 /* ------------------------------------------------------------------ what is left */

@@ -20,6 +20,8 @@
 
 #define RESOLVE_DEPTH_MAX 8      /* an alias of an alias of ... */
 #define RESOLVE_TARGETS_MAX 2000 /* addresses that one may come to, those in between included */
+#define RESOLVE_NAMES_MAX 10000  /* targets of all expansions on the way, each as often as it is named */
+#define RESOLVE_PENDING_MAX 100  /* addresses of one look-up */
 
 struct resolve_target {
     struct slice address;
@@ -34,7 +36,7 @@ struct resolve {
     const struct authorize_sender *sender;
     struct slice address; /* what it all began with */
     struct resolve_target *targets;
-    unsigned count, looked_up, depth;
+    unsigned count, looked_up, level_end, names, depth;
     bool too_much; /* deeper or more than the limits */
     bool closed;   /* the sender may not post to a group among them */
 };

@@ -127,6 +127,52 @@ static void test_limits(void **state)
     assert_int_equal(rounds, RESOLVE_DEPTH_MAX);
 }
 
+/* An alias to so many groups, each of the same so many accounts; the decision's code. */
+static unsigned resolved_groups(unsigned groups, unsigned members)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct slice *names = arena_array(arena, groups + members, sizeof *names), *addresses;
+    struct directory_expansion all = {.id = 1, .targets = names, .target_count = groups};
+    struct directory_expansion group = {.id = 2, .group = true, .targets = names + groups, .target_count = members};
+    struct directory_recipient found = {.has_expansion = true, .expansion = all};
+    struct authorize_decision decision = {.verdict = AUTHORIZE_EXPANDED, .code = 250};
+    struct resolve r;
+    unsigned count;
+
+    for (unsigned i = 0; i < groups + members; i++)
+        names[i] = slice_str(arena_printf(arena, "%c%u@here", i < groups ? 'g' : 'm', i));
+    rounds = 0;
+    resolve_begin(&r, arena, &client, &sender, SLICE("all@here"), &found);
+    while (resolve_pending(&r, &addresses, &count)) {
+        struct directory_recipient *answer = arena_array(arena, count, sizeof *answer);
+
+        assert_in_range(count, 1, RESOLVE_PENDING_MAX);
+        for (unsigned i = 0; i < count; i++)
+            if (*addresses[i].p == 'g')
+                answer[i] = (struct directory_recipient){.has_expansion = true, .expansion = group};
+            else
+                answer[i] = (struct directory_recipient){
+                    .has_domain = true, .domain.customer_active = true, .has_account = true, .account.id = 1 + rounds * 1000 + i};
+        resolve_found(&r, answer);
+        rounds++;
+    }
+    resolve_decide(&r, &decision);
+    assert_int_equal(r.count, decision.code == 250 ? members : 0);
+    arena_free(&arena);
+    return decision.code;
+}
+
+static void test_names_are_counted_too(void **state)
+{
+    (void)state;
+    assert_int_equal(resolved_groups(RESOLVE_PENDING_MAX - 1, RESOLVE_PENDING_MAX), 250);
+    assert_int_equal(rounds, 2);
+    assert_int_equal(resolved_groups(1, RESOLVE_PENDING_MAX * 2 + 1), 250);
+    assert_int_equal(rounds, 1 + 3);
+    assert_int_equal(resolved_groups(1000, 1000), 451);
+    assert_int_equal(rounds, 1); /* no more was asked for than was needed to see it */
+}
+
 static void test_a_closed_group_is_closed_by_every_way(void **state)
 {
     static const char *const members[] = {"l:g", "g!a,joe@out", "a", NULL};
@@ -158,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_circles_end),
         cmocka_unit_test(test_who_is_gone_is_left_out),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_names_are_counted_too),
         cmocka_unit_test(test_a_closed_group_is_closed_by_every_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
