@@ -25,6 +25,7 @@
 /* Copies of header fields and structures of one message, after which no further section of it is made: a small command
  * must not ask for a large header 64 times over. */
 #define MESSAGE_MEMORY (4 * 1024 * 1024)
+#define MESSAGE_READ (8 * 1024 * 1024) /* likewise, of headers that are gone through for the sake of their fields */
 #define NEEDS_CONTENT (IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE)
 
 struct piece {
@@ -41,7 +42,8 @@ struct imap_fetching {
     struct piece *pieces, **last;
     bool gone;    /* a message was expunged by somebody else meanwhile */
     bool failed;  /* the database went away */
-    bool too_much; /* one message's sections take more memory than MESSAGE_MEMORY: the response ends early */
+    size_t read;   /* of this message, see MESSAGE_READ */
+    bool too_much; /* one message's sections take more than MESSAGE_MEMORY or MESSAGE_READ: the response ends early */
 };
 
 void imap_fetch_drop(struct imap_session *session)
@@ -133,9 +135,11 @@ static struct slice section_bytes(struct imap_session *session, const struct ima
         break;
     case IMAP_SECTION_FIELDS:
     case IMAP_SECTION_FIELDS_NOT:
-        if (message)
+        if (message) {
+            f->read += message->header.n;
             return mime_fields(session->message, message->header, section->fields, section->field_count,
                                section->kind == IMAP_SECTION_FIELDS_NOT);
+        }
         break;
     }
     *found = false;
@@ -238,11 +242,12 @@ static AWAITS bool begin_message(struct imap_session *session)
         f->failed = true;
         return false;
     }
+    f->read = 0;
     write_attributes(session, item, number);
     add_structures(session);
     for (const struct imap_section *s = f->what.sections; s && !f->too_much; s = s->next) {
         add_section(session, s);
-        f->too_much = s->next && arena_used(session->message) > MESSAGE_MEMORY;
+        f->too_much = s->next && (arena_used(session->message) > MESSAGE_MEMORY || f->read > MESSAGE_READ);
     }
     evbuffer_add_printf(f->text, ")\r\n");
     text_to_piece(session);

@@ -12,6 +12,8 @@
 #include "protocols/mime.h"
 
 #include <gmime/gmime.h>
+#include <stdlib.h>
+#include <strings.h>
 
 #include "protocols/mime_private.h"
 
@@ -127,7 +129,16 @@ struct slice mime_field(struct arena *arena, struct slice header, const char *wa
     return value;
 }
 
-/* Copies the chosen fields to out, if there is one, and returns their length. */
+static int by_name(const void *a, const void *b)
+{
+    const struct slice *x = a, *y = b;
+    size_t n = x->n < y->n ? x->n : y->n;
+    int order = n ? strncasecmp(x->p, y->p, n) : 0;
+
+    return order ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+/* Copies the chosen fields to out, if there is one, and returns their length.  names are sorted. */
 static size_t choose_fields(struct slice header, const struct slice *names, unsigned count, bool without, char *out)
 {
     struct slice rest = header;
@@ -136,13 +147,10 @@ static size_t choose_fields(struct slice header, const struct slice *names, unsi
     while (rest.n) {
         size_t n = field_length(rest.p, rest.p + rest.n);
         struct slice name = field_name(rest.p, n);
-        bool listed = false;
 
         if (is_empty_line(rest.p, line_length(rest.p, rest.p + rest.n)))
             break;
-        for (unsigned i = 0; i < count && !listed; i++)
-            listed = slice_equal_nocase(name, names[i]);
-        if (listed != without) {
+        if ((bsearch(&name, names, count, sizeof *names, by_name) != NULL) != without) {
             if (out)
                 memcpy(out + length, rest.p, n);
             length += n;
@@ -154,10 +162,15 @@ static size_t choose_fields(struct slice header, const struct slice *names, unsi
 
 struct slice mime_fields(struct arena *arena, struct slice header, const struct slice *names, unsigned count, bool without)
 {
-    size_t length = choose_fields(header, names, count, without, NULL);
-    char *out = arena_alloc(arena, length + 2);
+    struct slice *sorted = arena_array(arena, count, sizeof *sorted); /* a client may name thousands, a header have millions */
+    size_t length;
+    char *out;
 
-    (void)choose_fields(header, names, count, without, out);
+    memcpy(sorted, names, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, by_name);
+    length = choose_fields(header, sorted, count, without, NULL);
+    out = arena_alloc(arena, length + 2);
+    (void)choose_fields(header, sorted, count, without, out);
     memcpy(out + length, "\r\n", 2);
     return slice_of(out, length + 2);
 }

@@ -205,6 +205,17 @@ def test_text_is_also_in_the_headers_of_parts(node, user):
     box.logout()
 
 
+def test_a_large_header_is_not_gone_through_for_each_section(node, user):
+    box = log_in(node, user)
+    append(box, b"Subject: large\r\n" + b"X-Filler: %s\r\n" % (b"x" * 900) * 3000 + b"\r\ntext\r\n")
+    box.select("INBOX")
+    names = " ".join(f"X-{number}" for number in range(1000))
+    assert b"Subject: large" in fetch(box, f"BODY.PEEK[HEADER.FIELDS ({names} Subject)]")
+    status, answer = box.fetch("1", f"({' '.join(['BODY.PEEK[HEADER.FIELDS (Subject)]'] * 20)})")
+    assert (status, answer[0][:7]) == ("NO", b"[LIMIT]")
+    box.logout()
+
+
 def test_idle_tells_of_new_mail(node, user):
     box = log_in(node, user)
     box.select("INBOX")
