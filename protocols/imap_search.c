@@ -4,17 +4,22 @@
  * One task walks the session's list and asks each message the whole question.  In a list of keys those that need no
  * content are asked first, so a message is read only if it still may match: "UNSEEN FROM x" reads the unseen ones.  The
  * task ends early when the client has gone.
+ *
+ * Each key that is about content reads the whole of it, and a command has room for thousands.  So others have their turn also
+ * between two keys of one message, once TURN_MS were used, and no more than CONTENT_KEYS_MAX such keys are taken.
  */
 #include <event2/buffer.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "protocols/imap_content.h"
 #include "protocols/imap_session.h"
 
 #define DAY_MS INT64_C(86400000)
 #define NEEDLE_MAX 1000
-#define AT_ONCE 256 /* messages asked before others have their turn */
+#define TURN_MS 10 /* before others have theirs */
+#define CONTENT_KEYS_MAX 256
 
 struct question {
     struct imap_session *session;
@@ -22,7 +27,19 @@ struct question {
     uint32_t number;
     struct imap_content content;
     bool opened, failed;
+    uint64_t turn_ends_ms;
 };
+
+static bool is_over(const struct question *q)
+{
+    return q->failed || !q->session->stream;
+}
+
+static AWAITS void give_turn(struct question *q)
+{
+    task_sleep(0);
+    q->turn_ends_ms = clock_steady_ms() + TURN_MS;
+}
 
 /* NULL: the message is gone, or the database is away (then `failed`). */
 static AWAITS const struct mime_part *root_of(struct question *q)
@@ -65,9 +82,12 @@ static bool has_keyword(const struct imap_selected *selected, const struct imap_
 
 static AWAITS bool content_matches(struct question *q, const struct imap_key *key)
 {
-    const struct mime_part *root = root_of(q);
+    const struct mime_part *root;
     int64_t day;
 
+    if (clock_steady_ms() >= q->turn_ends_ms)
+        give_turn(q);
+    root = is_over(q) ? NULL : root_of(q);
     if (!root)
         return false;
     if (key->kind == IMAP_KEY_HEADER)
@@ -139,6 +159,15 @@ static bool needles_are_short(const struct imap_key *key)
     return true;
 }
 
+static unsigned count_content_keys(const struct imap_key *key)
+{
+    unsigned count = 0;
+
+    for (; key; key = key->next)
+        count += key->a ? count_content_keys(key->a) + count_content_keys(key->b) : key->needs_content;
+    return count;
+}
+
 /* What "*" stands for in the sets of the keys. */
 static void resolve_sets(struct imap_key *key, uint32_t last_number, uint32_t last_uid)
 {
@@ -154,18 +183,18 @@ static AWAITS void search(struct imap_session *session, struct imap_key *key)
 {
     const struct imap_selected *s = &session->selected;
     struct evbuffer *found = evbuffer_new();
-    struct question q = {.session = session};
+    struct question q = {.session = session, .turn_ends_ms = clock_steady_ms() + TURN_MS};
 
     if (!found)
         abort();
     resolve_sets(key, s->count, s->count ? (uint32_t)s->items[s->count - 1].uid : 0);
     evbuffer_add_printf(found, "* SEARCH");
-    for (uint32_t i = 0; i < s->count && session->stream && !q.failed; i++) {
-        if (i % AT_ONCE == AT_ONCE - 1)
-            task_sleep(0); /* others' turn */
+    for (uint32_t i = 0; i < s->count && !is_over(&q); i++) {
+        if (clock_steady_ms() >= q.turn_ends_ms)
+            give_turn(&q);
         q.item = &s->items[i];
         q.number = i + 1;
-        if (matches(&q, key) && !q.failed)
+        if (matches(&q, key) && !is_over(&q))
             evbuffer_add_printf(found, " %" PRId64, session->uid ? q.item->uid : (int64_t)q.number);
         if (q.opened) {
             imap_content_close(&q.content);
@@ -201,6 +230,10 @@ AWAITS void imap_command_search(struct imap_session *session)
     }
     if (!needles_are_short(key)) {
         imap_reply(session, "NO [LIMIT] A search text may have %d bytes", NEEDLE_MAX);
+        return;
+    }
+    if (count_content_keys(key) > CONTENT_KEYS_MAX) {
+        imap_reply(session, "NO [LIMIT] At most %d keys may look into the messages", CONTENT_KEYS_MAX);
         return;
     }
     search(session, key);

@@ -205,6 +205,19 @@ def test_text_is_also_in_the_headers_of_parts(node, user):
     box.logout()
 
 
+def test_keys_that_read_messages_are_limited(node, user):
+    """Each of them reads all of a message, and a command has room for thousands."""
+    box = log_in(node, user)
+    append(box, MIXED)
+    box.select("INBOX")
+    assert box.search(None, " ".join(["NOT BODY absent"] * 256)) == ("OK", [b"1"])
+    assert box.search(None, " ".join(["1"] * 1000)) == ("OK", [b"1"])
+    for keys in (["NOT BODY absent"] * 257, ["OR (SUBJECT a SUBJECT b) NOT (TO c)"] * 86):
+        status, answer = box.search(None, " ".join(keys))
+        assert (status, answer[0][:7]) == ("NO", b"[LIMIT]")
+    box.logout()
+
+
 def test_a_large_header_is_not_gone_through_for_each_section(node, user):
     box = log_in(node, user)
     append(box, b"Subject: large\r\n" + b"X-Filler: %s\r\n" % (b"x" * 900) * 3000 + b"\r\ntext\r\n")
