@@ -16,10 +16,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "storage/subscription.h"
 
 #define PATTERN_BYTES_MAX 1000 /* matching takes longer than its length */
 #define LEVELS_MAX 8 /* mailbox_create() makes all superiors in one transaction */
+#define TURN_MS 10   /* before others have theirs */
 
 /* Takes one name and nothing more. */
 static bool take_name(struct imap_session *session, struct slice *name)
@@ -272,15 +274,21 @@ static void list_superiors(struct imap_session *session, const char *verb, const
     }
 }
 
-/* listed: those of all, or of the subscriptions.  What is \HasChildren is always said of the mailboxes. */
-static void write_list(struct imap_session *session, const char *verb, const struct listing *listed,
-                       const struct listing *all, struct slice pattern, bool superiors)
+/* listed: those of all, or of the subscriptions.  What is \HasChildren is always said of the mailboxes.  Some patterns take a
+ * millisecond for each long name, so others have their turn meanwhile. */
+static AWAITS void write_list(struct imap_session *session, const char *verb, const struct listing *listed,
+                              const struct listing *all, struct slice pattern, bool superiors)
 {
     struct slice before = SLICE("");
+    uint64_t turn_ends_ms = clock_steady_ms() + TURN_MS;
 
-    for (unsigned i = 0; i < listed->count; i++) {
+    for (unsigned i = 0; i < listed->count && session->stream; i++) {
         const struct mailbox *mailbox = &listed->all[i];
 
+        if (clock_steady_ms() >= turn_ends_ms) {
+            task_sleep(0);
+            turn_ends_ms = clock_steady_ms() + TURN_MS;
+        }
         if (superiors)
             list_superiors(session, verb, listed, all, before, mailbox->name, pattern);
         if (imap_pattern_matches(pattern, mailbox->name))
