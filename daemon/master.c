@@ -33,6 +33,7 @@
 #include "core/tls.h"
 #include "daemon/listen.h"
 #include "daemon/logging.h"
+#include "daemon/pid_file.h"
 #include "daemon/process.h"
 #include "daemon/settings.h"
 #include "daemon/stats.h"
@@ -237,6 +238,19 @@ static bool room_for(const struct config *config, char *error, size_t error_size
     return false;
 }
 
+/* False: nothing was changed. */
+static bool take_over(const struct config *config, const struct listeners *have, struct listeners *out, char *error,
+                      size_t error_size)
+{
+    if (!settings_check(config, error, error_size) || !room_for(config, error, error_size) ||
+        !listen_open(config, have, out, error, error_size))
+        return false;
+    if (pid_file_move(config->pid_file, error, error_size))
+        return true;
+    listen_close(out, have);
+    return false;
+}
+
 static void reload(const char *path)
 {
     struct config *config = read_again(path);
@@ -248,8 +262,7 @@ static void reload(const char *path)
         log_error("the configuration has errors; nothing was changed", log_str("file", path));
         return;
     }
-    if (!settings_check(config, error, sizeof error) || !room_for(config, error, sizeof error) ||
-        !listen_open(config, &old->listeners, &listeners, error, sizeof error)) {
+    if (!take_over(config, &old->listeners, &listeners, error, sizeof error)) {
         log_error("the configuration cannot be used; nothing was changed", log_str("error", error));
         config_free(&config);
         return;
@@ -272,17 +285,6 @@ static void reload(const char *path)
 }
 
 /* ------------------------------------------------------------------ life */
-
-static void write_pid(const char *path)
-{
-    FILE *file;
-
-    if (!*path)
-        return;
-    file = fopen(path, "we");
-    if (!file || fprintf(file, "%ld\n", (long)getpid()) < 0 || fclose(file) != 0)
-        log_fatal(1, "cannot write %s: %s", path, strerror(errno));
-}
 
 static void raise_descriptor_limit(void)
 {
@@ -322,7 +324,7 @@ static void stop_all(void)
 int master_run(struct config *config, const char *config_path)
 {
     struct listeners listeners;
-    char error[1000], pid_file[512];
+    char error[1000];
 
     sigemptyset(&waited);
     sigaddset(&waited, SIGTERM);
@@ -340,8 +342,8 @@ int master_run(struct config *config, const char *config_path)
     raise_descriptor_limit();
     if (!listen_open(config, NULL, &listeners, error, sizeof error))
         log_fatal(1, "%s", error);
-    snprintf(pid_file, sizeof pid_file, "%s", config->pid_file);
-    write_pid(pid_file);
+    if (!pid_file_move(config->pid_file, error, sizeof error))
+        log_fatal(1, "%s", error);
     stats_init();
     succession_init();
     cache_share();
@@ -359,8 +361,7 @@ int master_run(struct config *config, const char *config_path)
         reap();
     }
     stop_all();
-    if (*pid_file)
-        unlink(pid_file);
+    pid_file_remove();
     log_info("stopped");
     return 0;
 }

@@ -113,6 +113,34 @@ def test_stop_says_good_bye(new_posthouse):
     assert not any(port_open(port) for port in ports)
 
 
+def test_reload_moves_the_pid_file(new_posthouse):
+    node = new_posthouse().start()
+    first, second, none = (node.folder / name for name in ("posthoused.pid", "other.pid", "missing/posthoused.pid"))
+    ours = f"{node.process.pid}\n"
+    assert first.read_text() == ours
+
+    def reloaded(path, says):
+        before = len(node.log())
+        node.write_config(daemon__pid_file=path)
+        node.reload()
+        wait_until(lambda: says in node.log()[before:], says)
+
+    reloaded(second, "configuration reloaded")
+    assert second.read_text() == ours and not first.exists()
+    reloaded(none, "nothing was changed")
+    assert f"cannot write {none}" in node.log()
+    assert second.read_text() == ours and not none.exists()
+    first.symlink_to(second)
+    reloaded(first, "configuration reloaded")
+    assert first.read_text() == second.read_text() == ours, "the same file by another name is not removed"
+    reloaded(None, "configuration reloaded")
+    assert not first.exists()
+    reloaded(second, "configuration reloaded")
+    assert second.read_text() == ours
+    node.stop()
+    assert not second.exists()
+
+
 @pytest.mark.faults
 def test_a_crashed_worker_is_replaced(new_posthouse):
     node = new_posthouse().start()
