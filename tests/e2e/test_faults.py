@@ -61,6 +61,12 @@ ELSEWHERE = {
     "provision_ban_get": "needs a ban: test_bans.py",
     "provision_ban_require": "the same",
     "provision_ban_lift": "the same",
+    "accept_waiting_make": "a part of the transaction of accept_entries, when RCPT knew of an outage: test_outage.py",
+    "accept_waiting_wake": "the same",
+    "accept_delayed": "a part of the transaction of accept_entries, of a delay notice: test_dsn.py",
+    "queue_delayed_read": "every some seconds for mail that was put off; a notice that could not be asked for comes later",
+    "queue_not_delayed": "the same",
+    "cache_number": "not asked with the cache off, as here; test_cache.py takes the database away",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
