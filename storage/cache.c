@@ -2,7 +2,7 @@
  * cache: answers of the directory, remembered while they are known to hold.
  *
  * The model is one number for the whole directory.  A trigger on its tables adds to it in the transaction of each change
- * (schema/0007_directory_change.sql); whoever reads the number after the commit sees another one.  So:
+ * (schema/0009_directory_change.sql); whoever reads the number after the commit sees another one.  So:
  *
  *   - All that is remembered is dropped as a whole when the number changes.  Directories change seldom and are looked up
  *     often; a drop costs each address in use one look-up.  Rejected: dropping by address or customer, which must know what
