@@ -50,6 +50,11 @@ unsigned id_cell(int64_t id)
     return (unsigned)((uint64_t)id >> 14 & 255);
 }
 
+int64_t id_at(int64_t ms)
+{
+    return (ms - id_ms(0)) << 22;
+}
+
 int64_t id_ms(int64_t id)
 {
     return (int64_t)((uint64_t)id >> 22) + ID_EPOCH_MS;

@@ -25,6 +25,7 @@ unsigned id_worker(void);
 int64_t id_make(unsigned cell);
 unsigned id_cell(int64_t id);
 int64_t id_ms(int64_t id); /* when it was made, ms since 1970 */
+int64_t id_at(int64_t ms); /* not greater than any id that is made then, for ranges of ids by time */
 
 char *id_print(int64_t id, char out[ID_TEXT_SIZE]);
 /* Exactly 13 letters, either case; false otherwise. */

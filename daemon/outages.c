@@ -14,8 +14,9 @@
  * does nothing is not back.
  *
  * A busy domain's queue is never empty: while there is an outage its new mail goes through the queue, too.  So the drain
- * has caught up when nothing that was accepted more than QUEUE_LATE_MS ago is left.  Mail that comes after the closing
- * goes from memory and may overtake what is then left; nothing older.
+ * has caught up when nothing is left that was accepted before the primary answered.  What came later has not been waiting for
+ * it: it goes over as many connections as in quiet times, in whatever order that gives.  Rejected: to wait until what is left is
+ * young; a stream that is faster than one connection would never let the outage end.
  *
  * A cell may change hands in mid-drain (a worker came or went).  The old holder gives back what it has not sent; the new
  * one claims only in cells whose outages it has listed (outages_cells), and waits a moment before it sends, so that
@@ -59,6 +60,7 @@ struct run {
     bool probing;        /* a task refers to it */
     uint64_t probe_at;
     uint64_t even_since; /* DRAINING: the drain has caught up; 0: it has not */
+    int64_t back_ms;     /* DRAINING: when the primary answered; what was accepted before is drained to the end */
 };
 
 static int16_t known_cells[ID_CELLS]; /* whose outages were listed last */
@@ -211,6 +213,7 @@ static AWAITS void come_back(struct run *run)
     }
     run->state = DRAINING;
     run->even_since = 0;
+    run->back_ms = clock_now_ms();
     log_info("primary answers again", log_str("domain", run->name), log_id("outage", run->id));
     runner_claim_kick(NULL);
 }
@@ -258,7 +261,7 @@ static void look_late(struct runner_entry *entry, void *arg)
 
 static bool memory_is_late(const struct run *run)
 {
-    struct lateness l = {runner_destination_find(slice_str(run->key)), clock_now_ms() - QUEUE_LATE_MS, false};
+    struct lateness l = {runner_destination_find(slice_str(run->key)), run->back_ms, false};
 
     if (l.destination && l.destination->entries)
         runner_entries_each(look_late, &l);
@@ -285,7 +288,7 @@ static AWAITS bool is_drained(struct run *run)
 {
     uint64_t due = 0, late = 0;
 
-    switch (queue_due(id_cell(run->domain_id), slice_str(run->key), &due, &late)) {
+    switch (queue_due(id_cell(run->domain_id), slice_str(run->key), run->back_ms, &due, &late)) {
     case DB_FOUND:
     case DB_NONE: break;
     case DB_FAILED: return false;

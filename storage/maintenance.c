@@ -135,12 +135,6 @@ static AWAITS bool purge(const int16_t *cells, unsigned cell_count)
     return more;
 }
 
-/* The smallest id of a cell-less moment: for ranges of ids by time. */
-static int64_t id_at(int64_t ms)
-{
-    return (ms - id_ms(0)) << 22;
-}
-
 static AWAITS void search_cell(unsigned cell, int64_t history_ms)
 {
     struct arena *arena = arena_new(SIZE_MAX);

@@ -107,9 +107,8 @@ static const struct db_statement destination_back = {
                         " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
 static const struct db_statement destination_read = {
     "destination_read", "select failures, due_at from destination where cell = $1::smallint and key = $2::text"};
-_Static_assert(QUEUE_LATE_MS == 2000, "the statement says 2 seconds");
 static const struct db_statement due_count = {
-    "queue_due_count", "select count(*), count(*) filter (where due_at <= now() - interval '2 seconds')"
+    "queue_due_count", "select count(*), count(*) filter (where id < $3::bigint)"
                        "  from queue_entry where cell = $1::smallint and destination = $2::text"
                        "   and worker is null and due_at <= now()"};
 
@@ -458,35 +457,33 @@ enum db_write queue_destination_back(unsigned cell, struct slice destination)
     return written;
 }
 
-static AWAITS enum db_status read_destination(struct arena *arena, const struct db_statement *statement, unsigned cell,
-                                              struct slice destination, struct rows **rows)
+enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
 {
+    struct arena *arena = arena_new(SIZE_MAX);
     struct params params;
+    struct rows *rows;
 
     params_init(&params, arena);
     params_int16(&params, (int16_t)cell);
     params_text(&params, destination);
-    return db_read(arena, statement, &params, rows);
-}
-
-enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct rows *rows;
-    enum db_status status = read_destination(arena, &destination_read, cell, destination, &rows);
-
+    enum db_status status = db_read(arena, &destination_read, &params, &rows);
     if (status == DB_FOUND)
         *out = (struct queue_destination_state){(int32_t)row_int64(rows, 0, 0), row_time(rows, 0, 1)};
     arena_free(&arena);
     return status;
 }
 
-enum db_status queue_due(unsigned cell, struct slice destination, uint64_t *due, uint64_t *late)
+enum db_status queue_due(unsigned cell, struct slice destination, int64_t since_ms, uint64_t *due, uint64_t *late)
 {
     struct arena *arena = arena_new(SIZE_MAX);
+    struct params params;
     struct rows *rows;
-    enum db_status status = read_destination(arena, &due_count, cell, destination, &rows);
 
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)cell);
+    params_text(&params, destination);
+    params_int64(&params, id_at(since_ms));
+    enum db_status status = db_read(arena, &due_count, &params, &rows);
     if (status == DB_FOUND) {
         *due = (uint64_t)row_int64(rows, 0, 0);
         *late = (uint64_t)row_int64(rows, 0, 1);

@@ -100,9 +100,8 @@ struct queue_destination_state {
 };
 AWAITS enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
     __attribute__((warn_unused_result));
-/* Entries waiting (not leased) for a destination that could be claimed now; late: for QUEUE_LATE_MS already. */
-#define QUEUE_LATE_MS 2000
-AWAITS enum db_status queue_due(unsigned cell, struct slice destination, uint64_t *due, uint64_t *late)
+/* Entries waiting (not leased) for a destination that could be claimed now; late: accepted before since_ms. */
+AWAITS enum db_status queue_due(unsigned cell, struct slice destination, int64_t since_ms, uint64_t *due, uint64_t *late)
     __attribute__((warn_unused_result));
 /* Entries past expires_at, claimed for bouncing like queue_claim(), whatever their destination's state. */
 AWAITS enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,

@@ -266,15 +266,15 @@ def send_header(node, login, header, sender=None, recipient=OUTSIDE):
     ("From: alice@grant.test," + "\r\n" + " \r\n " * 6000 + "boss@y.test\r\n", "5.6.0"),
     ("From: " + ", ".join(["alice@grant.test"] * 21) + "\r\n", "5.6.0"),
     ("From:\r\n", "5.6.0"),
-    ("X-Long: " + ("x" * 900 + "\r\n ") * 1200 + "x\r\nFrom: boss@y.test\r\n", "5.6.0"),
-])
+    ("X-Long: " + ("x" * 900 + "\r\n ") * 1200 + "x\r\nFrom: boss@y.test\r\n", "552 5.3.4"),
+], ids=lambda value: str(value)[:40])
 def test_authors(node, header, expected):
     node.api.patch(f"/v1/accounts/{ALICE}", {"aliases": ["sales@second.test"]})
     code, text = send_header(node, ALICE, header)
     if expected == 250:
         assert code == 250, text
     else:
-        assert code == 550 and expected in text, (code, text)
+        assert code in (550, 552) and expected in f"{code} {text}", (code, text)
     node.api.patch(f"/v1/accounts/{ALICE}", {"aliases": []})
 
 
