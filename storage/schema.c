@@ -197,16 +197,17 @@ static bool read_applied(struct arena *arena, struct schema_list *out)
 /* What this program knows, read once: before the fork, as its user may not be able to read the files, and a later
  * release may put others there while we run. */
 static struct schema_list remembered;
+static struct arena *remembered_arena;
 
 bool schema_remember(char *error, size_t error_size)
 {
-    struct arena *arena = arena_new(SCHEMA_FILE_MAX);
-    bool good = schema_load(arena, &remembered, error, error_size);
+    remembered_arena = arena_new(SCHEMA_FILE_MAX);
+    bool good = schema_load(remembered_arena, &remembered, error, error_size);
     if (!good) {
         remembered.count = 0;
-        arena_free(&arena);
+        arena_free(&remembered_arena);
     }
-    return good; /* the arena is kept for the process's life */
+    return good;
 }
 
 AWAITS enum schema_state schema_check(char *why, size_t why_size)
