@@ -43,9 +43,9 @@ void app_password_make(char text[APP_PASSWORD_TEXT_SIZE], unsigned char digest[S
     app_password_digest(slice_str(text), digest);
 }
 
-bool app_password_digest(struct slice text, unsigned char digest[SECRET_SHA256_SIZE])
+/* False: the text is no app password. */
+static bool take_letters(struct slice text, char letters[LETTERS])
 {
-    char letters[LETTERS];
     size_t count = 0;
 
     for (size_t i = 0; i < text.n; i++) {
@@ -57,11 +57,18 @@ bool app_password_digest(struct slice text, unsigned char digest[SECRET_SHA256_S
             return false;
         letters[count++] = c;
     }
-    if (count != LETTERS)
-        return false;
-    secret_sha256(slice_of(letters, LETTERS), digest);
-    secret_wipe(letters, sizeof letters);
-    return true;
+    return count == LETTERS;
+}
+
+bool app_password_digest(struct slice text, unsigned char digest[SECRET_SHA256_SIZE])
+{
+    char letters[LETTERS];
+    bool is_one = take_letters(text, letters);
+
+    if (is_one)
+        secret_sha256(slice_of(letters, LETTERS), digest);
+    secret_wipe(letters, sizeof letters); /* in part the account's own password, if it is none */
+    return is_one;
 }
 
 static const struct db_statement find = {

@@ -14,8 +14,8 @@
  * anywhere since it last looked, with an overlap for transactions that commit late; what it reads replaces what it knew.  So two
  * nodes that are attacked at the same moment overshoot by what arrives within about two seconds.
  *
- * Bounded: ENTRIES_MAX entries; when they are used up the ones that have nothing to say go first, and if all have, what is new is
- * not remembered here, but written still if it fits into the batch.  While the database is away each process goes on by itself.
+ * Bounded: ENTRIES_MAX entries; when they are used up the ones that have nothing to say go (looked for once in SWEEP_MS, as it
+ * takes a walk over all), and if all have, what is new is not counted.  While the database is away each process goes on by itself.
  */
 #include "storage/guard.h"
 
@@ -35,6 +35,7 @@
 
 #define BUCKETS 8192
 #define ENTRIES_MAX 65536
+#define SWEEP_MS 1000
 #define BATCH_MAX 1000
 #define ROWS_MAX 5000
 #define OVERLAP_MS 5000
@@ -109,6 +110,11 @@ static bool has_nothing_to_say(const struct entry *entry, int64_t now)
 
 static void sweep(int64_t now)
 {
+    static int64_t swept_ms;
+
+    if (now >= swept_ms && now < swept_ms + SWEEP_MS)
+        return;
+    swept_ms = now;
     for (unsigned i = 0; i < BUCKETS; i++)
         for (struct entry **link = &buckets[i]; *link;) {
             struct entry *entry = *link;
