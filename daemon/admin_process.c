@@ -4,6 +4,9 @@
  * The same storage layer as a worker, no sessions and no cells.  It needs a number, as it makes ids for customers,
  * domains and accounts.  Unlike a worker it answers from the first moment: /healthz and /readyz are for the
  * time when the database is away.
+ *
+ * Told to end, by a reload or a stop, it answers what has begun (admin_drain()) for drain_limit at most, and keeps its number
+ * meanwhile: a request that makes an account needs it.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,9 +27,9 @@
 static const struct process_plan *plan;
 static struct task_pool *housekeeping;
 static struct loop_timer limit_timer;
-static bool ending;
+static bool ending, leaving;
 
-static void on_limit(void *arg)
+static void on_leave_limit(void *arg)
 {
     (void)arg;
     loop_stop();
@@ -40,6 +43,22 @@ static AWAITS void leave(void *arg)
     loop_stop();
 }
 
+static void on_drained(void *arg)
+{
+    (void)arg;
+    leaving = true;
+    admin_stop();
+    loop_timer_set(&limit_timer, ADMIN_LEAVE_MS, on_leave_limit, NULL);
+    if (!task_start(housekeeping, leave, NULL))
+        loop_stop();
+}
+
+static void on_drain_limit(void *arg)
+{
+    log_warn("requests did not end in time");
+    on_drained(arg);
+}
+
 static void on_order(enum process_order order)
 {
     if (order == PROCESS_DUMP) {
@@ -49,10 +68,8 @@ static void on_order(enum process_order order)
     if (ending)
         return;
     ending = true;
-    admin_stop();
-    loop_timer_set(&limit_timer, ADMIN_LEAVE_MS, on_limit, NULL);
-    if (!task_start(housekeeping, leave, NULL))
-        loop_stop();
+    loop_timer_set(&limit_timer, (uint64_t)plan->config->drain_limit_ms, on_drain_limit, NULL);
+    admin_drain(on_drained, NULL);
 }
 
 /* Without a number nothing can be changed by the API: so also not in a schema that is not ours. */
@@ -66,7 +83,7 @@ static AWAITS bool enter(void)
 static AWAITS void keep_number(void *arg)
 {
     (void)arg;
-    while (!ending) {
+    while (!leaving) {
         if (node_alive()) {
             if (node_renew() != DB_DONE)
                 log_warn("could not renew the lease");
@@ -85,6 +102,7 @@ int admin_run(const struct process_plan *p)
         .key_file = *p->config->admin_key ? p->config->admin_key : NULL,
         .hostname = p->config->hostname,
         .connections_max = (unsigned)p->config->admin_connections_max,
+        .connections_per_client_max = (unsigned)p->config->admin_connections_per_client_max,
         .message_size_max = p->config->message_size_max,
         .default_route_host = p->config->default_route_host,
         .default_route_port = p->config->default_route_port,

@@ -46,7 +46,7 @@ struct config {
     char *dns_resolver;
     /* [admin] */
     char *admin_certificate, *admin_key;
-    int64_t admin_connections_max;
+    int64_t admin_connections_max, admin_connections_per_client_max;
 
     /* made from default_route */
     char *default_route_host;

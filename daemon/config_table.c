@@ -114,6 +114,8 @@ const struct setting config_settings[] = {
     TEXT("admin", "certificate_file", admin_certificate, "", "PEM: the API speaks HTTPS. Without it keep it on loopback or behind a proxy."),
     TEXT("admin", "key_file", admin_key, "", "PEM."),
     NUMBER("admin", "connections_max", admin_connections_max, "100", 1, 10000, "API connections at once."),
+    NUMBER("admin", "connections_per_client_max", admin_connections_per_client_max, "50", 0, 10000,
+           "API connections of one address at once; 0: as many as there are."),
 };
 #define SETTINGS (sizeof config_settings / sizeof config_settings[0])
 const unsigned config_setting_count = SETTINGS;
