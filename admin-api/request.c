@@ -18,7 +18,7 @@
 
 #define RETRY_AFTER_S 5
 
-const char *reply_phrase(unsigned status)
+static const char *phrase_of(unsigned status)
 {
     static const struct {
         unsigned status;
@@ -84,7 +84,7 @@ static struct json_object *problem(unsigned status, const char *field, const cha
 {
     struct json_object *object = json_object_new_object();
     json_put_text(object, "type", SLICE("about:blank"));
-    json_put_text(object, "title", slice_str(reply_phrase(status)));
+    json_put_text(object, "title", slice_str(phrase_of(status)));
     json_put_number(object, "status", status);
     json_put_text(object, "detail", slice_str(detail));
     if (field)

@@ -68,7 +68,6 @@ void reply_away(struct request *r);
 void reply_not_found(struct request *r);
 /* What became of a change, unless it is DONE: true, and answered. */
 bool reply_failed_write(struct request *r, enum db_write result, const struct provision_refusal *refusal);
-const char *reply_phrase(unsigned status);
 
 /* ------------------------------------------------------------------ the query */
 

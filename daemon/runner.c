@@ -162,15 +162,6 @@ void runner_init(const struct runner_settings *s)
     accept_on_committed(runner_on_committed);
 }
 
-void runner_reload(const struct runner_settings *s)
-{
-    struct tls *old = tls;
-
-    settings = *s;
-    make_tls();
-    tls_unref(&old);
-}
-
 void runner_release_pending(struct runner_destination *d)
 {
     while (d->first) {

@@ -29,7 +29,6 @@ struct runner_settings {
 };
 
 void runner_init(const struct runner_settings *settings);
-void runner_reload(const struct runner_settings *settings);
 /* Starts nothing new; calls done(arg) when nothing is under way. */
 void runner_drain(void (*done)(void *arg), void *arg);
 

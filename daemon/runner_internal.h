@@ -110,8 +110,6 @@ void runner_sweep(void);
 
 struct runner_message *runner_message_new(int64_t id);
 struct runner_message *runner_message_find(int64_t id);
-/* Takes Return-Path off; prefix is copied. */
-void runner_message_content(struct runner_message *message, struct slice prefix, struct spool *spool);
 /* Loads it when it is not loaded.  NONE: it is not in the database (any more). */
 AWAITS enum db_status runner_message_load(struct runner_message *message);
 
@@ -126,7 +124,6 @@ void runner_entries_each(void (*fn)(struct runner_entry *entry, void *arg), void
 bool runner_lease_good(const struct runner_entry *entry);
 
 unsigned runner_entry_count(void);
-bool runner_full(void);
 void runner_on_committed(const struct accept_message *message);
 
 /* ------------------------------------------------------------------ running */

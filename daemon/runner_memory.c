@@ -159,7 +159,8 @@ static size_t return_path_size(struct slice content)
     return at;
 }
 
-void runner_message_content(struct runner_message *message, struct slice prefix, struct spool *spool)
+/* Takes Return-Path off; prefix is copied. */
+static void set_content(struct runner_message *message, struct slice prefix, struct spool *spool)
 {
     char head[2048];
     struct slice start;
@@ -185,7 +186,7 @@ enum db_status runner_message_load(struct runner_message *message)
     if (status != DB_FOUND)
         return status;
     if (!message->spool) /* another lane may have been quicker */
-        runner_message_content(message, (struct slice){NULL, 0}, spool);
+        set_content(message, (struct slice){NULL, 0}, spool);
     spool_unref(&spool);
     return DB_FOUND;
 }
@@ -289,7 +290,7 @@ unsigned runner_entry_count(void)
     return entry_count;
 }
 
-bool runner_full(void)
+static bool is_full(void)
 {
     return entry_count >= ENTRIES_MAX || bytes >= BYTES_MAX;
 }
@@ -298,7 +299,7 @@ bool runner_full(void)
 
 void runner_on_committed(const struct accept_message *message)
 {
-    bool keep = !runner_full() && !runner_draining();
+    bool keep = !is_full() && !runner_draining();
     struct runner_message *m = NULL;
 
     for (unsigned i = 0; i < message->recipient_count; i++) {
@@ -319,7 +320,7 @@ void runner_on_committed(const struct accept_message *message)
             smtp_parameter_read_mail(m->arena, message->parameters, &m->envelope);
             m->eight_bit = message->eight_bit;
             m->received_ms = message->received_ms;
-            runner_message_content(m, message->prefix, message->spool);
+            set_content(m, message->prefix, message->spool);
         }
         entry = runner_entry_new(m, runner_destination(r->destination), r->entry_id, r->address);
         entry->domain_id = r->domain_id;

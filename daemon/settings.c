@@ -88,7 +88,6 @@ struct server_settings *settings_server(const struct config *c)
     if (!s)
         abort();
     *s = (struct server_settings){
-        .references = 1,
         .hostname = c->hostname,
         .message_size_max = (uint64_t)c->message_size_max,
         .recipients_max = (unsigned)c->recipients_max,

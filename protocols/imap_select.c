@@ -42,7 +42,8 @@ void imap_selected_drop(struct imap_session *session)
         session->state = IMAP_AUTHENTICATED;
 }
 
-uint32_t imap_selected_find(const struct imap_selected *s, int64_t uid)
+/* Index of the UID, or UINT32_MAX. */
+static uint32_t find_uid(const struct imap_selected *s, int64_t uid)
 {
     uint32_t low = 0, high = s->count;
 
@@ -162,7 +163,7 @@ static void take_changes(struct imap_session *session, const struct mailbox_item
     for (unsigned i = 0; i < count; i++) {
         unsigned keywords = s->keyword_count;
         struct imap_item item = item_of(s, &changes[i]);
-        uint32_t index = imap_selected_find(s, item.uid);
+        uint32_t index = find_uid(s, item.uid);
 
         if (s->keyword_count > keywords && session->state == IMAP_SELECTED)
             imap_tell_flag_names(session);

@@ -47,7 +47,6 @@ static void session_free(struct imap_session *session)
     if (session->pending)
         secret_wipe(session->pending, session->pending_room); /* LOGIN */
     free(session->pending);
-    server_settings_unref(&session->settings);
     free(session);
 }
 
@@ -186,13 +185,6 @@ void imap_session_hold(struct imap_session *session, unsigned ms, void (*after)(
     session->held = after;
     set_paused(session, true);
     loop_timer_set(&session->hold, ms, on_hold_over, session);
-}
-
-void imap_session_break(struct imap_session *session)
-{
-    session->produce = NULL;
-    session->closing = true;
-    stream_abort(&session->stream);
 }
 
 /* ------------------------------------------------------------------ gathering */
@@ -372,7 +364,7 @@ static void on_data(void *arg, struct evbuffer *input)
 
 /* ------------------------------------------------------------------ time, and other events */
 
-void imap_session_limits(struct imap_session *session)
+static void set_limits(struct imap_session *session)
 {
     unsigned silence = session->state == IMAP_NOT_AUTHENTICATED ? session->settings->login_timeout_ms
                                                                 : session->settings->imap_timeout_ms;
@@ -385,7 +377,7 @@ void imap_session_logged_in(struct imap_session *session, const char *mechanism)
 {
     session->state = IMAP_AUTHENTICATED;
     loop_timer_clear(&session->login_timer);
-    imap_session_limits(session);
+    set_limits(session);
     log_info("login", log_slice("account", session->account.address), log_str("mechanism", mechanism),
              log_str("tls", stream_is_tls(session->stream) ? "yes" : "no"));
     imap_reply(session, "OK [CAPABILITY %s] Logged in", imap_capabilities(session));
@@ -464,7 +456,7 @@ void imap_serve(int fd, bool implicit_tls, const struct proxy_header *via, struc
 
     if (!session)
         abort();
-    session->settings = server_settings_ref(settings);
+    session->settings = settings;
     session->state = IMAP_NOT_AUTHENTICATED;
     session->arena = arena_new(SESSION_MEMORY);
     session->command = arena_new(COMMAND_MEMORY);

@@ -99,9 +99,7 @@ void imap_session_settle(struct imap_session *session);
 /* Runs fn in a task; the session is busy until it has ended. */
 void imap_session_run(struct imap_session *session, AWAITS void (*fn)(struct imap_session *session));
 void imap_session_hold(struct imap_session *session, unsigned ms, void (*after)(struct imap_session *session));
-void imap_session_limits(struct imap_session *session);
 void imap_session_logged_in(struct imap_session *session, const char *mechanism);
-void imap_session_break(struct imap_session *session);
 /* After the last produce(): what others changed, then the tagged response. */
 void imap_session_finish(struct imap_session *session);
 
@@ -130,8 +128,6 @@ AWAITS void imap_command_run(struct imap_session *session);
 void imap_selected_drop(struct imap_session *session);
 /* Tells what changed: FETCH, EXISTS and, if may_expunge, EXPUNGE. False: the database is away, or the mailbox is gone. */
 AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge);
-/* Index of the UID, or UINT32_MAX. */
-uint32_t imap_selected_find(const struct imap_selected *selected, int64_t uid);
 /* Indexes of the messages in the set (sequence numbers or UIDs), ascending. False: a sequence number that does not exist. */
 bool imap_selected_pick(struct imap_session *session, struct imap_set *set, uint32_t **out, uint32_t *count);
 void imap_write_flags(struct imap_session *session, const struct imap_item *item); /* "(\Seen work)" */

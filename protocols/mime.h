@@ -45,8 +45,6 @@ struct mime_part *mime_parse(struct arena *arena, struct slice bytes);
 /* RFC 3501 7.4.2, appended to out. */
 void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct mime_part *message);
 void mime_write_structure(struct evbuffer *out, struct arena *arena, const struct mime_part *part, bool extended);
-/* nstring: NIL for {NULL,0}, quoted where possible, else a literal. */
-void mime_write_string(struct evbuffer *out, struct slice text);
 
 /* The part that numbers name ("1.2"), or NULL. */
 const struct mime_part *mime_find(const struct mime_part *root, const uint32_t *numbers, unsigned depth);

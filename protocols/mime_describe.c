@@ -15,7 +15,8 @@ static void put(struct evbuffer *out, const char *text)
     evbuffer_add(out, text, strlen(text));
 }
 
-void mime_write_string(struct evbuffer *out, struct slice text)
+/* nstring: NIL for {NULL,0}, quoted where possible, else a literal. */
+static void write_nstring(struct evbuffer *out, struct slice text)
 {
     bool plain = text.n < 1000;
 
@@ -47,11 +48,11 @@ static void put_phrase(struct evbuffer *out, const char *text)
     char *encoded;
 
     if (!text || !*text || is_ascii(slice_str(text))) {
-        mime_write_string(out, text && *text ? slice_str(text) : (struct slice){NULL, 0});
+        write_nstring(out, text && *text ? slice_str(text) : (struct slice){NULL, 0});
         return;
     }
     encoded = g_mime_utils_header_encode_phrase(NULL, text, NULL);
-    mime_write_string(out, slice_str(encoded));
+    write_nstring(out, slice_str(encoded));
     g_free(encoded);
 }
 
@@ -64,7 +65,7 @@ static void put_local_part(struct evbuffer *out, struct arena *arena, struct sli
     size_t n = 0;
 
     if (text.n < 2 || text.p[0] != '"' || text.p[text.n - 1] != '"') {
-        mime_write_string(out, text);
+        write_nstring(out, text);
         return;
     }
     for (size_t i = 1; i < text.n - 1; i++) {
@@ -72,7 +73,7 @@ static void put_local_part(struct evbuffer *out, struct arena *arena, struct sli
             i++;
         plain[n++] = text.p[i];
     }
-    mime_write_string(out, slice_of(plain, n));
+    write_nstring(out, slice_of(plain, n));
 }
 
 static void put_mailbox(struct evbuffer *out, struct arena *arena, InternetAddress *address)
@@ -85,7 +86,7 @@ static void put_mailbox(struct evbuffer *out, struct arena *arena, InternetAddre
     put(out, " NIL ");
     put_local_part(out, arena, at ? slice_of(addr, (size_t)(at - addr)) : slice_str(addr ? addr : ""));
     put(out, " ");
-    mime_write_string(out, slice_str(at ? at + 1 : ""));
+    write_nstring(out, slice_str(at ? at + 1 : ""));
     put(out, ")");
 }
 
@@ -138,9 +139,9 @@ void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct
 
     mime_start();
     put(out, "(");
-    mime_write_string(out, mime_field(arena, message->header, "Date"));
+    write_nstring(out, mime_field(arena, message->header, "Date"));
     put(out, " ");
-    mime_write_string(out, mime_field(arena, message->header, "Subject"));
+    write_nstring(out, mime_field(arena, message->header, "Subject"));
     put(out, " ");
     put_address_field(out, arena, from);
     put(out, " ");
@@ -154,9 +155,9 @@ void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct
     put(out, " ");
     put_address_field(out, arena, mime_field(arena, message->header, "Bcc"));
     put(out, " ");
-    mime_write_string(out, mime_field(arena, message->header, "In-Reply-To"));
+    write_nstring(out, mime_field(arena, message->header, "In-Reply-To"));
     put(out, " ");
-    mime_write_string(out, mime_field(arena, message->header, "Message-ID"));
+    write_nstring(out, mime_field(arena, message->header, "Message-ID"));
     put(out, ")");
 }
 
@@ -180,9 +181,9 @@ static void put_extended(struct evbuffer *out, struct arena *arena, const struct
             *at++ = hex[ch & 15];
         }
     }
-    mime_write_string(out, slice_str(arena_printf(arena, "%.*s*", SLICE_ARG(param->name))));
+    write_nstring(out, slice_str(arena_printf(arena, "%.*s*", SLICE_ARG(param->name))));
     put(out, " ");
-    mime_write_string(out, slice_str(arena_printf(arena, "utf-8''%s", encoded)));
+    write_nstring(out, slice_str(arena_printf(arena, "utf-8''%s", encoded)));
 }
 
 static void put_params(struct evbuffer *out, struct arena *arena, const struct mime_param *params)
@@ -200,14 +201,14 @@ static void put_params(struct evbuffer *out, struct arena *arena, const struct m
             put_extended(out, arena, p);
             continue;
         }
-        mime_write_string(out, p->name);
+        write_nstring(out, p->name);
         put(out, " ");
         if (is_ascii(p->value)) {
-            mime_write_string(out, p->value);
+            write_nstring(out, p->value);
         } else {
             char *encoded = g_mime_utils_header_encode_text(NULL, p->value.p, NULL);
 
-            mime_write_string(out, slice_str(encoded));
+            write_nstring(out, slice_str(encoded));
             g_free(encoded);
         }
     }
@@ -225,7 +226,7 @@ static void put_disposition(struct evbuffer *out, struct arena *arena, struct sl
     }
     disposition = g_mime_content_disposition_parse(NULL, value.p);
     put(out, "(");
-    mime_write_string(out, slice_str(g_mime_content_disposition_get_disposition(disposition)));
+    write_nstring(out, slice_str(g_mime_content_disposition_get_disposition(disposition)));
     put(out, " ");
     put_params(out, arena, mime_params_of(arena, g_mime_content_disposition_get_parameters(disposition)));
     put(out, ")");
@@ -249,7 +250,7 @@ static void put_language(struct evbuffer *out, struct slice value)
             tag.n--;
         if (tag.n) {
             put(out, separator);
-            mime_write_string(out, tag);
+            write_nstring(out, tag);
             separator = " ";
             any = true;
         }
@@ -264,7 +265,7 @@ static void put_rest(struct evbuffer *out, struct arena *arena, const struct mim
     put(out, " ");
     put_language(out, mime_field(arena, part->header, "Content-Language"));
     put(out, " ");
-    mime_write_string(out, mime_field(arena, part->header, "Content-Location"));
+    write_nstring(out, mime_field(arena, part->header, "Content-Location"));
 }
 
 static unsigned long count_lines(struct slice body)
@@ -284,20 +285,20 @@ static void put_leaf(struct evbuffer *out, struct arena *arena, const struct mim
     struct slice encoding = mime_encoding(arena, part->header);
 
     put(out, "(");
-    mime_write_string(out, part->type);
+    write_nstring(out, part->type);
     put(out, " ");
-    mime_write_string(out, part->subtype);
+    write_nstring(out, part->subtype);
     put(out, " ");
     if (!part->params && slice_equal_nocase(part->type, SLICE("text")))
         put(out, "(\"charset\" \"us-ascii\")"); /* RFC 2045 5.2 */
     else
         put_params(out, arena, part->params);
     put(out, " ");
-    mime_write_string(out, mime_field(arena, part->header, "Content-ID"));
+    write_nstring(out, mime_field(arena, part->header, "Content-ID"));
     put(out, " ");
-    mime_write_string(out, mime_field(arena, part->header, "Content-Description"));
+    write_nstring(out, mime_field(arena, part->header, "Content-Description"));
     put(out, " ");
-    mime_write_string(out, encoding.n ? encoding : SLICE("7bit"));
+    write_nstring(out, encoding.n ? encoding : SLICE("7bit"));
     evbuffer_add_printf(out, " %zu", part->body.n);
     if (part->message) {
         put(out, " ");
@@ -309,7 +310,7 @@ static void put_leaf(struct evbuffer *out, struct arena *arena, const struct mim
         evbuffer_add_printf(out, " %lu", count_lines(part->body));
     if (extended) {
         put(out, " ");
-        mime_write_string(out, mime_field(arena, part->header, "Content-MD5"));
+        write_nstring(out, mime_field(arena, part->header, "Content-MD5"));
         put_rest(out, arena, part);
     }
     put(out, ")");
@@ -325,7 +326,7 @@ void mime_write_structure(struct evbuffer *out, struct arena *arena, const struc
     for (const struct mime_part *child = part->child; child; child = child->next)
         mime_write_structure(out, arena, child, extended);
     put(out, " ");
-    mime_write_string(out, part->subtype);
+    write_nstring(out, part->subtype);
     if (extended) {
         put(out, " ");
         put_params(out, arena, part->params);

@@ -46,7 +46,6 @@ static void session_free(struct pop3_session *session)
     free(session->items);
     arena_free(&session->command);
     arena_free(&session->arena);
-    server_settings_unref(&session->settings);
     free(session);
     log_set_context(NULL);
 }
@@ -326,7 +325,7 @@ void pop3_serve(int fd, bool implicit_tls, const struct proxy_header *via, struc
 
     if (!session)
         abort();
-    session->settings = server_settings_ref(settings);
+    session->settings = settings;
     session->arena = arena_new(POP3_SESSION_MEMORY);
     session->command = arena_new(POP3_COMMAND_MEMORY);
     session->stream = stream_serve(fd, implicit_tls ? settings->tls : NULL,

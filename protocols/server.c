@@ -37,29 +37,6 @@ static uint64_t hash_seed;
 static struct server_limits limits;
 static struct task_pool *tasks;
 static bool draining;
-static void (*settings_done)(struct server_settings *settings);
-
-/* ------------------------------------------------------------------ settings */
-
-struct server_settings *server_settings_ref(struct server_settings *settings)
-{
-    settings->references++;
-    return settings;
-}
-
-void server_settings_unref(struct server_settings **settings)
-{
-    struct server_settings *s = *settings;
-
-    *settings = NULL;
-    if (s && --s->references == 0 && settings_done)
-        settings_done(s);
-}
-
-void server_settings_on_done(void (*fn)(struct server_settings *settings))
-{
-    settings_done = fn;
-}
 
 /* ------------------------------------------------------------------ clients */
 

@@ -19,9 +19,8 @@
 
 struct proxy_header; /* proxy_parse.h */
 
-/* Values from the configuration file; replaced as a whole at reload, sessions keep the one they began with. */
+/* Values from the configuration file; they live as long as the process: a reload makes new ones (DESIGN). */
 struct server_settings {
-    unsigned references;   /* server_settings_ref/unref */
     const char *hostname;  /* ours, in greetings and Received */
     struct tls *tls;       /* NULL: no STARTTLS is offered (and then no PLAIN, no LOGIN, no USER) */
     uint64_t message_size_max;
@@ -41,10 +40,6 @@ struct server_settings {
     int64_t delay_notice_ms;      /* senders are told of a delay after 4 hours; 0: never */
     bool default_route;           /* mail for outside goes to a smart host: destination "default" */
 };
-struct server_settings *server_settings_ref(struct server_settings *settings);
-void server_settings_unref(struct server_settings **settings);
-/* What runs when the last reference goes (the daemon frees what it made). */
-void server_settings_on_done(void (*fn)(struct server_settings *settings));
 
 /* Limits over all sessions of this process; 0: none. */
 struct server_limits {

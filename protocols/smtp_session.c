@@ -52,7 +52,6 @@ static void session_free(struct smtp_session *session)
     arena_free(&session->command);
     arena_free(&session->transaction_arena);
     arena_free(&session->arena);
-    server_settings_unref(&session->settings);
     free(session);
 }
 
@@ -311,7 +310,7 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct pro
 
     if (!session)
         abort();
-    session->settings = server_settings_ref(settings);
+    session->settings = settings;
     session->role = role;
     session->implicit_tls = implicit_tls;
     session->replies = evbuffer_new();

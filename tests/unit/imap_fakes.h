@@ -504,7 +504,6 @@ static int setup(void **state)
     pool = task_pool_new("test", 2, 2);
     server_set_tasks(pool);
     settings = (struct server_settings){
-        .references = 1,
         .hostname = "mail.example.test",
         .errors_max = 50,
         .message_size_max = 1024 * 1024,

@@ -312,7 +312,6 @@ static inline int setup(void **state)
     pool = task_pool_new("test", 2, 2);
     server_set_tasks(pool);
     settings = (struct server_settings){
-        .references = 1,
         .hostname = "mail.example.test",
         .errors_max = 10,
         .pop3_timeout_ms = WATCHDOG_MS,

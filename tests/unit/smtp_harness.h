@@ -18,7 +18,6 @@
 #define DEADLINE_MS 20000
 
 static struct server_settings settings = {
-    .references = 1,
     .hostname = "mx.test",
     .message_size_max = 4096,
     .recipients_max = 5,
