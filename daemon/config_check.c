@@ -84,6 +84,14 @@ static void check_tls(struct reader *reader)
                  "a TLS port needs [tls] certificate_file and key_file");
 }
 
+static void check_smtp(struct reader *reader)
+{
+    const char *bare_newline = reader->config->bare_newline;
+
+    if (strcmp(bare_newline, "refuse") != 0 && strcmp(bare_newline, "normalize") != 0)
+        config_complain(reader, line_of(reader, "smtp", "bare_newline"), "bare_newline must be refuse or normalize");
+}
+
 static void check_route(struct reader *reader)
 {
     struct config *c = reader->config;
@@ -147,6 +155,7 @@ void config_check(struct reader *reader)
     check_listen(reader, "pop3", c->listen_pop3);
     check_listen(reader, "pop3s", c->listen_pop3s);
     check_listen(reader, "admin", c->listen_admin);
+    check_smtp(reader);
     check_route(reader);
     if (strcmp(c->log, "stderr") != 0 && strcmp(c->log, "syslog") != 0)
         config_complain(reader, line_of(reader, "daemon", "log"), "log must be stderr or syslog");

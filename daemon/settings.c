@@ -101,6 +101,8 @@ struct server_settings *settings_server(const struct config *c)
         .header_size_max = (uint64_t)c->header_size_max,
         .header_fields_max = (unsigned)c->header_fields_max,
         .received_max = (unsigned)c->received_max,
+        .own_received_max = (unsigned)c->own_received_max,
+        .normalize_newlines = strcmp(c->bare_newline, "normalize") == 0,
         .queue_lifetime_ms = c->queue_lifetime_ms,
         .delay_notice_ms = c->delay_notice_ms,
         .default_route = *c->default_route != '\0',

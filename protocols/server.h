@@ -35,6 +35,8 @@ struct server_settings {
     uint64_t header_size_max;     /* octets of a message's header */
     unsigned header_fields_max;
     unsigned received_max;        /* Received lines before we say loop */
+    unsigned own_received_max;    /* those of them that name us */
+    bool normalize_newlines;      /* bare CR and LF in a message are repaired, not refused */
     struct cidr_list xclient_networks; /* proxies that may say XCLIENT */
     int64_t queue_lifetime_ms;    /* 5 days */
     int64_t delay_notice_ms;      /* senders are told of a delay after 4 hours; 0: never */

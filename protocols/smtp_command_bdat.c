@@ -79,7 +79,7 @@ static void take(struct smtp_session *session, struct evbuffer *input)
         size_t n = piece.iov_len < chunk->left ? piece.iov_len : (size_t)chunk->left;
         struct slice bytes = slice_of(piece.iov_base, n);
         if (!chunk->fault)
-            smtp_dot_feed(&session->transaction->dot, &bytes, smtp_data_keep, session);
+            smtp_data_feed(session, &bytes);
         evbuffer_drain(input, n);
         chunk->left -= n;
     }

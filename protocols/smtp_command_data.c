@@ -36,7 +36,7 @@ static void spool(void *arg, struct slice bytes)
         log_error("no room in the spool", log_int("size", (int64_t)transaction->size));
 }
 
-void smtp_data_keep(void *arg, struct slice bytes)
+static void keep(void *arg, struct slice bytes)
 {
     struct smtp_session *session = arg;
     struct smtp_transaction *transaction = session->transaction;
@@ -50,12 +50,25 @@ void smtp_data_keep(void *arg, struct slice bytes)
         spool(transaction, bytes);
 }
 
+bool smtp_data_feed(struct smtp_session *session, struct slice *bytes)
+{
+    struct smtp_transaction *transaction = session->transaction;
+
+    if (session->settings->normalize_newlines)
+        return smtp_newline_feed(&transaction->newline, &transaction->dot, bytes, keep, session);
+    return smtp_dot_feed(&transaction->dot, bytes, keep, session);
+}
+
 void smtp_data_finish(struct smtp_session *session)
 {
     struct smtp_transaction *transaction = session->transaction;
 
-    if (transaction->chunked)
+    if (transaction->chunked) {
+        smtp_newline_finish(&transaction->newline, &transaction->dot, keep, session);
         smtp_dot_finish(&transaction->dot);
+    }
+    if (transaction->newline.repaired)
+        log_info("bare CR or LF repaired", log_slice("sender", transaction->sender.address));
     if (session->role == SMTP_ROLE_SUBMISSION)
         smtp_fields_finish(&transaction->fields, spool, transaction);
 }
@@ -84,8 +97,10 @@ bool smtp_data_refused(struct smtp_session *session)
         refuse(session, 552, "5.3.4", "too-big", "Message too big");
     else if (spool_failed(transaction->spool))
         refuse(session, 452, "4.3.1", "spool-failed", "Insufficient storage, try again later");
-    else if (transaction->dot.received > session->settings->received_max)
+    else if (transaction->dot.hops.received > session->settings->received_max)
         refuse(session, 554, "5.4.6", "loop", "Too many Received fields: the message is going in circles");
+    else if (transaction->dot.hops.own > session->settings->own_received_max)
+        refuse(session, 554, "5.4.6", "loop-here", "This server has had the message too often: it is going in circles");
     else if (transaction->dot.header > session->settings->header_size_max)
         refuse(session, 552, "5.3.4", "header-too-big", "Message header too big");
     else if (transaction->dot.fields > session->settings->header_fields_max)
@@ -126,7 +141,7 @@ void smtp_data_on_input(struct smtp_session *session, struct evbuffer *input)
         size_t consumed = 0;
         for (int i = 0; i < count && i < PIECES && !ended; i++) {
             struct slice piece = slice_of(pieces[i].iov_base, pieces[i].iov_len);
-            ended = smtp_dot_feed(&session->transaction->dot, &piece, smtp_data_keep, session);
+            ended = smtp_data_feed(session, &piece);
             consumed += pieces[i].iov_len - piece.n;
         }
         evbuffer_drain(input, consumed);
@@ -162,6 +177,7 @@ const struct smtp_fault *smtp_data_not_now(const struct smtp_session *session)
 void smtp_data_begin(struct smtp_session *session)
 {
     session->transaction->spool = spool_new();
+    session->transaction->dot.hops.name = slice_str(session->settings->hostname);
     session->transaction->data_began_ms = clock_steady_ms();
 }
 

@@ -5,7 +5,8 @@
  * that also take LF "." LF, or any mixture, for the end let a client smuggle a second message, with an
  * envelope of its own choice, through a relay that does not: so those are content here, and content with a
  * bare CR or LF is noted, for the whole message to be refused (section 2.3.8: CR and LF only together).
- * Nothing is repaired: a repaired message could mean something else to the next reader.
+ * Nothing is repaired here: a repaired message could mean something else to the next reader.  Where repair is wanted it is made before
+ * (smtp_newline.c).
  *
  *      LINE_START --"."--> DOT --CR--> DOT_CR --LF--> END
  *           |               |             |
@@ -19,26 +20,10 @@
  * The chunks of BDAT (RFC 3030) have neither dot-stuffing nor an end of their own; they go through here for the rest,
  * so that a message keeps the same rules whichever way it comes.
  *
- * The header is read byte by byte to count Received fields (loops, section 6.3), all fields, and its octets; the body by memchr() from
+ * The header is read byte by byte to count its octets, its fields, and those that tell a loop (smtp_hops.c); the body by memchr() from
  * line end to line end, so that its cost per byte is small.
  */
 #include "protocols/smtp_dot.h"
-
-static const char received_name[] = "received:";
-
-/* One byte of a header line, at position dot->matched as long as all before it matched. */
-static void match_header(struct smtp_dot *dot, char c)
-{
-    if (dot->matched >= sizeof(received_name) - 1)
-        return;
-    char lower = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-    if (lower != received_name[dot->matched]) {
-        dot->matched = sizeof(received_name); /* not this line */
-        return;
-    }
-    if (++dot->matched == sizeof(received_name) - 1)
-        dot->received++;
-}
 
 /* How many bytes from p on neither end a line nor are odd.  Only in the body: nobody looks at them. */
 static size_t plain_run(const char *p, size_t n)
@@ -61,13 +46,14 @@ static enum smtp_dot_state text_byte(struct smtp_dot *dot, char c)
     else if (c == '\0')
         dot->nul = true;
     else if (!dot->body)
-        match_header(dot, c);
+        smtp_hops_byte(&dot->hops, c);
     return SMTP_DOT_TEXT;
 }
 
 static enum smtp_dot_state line_ended(struct smtp_dot *dot)
 {
-    dot->matched = 0;
+    if (!dot->body)
+        smtp_hops_line_end(&dot->hops);
     return SMTP_DOT_LINE_START;
 }
 

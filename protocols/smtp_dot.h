@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core/slice.h"
+#include "protocols/smtp_hops.h"
 
 struct smtp_dot {
     enum smtp_dot_state {
@@ -26,10 +27,9 @@ struct smtp_dot {
     bool body;         /* the empty line after the header has passed */
     bool bare;         /* a CR without LF or an LF without CR was seen */
     bool nul;          /* a NUL was seen */
-    unsigned matched;  /* letters of "received:" that this header line begins with */
-    unsigned received; /* how many Received fields the header has */
     size_t header;     /* octets of the header so far, as they came */
     unsigned fields;   /* lines of it that begin a field */
+    struct smtp_hops hops; /* its Received fields */
 };
 
 /*

@@ -24,6 +24,7 @@
 #include "protocols/server.h"
 #include "protocols/smtp_dot.h"
 #include "protocols/smtp_fields.h"
+#include "protocols/smtp_newline.h"
 #include "protocols/smtp_parse.h"
 #include "relay/authorize.h"
 #include "relay/permit.h"
@@ -74,6 +75,7 @@ struct smtp_transaction {
     bool chunked; /* BDAT has begun: only BDAT may follow */
     bool failed;  /* a chunk was refused: nothing but RSET and the last chunk makes sense */
     struct spool *spool; /* NULL after the size limit was passed */
+    struct smtp_newline newline; /* bare_newline = normalize */
     struct smtp_dot dot;
     struct smtp_fields fields; /* submission */
     uint64_t size;
@@ -178,8 +180,8 @@ void smtp_bdat_on_input(struct smtp_session *session, struct evbuffer *input);
 /* NULL: content may come now.  Else why not. */
 const struct smtp_fault *smtp_data_not_now(const struct smtp_session *session);
 void smtp_data_begin(struct smtp_session *session);
-/* A smtp_dot_sink: content into the spool, as the server's role wants it. */
-void smtp_data_keep(void *arg, struct slice bytes);
+/* Content into the spool, as the settings and the server's role want it.  As smtp_dot_feed(). */
+bool smtp_data_feed(struct smtp_session *session, struct slice *bytes);
 /* No more content comes. */
 void smtp_data_finish(struct smtp_session *session);
 /* Is what came so far a message that we do not take?  Then it was answered; the transaction is as it was. */

@@ -30,6 +30,7 @@ def status_field(pid, name):
     ({"daemon__spool_directory": "/nonexistent/spool"}, "/nonexistent/spool"),
     ({"daemon__log_levels": "smtp"}, "log_levels"),
     ({"dns__resolver": "ns.example.test"}, "resolver"),
+    ({"smtp__bare_newline": "repair"}, "bare_newline"),
     ({"database__conninfo": "nonsense=1"}, "conninfo"),
 ])
 def test_check_config_tells_what_is_wrong(new_posthouse, change, words):

@@ -24,6 +24,7 @@ static struct server_settings settings = {
     .errors_max = 10,
     .smtp_timeout_ms = 60000,
     .received_max = 10,
+    .own_received_max = 5,
     .header_size_max = 65536,
     .header_fields_max = 1000,
     .queue_lifetime_ms = 1000,

@@ -122,8 +122,8 @@ static void test_received(void **state)
             struct collected out = {.n = 0};
             bool ended;
             feed(&dot, slice_str(cases[i].text), step, &out, &ended);
-            if (dot.received != cases[i].received)
-                fail_msg("case %zu in steps of %zu: %u", i, step, dot.received);
+            if (dot.hops.received != cases[i].received)
+                fail_msg("case %zu in steps of %zu: %u", i, step, dot.hops.received);
         }
     }
 }
@@ -156,7 +156,7 @@ static void test_chunked(void **state)
             smtp_dot_finish(&dot);
             assert_false(ended);
             assert_int_equal(dot.bare, cases[i].bare);
-            assert_int_equal(dot.received, cases[i].received);
+            assert_int_equal(dot.hops.received, cases[i].received);
             assert_true(slice_equal(slice_of(out.bytes, out.n), content));
         }
     }
