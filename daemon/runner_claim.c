@@ -1,6 +1,6 @@
 /*
- * runner_claim: what comes from the database: mail that is due, leases that must be renewed or were left behind, mail
- * whose time is over, or that is so late that its sender is told.
+ * runner_claim: what comes from the database: mail that is due, and leases that must be renewed.  What time brings by itself is in
+ * runner_expiry.c.
  *
  * Claiming is a poll of CLAIM_MS, shortened by hints and by lanes that run dry (runner_claim_kick); it stops while
  * half of memory is taken.  Only the holder of a cell claims in it (storage/node.h).
@@ -9,11 +9,6 @@
  * those that the database names believe in a new end, counted from before the request was sent.  The others are not
  * ours any more (the database could not be reached for long, and another worker took them back): nothing is sent on
  * their leases.
- *
- * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living have run
- * out as well, among them those of entries that *were* delivered and whose outcome is just about to be recorded.
- * So nothing is taken back until the database has answered for CALM_MS: their owners come first.  A worker that has
- * just started cannot know whether it was away, and waits as long.
  */
 #include <string.h>
 
@@ -32,8 +27,6 @@
 #define MEMORY_SHARE 5000 /* entries, above which nothing is claimed */
 #define RENEW_MS 15000
 #define RENEW_MAX 20000
-#define EXPIRE_MS 2000
-#define RECLAIM_MS 5000
 #define CALM_MS 10000
 
 static struct task_wait claim_wait;
@@ -41,18 +34,17 @@ static bool claim_waiting, claim_kicked;
 static unsigned claims;     /* under way: may put something into memory yet */
 static uint64_t trouble_at; /* when the database last failed us, or we began */
 
-static void trouble(void)
+void runner_trouble(void)
 {
     trouble_at = clock_steady_ms();
 }
 
-static bool calm(void)
+bool runner_calm(void)
 {
     return clock_steady_ms() > trouble_at + CALM_MS;
 }
 
-/* A copy: node_cells() is valid until the next wait only. */
-static unsigned copy_cells(int16_t cells[ID_CELLS])
+unsigned runner_cells(int16_t cells[ID_CELLS])
 {
     unsigned count;
     const int16_t *held = node_cells(&count);
@@ -78,6 +70,11 @@ bool runner_claims_empty(void)
     return !claims;
 }
 
+void runner_claims_add(int n)
+{
+    claims += (unsigned)n;
+}
+
 static void on_claim_time(void *arg)
 {
     runner_claim_kick(arg);
@@ -97,11 +94,7 @@ static AWAITS void wait_for_kick(void)
     claim_kicked = false;
 }
 
-/*
- * NULL: it is in memory already, at work or delivered and about to be recorded.  One that is being given back may be
- * claimed before the task that gave it back hears so; it then stands here twice for a moment, which is right.
- */
-static struct runner_entry *entry_from(const struct queue_entry *q)
+struct runner_entry *runner_entry_claimed(const struct queue_entry *q)
 {
     struct runner_entry *entry = runner_entry_find(q->id);
     struct runner_message *m;
@@ -144,7 +137,7 @@ static unsigned count_of_destination(const struct queue_entry *entries, unsigned
 static void take_in(const struct queue_entry *list, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        struct runner_entry *entry = entry_from(&list[i]);
+        struct runner_entry *entry = runner_entry_claimed(&list[i]);
 
         if (entry)
             runner_entry_put(entry);
@@ -172,7 +165,7 @@ static AWAITS bool claim_once(struct arena *arena)
     switch (queue_claim(arena, cells, cell_count, CLAIM_PER_DESTINATION, CLAIM_MAX, &list, &count)) {
     case DB_FOUND: break;
     case DB_NONE: return false;
-    case DB_FAILED: trouble(); return false;
+    case DB_FAILED: runner_trouble(); return false;
     }
     take_in(list, count);
     return count >= CLAIM_MAX;
@@ -252,128 +245,7 @@ void runner_renew_for_ever(void *arg)
         if (queue_renew(round.ids, &round.count) == DB_DONE)
             believe(&round);
         else
-            trouble();
+            runner_trouble();
         arena_free(&arena);
-    }
-}
-
-/* ------------------------------------------------------------------ expiry, and what the dead left */
-
-static AWAITS void bounce_expired(struct arena *arena)
-{
-    struct queue_entry *list = NULL;
-    struct runner_entry *batch[RUNNER_BATCH_MAX];
-    int16_t cells[ID_CELLS];
-    unsigned cell_count = copy_cells(cells), count = 0, n = 0;
-
-    if (!cell_count)
-        return;
-    switch (queue_claim_expired(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
-    case DB_FOUND: break;
-    case DB_NONE: return;
-    case DB_FAILED: trouble(); return;
-    }
-    /* Ids of one message's entries are neighbours: one bounce for each run of them. */
-    for (unsigned i = 0; i < count; i++) {
-        struct runner_entry *entry = entry_from(&list[i]);
-
-        if (!entry)
-            continue;
-        if (n && batch[0]->message != entry->message) {
-            runner_bounce_all(arena, batch, n, SLICE("4.4.7"), SLICE("delivery time expired"));
-            n = 0;
-        }
-        batch[n++] = entry;
-    }
-    if (n)
-        runner_bounce_all(arena, batch, n, SLICE("4.4.7"), SLICE("delivery time expired"));
-}
-
-/* Entries of one message: told, or to be told at the next look; either way they wait on. */
-static AWAITS void tell_late(struct arena *arena, struct runner_entry **entries, const struct slice *replies, unsigned count)
-{
-    struct dsn_recipient *reasons = arena_array(arena, count, sizeof *reasons);
-
-    for (unsigned i = 0; i < count; i++)
-        reasons[i] = (struct dsn_recipient){
-            .address = entries[i]->recipient,
-            .status = SLICE("4.0.0"), /* whatever the last reply was, it need not be the next one's */
-            .diagnostic = replies[i],
-            .until_ms = entries[i]->expires_ms,
-        };
-    if (!runner_tell(DSN_DELAYED, entries, reasons, count))
-        log_warn("a sender could not be told of a delay yet", log_id("message", entries[0]->message->id));
-    for (unsigned i = 0; i < count; i++)
-        runner_release(entries[i]);
-}
-
-static AWAITS void tell_delayed(struct arena *arena)
-{
-    struct queue_entry *list = NULL;
-    struct runner_entry *batch[RUNNER_BATCH_MAX];
-    struct slice replies[RUNNER_BATCH_MAX];
-    int16_t cells[ID_CELLS];
-    unsigned cell_count = copy_cells(cells), count = 0, n = 0;
-
-    if (!cell_count)
-        return;
-    switch (queue_claim_delayed(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
-    case DB_FOUND: break;
-    case DB_NONE: return;
-    case DB_FAILED: trouble(); return;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        struct runner_entry *entry = entry_from(&list[i]);
-
-        if (!entry)
-            continue;
-        if (n && batch[0]->message != entry->message) {
-            tell_late(arena, batch, replies, n);
-            n = 0;
-        }
-        batch[n] = entry;
-        replies[n++] = list[i].last_reply;
-    }
-    if (n)
-        tell_late(arena, batch, replies, n);
-}
-
-static AWAITS void reclaim(void)
-{
-    int16_t cells[ID_CELLS];
-    unsigned cell_count = copy_cells(cells), count;
-
-    if (!cell_count || !calm())
-        return;
-    if (queue_reclaim(cells, cell_count, &count) != DB_DONE) {
-        trouble();
-        return;
-    }
-    if (!count)
-        return;
-    log_info("took back what another worker left", log_int("count", count));
-    runner_claim_kick(NULL);
-}
-
-void runner_expire_for_ever(void *arg)
-{
-    uint64_t reclaim_at = 0;
-
-    (void)arg;
-    trouble();
-    while (!runner_draining()) {
-        struct arena *arena = arena_new(SIZE_MAX);
-
-        claims++;
-        bounce_expired(arena);
-        tell_delayed(arena);
-        claims--;
-        arena_free(&arena);
-        if (clock_steady_ms() >= reclaim_at) {
-            reclaim();
-            reclaim_at = clock_steady_ms() + RECLAIM_MS;
-        }
-        runner_sweep();
-        task_sleep(EXPIRE_MS);
     }
 }

@@ -9,7 +9,8 @@
  *   runner_delivery.c  what a lane does with one of them
  *   runner_away.c      a destination that cannot be reached
  *   runner_hop.c       from a destination to an open connection
- *   runner_claim.c     what comes from the database: claims, leases, expiry
+ *   runner_claim.c     what comes from the database: claims, leases
+ *   runner_expiry.c    what time brings: expiry, delay, dead workers
  *   runner_notice.c    what senders are told
  *   runner_report.c    what goes back to it: outcomes, releases
  */
@@ -206,5 +207,16 @@ AWAITS void runner_expire_for_ever(void *arg);
 /* Claims soon. */
 void runner_claim_kick(void *unused);
 bool runner_claims_empty(void); /* none is under way, and what was claimed to be bounced is */
+void runner_claims_add(int n);
+/* The database failed us; and: it has answered for long enough. */
+void runner_trouble(void);
+bool runner_calm(void);
+/* Of this worker, now: a copy, as node_cells() is valid until the next wait only. */
+unsigned runner_cells(int16_t cells[ID_CELLS]);
+/*
+ * Not pending.  NULL: it is in memory already, at work or delivered and about to be recorded.  One that is being given back may be
+ * claimed before the task that gave it back hears so; it then stands here twice for a moment, which is right.
+ */
+struct runner_entry *runner_entry_claimed(const struct queue_entry *q);
 
 #endif

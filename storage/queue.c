@@ -1,5 +1,5 @@
 /*
- * queue: claiming, leases and destinations.  What deliveries report is in queue_report.c.
+ * queue: claiming and leases.  Destinations are in queue_destination.c, what deliveries report in queue_report.c.
  *
  * Claiming is a read and a write.  The read walks destinations that are due, and of each the oldest entries that
  * are due: a dead destination with 100,000 entries is not looked at, because its own due_at lies ahead.  The write takes the
@@ -27,8 +27,8 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/queue_internal.h"
 
-#define QUEUE_CONFLICT_TRIES 5
 #define CLAIM_PAUSE_MS 50 /* a server that refuses at once must not make this a busy loop */
 
 #define ENTRY_COLUMNS                                                                                      \
@@ -97,32 +97,6 @@ static const struct db_statement destination_ensure = {
                           " select distinct u.cell, u.key, now() from unnest($1::smallint[], $2::text[]) u (cell, key)"
                           "  order by 1, 2 on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
                           "  where destination.failures = 0"};
-static const struct db_statement destination_away = {
-    "destination_away", "insert into destination (cell, key, due_at, failures, last_error)"
-                        " values ($1::smallint, $2::text, $3::timestamptz, 1, $4::text)"
-                        " on conflict (cell, key) do update set due_at = excluded.due_at,"
-                        " failures = destination.failures + 1, last_error = excluded.last_error"};
-static const struct db_statement destination_back = {
-    "destination_back", "insert into destination (cell, key, due_at) values ($1::smallint, $2::text, now())"
-                        " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
-static const struct db_statement destination_read = {
-    "destination_read", "select failures, due_at from destination where cell = $1::smallint and key = $2::text"};
-static const struct db_statement due_count = {
-    "queue_due_count", "select count(*), count(*) filter (where id < $3::bigint)"
-                       "  from queue_entry where cell = $1::smallint and destination = $2::text"
-                       "   and worker is null and due_at <= now()"};
-
-struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
-{
-    return slice_str(arena_printf(arena, "domain:%lld", (long long)domain_id));
-}
-
-struct slice queue_destination_mx(struct arena *arena, struct slice domain)
-{
-    struct slice lower = arena_lower(arena, domain);
-
-    return slice_str(arena_printf(arena, "mx:%.*s", SLICE_ARG(lower)));
-}
 
 /* ------------------------------------------------------------------ claiming */
 
@@ -302,16 +276,6 @@ enum db_status queue_claim_delayed(struct arena *arena, const int16_t *cells, un
 
 /* ------------------------------------------------------------------ leases */
 
-/* Runs the unit, again while it loses against another transaction. */
-static AWAITS enum db_write run_patiently(struct db_unit *unit)
-{
-    enum db_write written = DB_CONFLICT;
-
-    for (unsigned tries = 0; tries < QUEUE_CONFLICT_TRIES && written == DB_CONFLICT; tries++)
-        written = db_unit_run(unit);
-    return written;
-}
-
 enum db_write queue_renew(int64_t *entry_ids, unsigned *count)
 {
     struct arena *arena = arena_new(SIZE_MAX);
@@ -326,7 +290,7 @@ enum db_write queue_renew(int64_t *entry_ids, unsigned *count)
     params_int64s(p, entry_ids, *count);
     params_int16(p, (int16_t)id_worker());
     params_int32(p, QUEUE_LEASE_MS);
-    written = run_patiently(unit);
+    written = queue_run_patiently(unit);
     if (written == DB_DONE) {
         assert(rows_count(unit->steps[0].rows) <= *count);
         *count = rows_count(unit->steps[0].rows);
@@ -351,7 +315,7 @@ static AWAITS enum db_write ensure_destinations(struct arena *arena, const struc
     }
     params_int16s(p, back.cells, count);
     params_texts(p, back.keys, count);
-    return run_patiently(unit);
+    return queue_run_patiently(unit);
 }
 
 enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned *count)
@@ -362,7 +326,7 @@ enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned 
 
     *count = 0;
     params_int16s(db_unit_add(unit, &reclaim), cells, cell_count);
-    written = run_patiently(unit);
+    written = queue_run_patiently(unit);
     if (written == DB_DONE && (*count = rows_count(unit->steps[0].rows)) > 0)
         written = ensure_destinations(arena, unit->steps[0].rows);
     arena_free(&arena);
@@ -381,7 +345,7 @@ enum db_write queue_bury(const char *node, struct node_identity dead, unsigned *
     params_int32(p, dead.pid);
     params_time(p, dead.started_ms);
     *count = 0;
-    written = run_patiently(unit);
+    written = queue_run_patiently(unit);
     if (written == DB_DONE && (*count = rows_count(unit->steps[0].rows)) > 0)
         written = ensure_destinations(arena, unit->steps[0].rows);
     arena_free(&arena);
@@ -401,7 +365,7 @@ enum db_write queue_release(const int64_t *entry_ids, unsigned count)
     params_int16s(p, cells, count);
     params_int64s(p, entry_ids, count);
     params_int16(p, (int16_t)id_worker());
-    written = run_patiently(unit);
+    written = queue_run_patiently(unit);
     if (written == DB_DONE && rows_count(unit->steps[0].rows) > 0)
         written = ensure_destinations(arena, unit->steps[0].rows);
     arena_free(&arena);
@@ -420,74 +384,7 @@ enum db_write queue_not_delayed(const int64_t *entry_ids, unsigned count)
         cells[i] = (int16_t)id_cell(entry_ids[i]);
     params_int16s(p, cells, count);
     params_int64s(p, entry_ids, count);
-    written = run_patiently(unit);
+    written = queue_run_patiently(unit);
     arena_free(&arena);
     return written;
-}
-
-/* ------------------------------------------------------------------ destinations */
-
-enum db_write queue_destination_away(unsigned cell, struct slice destination, int64_t due_ms, struct slice reason)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &destination_away);
-    enum db_write written;
-
-    params_int16(p, (int16_t)cell);
-    params_text(p, destination);
-    params_time(p, due_ms);
-    params_text(p, reason);
-    written = run_patiently(unit);
-    arena_free(&arena);
-    return written;
-}
-
-enum db_write queue_destination_back(unsigned cell, struct slice destination)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &destination_back);
-    enum db_write written;
-
-    params_int16(p, (int16_t)cell);
-    params_text(p, destination);
-    written = run_patiently(unit);
-    arena_free(&arena);
-    return written;
-}
-
-enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct params params;
-    struct rows *rows;
-
-    params_init(&params, arena);
-    params_int16(&params, (int16_t)cell);
-    params_text(&params, destination);
-    enum db_status status = db_read(arena, &destination_read, &params, &rows);
-    if (status == DB_FOUND)
-        *out = (struct queue_destination_state){(int32_t)row_int64(rows, 0, 0), row_time(rows, 0, 1)};
-    arena_free(&arena);
-    return status;
-}
-
-enum db_status queue_due(unsigned cell, struct slice destination, int64_t since_ms, uint64_t *due, uint64_t *late)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct params params;
-    struct rows *rows;
-
-    params_init(&params, arena);
-    params_int16(&params, (int16_t)cell);
-    params_text(&params, destination);
-    params_int64(&params, id_at(since_ms));
-    enum db_status status = db_read(arena, &due_count, &params, &rows);
-    if (status == DB_FOUND) {
-        *due = (uint64_t)row_int64(rows, 0, 0);
-        *late = (uint64_t)row_int64(rows, 0, 1);
-    }
-    arena_free(&arena);
-    return status;
 }

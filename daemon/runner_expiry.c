@@ -1,0 +1,135 @@
+/*
+ * runner_expiry: what time brings: mail whose lifetime is over, mail that is so late that its sender is told, and what dead workers
+ * left.  One task looks, every EXPIRE_MS; each look is an index probe that mostly finds nothing.
+ *
+ * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living have run
+ * out as well, among them those of entries that *were* delivered and whose outcome is just about to be recorded.
+ * So nothing is taken back until the database has answered for CALM_MS: their owners come first.  A worker that has
+ * just started cannot know whether it was away, and waits as long.
+ */
+#define LOG_MODULE "runner"
+#include "core/clock.h"
+#include "core/log.h"
+#include "daemon/runner_internal.h"
+
+#define EXPIRE_MS 2000
+#define RECLAIM_MS 5000
+
+static AWAITS void bounce_expired(struct arena *arena)
+{
+    struct queue_entry *list = NULL;
+    struct runner_entry *batch[RUNNER_BATCH_MAX];
+    int16_t cells[ID_CELLS];
+    unsigned cell_count = runner_cells(cells), count = 0, n = 0;
+
+    if (!cell_count)
+        return;
+    switch (queue_claim_expired(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
+    case DB_FOUND: break;
+    case DB_NONE: return;
+    case DB_FAILED: runner_trouble(); return;
+    }
+    /* Ids of one message's entries are neighbours: one bounce for each run of them. */
+    for (unsigned i = 0; i < count; i++) {
+        struct runner_entry *entry = runner_entry_claimed(&list[i]);
+
+        if (!entry)
+            continue;
+        if (n && batch[0]->message != entry->message) {
+            runner_bounce_all(arena, batch, n, SLICE("4.4.7"), SLICE("delivery time expired"));
+            n = 0;
+        }
+        batch[n++] = entry;
+    }
+    if (n)
+        runner_bounce_all(arena, batch, n, SLICE("4.4.7"), SLICE("delivery time expired"));
+}
+
+/* Entries of one message: told, or to be told at the next look; either way they wait on. */
+static AWAITS void tell_late(struct arena *arena, struct runner_entry **entries, const struct slice *replies, unsigned count)
+{
+    struct dsn_recipient *reasons = arena_array(arena, count, sizeof *reasons);
+
+    for (unsigned i = 0; i < count; i++)
+        reasons[i] = (struct dsn_recipient){
+            .address = entries[i]->recipient,
+            .status = SLICE("4.0.0"), /* whatever the last reply was, it need not be the next one's */
+            .diagnostic = replies[i],
+            .until_ms = entries[i]->expires_ms,
+        };
+    if (!runner_tell(DSN_DELAYED, entries, reasons, count))
+        log_warn("a sender could not be told of a delay yet", log_id("message", entries[0]->message->id));
+    for (unsigned i = 0; i < count; i++)
+        runner_release(entries[i]);
+}
+
+static AWAITS void tell_delayed(struct arena *arena)
+{
+    struct queue_entry *list = NULL;
+    struct runner_entry *batch[RUNNER_BATCH_MAX];
+    struct slice replies[RUNNER_BATCH_MAX];
+    int16_t cells[ID_CELLS];
+    unsigned cell_count = runner_cells(cells), count = 0, n = 0;
+
+    if (!cell_count)
+        return;
+    switch (queue_claim_delayed(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
+    case DB_FOUND: break;
+    case DB_NONE: return;
+    case DB_FAILED: runner_trouble(); return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct runner_entry *entry = runner_entry_claimed(&list[i]);
+
+        if (!entry)
+            continue;
+        if (n && batch[0]->message != entry->message) {
+            tell_late(arena, batch, replies, n);
+            n = 0;
+        }
+        batch[n] = entry;
+        replies[n++] = list[i].last_reply;
+    }
+    if (n)
+        tell_late(arena, batch, replies, n);
+}
+
+static AWAITS void reclaim(void)
+{
+    int16_t cells[ID_CELLS];
+    unsigned cell_count = runner_cells(cells), count;
+
+    if (!cell_count || !runner_calm())
+        return;
+    if (queue_reclaim(cells, cell_count, &count) != DB_DONE) {
+        runner_trouble();
+        return;
+    }
+    if (!count)
+        return;
+    log_info("took back what another worker left", log_int("count", count));
+    runner_claim_kick(NULL);
+}
+
+void runner_expire_for_ever(void *arg)
+{
+    uint64_t reclaim_at = 0;
+
+    (void)arg;
+    runner_trouble();
+    while (!runner_draining()) {
+        struct arena *arena = arena_new(SIZE_MAX);
+
+        runner_claims_add(1);
+        bounce_expired(arena);
+        tell_delayed(arena);
+        runner_claims_add(-1);
+        arena_free(&arena);
+        if (clock_steady_ms() >= reclaim_at) {
+            reclaim();
+            reclaim_at = clock_steady_ms() + RECLAIM_MS;
+        }
+        runner_sweep();
+        task_sleep(EXPIRE_MS);
+    }
+}

@@ -1,0 +1,115 @@
+/*
+ * queue_destination: what goes up and down together.
+ *
+ * A destination has a row while mail waits for it.  The row's due_at keeps claims away from a server that is down, whatever
+ * waits for it; failures counts attempts in a row, from which the caller makes the next due_at.  Who puts an entry back
+ * makes the row (queue_report.c, ensure_destinations() in queue.c); here it is moved, and asked.
+ */
+#include "storage/queue.h"
+
+#include "core/id.h"
+#include "storage/db.h"
+#include "storage/queue_internal.h"
+
+#define CONFLICT_TRIES 5
+
+static const struct db_statement destination_away = {
+    "destination_away", "insert into destination (cell, key, due_at, failures, last_error)"
+                        " values ($1::smallint, $2::text, $3::timestamptz, 1, $4::text)"
+                        " on conflict (cell, key) do update set due_at = excluded.due_at,"
+                        " failures = destination.failures + 1, last_error = excluded.last_error"};
+static const struct db_statement destination_back = {
+    "destination_back", "insert into destination (cell, key, due_at) values ($1::smallint, $2::text, now())"
+                        " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
+static const struct db_statement destination_read = {
+    "destination_read", "select failures, due_at from destination where cell = $1::smallint and key = $2::text"};
+static const struct db_statement due_count = {
+    "queue_due_count", "select count(*), count(*) filter (where id < $3::bigint)"
+                       "  from queue_entry where cell = $1::smallint and destination = $2::text"
+                       "   and worker is null and due_at <= now()"};
+
+struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
+{
+    return slice_str(arena_printf(arena, "domain:%lld", (long long)domain_id));
+}
+
+struct slice queue_destination_mx(struct arena *arena, struct slice domain)
+{
+    struct slice lower = arena_lower(arena, domain);
+
+    return slice_str(arena_printf(arena, "mx:%.*s", SLICE_ARG(lower)));
+}
+
+enum db_write queue_run_patiently(struct db_unit *unit)
+{
+    enum db_write written = DB_CONFLICT;
+
+    for (unsigned tries = 0; tries < CONFLICT_TRIES && written == DB_CONFLICT; tries++)
+        written = db_unit_run(unit);
+    return written;
+}
+
+enum db_write queue_destination_away(unsigned cell, struct slice destination, int64_t due_ms, struct slice reason)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &destination_away);
+    enum db_write written;
+
+    params_int16(p, (int16_t)cell);
+    params_text(p, destination);
+    params_time(p, due_ms);
+    params_text(p, reason);
+    written = queue_run_patiently(unit);
+    arena_free(&arena);
+    return written;
+}
+
+enum db_write queue_destination_back(unsigned cell, struct slice destination)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &destination_back);
+    enum db_write written;
+
+    params_int16(p, (int16_t)cell);
+    params_text(p, destination);
+    written = queue_run_patiently(unit);
+    arena_free(&arena);
+    return written;
+}
+
+enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct params params;
+    struct rows *rows;
+
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)cell);
+    params_text(&params, destination);
+    enum db_status status = db_read(arena, &destination_read, &params, &rows);
+    if (status == DB_FOUND)
+        *out = (struct queue_destination_state){(int32_t)row_int64(rows, 0, 0), row_time(rows, 0, 1)};
+    arena_free(&arena);
+    return status;
+}
+
+enum db_status queue_due(unsigned cell, struct slice destination, int64_t since_ms, uint64_t *due, uint64_t *late)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct params params;
+    struct rows *rows;
+
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)cell);
+    params_text(&params, destination);
+    params_int64(&params, id_at(since_ms));
+    enum db_status status = db_read(arena, &due_count, &params, &rows);
+    if (status == DB_FOUND) {
+        *due = (uint64_t)row_int64(rows, 0, 0);
+        *late = (uint64_t)row_int64(rows, 0, 1);
+    }
+    arena_free(&arena);
+    return status;
+}
