@@ -226,7 +226,7 @@ AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dn
         *out = arena_array(arena, n, sizeof **out);
         for (unsigned i = 0; i < n; i++)
             if (mx_parse(arena, query.result->data[i], query.result->len[i], &(*out)[*count]))
-                (*count)++;
+                (*out)[(*count)++].secure = query.result->secure;
         qsort(*out, *count, sizeof **out, by_preference);
         if (*count == 0) /* there are some, none of use: not the same as none */
             status = DNS_FAILED;

@@ -23,6 +23,7 @@ struct dns_settings {
 struct dns_mx {
     unsigned preference;
     const char *host; /* lower case, no final dot; "" is the null MX of RFC 7505 */
+    bool secure;      /* DNSSEC vouches for it */
 };
 struct dns_address {
     struct sockaddr_storage address; /* port 0 */

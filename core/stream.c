@@ -196,6 +196,11 @@ const char *stream_tls_cipher(const struct stream *stream)
     return stream_is_tls(stream) ? SSL_CIPHER_standard_name(SSL_get_current_cipher(stream->ssl)) : NULL;
 }
 
+bool stream_tls_verified(const struct stream *stream)
+{
+    return stream_is_tls(stream) && tls_verified(stream->ssl);
+}
+
 bool stream_tls_peer(const struct stream *stream, struct arena *arena, struct tls_peer *out)
 {
     return stream_is_tls(stream) && tls_peer(stream->ssl, arena, out);

@@ -96,6 +96,8 @@ bool stream_is_tls(const struct stream *stream);
 /* "TLSv1.3" and "TLS_AES_256_GCM_SHA384", as registered with IANA; NULL in clear. */
 const char *stream_tls_version(const struct stream *stream);
 const char *stream_tls_cipher(const struct stream *stream);
+/* Driven: the server's certificate is one that tls_verified() vouches for.  False in clear. */
+bool stream_tls_verified(const struct stream *stream);
 /* The certificate that the client has shown, in the arena.  False: none, or in clear. */
 bool stream_tls_peer(const struct stream *stream, struct arena *arena, struct tls_peer *out);
 /* Text of the peer's and our own address, without port; valid as long as the stream. */

@@ -2,9 +2,9 @@
  * tls: contexts for both directions, made once and shared by all connections.
  *
  * A server context (tls_server.c) is what the configuration names; a reload makes a new one and lets the old go with its last
- * connection.  A client context verifies or does not: to a next hop whose certificate nobody promised anything about,
- * encryption without verification is still better than none (RFC 7435), and the other way round a policy
- * that demands verification must not fall back.
+ * connection.  A client context always looks at chain and name, and insists on them or does not: to a next hop whose
+ * certificate nobody promised anything about, encryption without verification is still better than none (RFC 7435), and
+ * what came of it is known afterwards (tls_verified()), for the message that asks.
  *
  * Choices.  TLS 1.2 is the floor (RFC 8996); OpenSSL's own list of suites and groups is kept, for it is reviewed more often
  * than we would be.  SSL_MODE_RELEASE_BUFFERS: an idle connection gives its 32 KiB of record buffers back.
@@ -57,11 +57,8 @@ struct tls *tls_client_new(bool verify, char *error, size_t error_size)
 
     if (!tls)
         return NULL;
-    tls->verify = verify;
-    if (!verify)
-        return tls;
-    SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
-    if (SSL_CTX_set_default_verify_paths(tls->context) == 1)
+    SSL_CTX_set_verify(tls->context, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    if (SSL_CTX_set_default_verify_paths(tls->context) == 1 || !verify)
         return tls;
     tls_explain(error, error_size, "cannot load the system's certificate authorities", NULL);
     tls_unref(&tls);
@@ -98,13 +95,11 @@ static bool is_address(const char *name)
 }
 
 /* SNI carries names only (RFC 6066 section 3); a certificate may be for an address, too. */
-static bool expect_name(SSL *ssl, const char *name, bool verify)
+static bool expect_name(SSL *ssl, const char *name)
 {
     if (is_address(name))
-        return !verify || X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-    if (SSL_set_tlsext_host_name(ssl, name) != 1)
-        return false;
-    return !verify || SSL_set1_host(ssl, name) == 1;
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
+    return SSL_set_tlsext_host_name(ssl, name) == 1 && SSL_set1_host(ssl, name) == 1;
 }
 
 struct ssl_st *tls_connection(struct tls *tls, bool server, const char *name)
@@ -119,8 +114,18 @@ struct ssl_st *tls_connection(struct tls *tls, bool server, const char *name)
     }
     SSL_set_connect_state(ssl);
     /* Without a name there is nothing to verify against: that must fail, not pass. */
-    if (name ? expect_name(ssl, name, tls->verify) : !tls->verify)
+    if (name ? expect_name(ssl, name) : SSL_CTX_get_verify_mode(tls->context) == SSL_VERIFY_NONE)
         return ssl;
     SSL_free(ssl);
     return NULL;
+}
+
+bool tls_verified(struct ssl_st *ssl)
+{
+    X509_VERIFY_PARAM *expected = SSL_get0_param(ssl);
+    char *address = X509_VERIFY_PARAM_get1_ip_asc(expected);
+    bool named = address || X509_VERIFY_PARAM_get0_host(expected, 0);
+
+    OPENSSL_free(address);
+    return named && SSL_get0_peer_certificate(ssl) && SSL_get_verify_result(ssl) == X509_V_OK;
 }

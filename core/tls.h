@@ -32,8 +32,10 @@ struct tls *tls_ref(struct tls *tls);
 void tls_unref(struct tls **tls);
 
 struct ssl_st;
-/* One connection's SSL object (caller owns).  name: SNI and, with verify, the name to be checked. */
+/* One connection's SSL object (caller owns).  name: of the server: SNI, and what its certificate is held against. */
 struct ssl_st *tls_connection(struct tls *tls, bool server, const char *name);
+/* After a client's handshake: chain and name of the server's certificate are right, whether or not that was insisted on. */
+bool tls_verified(struct ssl_st *ssl);
 
 /* The certificate that a client has shown. */
 struct tls_peer {

@@ -7,7 +7,6 @@
 
 struct tls {
     unsigned references;
-    bool verify; /* client: the name, too */
     SSL_CTX *context;
     SSL_CTX **certificates; /* server: one for each pair, of which only certificate and key are used */
     unsigned certificate_count;

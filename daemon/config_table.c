@@ -110,7 +110,7 @@ const struct setting config_settings[] = {
     DURATION("delivery", "reply_timeout", reply_timeout_ms, "5m", 100, HOUR, "For a reply to a command (RFC 5321 4.5.3.2)."),
     DURATION("delivery", "data_timeout", data_timeout_ms, "10m", 100, HOUR, "For the reply to the final dot (4.5.3.2.6)."),
     {"delivery", "verify_tls", SETTING_SWITCH, offsetof(struct config, verify_tls), "no", 0, 0,
-     "Next hops must offer TLS with a certificate that fits."},
+     "Next hops must offer TLS with a certificate that fits. Mail with REQUIRETLS always asks for that."},
 
     TEXT("dns", "resolver", dns_resolver, "", "ADDRESS or ADDRESS@PORT. Default: as /etc/resolv.conf says."),
 

@@ -29,7 +29,7 @@
 struct runner_counters runner_count;
 
 static struct runner_settings settings;
-static struct tls *tls;
+static struct tls *tls, *tls_verifying;
 static struct task_pool *lanes, *housekeeping;
 static struct runner_destination *ready_first, **ready_last = &ready_first;
 static struct loop_timer drain_timer;
@@ -43,9 +43,9 @@ const struct runner_settings *runner_settings(void)
     return &settings;
 }
 
-struct tls *runner_tls(void)
+struct tls *runner_tls(bool verify)
 {
-    return tls;
+    return verify ? tls_verifying : tls;
 }
 
 struct task_pool *runner_lanes(void)
@@ -137,8 +137,9 @@ static void make_tls(void)
 {
     char error[200] = "";
 
-    tls = tls_client_new(settings.verify_tls, error, sizeof error);
-    if (!tls)
+    tls = tls_client_new(false, error, sizeof error);
+    tls_verifying = tls && settings.verify_tls ? tls_client_new(true, error, sizeof error) : NULL;
+    if (!tls || (settings.verify_tls && !tls_verifying))
         log_fatal(1, "TLS for next hops: %s", error);
 }
 

@@ -173,6 +173,19 @@ static bool is_limit(const struct runner_destination *d)
     return d->connected > 0 && clock_steady_ms() < d->good_at + WORKING_MS;
 }
 
+/* Every host that was reached lacks what the message requires. */
+static AWAITS void all_unmet(struct runner_lane *lane, struct runner_batch *batch, const struct runner_walk *walk)
+{
+    if (!walk->unreached) {
+        runner_bounce_all(lane->arena, batch->entries, batch->count, walk->status, walk->why);
+        batch->count = 0;
+        return;
+    }
+    for (unsigned i = 0; i < batch->count; i++)
+        put_off(batch->entries[i], walk->why);
+    batch->count = 0;
+}
+
 static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *batch, struct runner_walk *walk, bool cut, struct slice reply)
 {
     struct runner_destination *d = lane->destination;
@@ -183,7 +196,9 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
         lane->log.peer = smtp_client_host(lane->client);
         return true;
     case RUNNER_HOP_AWAY:
-        if (is_limit(d)) {
+        if (walk->unmet) {
+            all_unmet(lane, batch, walk);
+        } else if (is_limit(d)) {
             d->limit = d->connected;
             d->limited_until = clock_steady_ms() + LIMITED_MS;
             put_back(batch);
@@ -328,14 +343,27 @@ static AWAITS bool load(struct runner_batch *batch)
     return false;
 }
 
+/* The connection that the message before went over may not be good enough for this one. */
+static AWAITS void leave_unprotected(struct runner_lane *lane, enum runner_protection wanted)
+{
+    struct runner_lack lack;
+
+    if (!lane->client || runner_protection_met(lane->client, wanted, &lack))
+        return;
+    lane->destination->connected--;
+    lane->log.peer = NULL;
+    smtp_client_quit(&lane->client);
+}
+
 void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
 {
-    struct runner_walk walk = {0};
+    struct runner_walk walk = {.protection = runner_protection_wanted(batch->message)};
     struct failed failed = {{NULL, 0}, false};
     bool cut = false;
 
     if (!load(batch))
         return;
+    leave_unprotected(lane, walk.protection);
     while (batch->count) {
         bool reused;
 
@@ -347,6 +375,7 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
             return;
         reused = smtp_client_used(lane->client);
         transact(lane, batch, &failed);
+        walk.unreached |= batch->count > 0;
         if (!smtp_client_usable(lane->client))
             drop_client(lane);
         if (failed.cut && !reused)

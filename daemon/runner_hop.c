@@ -31,6 +31,14 @@ static void say(struct runner_walk *walk, const char *why, const char *status)
     walk->status = slice_str(status);
 }
 
+/* It could not be reached.  What another host lacked, is what there is to be told. */
+static void say_unreached(struct runner_walk *walk, const char *why, const char *status)
+{
+    walk->unreached = true;
+    if (!walk->unmet)
+        say(walk, why, status);
+}
+
 /* ------------------------------------------------------------------ which hosts */
 
 static AWAITS enum runner_hop find_domain(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
@@ -58,7 +66,7 @@ static enum runner_hop find_default(struct arena *arena, struct runner_walk *wal
         say(walk, "there is no default route any more", "4.4.4");
         return RUNNER_HOP_AWAY;
     }
-    *hop = (struct route_hop){settings->default_route_host, settings->default_route_port};
+    *hop = (struct route_hop){.host = settings->default_route_host, .port = settings->default_route_port};
     walk->route = (struct route){hop, 1};
     return RUNNER_HOP_OPEN;
 }
@@ -111,7 +119,7 @@ static AWAITS enum runner_hop find_addresses(struct arena *arena, const struct r
     case DNS_FOUND: return RUNNER_HOP_OPEN;
     case DNS_FAILED:
         walk->address_count = 0;
-        say(walk, arena_printf(arena, "%s: its address could not be looked up", host), "4.4.3");
+        say_unreached(walk, arena_printf(arena, "%s: its address could not be looked up", host), "4.4.3");
         return RUNNER_HOP_AWAY;
     case DNS_NONE: break;
     }
@@ -120,7 +128,7 @@ static AWAITS enum runner_hop find_addresses(struct arena *arena, const struct r
         say(walk, arena_printf(arena, "%s: no such domain", host), "5.1.2");
         return RUNNER_HOP_REFUSED;
     }
-    say(walk, arena_printf(arena, "%s: no such host", host), "4.4.4");
+    say_unreached(walk, arena_printf(arena, "%s: no such host", host), "4.4.4");
     return RUNNER_HOP_AWAY;
 }
 
@@ -131,20 +139,30 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
     const struct route_hop *hop = &walk->route.hops[walk->hop];
     struct smtp_client_settings client = {
         .hostname = settings->hostname,
-        .tls = runner_tls(),
-        .verify_tls = settings->verify_tls,
+        .tls = runner_tls(walk->protection == RUNNER_PROTECTION_VERIFIED),
+        .verify_tls = walk->protection == RUNNER_PROTECTION_VERIFIED,
+        .doubtful = hop->doubtful,
         .connect_timeout_ms = settings->connect_timeout_ms,
         .greeting_timeout_ms = key->kind == ROUTE_DOMAIN ? settings->connect_timeout_ms : settings->reply_timeout_ms,
         .reply_timeout_ms = settings->reply_timeout_ms,
         .end_timeout_ms = settings->data_timeout_ms,
     };
+    struct runner_lack lack;
     struct slice why;
 
     runner_count.connections++;
-    if (smtp_client_open(&client, arena, &walk->addresses[walk->address], hop->port, hop->host, out, &why))
+    if (!smtp_client_open(&client, arena, &walk->addresses[walk->address], hop->port, hop->host, out, &why)) {
+        log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port), log_slice("reason", why));
+        say_unreached(walk, arena_printf(arena, "%s:%u: %.*s", hop->host, hop->port, SLICE_ARG(why)), "4.4.1");
+        return false;
+    }
+    if (runner_protection_met(*out, walk->protection, &lack))
         return true;
-    log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port), log_slice("reason", why));
-    say(walk, arena_printf(arena, "%s:%u: %.*s", hop->host, hop->port, SLICE_ARG(why)), "4.4.1");
+    log_info("next hop may not have it", log_str("host", hop->host), log_int("port", hop->port), log_str("reason", lack.why));
+    walk->unmet = true;
+    walk->why = slice_str(arena_printf(arena, "%s:%u: %s", hop->host, hop->port, lack.why));
+    walk->status = lack.status;
+    smtp_client_quit(out);
     return false;
 }
 
@@ -155,7 +173,7 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
 
     *out = NULL;
     if (!walk->begun) {
-        *walk = (struct runner_walk){0};
+        *walk = (struct runner_walk){.protection = walk->protection};
         if ((found = find_hosts(arena, key, walk)) != RUNNER_HOP_OPEN)
             return found;
         walk->begun = true;
@@ -177,5 +195,6 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
         /* Whatever is wrong with this host, there may be others. */
         (void)!find_addresses(arena, key, walk);
     }
+    walk->unreached |= walk->hop < walk->route.count; /* more than are tried at once */
     return RUNNER_HOP_AWAY;
 }

@@ -9,6 +9,7 @@
  *   runner_delivery.c  what a lane does with one of them
  *   runner_away.c      a destination that cannot be reached
  *   runner_hop.c       from a destination to an open connection
+ *   runner_protect.c   how well that must be protected for a message
  *   runner_claim.c     what comes from the database: claims, leases
  *   runner_expiry.c    what time brings: expiry, delay, dead workers
  *   runner_notice.c    what senders are told
@@ -130,7 +131,7 @@ void runner_on_committed(const struct accept_message *message);
 /* ------------------------------------------------------------------ running */
 
 const struct runner_settings *runner_settings(void);
-struct tls *runner_tls(void);
+struct tls *runner_tls(bool verify); /* verify: only with the setting verify_tls */
 struct task_pool *runner_lanes(void);
 extern struct runner_counters runner_count; /* its sums; the rest is computed */
 bool runner_draining(void);
@@ -159,13 +160,30 @@ enum runner_hop {
     RUNNER_HOP_REFUSED, /* there is no such destination: bounce */
     RUNNER_HOP_LATER,   /* it could not be found out */
 };
+enum runner_protection {
+    RUNNER_PROTECTION_ANY,
+    RUNNER_PROTECTION_VERIFIED,   /* by our own setting: a host without it does not serve */
+    RUNNER_PROTECTION_REQUIRETLS, /* by the sender's wish */
+};
+enum runner_protection runner_protection_wanted(const struct runner_message *message);
+struct runner_lack {
+    const char *why;     /* what follows the host's name */
+    struct slice status; /* for the report */
+};
+/* Is the connection good enough?  Else *lack. */
+bool runner_protection_met(const struct smtp_client *client, enum runner_protection wanted, struct runner_lack *lack)
+    __attribute__((warn_unused_result));
+
 /* Where the search for a connection stands: hops, and of the current one its addresses. */
 struct runner_walk {
+    enum runner_protection protection; /* given */
     bool begun;
     struct route route;
     unsigned hop, address, address_count, tried;
     struct dns_address *addresses;
     struct slice why, status; /* of the last failure */
+    bool unmet;     /* REQUIRETLS: a host was reached that may not have the message; why and status tell of it */
+    bool unreached; /* another was not, or broke off */
 };
 /* The next address that answers.  walk: zeroed at first; its memory and the words are in the arena. */
 AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key, struct runner_walk *walk,

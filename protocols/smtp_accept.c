@@ -62,6 +62,8 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
     out->customer_id = recipient->customer_id;
     out->account_id = session->authenticated ? session->account.id : 0;
     out->sender = transaction->sender.address;
+    /* RFC 8689 4.1: the field is ignored where the parameter was given. */
+    transaction->envelope.tls_optional = transaction->header.tls_optional && !transaction->envelope.require_tls;
     out->parameters = smtp_parameter_print_mail(arena, &transaction->envelope, ENVELOPE_ALL);
     out->eight_bit = transaction->eight_bit;
     out->received_ms = now_ms;

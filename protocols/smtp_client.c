@@ -87,6 +87,8 @@ static AWAITS bool say_hello(struct smtp_client *client)
     stream_printf(client->stream, "EHLO %s\r\n", client->settings.hostname);
     if (!smtp_client_await(client, client->settings.reply_timeout_ms, &client->features))
         return false;
+    if (!stream_is_tls(client->stream)) /* who offers it in clear has not understood it, or is not who he says (RFC 8689) */
+        client->features.envelope &= ~(unsigned)ENVELOPE_REQUIRETLS;
     if (client->reply.code / 100 != 5)
         return accepted(client, RETRY_STAGE_HELLO);
     client->features = (struct smtp_client_features){0};
@@ -200,6 +202,26 @@ bool smtp_client_usable(const struct smtp_client *client)
 const char *smtp_client_host(const struct smtp_client *client)
 {
     return client->host;
+}
+
+bool smtp_client_verified(const struct smtp_client *client)
+{
+    return stream_tls_verified(client->stream);
+}
+
+bool smtp_client_encrypted(const struct smtp_client *client)
+{
+    return stream_is_tls(client->stream);
+}
+
+bool smtp_client_named(const struct smtp_client *client)
+{
+    return !client->settings.doubtful;
+}
+
+bool smtp_client_offers(const struct smtp_client *client, unsigned extension)
+{
+    return client->features.envelope & extension;
 }
 
 bool smtp_client_used(const struct smtp_client *client)

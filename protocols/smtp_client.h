@@ -27,6 +27,7 @@ struct smtp_client_settings {
     const char *hostname;   /* ours, for EHLO */
     struct tls *tls;        /* NULL: never STARTTLS */
     bool verify_tls;        /* no mail without TLS and a certificate that fits */
+    bool doubtful;          /* nobody vouches for the host's name; see smtp_client_named() */
     unsigned connect_timeout_ms;
     unsigned greeting_timeout_ms;
     unsigned reply_timeout_ms; /* to commands; also without progress while the message is sent */
@@ -84,6 +85,11 @@ AWAITS void smtp_client_send(struct smtp_client *client, struct arena *arena, st
 /* Can another message be sent over it?  What is not usable is given up by the caller. */
 bool smtp_client_usable(const struct smtp_client *client);
 const char *smtp_client_host(const struct smtp_client *client);
+/* How well it is protected: TLS; with a certificate for the host's name; and is that name known to be the right one? */
+bool smtp_client_encrypted(const struct smtp_client *client);
+bool smtp_client_verified(const struct smtp_client *client);
+bool smtp_client_named(const struct smtp_client *client);
+bool smtp_client_offers(const struct smtp_client *client, unsigned extension); /* ENVELOPE_* */
 /* Has a transaction gone over it already?  A reused connection that fails says nothing about the host. */
 bool smtp_client_used(const struct smtp_client *client);
 

@@ -44,6 +44,7 @@ static void keep(void *arg, struct slice bytes)
     transaction->size += bytes.n;
     if (transaction->size > transaction->size_max)
         spool_unref(&transaction->spool); /* the rest is counted, not kept */
+    smtp_header_feed(&transaction->header, bytes);
     if (session->role == SMTP_ROLE_SUBMISSION)
         smtp_fields_feed(&transaction->fields, bytes, spool, transaction);
     else
@@ -69,6 +70,7 @@ void smtp_data_finish(struct smtp_session *session)
     }
     if (transaction->newline.repaired)
         log_info("bare CR or LF repaired", log_slice("sender", transaction->sender.address));
+    smtp_header_finish(&transaction->header);
     if (session->role == SMTP_ROLE_SUBMISSION)
         smtp_fields_finish(&transaction->fields, spool, transaction);
 }

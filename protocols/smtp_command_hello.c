@@ -2,7 +2,7 @@
  * smtp_command_hello: EHLO, HELO and STARTTLS: how a session begins, and begins again.
  *
  * What EHLO lists is exactly what works.  AUTH is for submission only, and names PLAIN and LOGIN under TLS only;
- * STARTTLS is listed while there is a certificate and the connection is in clear.
+ * STARTTLS is listed while there is a certificate and the connection is in clear, REQUIRETLS under TLS.
  */
 #include <event2/buffer.h>
 
@@ -32,6 +32,8 @@ static void reply_ehlo(struct smtp_session *session)
         lines[n++] = "XCLIENT " SMTP_XCLIENT_ATTRIBUTES;
     if (!tls && !session->told && session->settings->tls)
         lines[n++] = "STARTTLS";
+    if (tls) /* RFC 8689 section 2 */
+        lines[n++] = "REQUIRETLS";
     if (session->role == SMTP_ROLE_SUBMISSION)
         lines[n++] = arena_printf(session->command, "AUTH %s", sasl_mechanisms(tls));
     smtp_reply_lines(session, 250, lines, n);

@@ -52,6 +52,13 @@ static struct permit make_permit(struct smtp_session *session, const struct smtp
     };
 }
 
+/* The parameters that EHLO has offered: AUTH to submitters, REQUIRETLS under TLS, which no proxy's word can replace. */
+static unsigned where(const struct smtp_session *session)
+{
+    return (session->role == SMTP_ROLE_SUBMISSION ? SMTP_PARAMETER_SUBMISSION : 0) |
+           (stream_is_tls(session->stream) ? SMTP_PARAMETER_TLS : 0);
+}
+
 void smtp_command_mail(struct smtp_session *session, struct slice arguments)
 {
     struct smtp_mail parsed;
@@ -69,8 +76,7 @@ void smtp_command_mail(struct smtp_session *session, struct slice arguments)
         return;
     }
     arena_reset(session->transaction_arena);
-    const struct smtp_fault *fault =
-        smtp_parse_mail(session->transaction_arena, arguments, session->role == SMTP_ROLE_SUBMISSION, &parsed);
+    const struct smtp_fault *fault = smtp_parse_mail(session->transaction_arena, arguments, where(session), &parsed);
     if (fault) {
         smtp_reply_fault(session, fault);
         return;

@@ -9,8 +9,8 @@
  * again for the next hop.  A row without the latter ends here: it is between the client and us.  Each may be given
  * once; what is in no row is answered 555.
  *
- * What is in the database was written by these tables, and is read by them with the rules of a submission, the
- * widest that there are.
+ * What is in the database was written by these tables, and is read by them with the widest rules that there are: some rows
+ * stand only there, for what we note of a message ourselves.
  */
 #include "protocols/smtp_parameter.h"
 
@@ -29,6 +29,8 @@ static const struct smtp_fault fault_body = {501, "5.5.4", "BODY is 7BIT or 8BIT
 static const struct smtp_fault fault_auth = {501, "5.5.4", "Bad AUTH value"};
 static const struct smtp_fault fault_ret = {501, "5.5.4", "RET is FULL or HDRS"};
 static const struct smtp_fault fault_envid = {501, "5.5.4", "ENVID is up to 100 characters of xtext"};
+static const struct smtp_fault fault_requiretls = {501, "5.5.4", "REQUIRETLS takes no value"};
+static const struct smtp_fault fault_tls_required = {501, "5.5.4", "TLS-REQUIRED is NO"};
 static const struct smtp_fault fault_notify = {501, "5.5.4", "NOTIFY is NEVER, or a list of SUCCESS, FAILURE, DELAY"};
 static const struct smtp_fault fault_orcpt = {501, "5.5.4", "ORCPT is a type, \";\" and up to 500 characters of xtext"};
 
@@ -108,18 +110,48 @@ static const char *print_envid(struct arena *arena, const struct envelope_mail *
     return envelope->envid.p ? arena_printf(arena, "ENVID=%.*s", SLICE_ARG(envelope->envid)) : NULL;
 }
 
+/* "A single optional parameter, REQUIRETLS, with no value" (RFC 8689 section 2) */
+static const struct smtp_fault *read_requiretls(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    (void)arena;
+    out->envelope.require_tls = true;
+    return value.p ? &fault_requiretls : NULL;
+}
+
+static const char *print_requiretls(struct arena *arena, const struct envelope_mail *envelope)
+{
+    (void)arena;
+    return envelope->require_tls ? "REQUIRETLS" : NULL;
+}
+
+/* Ours: the header had "TLS-Required: No". */
+static const struct smtp_fault *read_tls_required(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    (void)arena;
+    out->envelope.tls_optional = true;
+    return slice_equal_nocase(value, SLICE("NO")) ? NULL : &fault_tls_required;
+}
+
+static const char *print_tls_required(struct arena *arena, const struct envelope_mail *envelope)
+{
+    (void)arena;
+    return envelope->tls_optional ? "TLS-REQUIRED=NO" : NULL;
+}
+
 static const struct mail_row {
     struct slice name;
     unsigned extension; /* ENVELOPE_*; 0: it ends here */
-    bool submission;    /* understood there only */
+    unsigned only;      /* SMTP_PARAMETER_*: understood there only; 0: everywhere */
     const struct smtp_fault *(*read)(struct arena *arena, struct slice value, struct smtp_mail *out);
     const char *(*print)(struct arena *arena, const struct envelope_mail *envelope); /* NULL result: not given */
 } mail_rows[] = {
-    {{"SIZE", 4}, 0, false, read_size, NULL},
-    {{"BODY", 4}, 0, false, read_body, NULL}, /* smtp_client decides about it by the content */
-    {{"AUTH", 4}, 0, true, read_auth, NULL},
-    {{"RET", 3}, ENVELOPE_DSN, false, read_ret, print_ret},
-    {{"ENVID", 5}, ENVELOPE_DSN, false, read_envid, print_envid},
+    {{"SIZE", 4}, 0, 0, read_size, NULL},
+    {{"BODY", 4}, 0, 0, read_body, NULL}, /* smtp_client decides about it by the content */
+    {{"AUTH", 4}, 0, SMTP_PARAMETER_SUBMISSION, read_auth, NULL},
+    {{"RET", 3}, ENVELOPE_DSN, 0, read_ret, print_ret},
+    {{"ENVID", 5}, ENVELOPE_DSN, 0, read_envid, print_envid},
+    {{"REQUIRETLS", 10}, ENVELOPE_REQUIRETLS, SMTP_PARAMETER_TLS, read_requiretls, print_requiretls},
+    {{"TLS-REQUIRED", 12}, ENVELOPE_OURS, SMTP_PARAMETER_STORED, read_tls_required, print_tls_required},
 };
 #define MAIL_ROWS (sizeof(mail_rows) / sizeof(mail_rows[0]))
 
@@ -240,7 +272,7 @@ static bool next_parameter(struct slice *rest, struct parameter *out, const stru
     return !*fault;
 }
 
-const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice text, bool submission, struct smtp_mail *out)
+const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice text, unsigned where, struct smtp_mail *out)
 {
     const struct smtp_fault *fault;
     struct parameter parameter;
@@ -250,7 +282,7 @@ const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice t
     while (next_parameter(&text, &parameter, &fault_blank, &fault)) {
         for (i = 0; i < MAIL_ROWS && !slice_equal_nocase(parameter.name, mail_rows[i].name); i++)
             ;
-        if (i == MAIL_ROWS || (mail_rows[i].submission && !submission))
+        if (i == MAIL_ROWS || (mail_rows[i].only & ~where))
             return &fault_unknown;
         if (seen & 1u << i)
             return &fault_twice;
@@ -326,7 +358,7 @@ void smtp_parameter_read_mail(struct arena *arena, struct slice stored, struct e
     struct smtp_mail mail = {0};
 
     while (stored.n)
-        (void)!smtp_parameter_mail(arena, next_word(arena, &stored), true, &mail);
+        (void)!smtp_parameter_mail(arena, next_word(arena, &stored), ~0u, &mail);
     *out = mail.envelope;
 }
 

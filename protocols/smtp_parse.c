@@ -85,7 +85,7 @@ bool smtp_parse_size(struct slice value, uint64_t *size)
 /* ------------------------------------------------------------------ the commands */
 
 /* mail = "MAIL FROM:" Reverse-path [SP Mail-parameters];  Reverse-path = Path / "<>" */
-const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, bool submission, struct smtp_mail *out)
+const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, unsigned where, struct smtp_mail *out)
 {
     struct slice rest = arguments;
 
@@ -95,7 +95,7 @@ const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice argum
     cursor_skip_blanks(&rest);
     if (!cursor_take_word(&rest, SLICE("<>")) && !smtp_take_path(arena, &rest, &out->sender))
         return &fault_sender;
-    return smtp_parameter_mail(arena, rest, submission, out);
+    return smtp_parameter_mail(arena, rest, where, out);
 }
 
 /* rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) [SP Rcpt-parameters] */

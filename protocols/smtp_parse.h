@@ -53,8 +53,13 @@ struct smtp_mail {
     bool eight_bit; /* BODY=8BITMIME */
     struct envelope_mail envelope;
 };
-/* submission: its parameters are understood, too (AUTH=, RFC 4954 section 5: where the AUTH extension is offered). */
-const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, bool submission, struct smtp_mail *out);
+/* Where a MAIL is said; some parameters are understood only there. */
+enum {
+    SMTP_PARAMETER_SUBMISSION = 1 << 0, /* AUTH=, RFC 4954 section 5: where the AUTH extension is offered */
+    SMTP_PARAMETER_TLS = 1 << 1,        /* REQUIRETLS, RFC 8689 section 2 */
+    SMTP_PARAMETER_STORED = 1 << 2,     /* in the database: notes of our own */
+};
+const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, unsigned where, struct smtp_mail *out);
 const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, struct smtp_path *out,
                                          struct envelope_rcpt *envelope);
 /* size-value of RFC 1870, and numbers like it. */

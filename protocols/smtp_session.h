@@ -24,6 +24,7 @@
 #include "protocols/server.h"
 #include "protocols/smtp_dot.h"
 #include "protocols/smtp_fields.h"
+#include "protocols/smtp_header.h"
 #include "protocols/smtp_newline.h"
 #include "protocols/smtp_parse.h"
 #include "relay/authorize.h"
@@ -78,6 +79,7 @@ struct smtp_transaction {
     struct smtp_newline newline; /* bare_newline = normalize */
     struct smtp_dot dot;
     struct smtp_fields fields; /* submission */
+    struct smtp_header header;
     uint64_t size;
     uint64_t data_began_ms;
 };

@@ -14,7 +14,9 @@
 
 /* Extensions that parameters belong to: a next hop is sent those of the ones that it offers. */
 enum {
-    ENVELOPE_DSN = 1 << 0, /* RFC 3461 */
+    ENVELOPE_DSN = 1 << 0,        /* RFC 3461 */
+    ENVELOPE_REQUIRETLS = 1 << 1, /* RFC 8689: offered under TLS only */
+    ENVELOPE_OURS = 1 << 30,      /* none: what we note for ourselves, and no next hop is told */
 };
 #define ENVELOPE_ALL (~0u)
 
@@ -28,7 +30,12 @@ enum envelope_return { /* RET, RFC 3461 4.3 */
 struct envelope_mail {
     enum envelope_return ret;
     struct slice envid; /* ENVID, RFC 3461 4.4: xtext; p NULL: not given */
+    bool require_tls;   /* REQUIRETLS, RFC 8689 4.1 */
+    bool tls_optional;  /* the header says "TLS-Required: No", RFC 8689 3; never with require_tls */
 };
+
+/* How the database has what our own reports need on their way. */
+#define ENVELOPE_REQUIRETLS_STORED SLICE("REQUIRETLS")
 
 enum { /* NOTIFY, RFC 3461 4.1; 0: not given */
     ENVELOPE_NOTIFY_NEVER = 1 << 0,

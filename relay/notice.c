@@ -16,7 +16,8 @@
  *
  * RET=FULL is honoured for failures (RFC 3461 4.3) of messages up to FULL_MAX, as 6.2 permits: a report that is too big for
  * its next hop would be lost without a trace.  For the same reason it is not declared as 8BITMIME: it goes as
- * it is.  A message with NUL is returned as its header.
+ * it is.  A message with NUL is returned as its header, and so is one with REQUIRETLS (RFC 8689 section 5), whose reports
+ * have REQUIRETLS, too.
  */
 #include "relay/notice.h"
 
@@ -211,7 +212,8 @@ static bool write_content(struct arena *arena, const struct notice_settings *set
         .count = notice->count,
     };
 
-    dsn.full = notice->action == DSN_FAILED && notice->envelope.ret == ENVELOPE_RETURN_FULL && notice->spool &&
+    dsn.full = notice->action == DSN_FAILED && notice->envelope.ret == ENVELOPE_RETURN_FULL &&
+               !notice->envelope.require_tls && notice->spool &&
                notice->prefix.n + spool_size(notice->spool) <= FULL_MAX && walk(arena, notice, NULL, &dsn.eight_bit);
     if (!dsn.full)
         dsn.header = read_header(arena, notice);
@@ -240,6 +242,8 @@ enum notice_made notice_make(struct arena *arena, const struct notice_settings *
         message->sender = SLICE("");
         message->protocol = "LOCAL";
         message->prefix = SLICE("Return-Path: <>\r\n");
+        if (notice->envelope.require_tls) /* RFC 8689 section 5 */
+            message->parameters = ENVELOPE_REQUIRETLS_STORED;
         message->spool = spool_ref(spool);
     }
     if (!write_content(arena, settings, notice, *out)) {

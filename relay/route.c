@@ -56,7 +56,7 @@ enum route_answer route_from_hops(struct arena *arena, const struct directory_ho
             out->hops[at] = out->hops[at - 1];
         }
         priorities[at] = hops[i].priority;
-        out->hops[at] = (struct route_hop){hops[i].host, hops[i].port};
+        out->hops[at] = (struct route_hop){.host = hops[i].host, .port = hops[i].port};
     }
     out->count = count < ROUTE_HOPS_MAX ? count : ROUTE_HOPS_MAX;
     return count ? ROUTE_FOUND : ROUTE_NO_HOPS;
@@ -122,7 +122,7 @@ enum route_answer route_from_mx(struct arena *arena, const char *domain, const s
     if (!count) { /* implicit MX, RFC 5321 5.1 */
         if (strcasecmp(domain, own_name) == 0)
             return ROUTE_LOOPS;
-        out->hops[0] = (struct route_hop){domain, ROUTE_SMTP_PORT};
+        out->hops[0] = (struct route_hop){.host = domain, .port = ROUTE_SMTP_PORT};
         out->count = 1;
         return ROUTE_FOUND;
     }
@@ -138,6 +138,7 @@ enum route_answer route_from_mx(struct arena *arena, const char *domain, const s
     if (!before_us)
         return ROUTE_LOOPS;
     for (unsigned i = 0; i < before_us && i < ROUTE_HOPS_MAX; i++)
-        out->hops[out->count++] = (struct route_hop){list[i].host, ROUTE_SMTP_PORT};
+        out->hops[out->count++] =
+            (struct route_hop){.host = list[i].host, .port = ROUTE_SMTP_PORT, .doubtful = !list[i].secure};
     return ROUTE_FOUND;
 }

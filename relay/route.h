@@ -29,6 +29,7 @@ bool route_parse_key(struct slice destination, struct route_key *out) __attribut
 struct route_hop {
     const char *host;
     unsigned port;
+    bool doubtful; /* an MX record named it that DNSSEC does not vouch for: its name proves nothing (RFC 8689 4.2.1) */
 };
 struct route {
     struct route_hop *hops;

@@ -40,39 +40,47 @@ static void test_mail(void **state)
 {
     static const struct {
         const char *text;
-        bool submission;
+        unsigned where;
         unsigned code;
         const char *passed_on; /* NULL: nothing */
     } cases[] = {
-        {"", false, 0, NULL},
-        {" SIZE=5 BODY=8BITMIME", false, 0, NULL},
-        {" AUTH=<>", true, 0, NULL},
-        {" AUTH=<>", false, 555, NULL},
-        {" RET=full", false, 0, "RET=FULL"},
-        {" ret=HDRS\tENVID=QQ314159", false, 0, "RET=HDRS ENVID=QQ314159"},
-        {" ENVID=a+2Bb+20c RET=FULL", false, 0, "RET=FULL ENVID=a+2Bb+20c"},
-        {" ENVID=" X100, false, 0, "ENVID=" X100},
-        {" ENVID=" X100 "x", false, 501, NULL},
-        {" ENVID", false, 501, NULL},
-        {" ENVID=", false, 501, NULL},
-        {" ENVID=a+2", false, 501, NULL},
-        {" ENVID=a+zz", false, 501, NULL},
-        {" ENVID=a+0D+0A", false, 501, NULL}, /* it would break a field of the report */
-        {" ENVID=+FC", false, 501, NULL},
-        {" ENVID=a ENVID=b", false, 501, NULL},
-        {" RET", false, 501, NULL},
-        {" RET=NONE", false, 501, NULL},
-        {" RET=FULL RET=FULL", false, 501, NULL},
-        {" NOTIFY=NEVER", false, 555, NULL},
-        {"RET=FULL", false, 501, NULL},
+        {"", 0, 0, NULL},
+        {" SIZE=5 BODY=8BITMIME", 0, 0, NULL},
+        {" AUTH=<>", SMTP_PARAMETER_SUBMISSION, 0, NULL},
+        {" AUTH=<>", 0, 555, NULL},
+        {" RET=full", 0, 0, "RET=FULL"},
+        {" ret=HDRS\tENVID=QQ314159", 0, 0, "RET=HDRS ENVID=QQ314159"},
+        {" ENVID=a+2Bb+20c RET=FULL", 0, 0, "RET=FULL ENVID=a+2Bb+20c"},
+        {" ENVID=" X100, 0, 0, "ENVID=" X100},
+        {" ENVID=" X100 "x", 0, 501, NULL},
+        {" ENVID", 0, 501, NULL},
+        {" ENVID=", 0, 501, NULL},
+        {" ENVID=a+2", 0, 501, NULL},
+        {" ENVID=a+zz", 0, 501, NULL},
+        {" ENVID=a+0D+0A", 0, 501, NULL}, /* it would break a field of the report */
+        {" ENVID=+FC", 0, 501, NULL},
+        {" ENVID=a ENVID=b", 0, 501, NULL},
+        {" RET", 0, 501, NULL},
+        {" RET=NONE", 0, 501, NULL},
+        {" RET=FULL RET=FULL", 0, 501, NULL},
+        {" NOTIFY=NEVER", 0, 555, NULL},
+        {"RET=FULL", 0, 501, NULL},
+        {" REQUIRETLS", SMTP_PARAMETER_TLS, 0, "REQUIRETLS"},
+        {" requiretls RET=FULL", ~0u, 0, "RET=FULL REQUIRETLS"},
+        {" REQUIRETLS", SMTP_PARAMETER_SUBMISSION, 555, NULL},
+        {" REQUIRETLS=", SMTP_PARAMETER_TLS, 501, NULL},
+        {" REQUIRETLS=YES", SMTP_PARAMETER_TLS, 501, NULL},
+        {" REQUIRETLS REQUIRETLS", SMTP_PARAMETER_TLS, 501, NULL},
+        {" TLS-REQUIRED=NO", SMTP_PARAMETER_SUBMISSION | SMTP_PARAMETER_TLS, 555, NULL}, /* a note of ours */
+        {" TLS-REQUIRED=NO", SMTP_PARAMETER_STORED, 0, NULL},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct smtp_mail mail = {0};
         const struct smtp_fault *fault =
-            smtp_parameter_mail(arena, slice_str(cases[i].text), cases[i].submission, &mail);
+            smtp_parameter_mail(arena, slice_str(cases[i].text), cases[i].where, &mail);
 
-        check(fault, cases[i].code, smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_DSN), cases[i].passed_on,
+        check(fault, cases[i].code, smtp_parameter_print_mail(arena, &mail.envelope, ~(unsigned)ENVELOPE_OURS), cases[i].passed_on,
               cases[i].text);
         assert_null(smtp_parameter_print_mail(arena, &mail.envelope, 0).p);
     }

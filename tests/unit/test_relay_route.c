@@ -101,7 +101,7 @@ static void test_implicit_mx(void **state)
 
 static void test_null_mx(void **state)
 {
-    const struct dns_mx null[] = {{0, ""}}, beside[] = {{0, ""}, {10, "a"}};
+    const struct dns_mx null[] = {{0, "", false}}, beside[] = {{0, "", false}, {10, "a", false}};
     struct route route;
 
     (void)state;
@@ -118,12 +118,12 @@ static void test_own_name_goes_with_what_is_no_better(void **state)
         enum route_answer answer;
         const char *hosts;
     } table[] = {
-        {{{10, "a"}, {20, "us.test"}, {30, "b"}}, 3, ROUTE_FOUND, "a"},
-        {{{10, "a"}, {20, "US.TEST"}, {20, "b"}}, 3, ROUTE_FOUND, "a"},
-        {{{10, "us.test"}, {20, "b"}}, 2, ROUTE_LOOPS, ""},
-        {{{10, "us.test"}, {10, "b"}}, 2, ROUTE_LOOPS, ""},
-        {{{30, "us.test"}, {20, "b"}, {10, "a"}}, 3, ROUTE_FOUND, "a b"},
-        {{{10, "a"}, {20, "us.test"}, {30, "us.test"}, {5, "c"}}, 4, ROUTE_FOUND, "c a"},
+        {{{10, "a", false}, {20, "us.test", false}, {30, "b", false}}, 3, ROUTE_FOUND, "a"},
+        {{{10, "a", false}, {20, "US.TEST", false}, {20, "b", false}}, 3, ROUTE_FOUND, "a"},
+        {{{10, "us.test", false}, {20, "b", false}}, 2, ROUTE_LOOPS, ""},
+        {{{10, "us.test", false}, {10, "b", false}}, 2, ROUTE_LOOPS, ""},
+        {{{30, "us.test", false}, {20, "b", false}, {10, "a", false}}, 3, ROUTE_FOUND, "a b"},
+        {{{10, "a", false}, {20, "us.test", false}, {30, "us.test", false}, {5, "c", false}}, 4, ROUTE_FOUND, "c a"},
     };
 
     (void)state;
@@ -137,10 +137,27 @@ static void test_own_name_goes_with_what_is_no_better(void **state)
         }
 }
 
+/* RFC 8689 4.2.1: a name is doubtful that came by an MX record without DNSSEC, not the domain's own or a configured one. */
+static void test_doubtful(void **state)
+{
+    const struct dns_mx mx[] = {{10, "a", true}, {20, "b", false}};
+    const struct directory_hop hop = {"c", 25, 0};
+    struct route route;
+
+    (void)state;
+    assert_int_equal(route_from_mx(arena, "example.test", mx, 2, "us.test", 1, &route), ROUTE_FOUND);
+    assert_false(route.hops[0].doubtful);
+    assert_true(route.hops[1].doubtful);
+    assert_int_equal(route_from_mx(arena, "example.test", NULL, 0, "us.test", 1, &route), ROUTE_FOUND);
+    assert_false(route.hops[0].doubtful);
+    assert_int_equal(route_from_hops(arena, &hop, 1, &route), ROUTE_FOUND);
+    assert_false(route.hops[0].doubtful);
+}
+
 /* Equal preferences change places, others never do; every order comes, about as often. */
 static void test_equal_preferences_are_shuffled(void **state)
 {
-    const struct dns_mx mx[] = {{20, "d"}, {10, "a"}, {10, "b"}, {10, "c"}};
+    const struct dns_mx mx[] = {{20, "d", false}, {10, "a", false}, {10, "b", false}, {10, "c", false}};
     static const char *const orders[] = {"a b c d", "a c b d", "b a c d", "b c a d", "c a b d", "c b a d"};
     unsigned seen[6] = {0};
 
@@ -169,7 +186,7 @@ static void test_no_more_hops_than_are_tried(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 64; i++)
-        mx[i] = (struct dns_mx){64 - i, arena_printf(arena, "h%u", i)};
+        mx[i] = (struct dns_mx){64 - i, arena_printf(arena, "h%u", i), false};
     assert_int_equal(route_from_mx(arena, "x.test", mx, 64, "us.test", 3, &route), ROUTE_FOUND);
     assert_int_equal(route.count, ROUTE_HOPS_MAX);
     assert_string_equal(route.hops[0].host, "h63");
@@ -182,6 +199,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hops_by_priority_and_stable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_implicit_mx, setup, teardown),
         cmocka_unit_test_setup_teardown(test_null_mx, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_doubtful, setup, teardown),
         cmocka_unit_test_setup_teardown(test_own_name_goes_with_what_is_no_better, setup, teardown),
         cmocka_unit_test_setup_teardown(test_equal_preferences_are_shuffled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_more_hops_than_are_tried, setup, teardown),

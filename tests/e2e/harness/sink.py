@@ -37,6 +37,7 @@ class Behaviour:
     silent_at: str = ""    # the same places: says nothing until hold is set
     store: bool = True     # with cut_at="end": was it stored before the cut?
     tls: object = None     # ssl.SSLContext: STARTTLS is offered
+    tls_extensions: tuple = ()  # offered under TLS, beside the others
     tls_broken: bool = False  # it is offered, and the handshake fails
     ehlo_reply: str = ""   # instead of what EHLO is answered
 
@@ -103,6 +104,8 @@ class _Handler(socketserver.StreamRequestHandler):
             elif verb in ("EHLO", "HELO"):
                 helo = rest
                 lines = ["sink.test"] + (list(sink.behave.extensions) if verb == "EHLO" else [])
+                if verb == "EHLO" and self.tls():
+                    lines += sink.behave.tls_extensions
                 if verb == "EHLO" and not self.tls() and (sink.behave.tls or sink.behave.tls_broken):
                     lines.append("STARTTLS")
                 for place, name in enumerate(lines):

@@ -1,0 +1,73 @@
+/*
+ * smtp_header: notes what the header of a message asks of relays.
+ *
+ *     requiretls-field = "TLS-Required:" [FWS] "No" CRLF                                (RFC 8689 section 3)
+ *
+ * The start of each field is gathered, unfolded, and judged when the next one begins or the header ends.  Fields that are
+ * longer than what is looked at say nothing to us.  A field that stands there twice is forbidden; one that says "No"
+ * counts, whatever the other one says.
+ */
+#include "protocols/smtp_header.h"
+
+static struct slice trimmed(struct slice text)
+{
+    while (text.n && (*text.p == ' ' || *text.p == '\t'))
+        text = slice_skip(text, 1);
+    while (text.n && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\t'))
+        text.n--;
+    return text;
+}
+
+static void judge(struct smtp_header *header)
+{
+    struct slice field = slice_of(header->start, header->n), name;
+    const char *colon = field.n ? memchr(field.p, ':', field.n) : NULL;
+
+    if (!colon || header->n == SMTP_HEADER_START_MAX)
+        return;
+    name = trimmed(slice_of(field.p, (size_t)(colon - field.p)));
+    if (slice_equal_nocase(name, SLICE("TLS-Required")))
+        header->tls_optional |= slice_equal_nocase(trimmed(slice_skip(field, (size_t)(colon - field.p) + 1)), SLICE("No"));
+}
+
+static void keep(struct smtp_header *header, char c)
+{
+    if (header->n < SMTP_HEADER_START_MAX)
+        header->start[header->n++] = c;
+}
+
+/* An empty line ends the header; the message may begin with it. */
+static void on_line_end(struct smtp_header *header)
+{
+    header->over = header->new_line || !header->n;
+    header->new_line = true;
+    if (header->over)
+        judge(header);
+}
+
+void smtp_header_feed(struct smtp_header *header, struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.n && !header->over; i++) {
+        char c = bytes.p[i];
+
+        if (c == '\n') {
+            on_line_end(header);
+            continue;
+        }
+        if (c == '\r')
+            continue;
+        if (header->new_line && c != ' ' && c != '\t') {
+            judge(header);
+            header->n = 0;
+        }
+        header->new_line = false;
+        keep(header, c);
+    }
+}
+
+void smtp_header_finish(struct smtp_header *header)
+{
+    if (!header->over)
+        judge(header);
+    header->over = true;
+}

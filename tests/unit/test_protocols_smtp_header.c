@@ -1,0 +1,59 @@
+/*
+ * smtp_header: what the header says to relays.  Each case is fed whole and in small pieces.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "protocols/smtp_header.h"
+
+static void check(const char *in, bool tls_optional)
+{
+    static const size_t steps[] = {100000, 1, 2, 3, 7};
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        struct smtp_header header = {0};
+
+        for (struct slice rest = slice_str(in); rest.n;) {
+            size_t n = rest.n < steps[i] ? rest.n : steps[i];
+            smtp_header_feed(&header, slice_of(rest.p, n));
+            rest = slice_skip(rest, n);
+        }
+        smtp_header_finish(&header);
+        if (header.tls_optional != tls_optional)
+            fail_msg("\"%s\" in steps of %zu: %d", in, steps[i], header.tls_optional);
+    }
+}
+
+static void test_tls_required(void **state)
+{
+    (void)state;
+    check("TLS-Required: No\r\n\r\n", true);
+    check("To: a\r\ntls-required:no\r\nX: y\r\n\r\nbody\r\n", true);
+    check("TLS-Required:\r\n No \t\r\n\r\n", true);
+    check("TLS-Required : No\r\n\r\n", true);
+    check("TLS-Required: Yes\r\nTLS-Required: No\r\n\r\n", true);
+    check("TLS-Required: No", true);
+    check("TLS-Required: No\r\n", true);
+    check("", false);
+    check("TLS-Required: Yes\r\n\r\n", false);
+    check("TLS-Required: No, thanks\r\n\r\n", false);
+    check("TLS-Required:\r\n\r\nNo\r\n", false);
+    check("X-TLS-Required: No\r\n\r\n", false);
+    check("TLS-Required\r\n: No\r\n\r\n", false);
+    check("Subject: x\r\n TLS-Required: No\r\n\r\n", false);
+    check("To: a\r\n\r\nTLS-Required: No\r\n", false);
+    check("\r\nTLS-Required: No\r\n", false);
+    check("TLS-Required:                                                             No\r\n\r\n", false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tls_required),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
