@@ -2,9 +2,11 @@
  * /v1/domains: domains and where their mail goes.
  *
  * A hosted domain's mail ends in our mailboxes; a relay domain's goes on to its next hops, the lowest
- * priority number first, and is held readable while they are away.  The kind of a domain is for good.
+ * priority number first, and is held readable while they are away.  A hosted domain with next hops is split: names that
+ * are not here are there.  An alias is a second name of another domain.  The kind of a domain is for good.
  */
 #include <json-c/json.h>
+#include <string.h>
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
@@ -13,6 +15,8 @@
 #include "storage/provision_domain.h"
 
 #define NAME_MAX_BYTES 254 /* with a final dot */
+#define ADDRESS_MAX_BYTES 254
+#define SEPARATORS "+-_=#~" /* what a user's name seldom holds, and an address may (RFC 5321 4.1.2) */
 
 static struct json_object *hops_json(const struct provision_domain *domain)
 {
@@ -27,14 +31,27 @@ static struct json_object *hops_json(const struct provision_domain *domain)
     return hops;
 }
 
+static struct slice kind_word(enum directory_kind kind)
+{
+    switch (kind) {
+    case DIRECTORY_HOSTED: break;
+    case DIRECTORY_RELAY: return SLICE("relay");
+    case DIRECTORY_ALIAS: return SLICE("alias");
+    }
+    return SLICE("hosted");
+}
+
 static struct json_object *as_json(const struct provision_domain *domain)
 {
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", domain->id);
     json_put_text(object, "name", domain->name);
     json_put_id(object, "customer", domain->customer_id);
-    json_put_text(object, "kind", domain->kind == DIRECTORY_RELAY ? SLICE("relay") : SLICE("hosted"));
+    json_put_text(object, "kind", kind_word(domain->kind));
+    json_put_text(object, "target", domain->target);
     json_object_object_add(object, "next_hops", hops_json(domain));
+    json_put_text(object, "subaddress_separator", domain->separator.n ? domain->separator : (struct slice){NULL, 0});
+    json_put_text(object, "catch_all", domain->catch_all);
     json_put_id(object, "outage", domain->outage_id);
     json_put_time(object, "created_at", domain->created_ms);
     return object;
@@ -118,37 +135,88 @@ static struct directory_hop *read_hops(struct json_fields *f, unsigned *count)
     return hops;
 }
 
+/* {NULL,0}: not given; empty: null, none. */
+static struct slice read_separator(struct json_fields *f)
+{
+    if (json_is_null(f, "subaddress_separator"))
+        return SLICE("");
+    struct slice given = json_text(f, "subaddress_separator", false, 2);
+    for (size_t i = 0; i < given.n; i++)
+        if (!strchr(SEPARATORS, given.p[i]) || (i && given.p[i] == given.p[0]))
+            json_reject(f, "subaddress_separator", "must be one or two of %s, or null", SEPARATORS);
+    return given;
+}
+
+/* {NULL,0}: not given, or null. */
+static struct slice read_catch_all(struct json_fields *f)
+{
+    struct slice given = {NULL, 0}, address = {NULL, 0};
+    if (!json_is_null(f, "catch_all"))
+        given = json_text(f, "catch_all", false, ADDRESS_MAX_BYTES);
+    if (given.p && !name_address(f->r->arena, given, &address))
+        json_reject(f, "catch_all", "must be an address, local@domain, or null");
+    return address;
+}
+
+static enum directory_kind read_kind(struct json_fields *f)
+{
+    static const char *const words[] = {"hosted", "relay", "alias", NULL};
+    struct slice kind = json_choice(f, "kind", words);
+    if (!kind.p)
+        json_reject(f, "kind", "is required");
+    return slice_equal(kind, SLICE("relay"))   ? DIRECTORY_RELAY
+           : slice_equal(kind, SLICE("alias")) ? DIRECTORY_ALIAS
+                                               : DIRECTORY_HOSTED;
+}
+
+/* What a domain of this kind may have. */
+static void check_fields(struct json_fields *f, enum directory_kind kind)
+{
+    static const char *const own[] = {"next_hops", "subaddress_separator", "catch_all"};
+    for (unsigned i = 0; kind == DIRECTORY_ALIAS && i < sizeof own / sizeof *own; i++)
+        if (json_given(f, own[i]) && !json_is_null(f, own[i]))
+            json_reject(f, own[i], "is its target's");
+    if (kind != DIRECTORY_ALIAS && json_given(f, "target"))
+        json_reject(f, "target", "is for an alias only");
+    if (kind == DIRECTORY_RELAY && json_given(f, "catch_all") && !json_is_null(f, "catch_all"))
+        json_reject(f, "catch_all", "is for a hosted domain only");
+}
+
+/* False, and answered. */
+static AWAITS bool resolve_target(struct request *r, struct slice target, int64_t *id)
+{
+    return !target.p || domains_resolve(r, "target", target, id);
+}
+
 AWAITS void domains_create(struct request *r)
 {
     struct json_fields f;
-    unsigned hop_count = 0;
+    struct provision_domain wanted = {.hop_count = 0};
     if (!json_begin(r, &f))
         return;
-    struct slice given = json_text(&f, "name", true, NAME_MAX_BYTES), name = {0};
-    if (given.p && !name_domain(r->arena, given, &name))
+    struct slice given = json_text(&f, "name", true, NAME_MAX_BYTES);
+    if (given.p && !name_domain(r->arena, given, &wanted.name))
         json_reject(&f, "name", "must be a domain name of at least two labels (A-labels for other scripts)");
     struct slice customer = json_text(&f, "customer", true, 200);
-    struct slice kind = json_text(&f, "kind", true, 16);
-    bool relay = slice_equal(kind, SLICE("relay"));
-    if (kind.p && !relay && !slice_equal(kind, SLICE("hosted")))
-        json_reject(&f, "kind", "must be \"hosted\" or \"relay\"");
-    struct directory_hop *hops = read_hops(&f, &hop_count);
-    if (relay && hop_count == 0)
+    wanted.kind = read_kind(&f);
+    wanted.hops = read_hops(&f, &wanted.hop_count);
+    wanted.separator = read_separator(&f);
+    wanted.catch_all = read_catch_all(&f);
+    struct slice target = json_text(&f, "target", wanted.kind == DIRECTORY_ALIAS, NAME_MAX_BYTES);
+    check_fields(&f, wanted.kind);
+    if (wanted.kind == DIRECTORY_RELAY && wanted.hop_count == 0)
         json_reject(&f, "next_hops", "a relay domain needs at least one next hop");
-    if (!relay && hop_count > 0)
-        json_reject(&f, "next_hops", "a hosted domain has no next hops");
+    if (wanted.catch_all.p && wanted.hop_count > 0)
+        json_reject(&f, "catch_all", "names that are not here go to the next hops");
     if (!json_end(&f))
         return;
 
-    int64_t id = 0, customer_id = 0;
+    int64_t id = 0;
     struct provision_refusal refusal;
-    if (!customers_resolve(r, "customer", customer, &customer_id))
+    if (!customers_resolve(r, "customer", customer, &wanted.customer_id) || !resolve_target(r, target, &wanted.target_id))
         return;
     r->actor.status = 201;
-    enum db_write result =
-        provision_domain_create(r->arena, customer_id, name, relay ? DIRECTORY_RELAY : DIRECTORY_HOSTED, hops,
-                                hop_count, &r->actor, &id, &refusal);
-    if (!reply_failed_write(r, result, &refusal))
+    if (!reply_failed_write(r, provision_domain_create(r->arena, &wanted, &r->actor, &id, &refusal), &refusal))
         reply_with(r, 201, id);
 }
 
@@ -162,25 +230,25 @@ AWAITS void domains_show(struct request *r)
 AWAITS void domains_change(struct request *r)
 {
     struct json_fields f;
-    unsigned hop_count = 0;
-    if (!json_begin(r, &f))
-        return;
-    bool hops_given = json_given(&f, "next_hops");
-    struct directory_hop *hops = read_hops(&f, &hop_count);
-    if (hops_given && hop_count == 0)
-        json_reject(&f, "next_hops", "a relay domain needs at least one next hop");
-    if (!json_end(&f))
-        return;
+    struct provision_domain_change change = {.hops_given = false};
     struct provision_domain domain;
     struct provision_refusal refusal;
-    if (!get(r, r->key, &domain))
+    if (!json_begin(r, &f) || !get(r, r->key, &domain))
+        return;
+    change.hops_given = json_given(&f, "next_hops");
+    change.hops = read_hops(&f, &change.hop_count);
+    change.separator = read_separator(&f);
+    change.catch_all_given = json_given(&f, "catch_all");
+    change.catch_all = read_catch_all(&f);
+    struct slice target = json_text(&f, "target", false, NAME_MAX_BYTES);
+    check_fields(&f, domain.kind);
+    if (change.hops_given && domain.kind == DIRECTORY_RELAY && change.hop_count == 0)
+        json_reject(&f, "next_hops", "a relay domain needs at least one next hop");
+    if (!json_end(&f) || !resolve_target(r, target, &change.target_id))
         return;
     r->actor.status = 200;
-    if (hops_given &&
-        reply_failed_write(r, provision_domain_set_hops(r->arena, domain.id, hops, hop_count, &r->actor, &refusal),
-                           &refusal))
-        return;
-    reply_with(r, 200, domain.id);
+    if (!reply_failed_write(r, provision_domain_change(r->arena, &domain, &change, &r->actor, &refusal), &refusal))
+        reply_with(r, 200, domain.id);
 }
 
 AWAITS void domains_delete(struct request *r)

@@ -30,7 +30,7 @@ static struct smtp_recipient fill_in(const struct smtp_session *session, const s
     const struct directory_recipient *found = &target->found;
     struct smtp_recipient out = {
         .address = target->address,
-        .expanded = target->by != NULL,
+        .expanded = target->address.p != path->address.p, /* also by an alias domain */
         .verdict = target->verdict,
         .reason = decision->reason,
         .grant = decision->grant,

@@ -354,7 +354,7 @@ static void decide_relay(struct arena *arena, struct slice address, const struct
         refuse(out, AUTHORIZE_DENIED, "domain-suspended", 550, "5.2.1",
                arena_printf(arena, "<%.*s>: mail for this domain is suspended", SLICE_ARG(address)));
     else
-        allow(out, AUTHORIZE_RELAY, "relay-domain");
+        allow(out, AUTHORIZE_RELAY, recipient->domain.kind == DIRECTORY_RELAY ? "relay-domain" : "elsewhere");
 }
 
 /* Outside is reached by permission only: an account's, or a network's. */
@@ -398,7 +398,13 @@ void authorize_delivery(struct arena *arena, struct slice address, const struct 
         return;
     }
     switch (recipient->domain.kind) {
-    case DIRECTORY_HOSTED: decide_hosted(arena, address, recipient, out); break;
+    case DIRECTORY_ALIAS: /* it is never looked up as that: its target is */
+    case DIRECTORY_HOSTED:
+        if (recipient->domain.elsewhere && !recipient->has_account)
+            decide_relay(arena, address, recipient, out);
+        else
+            decide_hosted(arena, address, recipient, out);
+        break;
     case DIRECTORY_RELAY: decide_relay(arena, address, recipient, out); break;
     }
 }
@@ -412,7 +418,9 @@ static void decide_expansion(struct arena *arena, const struct authorize_client 
         refuse(out, AUTHORIZE_DENIED, "domain-suspended", 550, "5.2.1",
                arena_printf(arena, "<%.*s>: mail for this domain is suspended", SLICE_ARG(address)));
     else if (resolve_may_post(client, sender, &recipient->expansion))
-        allow(out, AUTHORIZE_EXPANDED, recipient->expansion.group ? "group" : "alias");
+        allow(out, AUTHORIZE_EXPANDED, recipient->expansion.group       ? "group"
+                                       : recipient->expansion.catch_all ? "catch-all"
+                                                                        : "alias");
     else /* RFC 3463: X.7.2, mailing list expansion prohibited */
         refuse(out, AUTHORIZE_DENIED, "group-closed", 550, "5.7.2",
                arena_printf(arena, "<%.*s>: only %s may send to this group", SLICE_ARG(address),

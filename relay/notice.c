@@ -87,7 +87,8 @@ static AWAITS enum notice_made find_targets(struct arena *arena, struct slice se
         return NOTICE_NOBODY;
     to->targets = arena_alloc(arena, sizeof *to->targets);
     to->target_count = 1;
-    *to->targets = (struct resolve_target){sender, decision.verdict, NULL, to->found};
+    *to->targets =
+        (struct resolve_target){to->found.address.n ? to->found.address : sender, decision.verdict, NULL, to->found};
     return NOTICE_MADE;
 }
 

@@ -44,6 +44,15 @@ static struct authorize_sender sender_of(const struct permit *permit, unsigned r
 
 /* ------------------------------------------------------------------ MAIL */
 
+/* Is the address the account's: its own, an alias, a subaddress of these, or one of them in an alias domain? */
+static AWAITS enum db_status owns(struct arena *arena, int64_t account_id, struct slice address,
+                                  struct directory_recipient *found)
+{
+    if (directory_recipient(arena, address, found) == DB_FAILED)
+        return DB_FAILED;
+    return found->has_account && found->account.id == account_id ? DB_FOUND : DB_NONE;
+}
+
 /* Refreshes the account; tells whether the sender is one of its addresses.  False: could not be asked. */
 static AWAITS bool look_up_account(struct arena *arena, struct permit *permit)
 {
@@ -52,10 +61,11 @@ static AWAITS bool look_up_account(struct arena *arena, struct permit *permit)
 
     permit->sender_owned = false;
     if (permit->sender.n) {
-        if (directory_recipient(arena, permit->sender, &found) == DB_FAILED)
-            return false;
-        permit->sender_owned = found.has_account && found.account.id == account->id;
-        if (permit->sender_owned) {
+        switch (owns(arena, account->id, permit->sender, &found)) {
+        case DB_FAILED: return false;
+        case DB_NONE: break;
+        case DB_FOUND:
+            permit->sender_owned = true;
             account->state = found.account.state;
             return true;
         }
@@ -171,9 +181,11 @@ AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct 
     if (out->verdict == AUTHORIZE_EXPANDED)
         return permit_expand(arena, permit, &sender, recipient, out);
     if (is_taken(out)) {
+        struct slice goes_to = recipient->found.address.n ? recipient->found.address : recipient->address;
+
         recipient->targets = arena_alloc(arena, sizeof *recipient->targets);
         recipient->target_count = 1;
-        *recipient->targets = (struct resolve_target){recipient->address, out->verdict, NULL, recipient->found};
+        *recipient->targets = (struct resolve_target){goes_to, out->verdict, NULL, recipient->found};
     }
     return true;
 }
@@ -185,11 +197,12 @@ AWAITS bool permit_author(struct arena *arena, struct permit *permit, const stru
 {
     struct authorize_client client = client_of(permit);
     struct authorize_sender author = {.address = address};
+    struct directory_recipient found;
 
     if (permit->sender.n && slice_equal_nocase(address, permit->sender)) {
         author.owned = permit->sender_owned;
     } else if (!grant || grant->senders == DIRECTORY_SENDERS_OWN) {
-        switch (directory_owns(arena, permit->account->id, address)) {
+        switch (owns(arena, permit->account->id, address, &found)) {
         case DB_FOUND: author.owned = true; break;
         case DB_NONE: break;
         case DB_FAILED: return false;

@@ -20,6 +20,8 @@
  */
 #include "relay/resolve.h"
 
+#include <string.h>
+
 bool resolve_may_post(const struct authorize_client *client, const struct authorize_sender *sender,
                       const struct directory_expansion *expansion)
 {
@@ -49,6 +51,20 @@ static bool is_known(const struct resolve *r, struct slice address)
     return false;
 }
 
+/* Most have one target or few; what was there stays where it is, for who points into it. */
+static void make_room(struct resolve *r)
+{
+    if (r->count < r->room)
+        return;
+    unsigned room = r->room ? r->room * 4 : 8;
+    struct resolve_target *targets = arena_array(r->arena, room, sizeof *targets);
+
+    if (r->count)
+        memcpy(targets, r->targets, r->count * sizeof *targets);
+    r->targets = targets;
+    r->room = room;
+}
+
 static void add_targets(struct resolve *r, const struct directory_expansion *by)
 {
     if (r->client && !resolve_may_post(r->client, r->sender, by)) {
@@ -67,6 +83,7 @@ static void add_targets(struct resolve *r, const struct directory_expansion *by)
             r->too_much = true;
             return;
         }
+        make_room(r);
         r->targets[r->count++] = (struct resolve_target){.address = by->targets[i], .by = by};
     }
 }
@@ -75,7 +92,6 @@ void resolve_begin(struct resolve *r, struct arena *arena, const struct authoriz
                    const struct authorize_sender *sender, struct slice address, const struct directory_recipient *found)
 {
     *r = (struct resolve){.arena = arena, .client = client, .sender = sender, .address = address};
-    r->targets = arena_array(arena, RESOLVE_TARGETS_MAX, sizeof *r->targets);
     add_targets(r, arena_memdup(arena, &found->expansion, sizeof found->expansion));
     r->level_end = r->count;
 }
@@ -100,6 +116,8 @@ void resolve_found(struct resolve *r, const struct directory_recipient *found)
     r->looked_up = first + (left < RESOLVE_PENDING_MAX ? left : RESOLVE_PENDING_MAX);
     for (unsigned i = first; i < r->looked_up && !r->too_much; i++) {
         r->targets[i].found = found[i - first];
+        if (found[i - first].address.n)
+            r->targets[i].address = found[i - first].address;
         if (!r->targets[i].found.has_expansion)
             continue;
         if (r->depth + 1 == RESOLVE_DEPTH_MAX)
@@ -115,11 +133,13 @@ void resolve_found(struct resolve *r, const struct directory_recipient *found)
 
 /* ------------------------------------------------------------------ what is left */
 
+/* One mailbox under several names, or one address by way of an alias domain. */
 static bool is_double(const struct resolve_target *kept, unsigned count, const struct resolve_target *target)
 {
     for (unsigned i = 0; i < count; i++)
-        if (target->verdict == AUTHORIZE_MAILBOX && kept[i].verdict == AUTHORIZE_MAILBOX &&
-            kept[i].found.account.id == target->found.account.id)
+        if (target->verdict == kept[i].verdict &&
+            (target->verdict == AUTHORIZE_MAILBOX ? kept[i].found.account.id == target->found.account.id
+                                                  : slice_equal_nocase(kept[i].address, target->address)))
             return true;
     return false;
 }

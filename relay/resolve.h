@@ -26,7 +26,7 @@
 struct resolve_target {
     struct slice address;
     enum authorize_verdict verdict;       /* MAILBOX, RELAY or OUTSIDE */
-    const struct directory_expansion *by; /* the alias or group that named it; NULL: the client did */
+    const struct directory_expansion *by; /* the alias, group or catch-all that named it; NULL: the client did */
     struct directory_recipient found;
 };
 
@@ -36,7 +36,7 @@ struct resolve {
     const struct authorize_sender *sender;
     struct slice address; /* what it all began with */
     struct resolve_target *targets;
-    unsigned count, looked_up, level_end, names, depth;
+    unsigned count, room, looked_up, level_end, names, depth;
     bool too_much; /* deeper or more than the limits */
     bool closed;   /* the sender may not post to a group among them */
 };

@@ -87,29 +87,12 @@ AWAITS enum db_status directory_account(struct arena *arena, struct slice login,
     return DB_FOUND;
 }
 
-static const struct db_statement owns = {
-    "directory_owns",
-    "select 1 where exists (select from account where id = $1::bigint and address = $2::text)"
-    "            or exists (select from alias where account_id = $1::bigint and address = $2::text)",
-};
-
-AWAITS enum db_status directory_owns(struct arena *arena, int64_t account_id, struct slice address)
-{
-    if (!printable(address))
-        return DB_NONE;
-    struct params params;
-    struct rows *rows = NULL;
-    params_init(&params, arena);
-    params_int64(&params, account_id);
-    params_text(&params, arena_lower(arena, address));
-    return cache_read(arena, &owns, &params, 0, &rows);
-}
-
 /* ------------------------------------------------------------------ domains and recipients */
 
 #define DOMAIN_COLUMNS                                                                                                 \
-    "d.id, d.customer_id, d.cell, d.name, d.kind = 'relay', dc.state = 'active',"                                      \
-    " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null)"
+    "d.id, d.customer_id, d.cell, d.name, d.kind, dc.state = 'active',"                                                \
+    " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
+    " d.kind = 'hosted' and exists (select from next_hop h where h.domain_id = d.id)"
 
 static const struct db_statement by_name = {
     "directory_domain",
@@ -117,22 +100,42 @@ static const struct db_statement by_name = {
     " where d.name = $1::text",
 };
 
-/* One row for each address: the left joins fill in what there is.  What an address is behind is one thing only. */
+/*
+ * One row for each address: the left joins fill in what there is.  What an address is behind is one thing only.  f.exact is the
+ * address, in the target if its domain is an alias; f.base is what stands before the first separator, null without one.
+ */
 static const struct db_statement recipients = {
     "directory_recipients",
     "select " DOMAIN_COLUMNS ", a.id, a.customer_id, a.domain_id, a.inbox_id, a.cell, a.address,"
     "       case when ac.state = 'active' then a.state else 'suspended' end,"
     "       e.id, e.customer_id, e.cell, e.kind = 'group', e.senders,"
-    "       (select string_agg(t.address, ' ' order by t.address) from expansion_target t where t.expansion_id = e.id)"
+    "       (select string_agg(t.address, ' ' order by t.address) from expansion_target t where t.expansion_id = e.id),"
+    "       case when n.target_id is not null then f.exact end, d.catch_all"
     "  from unnest($1::text[], $2::text[]) with ordinality q (address, name, nr)"
-    "  left join domain d on d.name = q.name"
+    "  left join domain n on n.name = q.name"
+    "  left join domain d on d.id = coalesce(n.target_id, n.id)"
     "  left join customer dc on dc.id = d.customer_id"
-    "  left join account a on a.id = coalesce((select id from account where address = q.address),"
-    "                                         (select account_id from alias where address = q.address))"
+    " cross join lateral (select left(q.address, length(q.address) - length(q.name) - 1)) l (local)"
+    " cross join lateral (select least(nullif(strpos(l.local, nullif(left(d.subaddress_separator, 1), '')), 0),"
+    "                                  nullif(strpos(l.local, nullif(substr(d.subaddress_separator, 2), '')), 0))) s (at)"
+    " cross join lateral (select l.local || '@' || d.name,"
+    "                            case when s.at > 1 then left(l.local, s.at - 1) || '@' || d.name end) f (exact, base)"
+    "  left join expansion x on x.address = f.exact"
+    "  left join account a on a.id = coalesce("
+    "       (select id from account where address = f.exact), (select account_id from alias where address = f.exact),"
+    "       case when x.id is null then (select id from account where address = f.base) end,"
+    "       case when x.id is null then (select account_id from alias where address = f.base) end)"
     "  left join customer ac on ac.id = a.customer_id"
-    "  left join expansion e on e.address = q.address"
+    "  left join expansion e on e.address = coalesce(x.address, f.base) and a.id is null"
     " order by q.nr",
 };
+
+static enum directory_kind kind_of(struct slice word)
+{
+    return slice_equal(word, SLICE("relay"))   ? DIRECTORY_RELAY
+           : slice_equal(word, SLICE("alias")) ? DIRECTORY_ALIAS
+                                               : DIRECTORY_HOSTED;
+}
 
 static void read_domain(const struct rows *rows, unsigned row, struct directory_domain *out)
 {
@@ -140,9 +143,10 @@ static void read_domain(const struct rows *rows, unsigned row, struct directory_
     out->customer_id = row_int64(rows, row, 1);
     out->cell = (unsigned)row_int64(rows, row, 2);
     out->name = row_text(rows, row, 3);
-    out->kind = row_bool(rows, row, 4) ? DIRECTORY_RELAY : DIRECTORY_HOSTED;
+    out->kind = kind_of(row_text(rows, row, 4));
     out->customer_active = row_bool(rows, row, 5);
     out->outage_id = row_is_null(rows, row, 6) ? 0 : row_int64(rows, row, 6);
+    out->elsewhere = row_bool(rows, row, 7);
 }
 
 AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, struct directory_domain *out)
@@ -175,17 +179,42 @@ static void read_expansion(struct arena *arena, const struct rows *rows, unsigne
     out->targets = provision_words(arena, row_text(rows, row, first + 5), &out->target_count);
 }
 
+/* What nobody has goes where the catch-all says: it is an alias of that one. */
+static void make_catch_all(struct arena *arena, struct slice target, struct directory_recipient *out)
+{
+    out->has_expansion = true;
+    out->expansion = (struct directory_expansion){
+        .id = out->domain.id,
+        .customer_id = out->domain.customer_id,
+        .cell = out->domain.cell,
+        .catch_all = true,
+        .targets = arena_memdup(arena, &target, sizeof target),
+        .target_count = 1,
+    };
+}
+
+enum {
+    COLUMN_ACCOUNT = 8, /* behind DOMAIN_COLUMNS */
+    COLUMN_EXPANSION = COLUMN_ACCOUNT + 7,
+    COLUMN_ADDRESS = COLUMN_EXPANSION + 6,
+    COLUMN_CATCH_ALL,
+};
+
 static void read_recipient(struct arena *arena, const struct rows *rows, unsigned row, struct directory_recipient *out)
 {
     out->has_domain = !row_is_null(rows, row, 0);
-    if (out->has_domain)
-        read_domain(rows, row, &out->domain);
-    out->has_account = !row_is_null(rows, row, 7);
+    if (!out->has_domain)
+        return;
+    read_domain(rows, row, &out->domain);
+    out->address = row_text(rows, row, COLUMN_ADDRESS);
+    out->has_account = !row_is_null(rows, row, COLUMN_ACCOUNT);
     if (out->has_account)
-        read_account(rows, row, 7, &out->account);
-    out->has_expansion = !row_is_null(rows, row, 14);
+        read_account(rows, row, COLUMN_ACCOUNT, &out->account);
+    out->has_expansion = !row_is_null(rows, row, COLUMN_EXPANSION);
     if (out->has_expansion)
-        read_expansion(arena, rows, row, 14, &out->expansion);
+        read_expansion(arena, rows, row, COLUMN_EXPANSION, &out->expansion);
+    if (!out->has_account && !out->has_expansion && !row_is_null(rows, row, COLUMN_CATCH_ALL))
+        make_catch_all(arena, row_text(rows, row, COLUMN_CATCH_ALL), out);
 }
 
 AWAITS enum db_status directory_recipients(struct arena *arena, const struct slice *addresses, unsigned count,

@@ -16,7 +16,7 @@
 #include "core/task.h"
 #include "storage/status.h"
 
-enum directory_kind { DIRECTORY_HOSTED, DIRECTORY_RELAY };
+enum directory_kind { DIRECTORY_HOSTED, DIRECTORY_RELAY, DIRECTORY_ALIAS };
 
 struct directory_domain {
     int64_t id, customer_id;
@@ -25,6 +25,7 @@ struct directory_domain {
     enum directory_kind kind;
     bool customer_active;
     int64_t outage_id; /* an outage of it is open: 0 or its id */
+    bool elsewhere;    /* hosted, and names that are not here are at its next hops */
 };
 
 /* What each allows: schema/0003_account_state.sql. */
@@ -58,20 +59,24 @@ static inline bool directory_may_receive(const struct directory_account *account
 
 enum directory_posters { DIRECTORY_POSTERS_ANYONE, DIRECTORY_POSTERS_MEMBERS, DIRECTORY_POSTERS_CUSTOMER };
 
-/* An address that stands for others: an alias, or a group. */
+/* An address that stands for others: an alias, a group, or one that nobody has in a domain with a catch-all. */
 struct directory_expansion {
-    int64_t id, customer_id;
+    int64_t id, customer_id; /* id: of a catch-all its domain's */
     unsigned cell;
-    bool group;
+    bool group, catch_all;
     enum directory_posters senders; /* who may send to it; of an alias: anyone */
     struct slice *targets;          /* lower case */
     unsigned target_count;
 };
 
-/* What a RCPT needs, in one round trip: the domain, and what is behind the address: an account, an expansion, or nothing. */
+/*
+ * What a RCPT needs, in one round trip: the domain, and what is behind the address: an account, an expansion, or nothing.
+ * In this order: who has the very address; who has what stands before the subaddress separator; the domain's catch-all.
+ */
 struct directory_recipient {
     bool has_domain; /* false: outside */
-    struct directory_domain domain;
+    struct directory_domain domain; /* of an alias domain's address: the target */
+    struct slice address;           /* what it is in the target of its alias domain; {NULL,0}: it is in none */
     bool has_account;
     struct directory_account account; /* without its secrets */
     bool has_expansion;
@@ -89,9 +94,6 @@ AWAITS enum db_status directory_recipient(struct arena *arena, struct slice addr
 AWAITS enum db_status directory_recipients(struct arena *arena, const struct slice *addresses, unsigned count,
                                            struct directory_recipient *out) __attribute__((warn_unused_result));
 AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, struct directory_domain *out)
-    __attribute__((warn_unused_result));
-/* May the account send as this address (its own, or an alias of it)? FOUND: yes. */
-AWAITS enum db_status directory_owns(struct arena *arena, int64_t account_id, struct slice address)
     __attribute__((warn_unused_result));
 
 struct directory_network {

@@ -119,7 +119,8 @@ static const struct db_statement aliases_ours = {
     "provision_account_aliases_ours",
     "select refuse('alias_domain') where exists ("
     "  select from unnest($1::text[]) as wanted (name)"
-    "   where not exists (select from domain d where d.name = wanted.name and d.customer_id = $2::bigint))",
+    "   where not exists (select from domain d where d.name = wanted.name and d.customer_id = $2::bigint"
+    "                        and d.kind <> 'alias'))",
 };
 static const struct db_statement aliases_insert = {
     "provision_account_aliases_insert",
@@ -173,7 +174,8 @@ static const struct db_statement address_free = {
 static const struct db_statement domain_ours = {
     "provision_account_domain_ours",
     "select refuse('account_domain')"
-    " where not exists (select from domain where name = $1::text and customer_id = $2::bigint for key share)",
+    " where not exists (select from domain where name = $1::text and customer_id = $2::bigint and kind <> 'alias'"
+    "                    for key share)",
 };
 static const struct db_statement insert = {
     "provision_account_insert",

@@ -18,10 +18,11 @@
 #include "storage/queue.h"
 
 #define SELECT                                                                                                         \
-    "select d.id, d.customer_id, d.name, d.kind = 'relay', d.created_at,"                                              \
+    "select d.id, d.customer_id, d.name, d.kind, d.created_at,"                                                        \
     " (select string_agg(h.priority || ' ' || h.port || ' ' || h.host, ',' order by h.priority, h.host, h.port)"       \
     "    from next_hop h where h.domain_id = d.id),"                                                                   \
-    " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null)"                 \
+    " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
+    " d.target_id, (select t.name from domain t where t.id = d.target_id), d.subaddress_separator, d.catch_all"        \
     " from domain d "
 
 static void read_hops(struct arena *arena, struct slice text, struct provision_domain *out)
@@ -43,15 +44,36 @@ static void read_hops(struct arena *arena, struct slice text, struct provision_d
     }
 }
 
+static struct slice kind_word(enum directory_kind kind)
+{
+    switch (kind) {
+    case DIRECTORY_HOSTED: break;
+    case DIRECTORY_RELAY: return SLICE("relay");
+    case DIRECTORY_ALIAS: return SLICE("alias");
+    }
+    return SLICE("hosted");
+}
+
+static enum directory_kind kind_of(struct slice word)
+{
+    return slice_equal(word, SLICE("relay"))   ? DIRECTORY_RELAY
+           : slice_equal(word, SLICE("alias")) ? DIRECTORY_ALIAS
+                                               : DIRECTORY_HOSTED;
+}
+
 static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_domain *out)
 {
     out->id = row_int64(rows, row, 0);
     out->customer_id = row_int64(rows, row, 1);
     out->name = row_text(rows, row, 2);
-    out->kind = row_bool(rows, row, 3) ? DIRECTORY_RELAY : DIRECTORY_HOSTED;
+    out->kind = kind_of(row_text(rows, row, 3));
     out->created_ms = row_time(rows, row, 4);
     read_hops(arena, row_text(rows, row, 5), out);
     out->outage_id = row_is_null(rows, row, 6) ? 0 : row_int64(rows, row, 6);
+    out->target_id = row_is_null(rows, row, 7) ? 0 : row_int64(rows, row, 7);
+    out->target = row_text(rows, row, 8);
+    out->separator = row_text(rows, row, 9);
+    out->catch_all = row_text(rows, row, 10);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -113,8 +135,14 @@ static const struct db_statement require_customer = {
 };
 static const struct db_statement insert = {
     "provision_domain_insert",
-    "insert into domain (id, cell, customer_id, name, kind)"
-    " values ($1::bigint, $2::smallint, $3::bigint, $4::text, $5::text)",
+    "insert into domain (id, cell, customer_id, name, kind, target_id, subaddress_separator, catch_all)"
+    " values ($1::bigint, $2::smallint, $3::bigint, $4::text, $5::text, $6::bigint, coalesce($7::text, '+'), $8::text)",
+};
+/* A second name of a second name could be one of itself. */
+static const struct db_statement require_target = {
+    "provision_domain_require_target",
+    "select refuse('domain_target_kind') where not exists (select from domain"
+    "  where id = $1::bigint and customer_id = $2::bigint and kind <> 'alias' for key share)",
 };
 static const struct db_statement insert_hops = {
     "provision_domain_insert_hops",
@@ -141,27 +169,47 @@ static void add_hops(struct db_unit *unit, int64_t id, const struct directory_ho
     params_int32s(params, ports, count);
 }
 
-AWAITS enum db_write provision_domain_create(struct arena *arena, int64_t customer_id, struct slice name,
-                                             enum directory_kind kind, const struct directory_hop *hops,
-                                             unsigned hop_count, const struct provision_actor *actor, int64_t *id,
+static void add_id(struct params *params, int64_t id)
+{
+    if (id)
+        params_int64(params, id);
+    else
+        params_null(params);
+}
+
+static void add_require_target(struct db_unit *unit, int64_t target_id, int64_t customer_id)
+{
+    if (!target_id)
+        return;
+    struct params *params = db_unit_add(unit, &require_target);
+    params_int64(params, target_id);
+    params_int64(params, customer_id);
+}
+
+AWAITS enum db_write provision_domain_create(struct arena *arena, const struct provision_domain *wanted,
+                                             const struct provision_actor *actor, int64_t *id,
                                              struct provision_refusal *refusal)
 {
-    unsigned cell = id_cell(customer_id);
+    unsigned cell = id_cell(wanted->customer_id);
     *id = id_make(cell);
     struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require_customer), customer_id);
+    params_int64(db_unit_add(unit, &require_customer), wanted->customer_id);
+    add_require_target(unit, wanted->target_id, wanted->customer_id);
     struct params *params = db_unit_add(unit, &insert);
     params_int64(params, *id);
     params_int16(params, (int16_t)cell);
-    params_int64(params, customer_id);
-    params_text(params, name);
-    params_text(params, kind == DIRECTORY_RELAY ? SLICE("relay") : SLICE("hosted"));
-    if (hop_count > 0)
-        add_hops(unit, *id, hops, hop_count);
+    params_int64(params, wanted->customer_id);
+    params_text(params, wanted->name);
+    params_text(params, kind_word(wanted->kind));
+    add_id(params, wanted->target_id);
+    params_text(params, wanted->separator);
+    params_text(params, wanted->catch_all);
+    if (wanted->hop_count > 0)
+        add_hops(unit, *id, wanted->hops, wanted->hop_count);
     enum db_write result = provision_run(unit, actor, refusal);
     struct provision_domain other;
     if (result == DB_REFUSED && refusal->kind == PROVISION_TAKEN)
-        if (provision_domain_get(arena, name, &other) == DB_FOUND)
+        if (provision_domain_get(arena, wanted->name, &other) == DB_FOUND)
             refusal->existing_id = other.id;
     return result;
 }
@@ -170,9 +218,18 @@ static const struct db_statement require = {
     "provision_domain_require",
     "select refuse('gone') where not exists (select from domain where id = $1::bigint for update)",
 };
-static const struct db_statement require_relay = {
-    "provision_domain_require_relay",
-    "select refuse('domain_is_hosted') where exists (select from domain where id = $1::bigint and kind = 'hosted')",
+static const struct db_statement set = {
+    "provision_domain_set",
+    "update domain set target_id = coalesce($2::bigint, target_id),"
+    "       subaddress_separator = coalesce($3::text, subaddress_separator),"
+    "       catch_all = case when $4::boolean then $5::text else catch_all end"
+    " where id = $1::bigint",
+};
+/* Names that are not here are either somebody's here or elsewhere. */
+static const struct db_statement require_one_place = {
+    "provision_domain_one_place",
+    "select refuse('domain_catch_all_hops') where exists (select from domain d where d.id = $1::bigint"
+    "  and d.catch_all is not null and exists (select from next_hop where domain_id = d.id))",
 };
 static const struct db_statement remove_hops = {
     "provision_domain_remove_hops",
@@ -190,23 +247,6 @@ static void add_destination(struct db_unit *unit, const struct db_statement *sta
     params_text(params, queue_destination_domain(unit->arena, id));
 }
 
-AWAITS enum db_write provision_domain_set_hops(struct arena *arena, int64_t id, const struct directory_hop *hops,
-                                               unsigned hop_count, const struct provision_actor *actor,
-                                               struct provision_refusal *refusal)
-{
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &require_relay), id);
-    params_int64(db_unit_add(unit, &remove_hops), id);
-    if (hop_count > 0)
-        add_hops(unit, id, hops, hop_count);
-    add_destination(unit, &due_now, id);
-    enum db_write result = provision_run(unit, actor, refusal);
-    if (result == DB_DONE)
-        hint_queue_changed();
-    return result;
-}
-
 static const struct db_statement require_empty_queue = {
     "provision_domain_require_empty_queue",
     "select refuse('domain_has_queue')"
@@ -220,6 +260,48 @@ static const struct db_statement remove_destination = {
     "provision_domain_remove_destination",
     "delete from destination where cell = $1::smallint and key = $2::text",
 };
+static void add_cell_and_id(struct db_unit *unit, const struct db_statement *statement, int64_t id)
+{
+    struct params *params = db_unit_add(unit, statement);
+    params_int16(params, (int16_t)id_cell(id));
+    params_int64(params, id);
+}
+
+static void add_change_of_hops(struct db_unit *unit, int64_t id, const struct provision_domain_change *change)
+{
+    params_int64(db_unit_add(unit, &remove_hops), id);
+    if (change->hop_count > 0) {
+        add_hops(unit, id, change->hops, change->hop_count);
+        add_destination(unit, &due_now, id);
+        return;
+    }
+    add_cell_and_id(unit, &require_empty_queue, id);
+    add_cell_and_id(unit, &end_outage, id);
+    add_destination(unit, &remove_destination, id);
+}
+
+AWAITS enum db_write provision_domain_change(struct arena *arena, const struct provision_domain *domain,
+                                             const struct provision_domain_change *change,
+                                             const struct provision_actor *actor, struct provision_refusal *refusal)
+{
+    struct db_unit *unit = db_unit_new(arena);
+    params_int64(db_unit_add(unit, &require), domain->id);
+    add_require_target(unit, change->target_id, domain->customer_id);
+    struct params *params = db_unit_add(unit, &set);
+    params_int64(params, domain->id);
+    add_id(params, change->target_id);
+    params_text(params, change->separator);
+    params_bool(params, change->catch_all_given);
+    params_text(params, change->catch_all);
+    if (change->hops_given)
+        add_change_of_hops(unit, domain->id, change);
+    params_int64(db_unit_add(unit, &require_one_place), domain->id);
+    enum db_write result = provision_run(unit, actor, refusal);
+    if (result == DB_DONE && change->hops_given)
+        hint_queue_changed();
+    return result;
+}
+
 static const struct db_statement remove_row = {
     "provision_domain_delete",
     "delete from domain where id = $1::bigint",
@@ -230,12 +312,8 @@ AWAITS enum db_write provision_domain_delete(struct arena *arena, int64_t id, co
 {
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), id);
-    struct params *params = db_unit_add(unit, &require_empty_queue);
-    params_int16(params, (int16_t)id_cell(id));
-    params_int64(params, id);
-    params = db_unit_add(unit, &end_outage);
-    params_int16(params, (int16_t)id_cell(id));
-    params_int64(params, id);
+    add_cell_and_id(unit, &require_empty_queue, id);
+    add_cell_and_id(unit, &end_outage, id);
     add_destination(unit, &remove_destination, id);
     params_int64(db_unit_add(unit, &remove_row), id); /* its next hops go with it */
     return provision_run(unit, actor, refusal);

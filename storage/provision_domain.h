@@ -1,6 +1,6 @@
 #ifndef STORAGE_PROVISION_DOMAIN_H
 #define STORAGE_PROVISION_DOMAIN_H
-/* provision_domain: domains and the next hops of relay domains.  See provision.h. */
+/* provision_domain: domains, what their names are worth, and their next hops.  See provision.h. */
 #include <stdbool.h>
 
 #include "storage/directory.h"
@@ -14,14 +14,29 @@ struct provision_domain {
     enum directory_kind kind;
     struct directory_hop *hops; /* in order */
     unsigned hop_count;
+    int64_t target_id;          /* of an alias: whose second name it is */
+    struct slice target;        /* that domain's name */
+    struct slice separator;     /* at most two characters; empty: no subaddresses */
+    struct slice catch_all;     /* {NULL,0}: none */
     int64_t outage_id; /* 0: its primary is not known to be away */
     int64_t created_ms;
 };
 
-/* The kind is for good: what is queued, held or filed already depends on it. */
-AWAITS enum db_write provision_domain_create(struct arena *arena, int64_t customer_id, struct slice name,
-                                             enum directory_kind kind, const struct directory_hop *hops,
-                                             unsigned hop_count, const struct provision_actor *actor, int64_t *id,
+/* What changes; zeroed but for what is given. */
+struct provision_domain_change {
+    bool hops_given;
+    const struct directory_hop *hops;
+    unsigned hop_count;
+    int64_t target_id;      /* 0: as it is */
+    struct slice separator; /* {NULL,0}: as it is */
+    bool catch_all_given;
+    struct slice catch_all; /* {NULL,0}: none */
+};
+
+/* The kind is for good: what is queued, held or filed already depends on it.  Of wanted all but what the database makes; a
+ * separator of {NULL,0} is the default. */
+AWAITS enum db_write provision_domain_create(struct arena *arena, const struct provision_domain *wanted,
+                                             const struct provision_actor *actor, int64_t *id,
                                              struct provision_refusal *refusal) __attribute__((warn_unused_result));
 /* key: an id in letters, or a name. */
 AWAITS enum db_status provision_domain_get(struct arena *arena, struct slice key, struct provision_domain *out)
@@ -30,10 +45,11 @@ AWAITS enum db_status provision_domain_get(struct arena *arena, struct slice key
 AWAITS enum db_status provision_domain_list(struct arena *arena, int64_t customer_id,
                                             const struct provision_page *page, struct provision_domain **out,
                                             unsigned *count) __attribute__((warn_unused_result));
-/* Replaces the next hops of a relay domain; what waits for it is due at once. */
-AWAITS enum db_write provision_domain_set_hops(struct arena *arena, int64_t id, const struct directory_hop *hops,
-                                               unsigned hop_count, const struct provision_actor *actor,
-                                               struct provision_refusal *refusal) __attribute__((warn_unused_result));
+/* New next hops replace the old ones, and what waits is due at once.  A hosted domain loses its last only when nothing waits. */
+AWAITS enum db_write provision_domain_change(struct arena *arena, const struct provision_domain *domain,
+                                             const struct provision_domain_change *change,
+                                             const struct provision_actor *actor, struct provision_refusal *refusal)
+    __attribute__((warn_unused_result));
 /* Refused while accounts, aliases or queued mail belong to it. */
 AWAITS enum db_write provision_domain_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                              struct provision_refusal *refusal) __attribute__((warn_unused_result));

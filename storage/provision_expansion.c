@@ -95,7 +95,7 @@ static const struct db_statement address_free = {
 static const struct db_statement require_domain = {
     "provision_expansion_require_domain",
     "select refuse('expansion_domain') where not exists"
-    " (select from domain where id = $1::bigint and customer_id = $2::bigint for key share)",
+    " (select from domain where id = $1::bigint and customer_id = $2::bigint and kind <> 'alias' for key share)",
 };
 static const struct db_statement insert = {
     "provision_expansion_insert",

@@ -1,18 +1,19 @@
 /*
- * grant: the options of `relay-grants create`, `relay-checks create`, `app-passwords create`, `aliases create` and `groups create`, as a
- * table: each becomes a member of the same name, with '_' for '-'.
+ * grant: the options of `relay-grants create`, `relay-checks create`, `app-passwords create`, `aliases create`, `groups create` and
+ * `domains`, as a table: each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
 #include "admin-api/cli/grant.h"
 
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 static struct {
     const char *option, *member;
-    enum { TEXT, NUMBER, FLAG, LIST } kind;
+    enum { TEXT, NONE_OR_TEXT, NUMBER, FLAG, LIST } kind; /* NONE_OR_TEXT: empty is null */
     struct json_object *value;
 } members[] = {
     {"--account", "account", TEXT, NULL},
@@ -44,8 +45,13 @@ static struct {
     {"--scope", "scopes", LIST, NULL},
     {"--from", "networks", LIST, NULL},
     {"--expires-at", "expires_at", TEXT, NULL},
+    {"--kind", "kind", TEXT, NULL},
+    {"--alias-of", "target", TEXT, NULL},
+    {"--catch-all", "catch_all", NONE_OR_TEXT, NULL},
+    {"--subaddress-separator", "subaddress_separator", NONE_OR_TEXT, NULL},
 };
 #define MEMBERS (sizeof members / sizeof *members)
+static bool emptied[MEMBERS];
 
 /* What is no number goes as it is: the API says what is wrong with it, and with which field. */
 static struct json_object *number_or_text(const char *text)
@@ -65,6 +71,10 @@ int grant_option(const char *option, const char *value)
         struct json_object *before = members[i].value;
         switch (members[i].kind) {
         case TEXT: members[i].value = json_object_new_string(value); break;
+        case NONE_OR_TEXT:
+            members[i].value = *value ? json_object_new_string(value) : NULL;
+            emptied[i] = !*value;
+            break;
         case NUMBER: members[i].value = number_or_text(value); break;
         case FLAG: members[i].value = json_object_new_boolean(1); break;
         case LIST:
@@ -95,6 +105,6 @@ char *grant_take(const char *member)
 void grant_put(struct json_object *body)
 {
     for (unsigned i = 0; i < MEMBERS; i++)
-        if (members[i].value)
+        if (members[i].value || emptied[i])
             json_object_object_add(body, members[i].member, json_object_get(members[i].value));
 }

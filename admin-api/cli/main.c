@@ -21,16 +21,16 @@
 #include "admin-api/cli/client.h"
 #include "admin-api/cli/grant.h"
 #include "admin-api/cli/table.h"
+#include "admin-api/cli/usage.h"
 
-#define DEFAULT_URL "http://127.0.0.1:2080"
 #define HOPS_MAX 32
 #define ALIASES_MAX 500
 
-enum verb { VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_DELETE, VERB_EVENTS };
+enum verb { VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_EVENTS };
 #define MAY(verb) (1u << (verb))
 #define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
 
-static const char *const verb_names[] = {"list", "show", "create", "delete", "events"};
+static const char *const verb_names[] = {"list", "show", "create", "change", "delete", "events"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource {
@@ -43,7 +43,7 @@ static const struct resource {
     {"customers", "/v1/customers", ALL_FOUR, "name", {NULL}, {"id", "name", "state", "created_at", NULL}},
     {"domains",
      "/v1/domains",
-     ALL_FOUR,
+     ALL_FOUR | MAY(VERB_CHANGE),
      "name",
      {"customer", NULL},
      {"id", "name", "kind", "next_hops", "outage", NULL}},
@@ -106,46 +106,6 @@ static struct options {
     bool no_password, password_hash;
 } options;
 
-static void usage(FILE *to)
-{
-    fputs("usage: posthouse [--url URL] [--json] RESOURCE VERB [NAME] [OPTION ...]\n\n"
-          "  customers list | show NAME | create NAME | delete NAME\n"
-          "  domains   list [--customer C] | show NAME | delete NAME\n"
-          "            create NAME --customer C [--next-hop HOST[,PORT[,PRIORITY]] ...]\n"
-          "                                       (with next hops: a relay domain, without: a hosted one)\n"
-          "  accounts  list [--customer C] [--domain D] | show ADDRESS | delete ADDRESS\n"
-          "            create ADDRESS --customer C [--alias ADDRESS ...]\n"
-          "                   [--no-password | --password-hash]\n"
-          "                                       (the password, or a hash of another system, is read from\n"
-          "                                        the standard input)\n"
-          "  app-passwords list --account A | show ID --account A | delete ID --account A\n"
-          "            create LABEL --account A [--scope smtp|imap|pop3 ...] [--from CIDR ...] [--expires-at TIME]\n"
-          "                                       (the secret is shown once)\n"
-          "  aliases   list [--customer C] [--domain D] | show ADDRESS | delete ADDRESS\n"
-          "            create ADDRESS --target ADDRESS ...\n"
-          "  groups    list [--customer C] [--domain D] | show ADDRESS | delete ADDRESS\n"
-          "            create ADDRESS --member ADDRESS ... [--senders anyone|members|customer]\n"
-          "  networks  list [--customer C] | show CIDR | create CIDR --customer C | delete CIDR\n"
-          "  relay-grants list [--customer C] | show ID | delete ID\n"
-          "            create LABEL --customer C [--account A | --domain D | --network CIDR]\n"
-          "                   [--senders own|domains|any] [--sender-domain D ...]\n"
-          "                   [--recipients any|domains|customer] [--recipient-domain D ...]\n"
-          "                   [--size-max BYTES] [--recipients-max N] [--at-limit refuse|defer]\n"
-          "                   [--tls-required] [--valid-from TIME] [--valid-until TIME]\n"
-          "                   [--messages-per-minute N] ... [--recipients-per-day N] [--bytes-per-day N]\n"
-          "                   [--counted-by grant|account]\n"
-          "  relay-checks create RECIPIENT --sender S [--client ADDRESS] [--account A]\n"
-          "                   [--size BYTES] [--at TIME]     (what would happen; nothing is sent)\n"
-          "  decision  show ID                    (why an SMTP reply refused; the id is in it)\n"
-          "  queue     list [--domain D]\n"
-          "  message   show ID | events ID\n"
-          "  bans      list | show ID | delete ID\n"
-          "  outages   list [--domain D] [--open]\n\n"
-          "NAME may be an id everywhere. --url: else POSTHOUSE_URL, else " DEFAULT_URL ".\n"
-          "The token is in POSTHOUSE_TOKEN, or in ~/.config/posthouse/token.\n",
-          to);
-}
-
 static void __attribute__((noreturn)) misuse(const char *what, const char *which)
 {
     fprintf(stderr, "posthouse: %s%s%s\n", what, which ? ": " : "", which ? which : "");
@@ -173,7 +133,7 @@ static void read_arguments(char **argv, const char **words, unsigned max)
                 misuse("too many words", option);
             words[count++] = option;
         } else if (strcmp(option, "--help") == 0) {
-            usage(stdout);
+            usage_print(stdout);
             exit(0);
         } else if (strcmp(option, "--version") == 0) {
             puts("posthouse " POSTHOUSE_VERSION);
@@ -259,6 +219,12 @@ static char *read_password(void)
 
 /* ------------------------------------------------------------------ what is sent */
 
+static const char *member(struct json_object *object, const char *name)
+{
+    struct json_object *value = NULL;
+    return json_object_object_get_ex(object, name, &value) ? json_object_get_string(value) : NULL;
+}
+
 static void put(struct json_object *object, const char *name, const char *text)
 {
     json_object_object_add(object, name, json_object_new_string(text));
@@ -285,6 +251,25 @@ static struct json_object *hop_json(const char *text)
     return hop;
 }
 
+static void put_hops(struct json_object *body)
+{
+    if (!options.hop_count)
+        return;
+    struct json_object *hops = json_object_new_array();
+    for (unsigned i = 0; i < options.hop_count; i++)
+        json_object_array_add(hops, hop_json(options.hops[i]));
+    json_object_object_add(body, "next_hops", hops);
+}
+
+/* What `change` sends: the options that were given. */
+static struct json_object *alteration(void)
+{
+    struct json_object *body = json_object_new_object();
+    grant_put(body);
+    put_hops(body);
+    return body;
+}
+
 static struct json_object *creation(const struct resource *resource, const char *name)
 {
     struct json_object *body = json_object_new_object();
@@ -295,11 +280,9 @@ static struct json_object *creation(const struct resource *resource, const char 
         put(body, "domain", options.domain);
     grant_put(body);
     if (strcmp(resource->name, "domains") == 0) {
-        put(body, "kind", options.hop_count > 0 ? "relay" : "hosted");
-        struct json_object *hops = json_object_new_array();
-        for (unsigned i = 0; i < options.hop_count; i++)
-            json_object_array_add(hops, hop_json(options.hops[i]));
-        json_object_object_add(body, "next_hops", hops);
+        if (!member(body, "kind"))
+            put(body, "kind", member(body, "target") ? "alias" : options.hop_count > 0 ? "relay" : "hosted");
+        put_hops(body);
     }
     if (strcmp(resource->name, "accounts") == 0) {
         struct json_object *aliases = json_object_new_array();
@@ -315,12 +298,6 @@ static struct json_object *creation(const struct resource *resource, const char 
 }
 
 /* ------------------------------------------------------------------ talking */
-
-static const char *member(struct json_object *object, const char *name)
-{
-    struct json_object *value = NULL;
-    return json_object_object_get_ex(object, name, &value) ? json_object_get_string(value) : NULL;
-}
 
 /* The answer to a request that succeeded (NULL: none); ends the program otherwise. */
 static struct json_object *must(const char *method, const char *path, struct json_object *body)
@@ -433,6 +410,10 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         body = creation(resource, name);
         answer = must("POST", path, body);
         break;
+    case VERB_CHANGE:
+        body = alteration();
+        answer = must("PATCH", path, body);
+        break;
     case VERB_SHOW: answer = must("GET", path, NULL); break;
     case VERB_DELETE: answer = must("DELETE", path, NULL); break;
     }
@@ -463,7 +444,7 @@ int main(int argc, char **argv)
 
     const char *url = options.url ? options.url : getenv("POSTHOUSE_URL");
     char *token = read_token();
-    client_init(url && *url ? url : DEFAULT_URL, token);
+    client_init(url && *url ? url : USAGE_DEFAULT_URL, token);
     run(resource, verb, words[2]);
     client_done();
     free(token);

@@ -67,7 +67,9 @@ def test_domain(posthouse):
     refused("kind", kind="other")
     refused("next_hops", next_hops=None)
     refused("next_hops", next_hops=[])
-    refused("next_hops", kind="hosted")
+    refused("catch_all", kind="hosted", catch_all="x@y.test")
+    refused("catch_all", catch_all="x@y.test")
+    refused("target", target="domains")
     refused("next_hops", next_hops=[{"host": "a.test"}, {"host": "A.test"}])
     refused("next_hops[1].host", next_hops=[{"host": "a.test"}, {"port": 25}])
     refused("next_hops[0].host", next_hops=[{"host": "[2001:db8::1]"}])
@@ -77,8 +79,7 @@ def test_domain(posthouse):
     refused("next_hops[0]", next_hops=["a.test"])
     refused("next_hops", next_hops="a.test")
     refused("next_hops", next_hops=[{"host": f"h{number}.test"} for number in range(33)])
-    problem(posthouse, 422, "PATCH", "/v1/domains/hosted.domains.test", {"next_hops": [{"host": "a.test"}]},
-            field="next_hops")
+    problem(posthouse, 422, "PATCH", "/v1/domains/hosted.domains.test", {"catch_all": "nobody"}, field="catch_all")
     problem(posthouse, 422, "PATCH", "/v1/domains/relay.domains.test", {"kind": "hosted"}, field="kind")
 
     problem(posthouse, 409, "DELETE", "/v1/customers/domains")

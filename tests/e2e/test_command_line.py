@@ -33,6 +33,16 @@ def test_resources(posthouse, client):
     assert relay["kind"] == "relay"
     assert relay["next_hops"] == [{"host": "2001:db8::1", "port": 26, "priority": 5},
                                   {"host": "mx.test", "port": 25, "priority": 10}]
+    split = json.loads(client("domains", "create", "split.cli.test", "--customer", "cli & co", "--kind", "hosted", "--next-hop",
+                              "mx.test", "--subaddress-separator", "", "--json"))
+    assert (split["kind"], split["subaddress_separator"], len(split["next_hops"])) == ("hosted", None, 1)
+    second = json.loads(client("domains", "create", "second.cli.test", "--customer", "cli & co", "--alias-of", "cli.test", "--json"))
+    assert (second["kind"], second["target"]) == ("alias", "cli.test")
+    caught = json.loads(client("domains", "change", "cli.test", "--catch-all", "ann@cli.test", "--json"))
+    assert caught["catch_all"] == "ann@cli.test"
+    assert json.loads(client("domains", "change", "cli.test", "--catch-all", "", "--json"))["catch_all"] is None
+    for name in ("second.cli.test", "split.cli.test"):
+        client("domains", "delete", name)
     client("accounts", "create", "ann@cli.test", "--customer", "cli & co", "--alias", "a@cli.test", "--alias", "b@cli.test",
            stdin="posthouse-demo\n")
     client("accounts", "create", "silent@cli.test", "--customer", "cli & co", "--no-password")

@@ -285,6 +285,8 @@ class Workload:
         self.api("POST", "/v1/domains", {"name": "h.test", "customer": "c", "kind": "hosted"}, DONE)
         self.api("POST", "/v1/domains", {"name": "r.test", "customer": "c", "kind": "relay", "next_hops": [HOP]}, DONE)
         self.api("PATCH", "/v1/domains/r.test", {"next_hops": [HOP]})
+        self.api("POST", "/v1/domains", {"name": "s.test", "customer": "c", "kind": "alias", "target": "h.test"}, DONE)
+        self.api("DELETE", "/v1/domains/s.test", None, GONE)
         self.api("GET", "/v1/domains")
         self.api("GET", "/v1/domains?customer=c")
         self.api("GET", "/v1/domains/h.test")

@@ -10,6 +10,7 @@ from harness.posthouse import make_message
 from harness.process import free_port, wait_until
 
 DOMAINS = {"one.test": "first", "two.test": "first", "three.test": "second"}
+MORE_DOMAINS = ["relay.test", "second.one.test", "split.test", "all.test", "outside.test", "y.test"]
 STATES = ["active", "active", "active", "suspended", "receive-only", "send-only", "closed"]
 
 
@@ -19,7 +20,12 @@ def node(posthouse):
         posthouse.api.customer(customer)
     for domain, customer in DOMAINS.items():
         posthouse.api.hosted_domain(domain, customer)
+    hops = [{"host": "127.0.0.1", "port": free_port()}]
     posthouse.api.relay_domain("relay.test", "first", free_port())
+    posthouse.api.post("/v1/domains", {"name": "second.one.test", "customer": "first", "kind": "alias", "target": "one.test"})
+    posthouse.api.post("/v1/domains", {"name": "split.test", "customer": "first", "kind": "hosted", "next_hops": hops})
+    posthouse.api.post("/v1/domains", {"name": "all.test", "customer": "second", "kind": "hosted", "catch_all": "bob@one.test"})
+    posthouse.api.account("ann@split.test", "first")
     for domain, customer in DOMAINS.items():
         posthouse.api.account(f"ann@{domain}", customer)
         posthouse.api.post("/v1/accounts", {"address": f"bob@{domain}", "customer": customer, "password": "posthouse-demo",
@@ -112,8 +118,8 @@ def random_grant(dice):
 
 
 def random_address(dice, null=False):
-    return dice.choice(([""] if null else []) + [f"{local}@{domain}" for local in ("ann", "bob", "sales", "nobody")
-                                                 for domain in (*DOMAINS, "relay.test", "outside.test", "y.test")])
+    return dice.choice(([""] if null else []) + [f"{local}@{domain}" for local in ("ann", "bob", "sales", "nobody", "ann+x")
+                                                 for domain in (*DOMAINS, *MORE_DOMAINS)])
 
 
 def as_reply(code, text):
@@ -159,7 +165,7 @@ def test_the_same_as_mail_and_rcpt(node, seed):
             client.ehlo()
         for login in accounts:
             node.api.patch(f"/v1/accounts/{login}", {"state": dice.choice(STATES)})
-        for _ in range(60):
+        for _ in range(100):
             sender, recipient, size = random_address(dice, null=True), random_address(dice), dice.choice([0, 900, 1100, 1 << 40])
             login = dice.choice([None, *accounts])
             tls = login is not None or dice.random() < 0.5

@@ -175,14 +175,6 @@ enum db_status directory_network(struct arena *arena, const char *client, struct
     return world.network ? DB_FOUND : DB_NONE;
 }
 
-enum db_status directory_owns(struct arena *arena, int64_t account_id, struct slice address)
-{
-    struct directory_recipient found;
-    if (directory_recipient(arena, address, &found) == DB_FAILED)
-        return DB_FAILED;
-    return found.has_account && found.account.id == account_id ? DB_FOUND : DB_NONE;
-}
-
 enum db_status directory_grants_of_account(struct arena *arena, const struct directory_account *account, int64_t at_ms,
                                            struct directory_grants *out)
 {

@@ -98,6 +98,30 @@ static void test_recipient_ours(void **state)
     }
 }
 
+/* A split domain: who is here is here, whatever becomes of him; everybody else is elsewhere. */
+static void test_recipient_elsewhere(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits < 16; bits++) {
+        bool exists = bits & 1, active = bits & 2, closed = bits & 4, customer_active = bits & 8;
+        struct authorize_client client = make_client(AUTHORIZE_MX, false, false);
+        struct authorize_sender sender = {SLICE("stranger@elsewhere.test"), false, 0, 0, 0};
+        struct directory_recipient recipient = {
+            .has_domain = true,
+            .domain = {.kind = DIRECTORY_HOSTED, .elsewhere = true, .customer_active = customer_active},
+            .has_account = exists,
+            .account = {.state = closed ? DIRECTORY_CLOSED : active ? DIRECTORY_ACTIVE : DIRECTORY_SUSPENDED},
+        };
+        struct authorize_decision decision;
+
+        authorize_recipient(arena, &client, &sender, SLICE("bob@example.test"), false, &recipient, &decision);
+        assert_int_equal(decision.verdict, !exists ? (customer_active ? AUTHORIZE_RELAY : AUTHORIZE_DENIED)
+                                           : closed ? AUTHORIZE_UNKNOWN
+                                           : active && customer_active ? AUTHORIZE_MAILBOX
+                                                                       : AUTHORIZE_DENIED);
+    }
+}
+
 /* To outside: an account, or a network with a sender that it may use; never anything else. */
 static void test_recipient_outside(void **state)
 {
@@ -353,6 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sender, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recipient_ours, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recipient_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recipient_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_states, setup, teardown),

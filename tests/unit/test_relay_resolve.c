@@ -12,7 +12,10 @@
 
 #define CUSTOMER 7
 
-/* The directory: "a:b,c" is an alias; with '!' a group for members, with '$' one for the customer. */
+/*
+ * The directory: "a:b,c" is an alias; with '!' a group for members, with '$' one for the customer, with '*' what a catch-all
+ * makes of it.  "a@2" is a in a domain alias, "r@to" is in a relay domain, and "r@2" the same by an alias.
+ */
 static const char *const *world;
 static unsigned rounds;
 static struct authorize_client client = {.role = AUTHORIZE_MX, .address = "192.0.2.1"};
@@ -25,6 +28,13 @@ static void look_up(struct arena *arena, struct slice address, struct directory_
     *out = (struct directory_recipient){0};
     out->has_domain = !memmem(address.p, address.n, "@out", 4);
     out->domain.customer_active = true;
+    if (*local.p == 'r') {
+        out->domain.kind = DIRECTORY_RELAY;
+        out->address = memmem(address.p, address.n, "@2", 2) ? SLICE("r@to") : slice_of(NULL, 0);
+        return;
+    }
+    if (memmem(address.p, address.n, "@2", 2))
+        out->address = local;
     for (unsigned i = 0; out->has_domain && world[i]; i++) {
         if (world[i][0] != *local.p)
             continue;
@@ -38,6 +48,7 @@ static void look_up(struct arena *arena, struct slice address, struct directory_
         }
         out->has_expansion = true;
         *e = (struct directory_expansion){.id = 1, .customer_id = CUSTOMER, .targets = arena_array(arena, 64, sizeof *e->targets)};
+        e->catch_all = *list == '*';
         e->senders = *list == '!'   ? DIRECTORY_POSTERS_MEMBERS
                      : *list == '$' ? DIRECTORY_POSTERS_CUSTOMER
                                     : DIRECTORY_POSTERS_ANYONE;
@@ -92,6 +103,26 @@ static void test_targets(void **state)
     assert_int_equal(rounds, 1);
     assert_string_equal(resolved(nested, "l"), "a=mailbox b=mailbox c=mailbox");
     assert_int_equal(rounds, 3);
+}
+
+static void test_second_names_are_the_first(void **state)
+{
+    static const char *const doubled[] = {"l:a@2,a,r@to,r@2", "a", NULL};
+    static const char *const nested[] = {"l:m@2", "m:a@2", "a", NULL};
+
+    (void)state;
+    assert_string_equal(resolved(doubled, "l"), "a=mailbox r@to=relay");
+    assert_string_equal(resolved(nested, "l"), "a=mailbox");
+}
+
+static void test_a_catch_all_is_an_alias(void **state)
+{
+    static const char *const caught[] = {"l*a", "a", NULL};
+    static const char *const itself[] = {"l*m", "m*m", NULL};
+
+    (void)state;
+    assert_string_equal(resolved(caught, "l"), "a=mailbox");
+    assert_string_equal(resolved(itself, "l"), "550 5.1.1 unknown-user");
 }
 
 static void test_circles_end(void **state)
@@ -201,6 +232,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_second_names_are_the_first),
+        cmocka_unit_test(test_a_catch_all_is_an_alias),
         cmocka_unit_test(test_circles_end),
         cmocka_unit_test(test_who_is_gone_is_left_out),
         cmocka_unit_test(test_limits),
