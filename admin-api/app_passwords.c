@@ -8,6 +8,7 @@
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "admin-api/scopes.h"
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/app_password.h"
@@ -17,22 +18,14 @@
 #define LABEL_MAX_BYTES 200
 #define CIDR_MAX_BYTES 64
 
-static struct json_object *words(const struct slice *list, unsigned count)
-{
-    struct json_object *array = json_object_new_array();
-    for (unsigned i = 0; i < count; i++)
-        json_object_array_add(array, json_object_new_string_len(list[i].p, (int)list[i].n));
-    return array;
-}
-
 static struct json_object *as_json(const struct provision_app_password *password)
 {
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", password->id);
     json_put_id(object, "account", password->account_id);
     json_put_text(object, "label", password->label);
-    json_object_object_add(object, "scopes", words(password->scopes, password->scope_count));
-    json_object_object_add(object, "networks", words(password->networks, password->network_count));
+    json_object_object_add(object, "scopes", scopes_json(password->scopes, password->scope_count));
+    json_object_object_add(object, "networks", scopes_json(password->networks, password->network_count));
     json_put_time(object, "expires_at", password->expires_ms);
     json_put_time(object, "created_at", password->created_ms);
     json_put_time(object, "last_used_at", password->last_used_ms);
@@ -79,30 +72,6 @@ AWAITS void app_passwords_show(struct request *r)
     struct provision_app_password password;
     if (get(r, &password))
         reply_json(r, 200, as_json(&password));
-}
-
-/* Not given: all of them. */
-static void read_scopes(struct json_fields *f, struct provision_app_password *out)
-{
-    static struct slice all[] = {SLICE("smtp"), SLICE("imap"), SLICE("pop3")};
-    enum { ALL = sizeof all / sizeof *all };
-    out->scopes = all;
-    out->scope_count = ALL;
-    if (!json_given(f, "scopes"))
-        return;
-    out->scopes = json_texts(f, "scopes", ALL, 8, &out->scope_count);
-    if (out->scope_count == 0)
-        json_reject(f, "scopes", "must name at least one of smtp, imap, pop3");
-    for (unsigned i = 0; i < out->scope_count; i++) {
-        bool known = false, twice = false;
-        for (unsigned j = 0; j < ALL; j++)
-            known |= slice_equal(out->scopes[i], all[j]);
-        for (unsigned j = 0; j < i; j++)
-            twice |= slice_equal(out->scopes[i], out->scopes[j]);
-        if (!known || twice)
-            json_reject(f, arena_printf(f->r->arena, "scopes[%u]", i),
-                        "must be one of smtp, imap, pop3, and not twice");
-    }
 }
 
 static void read_networks(struct json_fields *f, struct provision_app_password *out)
@@ -155,7 +124,7 @@ AWAITS void app_passwords_create(struct request *r)
     if (!json_begin(r, &f))
         return;
     given.label = json_text(&f, "label", true, LABEL_MAX_BYTES);
-    read_scopes(&f, &given);
+    given.scopes = scopes_read(&f, &given.scope_count);
     read_networks(&f, &given);
     given.expires_ms = json_time(&f, "expires_at", INT64_MIN);
     if (given.expires_ms != INT64_MIN && given.expires_ms <= clock_now_ms())

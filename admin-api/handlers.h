@@ -39,6 +39,11 @@ AWAITS void app_passwords_create(struct request *r);
 AWAITS void app_passwords_show(struct request *r);
 AWAITS void app_passwords_delete(struct request *r);
 
+AWAITS void certificates_list(struct request *r);
+AWAITS void certificates_create(struct request *r);
+AWAITS void certificates_show(struct request *r);
+AWAITS void certificates_delete(struct request *r);
+
 AWAITS void aliases_list(struct request *r);
 AWAITS void aliases_create(struct request *r);
 AWAITS void aliases_show(struct request *r);

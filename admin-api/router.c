@@ -48,6 +48,11 @@ static const struct router_route routes[] = {
     {"DELETE", "/v1/accounts/{account}/app-passwords/{app_password}", "deleteAppPassword", ROUTER_TOKEN,
      app_passwords_delete},
 
+    {"GET", "/v1/accounts/{account}/certificates", "listCertificates", ROUTER_TOKEN, certificates_list},
+    {"POST", "/v1/accounts/{account}/certificates", "createCertificate", ROUTER_TOKEN, certificates_create},
+    {"GET", "/v1/accounts/{account}/certificates/{certificate}", "getCertificate", ROUTER_TOKEN, certificates_show},
+    {"DELETE", "/v1/accounts/{account}/certificates/{certificate}", "deleteCertificate", ROUTER_TOKEN, certificates_delete},
+
     {"GET", "/v1/aliases", "listAliases", ROUTER_TOKEN, aliases_list},
     {"POST", "/v1/aliases", "createAlias", ROUTER_TOKEN, aliases_create},
     {"GET", "/v1/aliases/{alias}", "getAlias", ROUTER_TOKEN, aliases_show},

@@ -49,7 +49,7 @@ AWAITS void imap_command_login(struct imap_session *session)
         imap_reply(session, "NO [PRIVACYREQUIRED] Passwords are taken over TLS only");
         return;
     }
-    switch (sasl_password(&(struct sasl_client){"imap", session->peer, true}, session->arena, user, password, &session->account)) {
+    switch (sasl_password(&(struct sasl_client){.service = "imap", .peer = session->peer, .tls = true}, session->arena, user, password, &session->account)) {
     case SASL_RESULT_OK:
         if (session->stream)
             imap_session_logged_in(session, "LOGIN");
@@ -122,6 +122,7 @@ AWAITS void imap_command_authenticate(struct imap_session *session)
 {
     struct imap_cursor *c = &session->cursor;
     struct slice mechanism, encoded, initial = {NULL, 0}, challenge;
+    struct sasl_client client;
     enum sasl_result result;
 
     if (!imap_take_char(c, ' ') || !imap_take_atom(c, &mechanism)) {
@@ -144,7 +145,8 @@ AWAITS void imap_command_authenticate(struct imap_session *session)
     }
     if (!imap_keep_tag(session))
         return;
-    session->attempt = sasl_attempt_new(&(struct sasl_client){"imap", session->peer, stream_is_tls(session->stream)});
+    sasl_describe_client(&client, session->command, "imap", session->peer, session->stream);
+    session->attempt = sasl_attempt_new(&client);
     result = sasl_attempt_begin(session->attempt, session->command, mechanism, initial, &challenge);
     step_done(session, result, challenge);
 }

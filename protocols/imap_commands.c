@@ -105,22 +105,22 @@ static const struct {
 const char *imap_capabilities(const struct imap_session *session)
 {
     static char text[400];
+    struct sasl_client client;
     const char *mechanisms;
-    bool tls;
     int n;
 
     if (session->state != IMAP_NOT_AUTHENTICATED)
         return "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN MOVE SPECIAL-USE";
-    tls = stream_is_tls(session->stream);
+    sasl_describe_client(&client, session->command, "imap", session->peer, session->stream);
     n = snprintf(text, sizeof text, "IMAP4rev1 LITERAL+ ID SASL-IR");
-    mechanisms = sasl_mechanisms(tls);
+    mechanisms = sasl_mechanisms(&client);
     while (*mechanisms) {
         int length = (int)strcspn(mechanisms, " ");
 
         n += snprintf(text + n, sizeof text - (size_t)n, " AUTH=%.*s", length, mechanisms);
         mechanisms += length + (mechanisms[length] == ' ');
     }
-    if (!tls)
+    if (!client.tls)
         snprintf(text + n, sizeof text - (size_t)n, "%s LOGINDISABLED", session->settings->tls ? " STARTTLS" : "");
     return text;
 }

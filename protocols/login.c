@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "storage/app_password.h"
+#include "storage/certificate.h"
 #include "storage/credential.h"
 #include "storage/credential_upgrade.h"
 #include "storage/installation.h"
@@ -61,6 +62,28 @@ AWAITS enum db_status login_find(struct login *login, struct slice name)
     if (!login->known)
         login->account.password_hash = login->account.scram_sha256 = (struct slice){NULL, 0};
     return DB_FOUND;
+}
+
+AWAITS enum db_status login_find_certificate(struct login *login, const struct tls_peer *certificate, struct slice as)
+{
+    const struct certificate_question question = {slice_str(certificate->fingerprint), certificate->addresses,
+                                                  certificate->address_count, login->service, as};
+    struct certificate found;
+
+    login->known = false;
+    switch (certificate_find(login->arena, &question, &found)) {
+    case DB_FOUND: break;
+    case DB_NONE: log_info("nobody's certificate", log_str("sha256", certificate->fingerprint), log_slice("as", as)); return DB_FOUND;
+    case DB_FAILED: return DB_FAILED;
+    }
+    enum db_status status = login_find(login, found.account);
+    if (status == DB_FOUND && login->known) {
+        log_info("certificate accepted", log_slice("account", found.account), log_slice("label", found.label),
+                 log_str("sha256", certificate->fingerprint));
+        if (found.mark)
+            certificate_mark_used(login->arena, found.id);
+    }
+    return status;
 }
 
 AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, struct slice *keys)

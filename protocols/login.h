@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "core/slice.h"
 #include "core/task.h"
+#include "core/tls.h"
 #include "storage/directory.h"
 
 #define LOGIN_NAME_MAX 320 /* bytes: local part 64, '@', domain 255 */
@@ -25,6 +26,9 @@ struct login {
 
 /* FOUND: it was looked for; see known.  Never NONE. */
 AWAITS enum db_status login_find(struct login *login, struct slice name) __attribute__((warn_unused_result));
+/* Likewise, by a certificate that was verified.  as: the account's address; empty: the certificate tells.  NONE: never. */
+AWAITS enum db_status login_find_certificate(struct login *login, const struct tls_peer *certificate, struct slice as)
+    __attribute__((warn_unused_result));
 /* After login_find(): the account's, or made-up ones that no password fits.  NONE and FAILED: they cannot be had now. */
 AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, struct slice *keys)
     __attribute__((warn_unused_result));

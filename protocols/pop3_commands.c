@@ -19,8 +19,11 @@
 static void capa(struct pop3_session *session)
 {
     bool tls = stream_is_tls(session->stream);
-    const char *mechanisms = sasl_mechanisms(tls);
+    struct sasl_client client;
+    const char *mechanisms;
 
+    sasl_describe_client(&client, session->command, "pop3", session->peer, session->stream);
+    mechanisms = sasl_mechanisms(&client);
     pop3_ok(session, "Capability list follows");
     stream_write(session->stream, SLICE("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"));
     if (tls)

@@ -78,7 +78,7 @@ void pop3_command_user(struct pop3_session *session)
 static AWAITS void pass(struct pop3_session *session)
 {
     struct slice user = session->user;
-    const struct sasl_client client = {"pop3", session->peer, true};
+    const struct sasl_client client = {.service = "pop3", .peer = session->peer, .tls = true};
     enum sasl_result result = sasl_password(&client, session->command, user, session->line.text, &session->account);
 
     session->user = (struct slice){0};
@@ -191,12 +191,14 @@ static AWAITS void auth_continue(struct pop3_session *session)
 void pop3_command_auth(struct pop3_session *session)
 {
     struct slice encoded = session->line.initial;
+    struct sasl_client client;
 
     if (encoded.n > 0 && !secret_base64_decode(session->command, encoded, &session->line.initial)) {
         pop3_fault(session, "Not base64");
         return;
     }
-    session->attempt = sasl_attempt_new(&(struct sasl_client){"pop3", session->peer, stream_is_tls(session->stream)});
+    sasl_describe_client(&client, session->command, "pop3", session->peer, session->stream);
+    session->attempt = sasl_attempt_new(&client);
     pop3_session_limits(session);
     pop3_session_run(session, auth_begin);
 }

@@ -11,38 +11,28 @@
  * notice.  libsasl keeps all state in the connection, so attempts may interleave.  The attempt travels as the context
  * of the checkpass callback, where the plugin finds it too.
  *
+ * EXTERNAL does not go through libsasl: attempt->step is what takes its messages (sasl_external.c).
+ *
  * Who may sign in, and what a stranger learns (nothing but yes or no), is protocols/login.c's business.  A database that is
  * away sets `unavailable`, which outranks whatever libsasl makes of it.
  *
  * No security layers are offered: TLS is below us.  No configuration file of libsasl is read (there is no
  * application name), so what the system's administrator set for others does not change us.
  */
-#include "protocols/sasl.h"
+#include "protocols/sasl_internal.h"
 
-#include <sasl/sasl.h>
 #include <sasl/saslplug.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define LOG_MODULE "sasl"
 #include "core/log.h"
-#include "protocols/login.h"
 #include "storage/guard.h"
 
 /* One message of a client: PLAIN's two names and password, or SCRAM's name with each octet escaped.  Below it libsasl's own
  * limit for a name with a realm (1,024 bytes) is never reached. */
 #define MESSAGE_MAX_BYTES 1200
 #define SCRAM_MAX_BYTES 700
-
-struct sasl_attempt {
-    sasl_conn_t *connection;
-    struct arena *arena;
-    bool tls, looked_up, unavailable, banned; /* banned: unavailable, too */
-    bool names_next, is_plain; /* the next message is LOGIN's name; of PLAIN */
-    struct slice name; /* that was looked up */
-    struct login login;
-    sasl_callback_t callbacks[2];
-};
 
 static const char *server_name;
 
@@ -178,31 +168,30 @@ void sasl_stop(void)
     sasl_server_done();
 }
 
-const char *sasl_mechanisms(bool tls)
-{
-    return tls ? "SCRAM-SHA-256 PLAIN LOGIN" : "SCRAM-SHA-256";
-}
-
-static bool mechanism_allowed(bool tls, struct slice name)
-{
-    const char *list = sasl_mechanisms(tls);
-
-    while (*list) {
-        size_t n = strcspn(list, " ");
-
-        if (slice_equal_nocase(slice_of(list, n), name))
-            return true;
-        list += n + strspn(list + n, " ");
-    }
-    return false;
-}
-
 /* ------------------------------------------------------------------ attempts */
 
 /* GSSAPI's service names: POP3's is "pop" (RFC 5034 section 4). */
 static const char *registered_name(const char *service)
 {
     return strcmp(service, "pop3") == 0 ? "pop" : service;
+}
+
+static void keep_client(struct sasl_attempt *attempt, const struct sasl_client *client)
+{
+    struct tls_peer *certificate;
+    struct slice *addresses;
+
+    attempt->client = *client;
+    if (!client->certificate)
+        return;
+    attempt->client.certificate = certificate = arena_alloc(attempt->arena, sizeof *certificate);
+    *certificate = *client->certificate;
+    addresses = arena_array(attempt->arena, certificate->address_count + 1, sizeof *addresses);
+    for (unsigned i = 0; i < certificate->address_count; i++)
+        addresses[i] = arena_slice(attempt->arena, certificate->addresses[i]);
+    certificate->addresses = addresses;
+    certificate->name = (struct slice){"", 0};
+    certificate->host_count = 0;
 }
 
 struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client)
@@ -214,7 +203,7 @@ struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client)
     if (!attempt)
         abort();
     attempt->arena = arena_new(SIZE_MAX);
-    attempt->tls = client->tls;
+    keep_client(attempt, client);
     attempt->login = (struct login){.arena = attempt->arena, .service = client->service, .client = client->peer};
     attempt->callbacks[0] =
         (sasl_callback_t){SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(on_checkpass), attempt};
@@ -309,6 +298,13 @@ static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *are
     }
 }
 
+static AWAITS enum sasl_result step(struct sasl_attempt *attempt, struct slice message)
+{
+    enum sasl_result result = attempt->step(attempt, message);
+
+    return result == SASL_RESULT_DENIED ? denied(attempt) : result;
+}
+
 enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *arena, struct slice mechanism,
                                     struct slice initial, struct slice *challenge)
 {
@@ -317,12 +313,19 @@ enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *
     int status;
 
     *challenge = (struct slice){NULL, 0};
-    if (!mechanism_allowed(attempt->tls, mechanism))
+    if (!sasl_mechanism_offered(&attempt->client, mechanism))
         return SASL_RESULT_NO_MECHANISM;
     if (attempt->unavailable)
         return SASL_RESULT_UNAVAILABLE;
     if (guard_banned(attempt->login.client, (struct slice){NULL, 0}))
         return SASL_RESULT_BANNED;
+    if (slice_equal_nocase(mechanism, SLICE("EXTERNAL"))) {
+        attempt->step = sasl_external_step;
+        if (initial.p)
+            return step(attempt, initial);
+        *challenge = SLICE("");
+        return SASL_RESULT_CHALLENGE;
+    }
     attempt->is_plain = slice_equal_nocase(mechanism, SLICE("PLAIN"));
     attempt->names_next = slice_equal_nocase(mechanism, SLICE("LOGIN"));
     if (initial.p && !is_admissible(attempt, initial))
@@ -340,6 +343,8 @@ enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, struct aren
     int status;
 
     *challenge = (struct slice){NULL, 0};
+    if (attempt->step)
+        return step(attempt, response);
     if (!is_admissible(attempt, response))
         return attempt->unavailable ? unavailable(attempt) : denied(attempt);
     status = sasl_server_step(attempt->connection, response.p ? response.p : "", (unsigned)response.n, &out, &length);

@@ -2,7 +2,7 @@
 #define PROTOCOLS_SASL_H
 /*
  * sasl: authentication for SMTP, IMAP and POP3 by Cyrus SASL, with our own auxprop plugin over the
- * account store.  The only place that sees libsasl2.
+ * account store, and by mechanisms of our own beside it (EXTERNAL).  The only place that sees libsasl2.
  *
  * libsasl asks for secrets through synchronous callbacks; ours wait for the database by suspending the
  * task, so every call below must be made in a task.  A sasl_conn_t exists only while an attempt runs.
@@ -10,20 +10,22 @@
  * PLAIN and LOGIN are offered under TLS only; SCRAM-SHA-256 anywhere.  A wrong password and an unknown account
  * give the same answer after the same work (a dummy hash is computed), and both are DENIED; "the database
  * is away" is UNAVAILABLE (454 4.7.0, NO [UNAVAILABLE], -ERR [SYS/TEMP]).  Secrets are wiped.
+ *
+ * EXTERNAL is offered to who has shown a certificate that was verified.
  */
 #include <stdbool.h>
 
 #include "core/arena.h"
 #include "core/slice.h"
 #include "core/task.h"
+#include "core/tls.h"
 #include "storage/directory.h"
+
+struct stream;
 
 /* Once per process, after fork: registers the plugin.  Fatal when libsasl cannot start. */
 void sasl_start(const char *hostname);
 void sasl_stop(void);
-
-/* Space-separated, strongest first: "SCRAM-SHA-256 PLAIN LOGIN" or, in clear, "SCRAM-SHA-256". */
-const char *sasl_mechanisms(bool tls);
 
 enum sasl_result {
     SASL_RESULT_CHALLENGE,   /* send *challenge (not yet base64), come back with the answer */
@@ -40,9 +42,17 @@ struct sasl_client {
     const char *service; /* "smtp", "imap", "pop3" */
     const char *peer;    /* its address; must stay as long as the attempt */
     bool tls;
+    const struct tls_peer *certificate; /* that it has shown and that was verified; NULL: none */
 };
+/* What the connection tells; certificate in the arena.  stream NULL: nothing. */
+void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
+                      const struct stream *stream);
+
+/* What the client may choose of, between blanks, strongest first: "SCRAM-SHA-256 PLAIN LOGIN".  Static; until the next call. */
+const char *sasl_mechanisms(const struct sasl_client *client);
 
 struct sasl_attempt;
+/* Copies the certificate. */
 struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client);
 void sasl_attempt_free(struct sasl_attempt **attempt);
 

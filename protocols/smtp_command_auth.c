@@ -25,6 +25,14 @@
 #define FAILURES_MAX 5
 #define FIRST_DELAY_MS 250 /* doubled each time */
 
+/* With XCLIENT the certificate is the proxy's, not the client's. */
+void smtp_auth_client(struct smtp_session *session, struct sasl_client *client)
+{
+    sasl_describe_client(client, session->command, "smtp", session->peer, session->stream);
+    if (session->told)
+        client->certificate = NULL;
+}
+
 void smtp_auth_drop(struct smtp_session *session)
 {
     sasl_attempt_free(&session->attempt);
@@ -102,8 +110,10 @@ static void answer(struct smtp_session *session, enum sasl_result result, struct
 static AWAITS void begin(struct smtp_session *session)
 {
     struct slice challenge = {0};
+    struct sasl_client client;
 
-    session->attempt = sasl_attempt_new(&(struct sasl_client){"smtp", session->peer, stream_is_tls(session->stream)});
+    smtp_auth_client(session, &client);
+    session->attempt = sasl_attempt_new(&client);
     enum sasl_result result = sasl_attempt_begin(session->attempt, session->command, slice_str(session->mechanism),
                                                  session->response, &challenge);
     if (session->stream)

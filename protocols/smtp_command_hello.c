@@ -1,7 +1,7 @@
 /*
  * smtp_command_hello: EHLO, HELO and STARTTLS: how a session begins, and begins again.
  *
- * What EHLO lists is exactly what works.  AUTH is for submission only, and names PLAIN and LOGIN under TLS only;
+ * What EHLO lists is exactly what works.  AUTH is for submission only, and names what this client can use (protocols/sasl_mechanism.c);
  * STARTTLS is listed while there is a certificate and the connection is in clear, REQUIRETLS under TLS.
  */
 #include <event2/buffer.h>
@@ -34,8 +34,12 @@ static void reply_ehlo(struct smtp_session *session)
         lines[n++] = "STARTTLS";
     if (tls) /* RFC 8689 section 2 */
         lines[n++] = "REQUIRETLS";
-    if (session->role == SMTP_ROLE_SUBMISSION)
-        lines[n++] = arena_printf(session->command, "AUTH %s", sasl_mechanisms(tls));
+    if (session->role == SMTP_ROLE_SUBMISSION) {
+        struct sasl_client client;
+
+        smtp_auth_client(session, &client);
+        lines[n++] = arena_printf(session->command, "AUTH %s", sasl_mechanisms(&client));
+    }
     smtp_reply_lines(session, 250, lines, n);
 }
 

@@ -55,6 +55,8 @@ static const struct {
 
     {"app_password_label_key", {PROVISION_TAKEN, "label", "the account has an app password of this label", 0}},
     {"app_password_many", {PROVISION_IN_USE, NULL, "the account has 50 app passwords: delete one first", 0}},
+    {"account_certificate_label_key", {PROVISION_TAKEN, "label", "the account has a certificate of this label", 0}},
+    {"account_certificate_many", {PROVISION_IN_USE, NULL, "the account has 50 certificates: delete one first", 0}},
     {"expansion_address_key", {PROVISION_TAKEN, "address", "an alias or a group has this address", 0}},
     {"expansion_taken", {PROVISION_TAKEN, "address", "an account has this address", 0}},
     {"expansion_domain", {PROVISION_INVALID, "address", "its domain is gone, or is an alias", 0}},

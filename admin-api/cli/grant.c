@@ -1,6 +1,6 @@
 /*
- * grant: the options of `relay-grants create`, `relay-checks create`, `app-passwords create`, `aliases create`, `groups create` and
- * `domains`, as a table: each becomes a member of the same name, with '_' for '-'.
+ * grant: the options of `relay-grants create`, `relay-checks create`, `app-passwords create`, `certificates create`, `aliases create`,
+ * `groups create` and `domains`, as a table: each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
@@ -42,6 +42,8 @@ static struct {
     {"--client", "client", TEXT, NULL},
     {"--size", "size", NUMBER, NULL},
     {"--at", "at", TEXT, NULL},
+    {"--fingerprint", "fingerprint", TEXT, NULL},
+    {"--address", "address", TEXT, NULL},
     {"--scope", "scopes", LIST, NULL},
     {"--from", "networks", LIST, NULL},
     {"--expires-at", "expires_at", TEXT, NULL},

@@ -24,6 +24,8 @@ void usage_print(FILE *to)
           "  app-passwords list --account A | show ID --account A | delete ID --account A\n"
           "            create LABEL --account A [--scope smtp|imap|pop3 ...] [--from CIDR ...] [--expires-at TIME]\n"
           "                                       (the secret is shown once)\n"
+          "  certificates list --account A | show ID --account A | delete ID --account A\n"
+          "            create LABEL --account A [--fingerprint SHA256] [--address ADDRESS] [--scope smtp|imap|pop3 ...]\n"
           "  aliases   list [--customer C] [--domain D] | show ADDRESS | delete ADDRESS\n"
           "            create ADDRESS --target ADDRESS ...\n"
           "  groups    list [--customer C] [--domain D] | show ADDRESS | delete ADDRESS\n"

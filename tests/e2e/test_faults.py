@@ -21,9 +21,11 @@ import time
 import pytest
 
 from harness.api import ApiError
+from harness.authority import Authority, fingerprint
 from harness.faults import FaultyPostgres
 from harness.posthouse import PASSWORD, ROOT, make_message, subject_of
-from harness.process import DEADLINE, wait_equal, wait_until
+from harness.process import DEADLINE, make_folder, remove_folder, wait_equal, wait_until
+from harness.signing import Signing
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -55,6 +57,7 @@ ELSEWHERE = {
     "token_mark_used": "once an hour for a token",
     "credential_upgrade": "once for an imported hash, and may fail: test_password_hashes.py strikes it in every way",
     "app_password_mark_used": "once in ten minutes, and may be lost",
+    "certificate_mark_used": "the same",
     "guard_write": "may be lost by design: the process that counted knows, the others learn of the next",
     "guard_read": "every second; test_bans.py takes the database away",
     "guard_forget": "every ten minutes",
@@ -90,8 +93,9 @@ class TryLater(Exception):
 
 
 class Workload:
-    def __init__(self, node, sink, outside):
-        self.node, self.sink, self.outside = node, sink, outside
+    def __init__(self, node, sink, outside, client):
+        self.node, self.sink, self.outside, self.client = node, sink, outside, client
+        node.api.post(f"/v1/accounts/{BOB}/certificates", {"label": "card", "fingerprint": fingerprint(client)})
         self.device = node.api.post(f"/v1/accounts/{BOB}/app-passwords", {"label": "device"})["secret"]
         self.sent = collections.defaultdict(list)  # recipient: subjects that were answered with 250
         self.deleted = set()  # by POP3; when QUIT could not say whether it was done, it may still be there
@@ -324,6 +328,23 @@ class Workload:
                 raise TryLater(error) from error
         self.patiently(once)
 
+    def step_api_certificates(self):
+        path = f"/v1/accounts/{CAROL}/certificates"
+        self.api("POST", path, {"label": "card", "fingerprint": "a" * 64}, DONE)
+        for certificate in self.api("GET", path)["items"]:
+            self.api("GET", f"{path}/{certificate['id']}")
+            self.api("DELETE", f"{path}/{certificate['id']}", None, GONE)
+
+    def step_certificate(self):
+        """A client signs in with one, and is told to try later, never that it is nobody's."""
+        def once():
+            with Signing(self.node, "imap", tls=True, client=self.client) as session:
+                kind, text = session.auth("EXTERNAL", "=")
+            if kind != "yes":
+                assert "NO [UNAVAILABLE]" in text, text
+                raise TryLater(text)
+        self.patiently(once)
+
     def step_api_expansions(self):
         self.make_customer()
         self.api("POST", "/v1/domains", {"name": "e.test", "customer": "c", "kind": "hosted"}, DONE)
@@ -408,11 +429,18 @@ class Workload:
 # ---------------------------------------------------------------------- the test
 
 @pytest.fixture
-def workload(new_posthouse, own_postgres, sink, outside):
+def authority():
+    folder = make_folder("authority")
+    yield Authority(folder)
+    remove_folder(folder)
+
+
+@pytest.fixture
+def workload(new_posthouse, own_postgres, sink, outside, authority):
     faulty = FaultyPostgres(own_postgres)
     node = new_posthouse(postgres=faulty, default_route=outside.port, settings={
         "daemon.workers": 1, "delivery.probe_interval": "200ms", "database.statement_timeout": "500ms",
-        "database.cache_size": 0})
+        "database.cache_size": 0, "tls.client_ca_file": authority.certificate})
     try:
         node.start()
         node.api.customer("faults")
@@ -425,7 +453,7 @@ def workload(new_posthouse, own_postgres, sink, outside):
         node.api.post("/v1/relay-grants", {"customer": "faults", "account": ANN, "messages_per_day": 1000000})
         node.api.post("/v1/networks", {"cidr": "127.0.0.0/8", "customer": "faults"})
         node.send("joe@client.test", "dead@dead.faults.test", make_message("dead"))
-        yield Workload(node, sink, outside)
+        yield Workload(node, sink, outside, authority.client())
         node.close()
     finally:
         faulty.close()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.authority import Authority
 from harness.posthouse import PASSWORD, make_message
-from harness.process import PATIENCE, free_port
+from harness.process import PATIENCE, free_port, make_folder, remove_folder
 
 FOLDER = Path(__file__).resolve().parents[1] / "transcripts"
 FILES = sorted(FOLDER.glob("*.txt"))
@@ -25,6 +26,7 @@ class Transcript:
         self.deliver = []
         self.settings = {}
         self.bytewise = True
+        self.certificate = False
         for line in head.splitlines():
             if line.startswith("#"):
                 continue
@@ -37,6 +39,9 @@ class Transcript:
             elif name == "settings":
                 key, _, setting = value.partition("=")
                 self.settings[key] = setting
+            elif name == "certificate":
+                self.certificate = True
+                self.settings["auth.exempt"] = "127.0.0.0/8"
             elif name == "bytes":
                 self.bytewise = value != "no"
             else:
@@ -65,6 +70,13 @@ def shared(posthouse):
     return prepare(posthouse)
 
 
+@pytest.fixture(scope="module")
+def authority():
+    folder = make_folder("authority")
+    yield Authority(folder)
+    remove_folder(folder)
+
+
 def make_user(node):
     address = f"user{next(_numbers)}@{DOMAIN}"
     node.api.account(address, "transcripts")
@@ -85,10 +97,13 @@ def work_out(text):
 
 
 class Player:
-    def __init__(self, node, transcript, bytewise):
+    def __init__(self, node, transcript, bytewise, authority=None):
         self.node = node
+        self.client = authority.client("user@cards.test") if authority else None
         self.bytewise = bytewise
         self.variables = {"$user": make_user(node), "$other": make_user(node), "$password": PASSWORD}
+        if authority:
+            node.api.post(f"/v1/accounts/{self.variables['$user']}/certificates", {"label": "card", "address": "user@cards.test"})
         for subject in transcript.deliver:
             node.send("sender@outside.test", self.variables["$user"],
                       make_message(subject, to=self.variables["$user"]))
@@ -100,7 +115,10 @@ class Player:
 
     def start_tls(self):
         assert not self.buffer, f"the server sent {self.buffer} before TLS"
-        self.socket = self.node.certificate.context().wrap_socket(self.socket, server_hostname="localhost")
+        context = self.node.certificate.context()
+        if self.client:
+            context.load_cert_chain(*self.client)
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
 
     def fill_in(self, text):
         for name, value in self.variables.items():
@@ -180,11 +198,13 @@ def plays():
 
 @pytest.mark.parametrize("transcript, bytewise", plays())
 def test_transcript(transcript, bytewise, request):
+    authority = request.getfixturevalue("authority") if transcript.certificate else None
     if transcript.settings:
-        node = prepare(request.getfixturevalue("new_posthouse")(settings=transcript.settings).start())
+        settings = {**transcript.settings, **({"tls.client_ca_file": authority.certificate} if authority else {})}
+        node = prepare(request.getfixturevalue("new_posthouse")(settings=settings).start())
     else:
         node = request.getfixturevalue("shared")
-    player = Player(node, transcript, bytewise)
+    player = Player(node, transcript, bytewise, authority)
     try:
         play(transcript, player)
     finally:

@@ -84,9 +84,16 @@ struct sasl_attempt {
     int unused;
 };
 
-const char *sasl_mechanisms(bool tls)
+void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
+                      const struct stream *stream)
 {
-    return tls ? "FAKE PLAIN" : "FAKE";
+    (void)arena;
+    *client = (struct sasl_client){.service = service, .peer = peer, .tls = stream_is_tls(stream)};
+}
+
+const char *sasl_mechanisms(const struct sasl_client *client)
+{
+    return client->tls ? "FAKE PLAIN" : "FAKE";
 }
 
 unsigned guard_delay(unsigned least_ms, const char *client)

@@ -46,9 +46,16 @@ static struct {
     struct task_wait *hang; /* body_read() waits for it */
 } fake;
 
-const char *sasl_mechanisms(bool tls)
+void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
+                      const struct stream *stream)
 {
-    return tls ? "FAKE PLAIN" : "FAKE";
+    (void)arena;
+    *client = (struct sasl_client){.service = service, .peer = peer, .tls = stream_is_tls(stream)};
+}
+
+const char *sasl_mechanisms(const struct sasl_client *client)
+{
+    return client->tls ? "FAKE PLAIN" : "FAKE";
 }
 
 struct sasl_attempt {

@@ -9,6 +9,7 @@
 #include "core/secret.h"
 #include "protocols/sasl.h"
 #include "storage/app_password.h"
+#include "storage/certificate.h"
 #include "storage/credential.h"
 #include "storage/credential_upgrade.h"
 #include "storage/guard.h"
@@ -32,6 +33,10 @@ static struct {
     bool app_failed;         /* app passwords cannot be looked for */
     const char *app_refused; /* the app password may not be used, because */
     const char *salt_key_bytes;
+    enum db_status certificate;          /* whose it is */
+    const char *certificate_of, *asked;  /* the account; as whom the client wanted to sign in */
+    struct slice certificate_addresses;  /* what was asked with, between blanks */
+    unsigned certificate_marks;
 } fake;
 
 static const char *keys; /* of "pencil" */
@@ -94,14 +99,36 @@ void app_password_mark_used(struct arena *into, int64_t id)
     fake.marks++;
 }
 
+enum db_status certificate_find(struct arena *into, const struct certificate_question *question, struct certificate *out)
+{
+    const char *addresses = "";
+
+    task_sleep(0);
+    fake.asked = arena_slicedup(arena, question->account);
+    for (unsigned i = 0; i < question->address_count; i++)
+        addresses = arena_printf(arena, "%s%s%.*s", addresses, i ? " " : "", SLICE_ARG(question->addresses[i]));
+    fake.certificate_addresses = slice_str(addresses);
+    *out = (struct certificate){77, SLICE(""), SLICE("laptop"), true};
+    if (fake.certificate == DB_FOUND)
+        out->account = arena_slice(into, slice_str(fake.certificate_of));
+    return fake.certificate;
+}
+
+void certificate_mark_used(struct arena *into, int64_t id)
+{
+    (void)into;
+    expect(id == 77);
+    fake.certificate_marks++;
+}
+
 static inline struct sasl_attempt *new_attempt(const char *service, bool tls)
 {
-    return sasl_attempt_new(&(struct sasl_client){service, PEER, tls});
+    return sasl_attempt_new(&(struct sasl_client){.service = service, .peer = PEER, .tls = tls});
 }
 
 static inline enum sasl_result password(struct slice login, struct slice secret, struct directory_account *out)
 {
-    return sasl_password(&(struct sasl_client){"imap", PEER, true}, arena, login, secret, out);
+    return sasl_password(&(struct sasl_client){.service = "imap", .peer = PEER, .tls = true}, arena, login, secret, out);
 }
 
 bool guard_banned(const char *client, struct slice name)

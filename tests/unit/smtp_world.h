@@ -18,6 +18,7 @@
 
 #include "storage/guard.h"
 #include "core/spool.h"
+#include "core/stream.h"
 #include "protocols/sasl.h"
 #include "storage/accept.h"
 #include "storage/decision.h"
@@ -241,9 +242,16 @@ struct sasl_attempt {
     int unused;
 };
 
-const char *sasl_mechanisms(bool tls)
+void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
+                      const struct stream *stream)
 {
-    return tls ? "SCRAM-SHA-256 PLAIN LOGIN" : "SCRAM-SHA-256";
+    (void)arena;
+    *client = (struct sasl_client){.service = service, .peer = peer, .tls = stream_is_tls(stream)};
+}
+
+const char *sasl_mechanisms(const struct sasl_client *client)
+{
+    return client->tls ? "SCRAM-SHA-256 PLAIN LOGIN" : "SCRAM-SHA-256";
 }
 
 unsigned guard_delay(unsigned least_ms, const char *client)

@@ -10,8 +10,10 @@ from .process import PATIENCE
 
 
 class Dialogue:
-    def __init__(self, node, port="smtp", tls=None, source=None):
+    def __init__(self, node, port="smtp", tls=None, source=None, client=None, version=None):
+        """client: certificate and key that are shown when asked for; version: of TLS, that one only."""
         self.node = node
+        self.client, self.version = client, version
         self.buffer = b""
         self.socket = socket.create_connection(("127.0.0.1", node.ports[port]), timeout=30 * PATIENCE,
                                                source_address=(source, 0) if source else None)
@@ -27,7 +29,12 @@ class Dialogue:
 
     def start_tls(self):
         assert not self.buffer, f"sent before TLS: {self.buffer!r}"
-        self.socket = self.node.certificate.context().wrap_socket(self.socket, server_hostname="localhost")
+        context = self.node.certificate.context()
+        if self.client:
+            context.load_cert_chain(*self.client)
+        if self.version:
+            context.minimum_version = context.maximum_version = self.version
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
 
     def send(self, data):
         self.socket.sendall(data.encode("latin-1") if isinstance(data, str) else data)

@@ -18,11 +18,11 @@ def encoded(text):
 class Signing(Dialogue):
     """One protocol's way to say AUTH: answers are ("more", challenge), ("yes", text) or ("no", text)."""
 
-    def __init__(self, node, protocol, tls, source=None):
-        super().__init__(node, (TLS if tls else CLEAR)[protocol], source=source)
+    def __init__(self, node, protocol, tls, source=None, **options):
+        super().__init__(node, (TLS if tls else CLEAR)[protocol], source=source, **options)
         self.protocol = protocol
         if protocol == "smtp":
-            self.hello()
+            self.offer = self.hello()
         else:
             assert self.line().startswith(("* OK", "+OK"))
 
@@ -48,6 +48,18 @@ class Signing(Dialogue):
                 return "more", text[2:]
             if not text.startswith("*"):
                 return "yes" if text.startswith("a OK") else "no", text[2:]
+
+    def offered(self):
+        """The mechanisms that it lists."""
+        if self.protocol == "smtp":
+            return next(line for line in self.offer.split("\n") if line[4:].startswith("AUTH "))[9:].split()
+        self.send("a CAPABILITY\r\n" if self.protocol == "imap" else "CAPA\r\n")
+        lines = [self.line()]
+        while not lines[-1].startswith("a OK") and lines[-1] != ".":
+            lines.append(self.line())
+        if self.protocol == "imap":
+            return [word[5:] for line in lines for word in line.split() if word.startswith("AUTH=")]
+        return next(line for line in lines if line.startswith("SASL ")).split()[1:]
 
     def say(self, line):
         self.send(line + "\r\n")

@@ -1,0 +1,28 @@
+#ifndef PROTOCOLS_SASL_INTERNAL_H
+#define PROTOCOLS_SASL_INTERNAL_H
+/* sasl_internal: an attempt, for sasl*.c only. */
+#include <sasl/sasl.h>
+
+#include "protocols/login.h"
+#include "protocols/sasl.h"
+
+struct sasl_attempt {
+    sasl_conn_t *connection;
+    struct arena *arena;
+    struct sasl_client client;
+    bool looked_up, unavailable, banned; /* banned: unavailable, too */
+    bool names_next, is_plain; /* the next message is LOGIN's name; of PLAIN */
+    struct slice name; /* that was looked up */
+    struct login login;
+    sasl_callback_t callbacks[2];
+    /* A mechanism of our own: what it makes of the client's next message.  NULL: libsasl does it. */
+    AWAITS enum sasl_result (*step)(struct sasl_attempt *attempt, struct slice message);
+};
+
+/* Is it offered to this client? */
+bool sasl_mechanism_offered(const struct sasl_client *client, struct slice name);
+
+/* OK: attempt->login has the account.  DENIED is not counted yet. */
+AWAITS enum sasl_result sasl_external_step(struct sasl_attempt *attempt, struct slice message);
+
+#endif

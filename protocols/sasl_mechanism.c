@@ -1,0 +1,69 @@
+/*
+ * sasl_mechanism: which mechanisms a client is offered, and may choose.
+ *
+ * One table for both, so that what is listed is what works.  The order is that of strength, as we see it; clients choose by an
+ * order of their own.
+ */
+#include <stdio.h>
+
+#include "core/stream.h"
+#include "protocols/sasl_internal.h"
+
+enum need {
+    NEEDS_NOTHING,
+    NEEDS_TLS, /* the password itself is sent */
+    NEEDS_CERTIFICATE,
+};
+
+static const struct {
+    const char *name;
+    enum need need;
+} mechanisms[] = {
+    {"EXTERNAL", NEEDS_CERTIFICATE},
+    {"SCRAM-SHA-256", NEEDS_NOTHING},
+    {"PLAIN", NEEDS_TLS},
+    {"LOGIN", NEEDS_TLS},
+};
+#define MECHANISMS (sizeof mechanisms / sizeof *mechanisms)
+
+static bool met(enum need need, const struct sasl_client *client)
+{
+    switch (need) {
+    case NEEDS_NOTHING: return true;
+    case NEEDS_TLS: return client->tls;
+    case NEEDS_CERTIFICATE: return client->tls && client->certificate;
+    }
+    return false;
+}
+
+const char *sasl_mechanisms(const struct sasl_client *client)
+{
+    static char text[160];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < MECHANISMS; i++)
+        if (met(mechanisms[i].need, client) && n < sizeof text)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n ? " " : "", mechanisms[i].name);
+    return text;
+}
+
+bool sasl_mechanism_offered(const struct sasl_client *client, struct slice name)
+{
+    for (unsigned i = 0; i < MECHANISMS; i++)
+        if (slice_equal_nocase(slice_str(mechanisms[i].name), name))
+            return met(mechanisms[i].need, client);
+    return false;
+}
+
+void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
+                      const struct stream *stream)
+{
+    struct tls_peer *certificate;
+
+    *client = (struct sasl_client){.service = service, .peer = peer, .tls = stream && stream_is_tls(stream)};
+    if (!client->tls)
+        return;
+    certificate = arena_alloc(arena, sizeof *certificate);
+    if (stream_tls_peer(stream, arena, certificate) && certificate->verified)
+        client->certificate = certificate;
+}

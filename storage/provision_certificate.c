@@ -1,0 +1,125 @@
+/*
+ * Certificates of accounts.  They are never changed, only made and deleted, as app passwords are.
+ *
+ * How many an account may have is a rule over rows, so making one locks the account's row, counts, and refuses.
+ */
+#include "storage/provision_certificate.h"
+
+#include "core/id.h"
+#include "storage/db.h"
+
+#define STRING(number) STRING_(number)
+#define STRING_(number) #number
+
+#define COLUMNS "id, account_id, label, fingerprint, address, array_to_string(scopes, ' '), created_at, last_used_at"
+
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_certificate *out)
+{
+    out->id = row_int64(rows, row, 0);
+    out->account_id = row_int64(rows, row, 1);
+    out->label = row_text(rows, row, 2);
+    out->fingerprint = row_text(rows, row, 3);
+    out->address = row_text(rows, row, 4);
+    out->scopes = provision_words(arena, row_text(rows, row, 5), &out->scope_count);
+    out->created_ms = row_time(rows, row, 6);
+    out->last_used_ms = row_time(rows, row, 7);
+}
+
+static const struct db_statement get = {
+    "provision_certificate_get",
+    "select " COLUMNS " from account_certificate where account_id = $1::bigint and id = $2::bigint",
+};
+
+AWAITS enum db_status provision_certificate_get(struct arena *arena, int64_t account_id, struct slice key,
+                                                 struct provision_certificate *out)
+{
+    int64_t id = 0;
+    struct params params;
+    struct rows *rows = NULL;
+    if (!id_parse(key, &id))
+        return DB_NONE;
+    params_init(&params, arena);
+    params_int64(&params, account_id);
+    params_int64(&params, id);
+    enum db_status status = db_read(arena, &get, &params, &rows);
+    if (status == DB_FOUND)
+        read_row(arena, rows, 0, out);
+    return status;
+}
+
+static const struct db_statement list = {
+    "provision_certificate_list",
+    "select " COLUMNS
+    " from account_certificate where account_id = $1::bigint and id > $2::bigint order by id limit $3::integer",
+};
+
+AWAITS enum db_status provision_certificate_list(struct arena *arena, int64_t account_id,
+                                                  const struct provision_page *page,
+                                                  struct provision_certificate **out, unsigned *count)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    *out = NULL;
+    *count = 0;
+    params_init(&params, arena);
+    params_int64(&params, account_id);
+    params_int64(&params, page->after);
+    params_int32(&params, (int32_t)page->limit);
+    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
+        return DB_FAILED;
+    *out = arena_array(arena, rows_count(rows), sizeof **out);
+    for (; *count < rows_count(rows); (*count)++)
+        read_row(arena, rows, *count, &(*out)[*count]);
+    return DB_FOUND;
+}
+
+static const struct db_statement require_account = {
+    "provision_certificate_require_account",
+    "select refuse('gone') where not exists (select from account where id = $1::bigint for update)",
+};
+static const struct db_statement require_room = {
+    "provision_certificate_require_room",
+    "select refuse('account_certificate_many') from account_certificate where account_id = $1::bigint"
+    " having count(*) >= " STRING(PROVISION_CERTIFICATES_MAX),
+};
+static const struct db_statement insert = {
+    "provision_certificate_insert",
+    "insert into account_certificate (id, account_id, label, fingerprint, address, scopes)"
+    " values ($1::bigint, $2::bigint, $3::text, $4::text, $5::text, $6::text[])",
+};
+
+AWAITS enum db_write provision_certificate_create(struct arena *arena, const struct provision_certificate *given,
+                                                  const struct provision_actor *actor, int64_t *id,
+                                                  struct provision_refusal *refusal)
+{
+    *id = id_make(id_cell(given->account_id));
+    struct db_unit *unit = db_unit_new(arena);
+    params_int64(db_unit_add(unit, &require_account), given->account_id);
+    params_int64(db_unit_add(unit, &require_room), given->account_id);
+    struct params *params = db_unit_add(unit, &insert);
+    params_int64(params, *id);
+    params_int64(params, given->account_id);
+    params_text(params, given->label);
+    params_text(params, given->fingerprint);
+    params_text(params, given->address);
+    params_texts(params, given->scopes, given->scope_count);
+    return provision_run(unit, actor, refusal);
+}
+
+static const struct db_statement require = {
+    "provision_certificate_require",
+    "select refuse('gone') where not exists (select from account_certificate where id = $1::bigint for update)",
+};
+static const struct db_statement remove_row = {
+    "provision_certificate_delete",
+    "delete from account_certificate where id = $1::bigint",
+};
+
+AWAITS enum db_write provision_certificate_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
+                                                   struct provision_refusal *refusal)
+{
+    struct db_unit *unit = db_unit_new(arena);
+    params_int64(db_unit_add(unit, &require), id);
+    params_int64(db_unit_add(unit, &remove_row), id);
+    return provision_run(unit, actor, refusal);
+}

@@ -1,0 +1,33 @@
+"""An authority that gives certificates to clients."""
+import hashlib
+import ssl
+
+from .process import run
+
+
+class Authority:
+    def __init__(self, folder, name="authority"):
+        self.folder, self.name = folder, name
+        self.certificate, self.key = folder / f"{name}.pem", folder / f"{name}.key"
+        self._made = 0
+        run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", self.key,
+             "-out", self.certificate, "-days", "30", "-subj", f"/CN={name}"])
+        self.certificate.chmod(0o644)
+
+    def client(self, *addresses, name="a client", days=30):
+        """Certificate and key of a client; negative days: it is over."""
+        self._made += 1
+        base = self.folder / f"{self.name}-{self._made}"
+        request, extensions = base.with_suffix(".csr"), base.with_suffix(".ext")
+        certificate, key = base.with_suffix(".crt"), base.with_suffix(".key")
+        run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key,
+             "-out", request, "-subj", f"/CN={name}"])
+        alternative = ",".join(f"email:{address}" for address in addresses)
+        extensions.write_text("extendedKeyUsage=clientAuth\n" + (f"subjectAltName={alternative}\n" if alternative else ""))
+        run(["openssl", "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-set_serial",
+             str(self._made), "-days", str(days), "-extfile", extensions, "-out", certificate])
+        return certificate, key
+
+
+def fingerprint(client):
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(client[0].read_text())).hexdigest()
