@@ -1,4 +1,4 @@
--- Posthouse, migration 17: addresses that are somebody's without being listed: subaddresses, what a catch-all takes, the
+-- Posthouse, migration 14: addresses that are somebody's without being listed: subaddresses, what a catch-all takes, the
 -- addresses of a domain that is another one's second name.
 --
 -- What of these an address is, is found out by the look-up itself (storage/directory.c): user+detail is user if nobody

@@ -1,4 +1,4 @@
--- Posthouse, migration 20: clients' certificates: of accounts, who sign in with them (SASL EXTERNAL), and of relay grants.
+-- Posthouse, migration 15: clients' certificates: of accounts, who sign in with them (SASL EXTERNAL), and of relay grants.
 --
 -- A directory table.  What is stored is public: a digest of a certificate, or a name in it.  What is asked for a sign-in is not
 -- remembered in memory, as the account behind it is not; storage/certificate.c.
