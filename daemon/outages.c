@@ -10,6 +10,8 @@
  *     or only what has just come
  *     a delivery fails meanwhile       AWAY again; the row stays open: one outage, not many
  *
+ * Who is entitled may ask for a probe at once (ETRN, protocols/smtp_command_etrn.c); the wish is in the outage's row.
+ *
  * A probe is a whole greeting (connect, 220, EHLO, QUIT) but no mail: a host that accepts connections and then
  * does nothing is not back.
  *
@@ -59,6 +61,7 @@ struct run {
     bool seen;           /* in the list of this tick */
     bool probing;        /* a task refers to it */
     uint64_t probe_at;
+    int64_t probe_wanted_ms; /* the last wish that was heard */
     uint64_t even_since; /* DRAINING: the drain has caught up; 0: it has not */
     int64_t back_ms;     /* DRAINING: when the primary answered; what was accepted before is drained to the end */
 };
@@ -97,6 +100,7 @@ static void run_begin(const struct outage *outage)
 
     run->id = outage->id;
     run->domain_id = outage->domain_id;
+    run->probe_wanted_ms = outage->probe_wanted_ms; /* it is probed at once anyway */
     run->name = must(strndup(outage->domain.p, outage->domain.n));
     run->key = must(strdup(queue_destination_domain(arena, outage->domain_id).p));
     run->seen = true;
@@ -109,6 +113,14 @@ static void run_begin(const struct outage *outage)
         d->held_until = clock_steady_ms() + HANDOVER_MS;
     log_info("outage taken on", log_str("domain", run->name), log_id("outage", run->id), log_slice("reason", outage->reason));
     arena_free(&arena);
+}
+
+static void run_again(struct run *run, const struct outage *outage)
+{
+    run->seen = true;
+    if (outage->probe_wanted_ms > run->probe_wanted_ms)
+        run->probe_at = 0; /* ETRN */
+    run->probe_wanted_ms = outage->probe_wanted_ms;
 }
 
 static bool is_ours(unsigned cell)
@@ -344,7 +356,7 @@ static AWAITS bool list_open(struct arena *arena)
         struct run *run = run_find(list[i].domain_id);
 
         if (run && run->id == list[i].id)
-            run->seen = true;
+            run_again(run, &list[i]);
         else if (!run)
             run_begin(&list[i]);
     }

@@ -11,7 +11,7 @@
 #include "protocols/smtp_session.h"
 #include "protocols/smtp_xclient.h"
 
-#define KEYWORDS_MAX 16
+#define KEYWORDS_MAX 32
 
 static void reply_ehlo(struct smtp_session *session)
 {
@@ -26,6 +26,7 @@ static void reply_ehlo(struct smtp_session *session)
     lines[n++] = "ENHANCEDSTATUSCODES";
     lines[n++] = "CHUNKING";
     lines[n++] = "DSN";
+    lines[n++] = "ETRN";
     /* RFC 9422: what rcpt() counts.  MAILMAX is not limited. */
     lines[n++] = arena_printf(session->command, "LIMITS RCPTMAX=%u", session->settings->recipients_max);
     if (session->may_xclient)

@@ -78,6 +78,7 @@ static void (*const commands[])(struct smtp_session *session, struct slice argum
     [SMTP_VERB_BDAT] = smtp_command_bdat,
     [SMTP_VERB_DATA] = smtp_command_data,
     [SMTP_VERB_EHLO] = command_ehlo,
+    [SMTP_VERB_ETRN] = smtp_command_etrn,
     [SMTP_VERB_EXPN] = command_expn,
     [SMTP_VERB_HELO] = command_helo,
     [SMTP_VERB_HELP] = command_help,

@@ -35,6 +35,7 @@ const struct smtp_fault *smtp_parse_command(struct slice line, struct smtp_comma
     } verbs[] = {
         {{"AUTH", 4}, SMTP_VERB_AUTH}, {{"BDAT", 4}, SMTP_VERB_BDAT},
         {{"DATA", 4}, SMTP_VERB_DATA}, {{"EHLO", 4}, SMTP_VERB_EHLO},
+        {{"ETRN", 4}, SMTP_VERB_ETRN},
         {{"EXPN", 4}, SMTP_VERB_EXPN}, {{"HELO", 4}, SMTP_VERB_HELO}, {{"HELP", 4}, SMTP_VERB_HELP},
         {{"MAIL", 4}, SMTP_VERB_MAIL}, {{"NOOP", 4}, SMTP_VERB_NOOP}, {{"QUIT", 4}, SMTP_VERB_QUIT},
         {{"RCPT", 4}, SMTP_VERB_RCPT}, {{"RSET", 4}, SMTP_VERB_RSET}, {{"STARTTLS", 8}, SMTP_VERB_STARTTLS},

@@ -26,6 +26,7 @@ enum smtp_verb {
     SMTP_VERB_BDAT,
     SMTP_VERB_DATA,
     SMTP_VERB_EHLO,
+    SMTP_VERB_ETRN,
     SMTP_VERB_EXPN,
     SMTP_VERB_HELO,
     SMTP_VERB_HELP,

@@ -172,6 +172,7 @@ void smtp_auth_on_line(struct smtp_session *session, struct slice line);
 void smtp_auth_drop(struct smtp_session *session);
 /* What the connection tells SASL; in the command's arena. */
 void smtp_auth_client(struct smtp_session *session, struct sasl_client *client);
+void smtp_command_etrn(struct smtp_session *session, struct slice arguments); /* smtp_command_etrn.c */
 void smtp_command_mail(struct smtp_session *session, struct slice arguments); /* smtp_command_mail.c */
 void smtp_command_rcpt(struct smtp_session *session, struct slice arguments); /* smtp_command_rcpt.c */
 void smtp_command_data(struct smtp_session *session, struct slice arguments); /* smtp_command_data.c */

@@ -329,3 +329,34 @@ AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, str
         };
     return DB_FOUND;
 }
+
+static const struct db_statement relayed_below = {
+    "directory_relayed_below",
+    "select d.id from domain d where d.customer_id = $1::bigint"
+    "   and exists (select from next_hop n where n.domain_id = d.id)"
+    "   and (d.name = $2::text or right(d.name, length($2::text) + 1) = '.' || $2::text)"
+    " order by d.name limit $3::integer",
+};
+
+AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t customer_id, struct slice name, unsigned limit,
+                                              int64_t **ids, unsigned *count)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    *ids = NULL;
+    *count = 0;
+    if (!printable(name))
+        return DB_NONE;
+    params_init(&params, arena);
+    params_int64(&params, customer_id);
+    params_text(&params, arena_lower(arena, name));
+    params_int32(&params, (int32_t)limit);
+    enum db_status status = db_read(arena, &relayed_below, &params, &rows);
+    if (status != DB_FOUND)
+        return status;
+    *count = rows_count(rows);
+    *ids = arena_array(arena, *count, sizeof **ids);
+    for (unsigned i = 0; i < *count; i++)
+        (*ids)[i] = row_int64(rows, i, 0);
+    return DB_FOUND;
+}

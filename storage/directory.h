@@ -116,5 +116,8 @@ struct directory_hop {
 /* A relay domain's next hops, in order. NONE: it has none (mail waits). */
 AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, struct directory_hop **out, unsigned *count)
     __attribute__((warn_unused_result));
+/* The customer's domains with next hops that are name or below it, at most limit. */
+AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t customer_id, struct slice name, unsigned limit,
+                                              int64_t **ids, unsigned *count) __attribute__((warn_unused_result));
 
 #endif

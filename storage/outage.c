@@ -23,7 +23,7 @@ static const struct db_statement unshown = {
     "outage_unshown", "select id from queue_entry where cell = $1::smallint and domain_id = $2::bigint and not shown"
                       "   and account_id is not null order by id limit $3::integer"};
 static const struct db_statement list_open = {
-    "outage_list_open", "select o.cell, o.id, o.domain_id, d.name, o.reason, o.started_at"
+    "outage_list_open", "select o.cell, o.id, o.domain_id, d.name, o.reason, o.started_at, o.probe_wanted_at"
                         "  from outage o join domain d on d.id = o.domain_id"
                         " where o.cell = any($1::smallint[]) and o.ended_at is null order by o.id"};
 
@@ -120,6 +120,7 @@ enum db_status outage_list_open(struct arena *arena, const int16_t *cells, unsig
             .reason = row_text(rows, i, 4),
             .started_ms = row_time(rows, i, 5),
             .ended_ms = INT64_MIN,
+            .probe_wanted_ms = row_time(rows, i, 6),
         };
     return DB_FOUND;
 }

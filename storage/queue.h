@@ -94,6 +94,12 @@ AWAITS enum db_write queue_destination_away(unsigned cell, struct slice destinat
     __attribute__((warn_unused_result));
 /* It answers: everything waiting for it is due now. */
 AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destination) __attribute__((warn_unused_result));
+/*
+ * Somebody asks for the domain's mail now (ETRN): its destination is due at once, whatever the back-off; while there is an
+ * outage its primary is probed instead.  *pending: how many messages that starts, at most QUEUE_PENDING_MAX and one.
+ */
+#define QUEUE_PENDING_MAX 10000
+AWAITS enum db_write queue_start(int64_t domain_id, uint64_t *pending) __attribute__((warn_unused_result));
 struct queue_destination_state {
     int32_t failures;
     int64_t due_ms;

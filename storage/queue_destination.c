@@ -23,6 +23,17 @@ static const struct db_statement destination_back = {
                         " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
 static const struct db_statement destination_read = {
     "destination_read", "select failures, due_at from destination where cell = $1::smallint and key = $2::text"};
+static const struct db_statement probe_wanted = {
+    "queue_probe_wanted", "update outage set probe_wanted_at = now()"
+                          " where cell = $1::smallint and domain_id = $2::bigint and ended_at is null"};
+static const struct db_statement destination_start = {
+    "destination_start", "update destination set due_at = now() where cell = $1::smallint and key = $2::text and due_at > now()"
+                         "   and not exists (select from outage where cell = $1::smallint and domain_id = $3::bigint"
+                         "                      and ended_at is null)"};
+static const struct db_statement pending_count = {
+    "queue_pending_count", "select count(distinct message_id) from (select message_id from queue_entry"
+                           "  where cell = $1::smallint and destination = $2::text and (worker is not null or due_at <= now())"
+                           "  limit $3::integer) pending"};
 static const struct db_statement due_count = {
     "queue_due_count", "select count(*), count(*) filter (where id < $3::bigint)"
                        "  from queue_entry where cell = $1::smallint and destination = $2::text"
@@ -75,6 +86,32 @@ enum db_write queue_destination_back(unsigned cell, struct slice destination)
     params_int16(p, (int16_t)cell);
     params_text(p, destination);
     written = queue_run_patiently(unit);
+    arena_free(&arena);
+    return written;
+}
+
+enum db_write queue_start(int64_t domain_id, uint64_t *pending)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct slice destination = queue_destination_domain(arena, domain_id);
+    struct db_unit *unit = db_unit_new(arena);
+    int16_t cell = (int16_t)id_cell(domain_id);
+    struct params *p = db_unit_add(unit, &probe_wanted);
+    enum db_write written;
+
+    params_int16(p, cell);
+    params_int64(p, domain_id);
+    p = db_unit_add(unit, &destination_start);
+    params_int16(p, cell);
+    params_text(p, destination);
+    params_int64(p, domain_id);
+    p = db_unit_add(unit, &pending_count);
+    params_int16(p, cell);
+    params_text(p, destination);
+    params_int32(p, QUEUE_PENDING_MAX + 1);
+    written = queue_run_patiently(unit);
+    if (written == DB_DONE)
+        *pending = (uint64_t)row_int64(unit->steps[2].rows, 0, 0);
     arena_free(&arena);
     return written;
 }

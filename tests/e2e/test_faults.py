@@ -237,6 +237,19 @@ class Workload:
                                            " where o.ended_at is null and d.name = 'primary.faults.test'"), [["0"]],
                    "the outage is over", timeout=60)
 
+    def step_etrn(self):
+        def once():
+            try:
+                with self.node.submission(BOB) as connection:
+                    for name in ("primary.faults.test", "@faults.test"):
+                        code, text = connection.docmd("ETRN", name)
+                        if code in (421, 458):
+                            raise TryLater(text)
+                        assert code in (251, 253), text
+            except smtplib.SMTPException as error:
+                self.smtp_later(error)
+        self.patiently(once)
+
     def step_imap_mailboxes(self):
         known, gone = ("[ALREADYEXISTS]",), ("[NONEXISTENT]", "[TRYCREATE]")
         self.imap(("LIST", '""', "*"), ("CREATE", "one/two", known), ("SUBSCRIBE", "one/two"), ("LSUB", '""', "*"),
