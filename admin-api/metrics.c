@@ -53,11 +53,13 @@ AWAITS void metrics_show(struct request *r)
                             "# HELP posthouse_queue_entries Recipients on their way, in the whole installation.\n"
                             "# TYPE posthouse_queue_entries gauge\n"
                             "posthouse_queue_entries{state=\"waiting\"} %llu\n"
+                            "posthouse_queue_entries{state=\"held\"} %llu\n"
                             "posthouse_queue_entries{state=\"active\"} %llu\n"
                             "# HELP posthouse_primaries_away Relay domains with an open outage.\n"
                             "# TYPE posthouse_primaries_away gauge\n"
                             "posthouse_primaries_away %llu\n",
-                            text, (unsigned long long)totals.waiting, (unsigned long long)totals.active,
+                            text, (unsigned long long)totals.waiting, (unsigned long long)totals.held,
+                            (unsigned long long)totals.active,
                             (unsigned long long)totals.outages_open);
     char *others = source ? source() : NULL;
     if (others)

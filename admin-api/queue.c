@@ -6,6 +6,25 @@
 #include "storage/name.h"
 #include "storage/queue_view.h"
 
+static struct slice state_word(const struct queue_view_entry *entry)
+{
+    return entry->active ? SLICE("active") : entry->hold.until_ms ? SLICE("held") : SLICE("waiting");
+}
+
+/* Null: it is not held. */
+static void object_put_hold(struct json_object *object, const struct hold *hold)
+{
+    struct json_object *told = NULL;
+    if (hold->until_ms) {
+        told = json_object_new_object();
+        json_put_text(told, "by", slice_str(hold_by_word(hold->by)));
+        json_put_text(told, "reason", hold->reason);
+        json_put_time(told, "until", hold->until_ms);
+        json_put_text(told, "then", slice_str(hold_then_word(hold->then)));
+    }
+    json_object_object_add(object, "hold", told);
+}
+
 struct json_object *queue_entry_json(const struct queue_view_entry *entry)
 {
     struct json_object *object = json_object_new_object();
@@ -14,8 +33,9 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
     json_put_text(object, "sender", entry->sender);
     json_put_text(object, "recipient", entry->recipient);
     json_put_text(object, "destination", entry->destination);
-    json_put_text(object, "state", entry->active ? SLICE("active") : SLICE("waiting"));
+    json_put_text(object, "state", state_word(entry));
     json_put_bool(object, "held", entry->shown);
+    object_put_hold(object, &entry->hold);
     json_put_number(object, "size", (int64_t)entry->size);
     json_put_number(object, "attempts", entry->attempts);
     json_put_time(object, "received_at", entry->received_ms);

@@ -31,7 +31,7 @@ struct config {
     /* [smtp] */
     int64_t message_size_max, header_size_max, header_fields_max, recipients_max, errors_max, received_max, own_received_max;
     char *bare_newline; /* refuse, normalize */
-    int64_t greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms, delay_notice_ms;
+    int64_t greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms, delay_notice_ms, future_release_max_ms;
     char *xclient_networks;
     /* [mailbox] */
     int64_t mailboxes_max, imap_timeout_ms, pop3_timeout_ms, login_timeout_ms;

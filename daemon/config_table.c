@@ -84,6 +84,8 @@ const struct setting config_settings[] = {
     DURATION("smtp", "queue_lifetime", queue_lifetime_ms, "5d", 1000, 30 * DAY, "Then undelivered mail bounces."),
     DURATION("smtp", "delay_notice", delay_notice_ms, "4h", 0, 30 * DAY,
              "Then the sender of undelivered mail is told of the delay, unless he asked not to be (RFC 3461). 0s: nobody is."),
+    DURATION("smtp", "future_release_max", future_release_max_ms, "30d", 0, 365 * DAY,
+             "How long a submission may ask to be held (FUTURERELEASE, RFC 4865). 0s: it is not offered."),
 
     NUMBER("mailbox", "mailboxes_max", mailboxes_max, "1000", 10, 10000, "Of one account, and names that it may subscribe to."),
     DURATION("mailbox", "imap_timeout", imap_timeout_ms, "30m", 1000, DAY, "Of silence (RFC 3501 5.4: at least 30 minutes)."),

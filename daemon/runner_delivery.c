@@ -361,6 +361,10 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
     struct failed failed = {{NULL, 0}, false};
     bool cut = false;
 
+    if (lane->destination->route.kind == ROUTE_MAILBOX) {
+        runner_file(lane, batch);
+        return;
+    }
     if (!load(batch))
         return;
     leave_unprotected(lane, walk.protection);

@@ -1,6 +1,6 @@
 /*
- * runner_expiry: what time brings: mail whose lifetime is over, mail that is so late that its sender is told, and what dead workers
- * left.  One task looks, every EXPIRE_MS; each look is an index probe that mostly finds nothing.
+ * runner_expiry: what time brings: held mail whose time has come, mail whose lifetime is over, mail that is so late that its sender is
+ * told, and what dead workers left.  One task looks, every EXPIRE_MS; each look is an index probe that mostly finds nothing.
  *
  * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living have run
  * out as well, among them those of entries that *were* delivered and whose outcome is just about to be recorded.
@@ -11,16 +11,39 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "storage/hold.h"
 
-#define EXPIRE_MS 2000
+#define EXPIRE_MS 1000
+#define RELEASE_MAX 500
 #define RECLAIM_MS 5000
+
+/* Ids of one message's entries are neighbours: one bounce for each run of them. */
+static AWAITS void bounce(struct arena *arena, const struct queue_entry *list, unsigned count, struct slice status,
+                          struct slice why)
+{
+    struct runner_entry *batch[RUNNER_BATCH_MAX];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct runner_entry *entry = runner_entry_claimed(&list[i]);
+
+        if (!entry)
+            continue;
+        if (n && batch[0]->message != entry->message) {
+            runner_bounce_all(arena, batch, n, status, why);
+            n = 0;
+        }
+        batch[n++] = entry;
+    }
+    if (n)
+        runner_bounce_all(arena, batch, n, status, why);
+}
 
 static AWAITS void bounce_expired(struct arena *arena)
 {
     struct queue_entry *list = NULL;
-    struct runner_entry *batch[RUNNER_BATCH_MAX];
     int16_t cells[ID_CELLS];
-    unsigned cell_count = runner_cells(cells), count = 0, n = 0;
+    unsigned cell_count = runner_cells(cells), count = 0;
 
     if (!cell_count)
         return;
@@ -29,20 +52,32 @@ static AWAITS void bounce_expired(struct arena *arena)
     case DB_NONE: return;
     case DB_FAILED: runner_trouble(); return;
     }
-    /* Ids of one message's entries are neighbours: one bounce for each run of them. */
-    for (unsigned i = 0; i < count; i++) {
-        struct runner_entry *entry = runner_entry_claimed(&list[i]);
+    bounce(arena, list, count, SLICE("4.4.7"), SLICE("delivery time expired"));
+}
 
-        if (!entry)
-            continue;
-        if (n && batch[0]->message != entry->message) {
-            runner_bounce_all(arena, batch, n, SLICE("4.4.7"), SLICE("delivery time expired"));
-            n = 0;
+/* Held entries whose time has come, RELEASE_MAX at a time: some are claimed as any other, some are bounced. */
+static AWAITS void end_holds(struct arena *arena)
+{
+    struct queue_entry *list = NULL;
+    int16_t cells[ID_CELLS];
+    unsigned cell_count = runner_cells(cells), count = 0;
+
+    if (!cell_count)
+        return;
+    do {
+        if (hold_release_due(cells, cell_count, RELEASE_MAX, &count) != DB_DONE) {
+            runner_trouble();
+            return;
         }
-        batch[n++] = entry;
+        if (count)
+            runner_claim_kick(NULL);
+    } while (count == RELEASE_MAX && !runner_draining());
+    switch (hold_claim_rejected(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
+    case DB_FOUND: break;
+    case DB_NONE: return;
+    case DB_FAILED: runner_trouble(); return;
     }
-    if (n)
-        runner_bounce_all(arena, batch, n, SLICE("4.4.7"), SLICE("delivery time expired"));
+    bounce(arena, list, count, SLICE("5.7.1"), SLICE("it was held here, and not released"));
 }
 
 /* Entries of one message: told, or to be told at the next look; either way they wait on. */
@@ -121,6 +156,7 @@ void runner_expire_for_ever(void *arg)
         struct arena *arena = arena_new(SIZE_MAX);
 
         runner_claims_add(1);
+        end_holds(arena);
         bounce_expired(arena);
         tell_delayed(arena);
         runner_claims_add(-1);

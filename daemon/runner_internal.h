@@ -7,6 +7,7 @@
  *   runner.c           settings, starting lanes, draining
  *   runner_lane.c      a lane: one connection of one destination, message after message
  *   runner_delivery.c  what a lane does with one of them
+ *   runner_file.c      the same for mailboxes here
  *   runner_away.c      a destination that cannot be reached
  *   runner_hop.c       from a destination to an open connection
  *   runner_protect.c   how well that must be protected for a message
@@ -147,6 +148,7 @@ AWAITS void runner_lane(void *arg);
 unsigned runner_surrender(void);
 /* Ends or puts back every entry of the batch. */
 AWAITS void runner_deliver(struct runner_lane *lane, struct runner_batch *batch);
+AWAITS void runner_file(struct runner_lane *lane, struct runner_batch *batch);
 /* Entries of one message, in nobody's list: tells the sender, then ends them. */
 AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
                               struct slice diagnostic);

@@ -3,7 +3,7 @@
  *
  * A notice is mail like any other: made by relay/notice.c, given to accept_commit(), and on its way when that says DONE.
  * Only then are entries that failed reported as bounced; a crash in between tells twice, never not at all.  A delay is
- * told in the transaction that marks it as told: once.
+ * told in the transaction that marks it as told: once; a delivery into a mailbox here in the one that files it.
  *
  * Those recipients whose sender does not want to hear of this are left out; where nobody is left, nothing is told.  Both
  * end with the event that queue_report() writes.  A message without content (it was deleted) is reported without.
@@ -89,6 +89,9 @@ static AWAITS bool tell(struct arena *arena, enum dsn_action action, struct runn
     if (action == DSN_DELAYED) {
         messages[0].delayed = ids;
         messages[0].delayed_count = notice.count;
+    } else if (action == DSN_DELIVERED) {
+        messages[0].filed = ids;
+        messages[0].filed_count = notice.count;
     }
     told = commit(m, messages, message_count, what[action]);
     notice_done(messages, message_count);

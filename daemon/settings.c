@@ -105,6 +105,7 @@ struct server_settings *settings_server(const struct config *c)
         .normalize_newlines = strcmp(c->bare_newline, "normalize") == 0,
         .queue_lifetime_ms = c->queue_lifetime_ms,
         .delay_notice_ms = c->delay_notice_ms,
+        .future_release_max_ms = c->future_release_max_ms,
         .default_route = *c->default_route != '\0',
     };
     if (!cidr_list_parse(c->xclient_networks, &s->xclient_networks, error, sizeof error))

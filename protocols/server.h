@@ -40,6 +40,7 @@ struct server_settings {
     struct cidr_list xclient_networks; /* proxies that may say XCLIENT */
     int64_t queue_lifetime_ms;    /* 5 days */
     int64_t delay_notice_ms;      /* senders are told of a delay after 4 hours; 0: never */
+    int64_t future_release_max_ms; /* FUTURERELEASE: 30 days; 0: not offered */
     bool default_route;           /* mail for outside goes to a smart host: destination "default" */
 };
 

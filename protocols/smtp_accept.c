@@ -34,8 +34,9 @@ static struct accept_recipient make_recipient(const struct smtp_session *session
                                               int64_t now_ms)
 {
     const struct server_settings *settings = session->settings;
-
-    return (struct accept_recipient){
+    bool held = smtp_hold_until(session->transaction, now_ms) != 0;
+    bool readable = from->mailbox_id != 0 || (held && from->account_id);
+    struct accept_recipient out = {
         .address = from->address,
         .original = from->expanded ? from->original : (struct slice){NULL, 0},
         .mailbox_id = from->mailbox_id,
@@ -47,9 +48,12 @@ static struct accept_recipient make_recipient(const struct smtp_session *session
         .parameters = smtp_parameter_print_rcpt(session->transaction_arena, &from->envelope, ENVELOPE_ALL),
         .waiting = from->waiting,
         .expires_ms = now_ms + settings->queue_lifetime_ms,
-        .delay_ms = notice_delay_at(session->transaction->sender.address, &from->envelope, from->mailbox_id != 0, now_ms,
+        .delay_ms = notice_delay_at(session->transaction->sender.address, &from->envelope, readable, now_ms,
                                     settings->delay_notice_ms),
     };
+
+    smtp_hold_apply(session, now_ms, &out);
+    return out;
 }
 
 static void begin_message(const struct smtp_session *session, const struct smtp_recipient *recipient, int64_t now_ms,
@@ -130,7 +134,8 @@ static void accepted(struct smtp_session *session, const struct accept_message *
 {
     const struct smtp_transaction *transaction = session->transaction;
     const struct directory_grant *by = transaction->recipients->grant;
-    char id[ID_TEXT_SIZE], grant[ID_TEXT_SIZE];
+    int64_t held_ms = messages[0].recipients[0].hold.until_ms;
+    char id[ID_TEXT_SIZE], grant[ID_TEXT_SIZE], until[CLOCK_RFC3339_SIZE];
 
     for (unsigned i = 0; i < count; i++)
         log_info("message accepted", log_id("message", messages[i].id), log_slice("sender", messages[i].sender),
@@ -139,7 +144,11 @@ static void accepted(struct smtp_session *session, const struct accept_message *
                  log_str("grant", by ? id_print(by->id, grant) : transaction->recipients->reason));
     smtp_counters.messages_accepted++;
     smtp_counters.recipients_accepted += transaction->recipient_count;
-    smtp_reply(session, 250, "2.0.0", "Ok: queued as %s", id_print(messages[0].id, id));
+    if (held_ms)
+        smtp_reply(session, 250, "2.0.0", "Ok: queued as %s, held until %s", id_print(messages[0].id, id),
+                   clock_rfc3339(held_ms, until));
+    else
+        smtp_reply(session, 250, "2.0.0", "Ok: queued as %s", id_print(messages[0].id, id));
 }
 
 static void deferred(struct smtp_session *session, const char *reason)

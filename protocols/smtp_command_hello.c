@@ -15,7 +15,7 @@
 
 static void reply_ehlo(struct smtp_session *session)
 {
-    const char *lines[KEYWORDS_MAX];
+    const char *lines[KEYWORDS_MAX], *offer;
     unsigned n = 0;
     bool tls = stream_is_tls(session->stream);
 
@@ -29,6 +29,8 @@ static void reply_ehlo(struct smtp_session *session)
     lines[n++] = "ETRN";
     /* RFC 9422: what rcpt() counts.  MAILMAX is not limited. */
     lines[n++] = arena_printf(session->command, "LIMITS RCPTMAX=%u", session->settings->recipients_max);
+    if ((offer = smtp_hold_offer(session)))
+        lines[n++] = offer;
     if (session->may_xclient)
         lines[n++] = "XCLIENT " SMTP_XCLIENT_ATTRIBUTES;
     if (!tls && !session->told && session->settings->tls)

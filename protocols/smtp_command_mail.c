@@ -77,6 +77,8 @@ void smtp_command_mail(struct smtp_session *session, struct slice arguments)
     }
     arena_reset(session->transaction_arena);
     const struct smtp_fault *fault = smtp_parse_mail(session->transaction_arena, arguments, where(session), &parsed);
+    if (!fault)
+        fault = smtp_hold_check(session, &parsed.envelope);
     if (fault) {
         smtp_reply_fault(session, fault);
         return;

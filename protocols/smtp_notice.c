@@ -14,10 +14,15 @@
 #include "relay/notice.h"
 
 /* The recipients of this copy who have it in their mailbox; the array has room for all.  How many. */
-static unsigned gather_delivered(const struct smtp_session *session, int64_t customer_id, struct dsn_recipient *out)
+static unsigned gather_delivered(const struct smtp_session *session, const struct accept_message *message,
+                                 struct dsn_recipient *out)
 {
     const struct smtp_transaction *transaction = session->transaction;
+    int64_t customer_id = message->customer_id;
     unsigned count = 0;
+
+    if (smtp_hold_until(transaction, message->received_ms)) /* told when it is filed */
+        return 0;
 
     for (const struct smtp_recipient *r = transaction->recipients; r; r = r->next)
         if (r->customer_id == customer_id && r->mailbox_id && !r->destination.n &&
@@ -93,7 +98,7 @@ bool smtp_notice_add(struct smtp_session *session, struct accept_message **messa
         struct dsn_recipient *delivered =
             arena_array(session->transaction_arena, (*messages)[i].recipient_count, sizeof(*delivered));
 
-        n = gather_delivered(session, (*messages)[i].customer_id, delivered);
+        n = gather_delivered(session, &(*messages)[i], delivered);
         if (n && !add(session, DSN_DELIVERED, delivered, n, i, messages, count))
             return false;
     }

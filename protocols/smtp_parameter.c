@@ -6,7 +6,7 @@
  *     esmtp-value   = 1*(%d33-60 / %d62-126)                                           (RFC 5321 4.1.2)
  *
  * A row is a parameter: its keyword, the extension that it belongs to, how its value is read, and how it is written
- * again for the next hop.  A row without the latter ends here: it is between the client and us.  Each may be given
+ * again for the database and the next hop.  A row without the latter ends here: it is between the client and us.  Each may be given
  * once; what is in no row is answered 555.
  *
  * What is in the database was written by these tables, and is read by them with the widest rules that there are: some rows
@@ -14,9 +14,11 @@
  */
 #include "protocols/smtp_parameter.h"
 
+#include "core/clock.h"
 #include "protocols/smtp_cursor.h"
 
 #define ENVID_MAX 100 /* RFC 3461 4.4 */
+#define HOLDFOR_MAX 9 /* digits, RFC 4865 section 2 */
 #define ORCPT_MAX 500 /* RFC 3461 4.2 */
 
 static const struct smtp_fault fault_syntax = {501, "5.5.4", "Bad parameter syntax"};
@@ -31,6 +33,9 @@ static const struct smtp_fault fault_ret = {501, "5.5.4", "RET is FULL or HDRS"}
 static const struct smtp_fault fault_envid = {501, "5.5.4", "ENVID is up to 100 characters of xtext"};
 static const struct smtp_fault fault_requiretls = {501, "5.5.4", "REQUIRETLS takes no value"};
 static const struct smtp_fault fault_tls_required = {501, "5.5.4", "TLS-REQUIRED is NO"};
+static const struct smtp_fault fault_hold_for = {501, "5.5.4", "HOLDFOR is a number of seconds, 1 to 999999999"};
+static const struct smtp_fault fault_hold_until = {501, "5.5.4", "HOLDUNTIL is a date and time as in 2026-12-24T08:00:00Z"};
+static const struct smtp_fault fault_hold_twice = {501, "5.5.4", "HOLDFOR and HOLDUNTIL exclude each other"};
 static const struct smtp_fault fault_notify = {501, "5.5.4", "NOTIFY is NEVER, or a list of SUCCESS, FAILURE, DELAY"};
 static const struct smtp_fault fault_orcpt = {501, "5.5.4", "ORCPT is a type, \";\" and up to 500 characters of xtext"};
 
@@ -138,6 +143,42 @@ static const char *print_tls_required(struct arena *arena, const struct envelope
     return envelope->tls_optional ? "TLS-REQUIRED=NO" : NULL;
 }
 
+/* future-release-integer = %x31-39 *8DIGIT (RFC 4865 section 2) */
+static const struct smtp_fault *read_hold_for(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    if (!value.n || value.n > HOLDFOR_MAX || *value.p == '0')
+        return &fault_hold_for;
+    for (size_t i = 0; i < value.n; i++)
+        if (!cursor_is_digit(value.p[i]))
+            return &fault_hold_for;
+    if (out->envelope.hold_until.p)
+        return &fault_hold_twice;
+    out->envelope.hold_for = arena_slice(arena, value);
+    return NULL;
+}
+
+static const char *print_hold_for(struct arena *arena, const struct envelope_mail *envelope)
+{
+    return envelope->hold_for.p ? arena_printf(arena, "HOLDFOR=%.*s", SLICE_ARG(envelope->hold_for)) : NULL;
+}
+
+static const struct smtp_fault *read_hold_until(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    int64_t ms;
+
+    if (!clock_parse_rfc3339(value, &ms))
+        return &fault_hold_until;
+    if (out->envelope.hold_for.p)
+        return &fault_hold_twice;
+    out->envelope.hold_until = arena_slice(arena, value);
+    return NULL;
+}
+
+static const char *print_hold_until(struct arena *arena, const struct envelope_mail *envelope)
+{
+    return envelope->hold_until.p ? arena_printf(arena, "HOLDUNTIL=%.*s", SLICE_ARG(envelope->hold_until)) : NULL;
+}
+
 static const struct mail_row {
     struct slice name;
     unsigned extension; /* ENVELOPE_*; 0: it ends here */
@@ -150,6 +191,8 @@ static const struct mail_row {
     {{"AUTH", 4}, 0, SMTP_PARAMETER_SUBMISSION, read_auth, NULL},
     {{"RET", 3}, ENVELOPE_DSN, 0, read_ret, print_ret},
     {{"ENVID", 5}, ENVELOPE_DSN, 0, read_envid, print_envid},
+    {{"HOLDFOR", 7}, ENVELOPE_FUTURERELEASE, SMTP_PARAMETER_SUBMISSION, read_hold_for, print_hold_for},
+    {{"HOLDUNTIL", 9}, ENVELOPE_FUTURERELEASE, SMTP_PARAMETER_SUBMISSION, read_hold_until, print_hold_until},
     {{"REQUIRETLS", 10}, ENVELOPE_REQUIRETLS, SMTP_PARAMETER_TLS, read_requiretls, print_requiretls},
     {{"TLS-REQUIRED", 12}, ENVELOPE_OURS, SMTP_PARAMETER_STORED, read_tls_required, print_tls_required},
 };

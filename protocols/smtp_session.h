@@ -199,6 +199,15 @@ bool smtp_data_trickles(uint64_t began_ms, uint64_t received);
 void smtp_refuse(struct smtp_session *session, const char *command, struct slice recipient, unsigned cell,
                  const struct authorize_decision *decision);
 
+/*
+ * smtp_hold.c.  Offer: the line of EHLO; NULL: none.  Check: NULL is well.  Until: when the message is to be released, 0: at once.
+ * Apply: what that means for a recipient as it would be without.
+ */
+const char *smtp_hold_offer(const struct smtp_session *session);
+const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, const struct envelope_mail *envelope);
+int64_t smtp_hold_until(const struct smtp_transaction *transaction, int64_t now_ms);
+void smtp_hold_apply(const struct smtp_session *session, int64_t now_ms, struct accept_recipient *recipient);
+
 /* smtp_accept.c: the task at the end of data. */
 AWAITS void smtp_accept(struct smtp_session *session);
 

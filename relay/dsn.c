@@ -201,6 +201,8 @@ static void put_for_programs(struct text *text, const struct dsn *dsn)
         put_field(text, "Original-Envelope-Id", envid);
     put_typed(text, "Reporting-MTA", "dns", dsn->reporting_mta); /* RFC 3464 2.2.2 */
     put_time(text, "Arrival-Date", dsn->arrival_ms);
+    if (dsn->future_release.p)
+        put_field(text, "Future-Release-Request", dsn->future_release);
     for (unsigned i = 0; i < dsn->count; i++) {
         const struct dsn_recipient *r = &dsn->recipients[i];
 

@@ -1,5 +1,5 @@
 /*
- * envelope: xtext, the one encoding that envelope parameters need.
+ * envelope: xtext, the one encoding that envelope parameters need, and the times that they name.
  *
  *     xtext   = *( xchar / hexchar )
  *     xchar   = any ASCII CHAR between "!" (33) and "~" (126) inclusive, except for "+" and "="
@@ -8,6 +8,8 @@
  * Lower-case digits are taken as well; what is passed on is what came.
  */
 #include "relay/envelope.h"
+
+#include "core/clock.h"
 
 static int digit(char c)
 {
@@ -41,4 +43,21 @@ bool envelope_xtext(struct arena *arena, struct slice text, struct slice *out)
     if (out)
         *out = slice_of(plain, n);
     return true;
+}
+
+/*
+ * hold-for-param = "HOLDFOR=" future-release-integer, in seconds; hold-until-param = "HOLDUNTIL=" date-time of RFC 3339
+ * (RFC 4865 section 2, with erratum 2040).  What is stored was read by smtp_parameter.c.
+ */
+int64_t envelope_release(const struct envelope_mail *envelope, int64_t received_ms)
+{
+    int64_t until = 0, seconds = 0;
+
+    if (envelope->hold_until.p && !clock_parse_rfc3339(envelope->hold_until, &until))
+        return 0;
+    for (size_t i = 0; i < envelope->hold_for.n; i++)
+        seconds = seconds * 10 + (envelope->hold_for.p[i] - '0');
+    if (seconds)
+        until = received_ms + seconds * 1000;
+    return until > received_ms ? until : 0;
 }

@@ -8,6 +8,7 @@
  * they came, still in xtext where the RFC wants xtext, because that is how they are passed on.
  */
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/arena.h"
 #include "core/slice.h"
@@ -16,6 +17,7 @@
 enum {
     ENVELOPE_DSN = 1 << 0,        /* RFC 3461 */
     ENVELOPE_REQUIRETLS = 1 << 1, /* RFC 8689: offered under TLS only */
+    ENVELOPE_FUTURERELEASE = 1 << 2, /* RFC 4865: kept with the message, and never passed on: it waits here */
     ENVELOPE_OURS = 1 << 30,      /* none: what we note for ourselves, and no next hop is told */
 };
 #define ENVELOPE_ALL (~0u)
@@ -32,6 +34,7 @@ struct envelope_mail {
     struct slice envid; /* ENVID, RFC 3461 4.4: xtext; p NULL: not given */
     bool require_tls;   /* REQUIRETLS, RFC 8689 4.1 */
     bool tls_optional;  /* the header says "TLS-Required: No", RFC 8689 3; never with require_tls */
+    struct slice hold_for, hold_until; /* HOLDFOR, HOLDUNTIL, RFC 4865: one of them at most; p NULL: not given */
 };
 
 /* How the database has what our own reports need on their way. */
@@ -55,5 +58,8 @@ struct envelope_rcpt {
  * the form is asked for.
  */
 bool envelope_xtext(struct arena *arena, struct slice text, struct slice *out);
+
+/* When a message that was received then is to be released, by HOLDFOR or HOLDUNTIL; 0: at once. */
+int64_t envelope_release(const struct envelope_mail *envelope, int64_t received_ms);
 
 #endif

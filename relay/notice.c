@@ -197,6 +197,16 @@ static bool walk(struct arena *arena, const struct notice *notice, struct spool 
     }
 }
 
+static struct slice future_release(struct arena *arena, const struct envelope_mail *envelope)
+{
+    bool interval = envelope->hold_for.p != NULL;
+
+    if (!interval && !envelope->hold_until.p)
+        return (struct slice){NULL, 0};
+    return slice_str(arena_printf(arena, "%s; %.*s", interval ? "for" : "until",
+                                  SLICE_ARG(interval ? envelope->hold_for : envelope->hold_until)));
+}
+
 static bool write_content(struct arena *arena, const struct notice_settings *settings, const struct notice *notice,
                           struct accept_message *out)
 {
@@ -205,6 +215,7 @@ static bool write_content(struct arena *arena, const struct notice_settings *set
         .reporting_mta = slice_str(settings->hostname),
         .sender = notice->sender,
         .envid = notice->envelope.envid,
+        .future_release = future_release(arena, &notice->envelope),
         .message_id = notice->message_id,
         .dsn_id = out->id,
         .arrival_ms = notice->received_ms,

@@ -23,6 +23,10 @@ bool route_parse_key(struct slice destination, struct route_key *out)
         out->kind = ROUTE_DEFAULT;
         return true;
     }
+    if (slice_equal(destination, SLICE("mailbox"))) {
+        out->kind = ROUTE_MAILBOX;
+        return true;
+    }
     if (destination.n > mx.n && slice_equal(slice_of(destination.p, mx.n), mx)) {
         out->kind = ROUTE_MX;
         out->domain = slice_skip(destination, mx.n);

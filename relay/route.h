@@ -16,7 +16,7 @@
 #define ROUTE_SMTP_PORT 25
 #define ROUTE_HOPS_MAX 16 /* more than that are not tried in one attempt */
 
-enum route_kind { ROUTE_DOMAIN, ROUTE_DEFAULT, ROUTE_MX };
+enum route_kind { ROUTE_DOMAIN, ROUTE_DEFAULT, ROUTE_MX, ROUTE_MAILBOX };
 
 /* A destination key taken apart (storage/queue.h makes them). */
 struct route_key {

@@ -20,6 +20,7 @@
 #include "core/slice.h"
 #include "core/spool.h"
 #include "core/task.h"
+#include "storage/hold.h"
 #include "storage/status.h"
 
 /* One recipient, decided.  A mailbox item, or a queue entry, or (while an outage is open) both. */
@@ -39,8 +40,9 @@ struct accept_recipient {
     struct slice destination; /* queue_destination_*() */
     struct slice parameters;  /* of RCPT, as protocols/smtp_parameter.h prints them; p NULL: none */
     int64_t domain_id;        /* relay domain, or 0 */
-    int64_t account_id;       /* whose INBOX shows it while held, or 0 */
-    bool waiting;             /* do not lease it to this worker: its destination is known to be away */
+    int64_t account_id;       /* whose INBOX shows it during an outage, or it goes to (destination "mailbox"); or 0 */
+    bool waiting;             /* do not lease it to this worker: its destination is known to be away, or it is held */
+    struct hold hold;         /* nobody delivers it before; waiting then, too */
     int64_t expires_ms;
     int64_t delay_ms; /* if waiting: when the sender is told of the delay; 0: never */
 
@@ -74,6 +76,8 @@ struct accept_message {
     unsigned usage_count;
     const int64_t *delayed; /* queue entries whose delay it tells of: it is told with the commit, once */
     unsigned delayed_count;
+    const int64_t *filed; /* queue entries whose delivery into mailboxes here it tells of: done with the commit (storage/file.h) */
+    unsigned filed_count;
     /*
      * Content = prefix followed by the spool; what is stored once serves mailbox and queue.  A message that
      * has queue entries or came by SMTP begins with exactly one Return-Path line (RFC 5321 4.4: it belongs to

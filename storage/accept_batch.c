@@ -4,7 +4,7 @@
  * One INSERT per table with array parameters, whatever the number of messages, so the cost of a message falls as load
  * rises.  Steps, in this order: messages, their bodies, queue entries, what grants were used for
  * (accept_usage.c), which delays are told of (accept_delayed.c), UIDs (which locks the mailboxes, as late as possible),
- * mailbox items, events (accept_event.c).
+ * mailbox items, entries that are filed with their notice (file.c), events (accept_event.c).
  *
  * UIDs are taken by adding to uidnext and counting back from it in the next statement.  A mailbox that is gone joins
  * to nothing, its UID becomes null, and the NOT NULL constraint refuses the whole: nothing is lost silently.
@@ -26,6 +26,7 @@
 #include "storage/accept_waiting.h"
 #include "storage/body.h"
 #include "storage/db.h"
+#include "storage/file.h"
 #include "storage/queue.h"
 
 #define CONFLICT_TRIES 10
@@ -44,15 +45,16 @@ static const struct db_statement insert_bodies = {
 static const struct db_statement insert_entries = {
     "accept_entries",
     "insert into queue_entry (cell, id, message_id, recipient, domain_id, destination, due_at, expires_at, account_id,"
-    "                         shown, worker, lease_until, parameters, delay_at)"
+    "                         shown, worker, lease_until, parameters, delay_at, held_until, held_by, held_reason, held_then)"
     " select cell, id, message_id, recipient, nullif(domain_id, 0), destination, now(), expires_at, nullif(account_id, 0),"
     "        shown, case when waiting then null else $11::smallint end,"
     "        case when waiting then null else now() + $12::integer * interval '1 ms' end,"
-    "        parameters, case when waiting then delay_at end"
+    "        parameters, case when waiting then delay_at end, held_until, held_by, held_reason, held_then"
     "   from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],"
-    "               $8::bigint[], $9::boolean[], $10::boolean[], $13::text[], $14::timestamptz[])"
+    "               $8::bigint[], $9::boolean[], $10::boolean[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::text[],"
+    "               $17::text[], $18::text[])"
     "        u (cell, id, message_id, recipient, domain_id, destination, expires_at, account_id, shown, waiting,"
-    "           parameters, delay_at)"};
+    "           parameters, delay_at, held_until, held_by, held_reason, held_then)"};
 static const struct db_statement take_uids = {
     "accept_uids", "update mailbox m set uidnext = m.uidnext + u.n, modseq = m.modseq + 1"
                    "  from unnest($1::smallint[], $2::bigint[], $3::integer[]) u (cell, id, n)"
@@ -83,7 +85,7 @@ struct batch {
         int32_t n;
     } *shares; /* how many items go into each mailbox, by id */
     unsigned share_count;
-    unsigned uid_step;
+    unsigned uid_step, file_step; /* file_step: 0 is none */
 };
 
 /* ------------------------------------------------------------------ sorting out */
@@ -235,7 +237,9 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
     struct slice *recipients = arena_array(b->arena, n, sizeof *recipients);
     struct slice *destinations = arena_array(b->arena, n, sizeof *destinations);
     struct slice *parameters = arena_array(b->arena, n, sizeof *parameters);
-    int64_t *delays = arena_array(b->arena, n, sizeof *delays);
+    int64_t *delays = arena_array(b->arena, n, sizeof *delays), *held = arena_array(b->arena, n, sizeof *held);
+    struct slice *held_by = arena_array(b->arena, n, sizeof *held_by), *then = arena_array(b->arena, n, sizeof *then);
+    struct slice *reasons = arena_array(b->arena, n, sizeof *reasons);
     bool *shown = arena_array(b->arena, n, sizeof *shown), *waiting = arena_array(b->arena, n, sizeof *waiting);
     struct params *p;
 
@@ -256,6 +260,10 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
         waiting[i] = r->waiting;
         parameters[i] = r->parameters;
         delays[i] = r->delay_ms ? r->delay_ms : INT64_MIN; /* null */
+        held[i] = r->hold.until_ms ? r->hold.until_ms : INT64_MIN;
+        held_by[i] = slice_str(r->hold.until_ms ? hold_by_word(r->hold.by) : NULL);
+        reasons[i] = r->hold.until_ms ? r->hold.reason : (struct slice){NULL, 0};
+        then[i] = slice_str(r->hold.until_ms ? hold_then_word(r->hold.then) : NULL);
     }
     p = db_unit_add(unit, &insert_entries);
     params_int16s(p, cells, n);
@@ -272,6 +280,10 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
     params_int32(p, QUEUE_LEASE_MS);
     params_texts(p, parameters, n);
     params_times(p, delays, n);
+    params_times(p, held, n);
+    params_texts(p, held_by, n);
+    params_texts(p, reasons, n);
+    params_texts(p, then, n);
 }
 
 static struct slice joined(struct arena *arena, const struct slice *words, unsigned count)
@@ -411,7 +423,25 @@ static AWAITS enum db_write run_to_the_end(struct batch *b, struct db_unit *unit
     }
     if (written == DB_DONE && b->item_count)
         fill_uids(b, unit->steps[b->uid_step].rows);
+    if (written == DB_DONE && b->file_step)
+        file_tell(unit->steps[b->file_step].rows);
     return written;
+}
+
+/* What was in the queue and goes into mailboxes together with the notices of it. */
+static void add_filed(struct batch *b, struct db_unit *unit)
+{
+    unsigned all = 0, n = 0;
+
+    for (unsigned i = 0; i < b->count; i++)
+        all += b->messages[i]->filed_count;
+    if (!all)
+        return;
+    int64_t *ids = arena_array(b->arena, all, sizeof *ids);
+    for (unsigned i = 0; i < b->count; i++)
+        for (unsigned j = 0; j < b->messages[i]->filed_count; j++)
+            ids[n++] = b->messages[i]->filed[j];
+    b->file_step = file_add(unit, ids, n);
 }
 
 enum db_write accept_batch_run(struct accept_message **messages, unsigned count)
@@ -428,6 +458,7 @@ enum db_write accept_batch_run(struct accept_message **messages, unsigned count)
         accept_usage_add(b.arena, messages, count, unit);
         accept_delayed_add(b.arena, messages, count, unit);
         add_items(&b, unit);
+        add_filed(&b, unit);
         accept_event_add(b.arena, messages, count, b.items, b.item_count, unit);
         written = run_to_the_end(&b, unit);
     }

@@ -1,6 +1,6 @@
 /*
- * accept_event: what a message's history begins with: that it was accepted and how, which alias or group led to whom, and what
- * went into a mailbox.  Part of the transaction that accepts (accept_batch.c).
+ * accept_event: what a message's history begins with: that it was accepted and how, which alias or group led to whom, what is
+ * held and why, and what went into a mailbox.  Part of the transaction that accepts (accept_batch.c).
  */
 #include "storage/accept_event.h"
 
@@ -62,10 +62,29 @@ static unsigned count_expansions(struct accept_message *const *list, unsigned co
     return n;
 }
 
+/* "until 2026-12-24T08:00:00.000Z, then release: HOLDUNTIL=2026-12-24T08:00:00Z" */
+static struct slice held_detail(struct arena *arena, const struct hold *hold)
+{
+    char until[CLOCK_RFC3339_SIZE];
+
+    return slice_str(arena_printf(arena, "until %s, then %s: %.*s", clock_rfc3339(hold->until_ms, until),
+                                  hold_then_word(hold->then), SLICE_ARG(hold->reason)));
+}
+
+static unsigned count_held(struct accept_message *const *list, unsigned count)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned j = 0; j < list[i]->recipient_count; j++)
+            n += list[i]->recipients[j].hold.until_ms != 0;
+    return n;
+}
+
 void accept_event_add(struct arena *arena, struct accept_message *const *list, unsigned count,
                       const struct accept_place *items, unsigned item_count, struct db_unit *unit)
 {
-    unsigned most = count + count_expansions(list, count) + item_count, n = 0;
+    unsigned most = count + count_expansions(list, count) + count_held(list, count) + item_count, n = 0;
     int16_t *cells = arena_array(arena, most, sizeof *cells);
     int64_t *ids = arena_array(arena, most, sizeof *ids), *times = arena_array(arena, most, sizeof *times);
     int64_t *messages = arena_array(arena, most, sizeof *messages), now = clock_now_ms();
@@ -87,6 +106,14 @@ void accept_event_add(struct arena *arena, struct accept_message *const *list, u
                 recipients[n] = list[i]->recipients[j].original;
                 kinds[n] = SLICE("expanded");
                 details[n++] = expanded_detail(arena, list[i], j);
+            }
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned j = 0; j < list[i]->recipient_count; j++)
+            if (list[i]->recipients[j].hold.until_ms) {
+                messages[n] = list[i]->id;
+                recipients[n] = list[i]->recipients[j].address;
+                kinds[n] = SLICE("held");
+                details[n++] = held_detail(arena, &list[i]->recipients[j].hold);
             }
     for (unsigned i = 0; i < item_count; i++, n++) {
         const struct accept_recipient *r = items[i].recipient;

@@ -24,6 +24,12 @@ static const struct db_statement wake = {
                            "  from (select distinct cell, key from unnest($1::smallint[], $2::text[]) u (cell, key)) t"
                            " where d.cell = t.cell and d.key = t.key and d.failures = 0"};
 
+/* A held one is found by its time; who releases it makes the row. */
+static bool waits(const struct accept_recipient *r)
+{
+    return r->queue && r->waiting && !r->hold.until_ms;
+}
+
 void accept_waiting_add(struct arena *arena, struct accept_message *const *messages, unsigned count, struct db_unit *unit)
 {
     static const struct db_statement *const steps[] = {&make, &wake};
@@ -31,7 +37,7 @@ void accept_waiting_add(struct arena *arena, struct accept_message *const *messa
 
     for (unsigned i = 0; i < count; i++)
         for (unsigned j = 0; j < messages[i]->recipient_count; j++)
-            all += messages[i]->recipients[j].queue && messages[i]->recipients[j].waiting;
+            all += waits(&messages[i]->recipients[j]);
     if (!all)
         return;
     int16_t *cells = arena_array(arena, all, sizeof *cells);
@@ -40,7 +46,7 @@ void accept_waiting_add(struct arena *arena, struct accept_message *const *messa
         for (unsigned j = 0; j < messages[i]->recipient_count; j++) {
             const struct accept_recipient *r = &messages[i]->recipients[j];
 
-            if (!r->queue || !r->waiting)
+            if (!waits(r))
                 continue;
             cells[n] = (int16_t)messages[i]->cell;
             keys[n++] = r->destination;

@@ -101,7 +101,7 @@ AWAITS enum db_status db_read(struct arena *arena, const struct db_statement *st
                               struct rows **out) __attribute__((warn_unused_result));
 
 /* One transaction of several statements (at most DB_UNIT_MAX). */
-#define DB_UNIT_MAX 16
+#define DB_UNIT_MAX 20
 struct db_unit {
     struct arena *arena;
     unsigned count;

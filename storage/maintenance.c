@@ -71,7 +71,7 @@ static const struct db_statement idle_destinations = {
 static const struct db_statement lost_mail = {
     "maintenance_lost_mail", "insert into destination (cell, key, due_at)"
                              " select distinct $1::smallint, q.destination, now() from queue_entry q"
-                             "  where q.cell = $1::smallint and q.worker is null order by 2"
+                             "  where q.cell = $1::smallint and q.worker is null and q.held_until is null order by 2"
                              " on conflict (cell, key) do update set due_at = now() where destination.due_at = 'infinity'"};
 
 /* One statement on one cell; the caller adds what it needs. */

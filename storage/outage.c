@@ -21,7 +21,7 @@ static const struct db_statement end_outage = {
                   " where cell = $1::smallint and id = $2::bigint and ended_at is null"};
 static const struct db_statement unshown = {
     "outage_unshown", "select id from queue_entry where cell = $1::smallint and domain_id = $2::bigint and not shown"
-                      "   and account_id is not null order by id limit $3::integer"};
+                      "   and account_id is not null and held_until is null order by id limit $3::integer"};
 static const struct db_statement list_open = {
     "outage_list_open", "select o.cell, o.id, o.domain_id, d.name, o.reason, o.started_at, o.probe_wanted_at"
                         "  from outage o join domain d on d.id = o.domain_id"

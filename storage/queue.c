@@ -41,7 +41,8 @@ static const struct db_statement claim_read = {
     "select d.cell, q.id, d.key"
     "  from destination d left join lateral"
     "       (select e.id from queue_entry e"
-    "         where e.cell = d.cell and e.destination = d.key and e.worker is null and e.due_at <= now()"
+    "         where e.cell = d.cell and e.destination = d.key and e.worker is null and e.held_until is null"
+    "           and e.due_at <= now()"
     "         order by e.id limit case when d.failures > 0 then 1 else $2::integer end) q on true"
     " where d.cell = any($1::smallint[]) and d.due_at <= now()"
     " order by d.due_at limit $3::integer"};
@@ -55,24 +56,27 @@ static const struct db_statement claim_put_off = {
     "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), message m"                                  \
     " where q.cell = u.cell and q.id = u.id and " whose " and m.cell = q.cell and m.id = q.message_id"     \
     " returning " ENTRY_COLUMNS
-static const struct db_statement claim_write = {"queue_claim_write", CLAIM("q.worker is null")};
-static const struct db_statement claim_again = {
-    "queue_claim_again", CLAIM("(q.worker is null or q.worker = $3::smallint)")};
+#define OURS "(q.worker is null or q.worker = $3::smallint)"
+#define REJECTED " and q.held_until <= now() and q.held_then = 'reject'"
+static const struct db_statement claim_write = {"queue_claim_write", CLAIM("q.worker is null and q.held_until is null")};
+static const struct db_statement claim_again = {"queue_claim_again", CLAIM(OURS " and q.held_until is null")};
+static const struct db_statement claim_rejected = {"queue_claim_rejected", CLAIM("q.worker is null" REJECTED)};
+static const struct db_statement claim_rejected_again = {"queue_claim_rejected_again", CLAIM(OURS REJECTED)};
 static const struct db_statement settle_lock = {
     "queue_settle_lock", "select d.key from destination d join unnest($1::smallint[], $2::text[]) u (cell, key)"
                          "    on d.cell = u.cell and d.key = u.key order by d.cell, d.key for update of d"};
 static const struct db_statement settle = {
     "queue_settle",
     "update destination d set due_at = coalesce((select min(e.due_at) from queue_entry e where e.cell = d.cell"
-    "                  and e.destination = d.key and e.worker is null), 'infinity')"
+    "                  and e.destination = d.key and e.worker is null and e.held_until is null), 'infinity')"
     "  from unnest($1::smallint[], $2::text[]) u (cell, key)"
     " where d.cell = u.cell and d.key = u.key and d.due_at <= now()"};
 static const struct db_statement expired_read = {
     "queue_expired_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and expires_at <= now()"
-                          "   and worker is null order by expires_at limit $2::integer"};
+                          "   and worker is null and held_until is null order by expires_at limit $2::integer"};
 static const struct db_statement delayed_read = {
     "queue_delayed_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and delay_at <= now()"
-                          "   and delay_at < 'infinity' and worker is null order by delay_at limit $2::integer"};
+                          "   and delay_at < 'infinity' and worker is null and held_until is null order by delay_at limit $2::integer"};
 static const struct db_statement not_delayed = {
     "queue_not_delayed", "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
                          " where q.cell = u.cell and q.id = u.id"};
@@ -188,19 +192,21 @@ static AWAITS enum db_write claim_once(struct arena *arena, const struct db_stat
 }
 
 /* Once a claim is in doubt it is over only when one is answered; or when a lease that it may have made has run out. */
-static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off,
+static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off, bool rejected,
                                         struct queue_entry **out, unsigned *count)
 {
+    const struct db_statement *first = rejected ? &claim_rejected : &claim_write;
+    const struct db_statement *again = rejected ? &claim_rejected_again : &claim_again;
     uint64_t asked = clock_steady_ms(), give_up = asked + QUEUE_LEASE_MS;
     struct rows *rows;
-    enum db_write written = claim_once(arena, &claim_write, found, put_off, &rows);
+    enum db_write written = claim_once(arena, first, found, put_off, &rows);
 
     if (written == DB_UNCERTAIN)
         for (uint64_t now = asked; written != DB_DONE && now < give_up; now = clock_steady_ms()) {
             db_certain_wait((unsigned)(give_up - now));
             task_sleep(CLAIM_PAUSE_MS);
             asked = clock_steady_ms();
-            written = claim_once(arena, &claim_again, found, put_off, &rows);
+            written = claim_once(arena, again, found, put_off, &rows);
         }
     if (written != DB_DONE)
         return DB_FAILED;
@@ -235,12 +241,11 @@ enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned c
     }
     if (empty.count)
         settle_destinations(arena, &empty);
-    return found.count ? claim_take(arena, &found, true, out, count) : DB_NONE;
+    return found.count ? claim_take(arena, &found, true, false, out, count) : DB_NONE;
 }
 
-/* What the statement lists, whatever its destination's state. */
-static AWAITS enum db_status claim_listed(struct arena *arena, const struct db_statement *statement, const int16_t *cells,
-                                          unsigned cell_count, unsigned limit, struct queue_entry **out, unsigned *count)
+enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, bool rejected, const int16_t *cells,
+                                  unsigned cell_count, unsigned limit, struct queue_entry **out, unsigned *count)
 {
     struct picked found = picked_new(arena, limit);
     struct params params;
@@ -259,19 +264,19 @@ static AWAITS enum db_status claim_listed(struct arena *arena, const struct db_s
         found.ids[i] = row_int64(rows, i, 1);
         found.count++;
     }
-    return claim_take(arena, &found, false, out, count);
+    return claim_take(arena, &found, false, rejected, out, count);
 }
 
 enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                    struct queue_entry **out, unsigned *count)
 {
-    return claim_listed(arena, &expired_read, cells, cell_count, limit, out, count);
+    return queue_claim_listed(arena, &expired_read, false, cells, cell_count, limit, out, count);
 }
 
 enum db_status queue_claim_delayed(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                    struct queue_entry **out, unsigned *count)
 {
-    return claim_listed(arena, &delayed_read, cells, cell_count, limit, out, count);
+    return queue_claim_listed(arena, &delayed_read, false, cells, cell_count, limit, out, count);
 }
 
 /* ------------------------------------------------------------------ leases */

@@ -37,7 +37,7 @@ static const struct db_statement pending_count = {
 static const struct db_statement due_count = {
     "queue_due_count", "select count(*), count(*) filter (where id < $3::bigint)"
                        "  from queue_entry where cell = $1::smallint and destination = $2::text"
-                       "   and worker is null and due_at <= now()"};
+                       "   and worker is null and held_until is null and due_at <= now()"};
 
 struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
 {

@@ -1,11 +1,21 @@
 #ifndef STORAGE_QUEUE_INTERNAL_H
 #define STORAGE_QUEUE_INTERNAL_H
 /* queue_internal: what the queue's files share.  Nobody else includes this. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
 #include "core/task.h"
 #include "storage/status.h"
 
 struct db_unit;
+struct db_statement;
+struct queue_entry;
 /* Runs the unit, again while it loses against another transaction. */
 AWAITS enum db_write queue_run_patiently(struct db_unit *unit) __attribute__((warn_unused_result));
+/* Claims what the statement lists, whatever its destination's state.  rejected: held entries that are to be bounced. */
+AWAITS enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, bool rejected,
+                                         const int16_t *cells, unsigned cell_count, unsigned limit, struct queue_entry **out,
+                                         unsigned *count) __attribute__((warn_unused_result));
 
 #endif

@@ -20,11 +20,12 @@
 
 #define ENTRY                                                                                                          \
     "q.id, q.message_id, m.sender, q.recipient, q.destination, m.size, q.worker is not null, q.shown, q.attempts,"     \
-    " m.received_at, q.expires_at, greatest(q.due_at, d.due_at), q.last_attempt_at, q.last_reply"
+    " m.received_at, q.expires_at, greatest(q.due_at, d.due_at), q.last_attempt_at, q.last_reply,"               \
+    " q.held_until, q.held_by, q.held_reason, q.held_then"
 #define JOINS                                                                                                          \
     " join message m on m.cell = q.cell and m.id = q.message_id"                                                       \
     " left join destination d on d.cell = q.cell and d.key = q.destination "
-#define ENTRY_COLUMNS 14
+#define ENTRY_COLUMNS 18
 
 static void read_entry(const struct rows *rows, unsigned row, struct queue_view_entry *out)
 {
@@ -42,6 +43,20 @@ static void read_entry(const struct rows *rows, unsigned row, struct queue_view_
     out->due_ms = row_time(rows, row, 11);
     out->last_attempt_ms = row_time(rows, row, 12);
     out->last_reply = row_text(rows, row, 13);
+    out->hold = (struct hold){0};
+    if (row_is_null(rows, row, 14))
+        return;
+    out->hold.until_ms = row_time(rows, row, 14);
+    hold_by_parse(row_text(rows, row, 15), &out->hold.by);
+    out->hold.reason = row_text(rows, row, 16);
+    hold_then_parse(row_text(rows, row, 17), &out->hold.then);
+    /* What will be, if nobody decides before. */
+    if (out->due_ms < out->hold.until_ms)
+        out->due_ms = out->hold.until_ms;
+    if (out->hold.then == HOLD_THEN_REJECT)
+        out->expires_ms = out->hold.until_ms;
+    else
+        out->expires_ms += out->hold.until_ms - out->received_ms;
 }
 
 /* ------------------------------------------------------------------ the list */
@@ -136,7 +151,25 @@ AWAITS enum db_status queue_view_list(struct arena *arena, struct slice domain, 
     return DB_FOUND;
 }
 
-/* ------------------------------------------------------------------ one message */
+/* ------------------------------------------------------------------ one entry, one message */
+
+static const struct db_statement one_entry = {
+    "queue_view_entry",
+    "select " ENTRY " from queue_entry q" JOINS " where q.cell = $1::smallint and q.id = $2::bigint",
+};
+
+AWAITS enum db_status queue_view_entry(struct arena *arena, int64_t id, struct queue_view_entry *out)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)id_cell(id));
+    params_int64(&params, id);
+    enum db_status status = db_read(arena, &one_entry, &params, &rows);
+    if (status == DB_FOUND)
+        read_entry(rows, 0, out);
+    return status;
+}
 
 static const struct db_statement message = {
     "queue_view_message",
@@ -226,8 +259,9 @@ AWAITS enum db_status queue_view_outages(struct arena *arena, int64_t domain_id,
 
 static const struct db_statement totals = {
     "queue_view_totals",
-    "select count(*) filter (where worker is null), count(*) filter (where worker is not null),"
-    "       (select count(*) from outage where ended_at is null)"
+    "select count(*) filter (where worker is null and held_until is null), count(*) filter (where worker is not null),"
+    "       (select count(*) from outage where ended_at is null),"
+    "       count(*) filter (where worker is null and held_until is not null)"
     "  from queue_entry",
 };
 
@@ -242,6 +276,7 @@ AWAITS enum db_status queue_view_totals(struct queue_view_totals *out)
         out->waiting = (uint64_t)row_int64(rows, 0, 0);
         out->active = (uint64_t)row_int64(rows, 0, 1);
         out->outages_open = (uint64_t)row_int64(rows, 0, 2);
+        out->held = (uint64_t)row_int64(rows, 0, 3);
     }
     arena_free(&arena);
     return status;

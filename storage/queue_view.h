@@ -10,6 +10,7 @@
 #include "core/arena.h"
 #include "core/slice.h"
 #include "core/task.h"
+#include "storage/hold.h"
 #include "storage/status.h"
 
 struct queue_view_entry {
@@ -18,12 +19,16 @@ struct queue_view_entry {
     uint64_t size;
     bool active; /* in a worker's hands now; otherwise it waits */
     bool shown;  /* readable in the recipient's INBOX meanwhile */
+    struct hold hold; /* until_ms 0: not held */
     int32_t attempts;
     int64_t received_ms, expires_ms;
     int64_t due_ms;          /* its own or its destination's, whichever is later */
     int64_t last_attempt_ms; /* INT64_MIN: none yet */
     struct slice last_reply; /* {NULL,0}: none yet */
 };
+
+AWAITS enum db_status queue_view_entry(struct arena *arena, int64_t id, struct queue_view_entry *out)
+    __attribute__((warn_unused_result));
 
 /*
  * In order of (cell, id), after the entry `after` (0: from the first), at most limit.  domain {NULL,0}: all,
@@ -63,7 +68,7 @@ AWAITS enum db_status queue_view_outages(struct arena *arena, int64_t domain_id,
     __attribute__((warn_unused_result));
 
 struct queue_view_totals {
-    uint64_t waiting, active, outages_open;
+    uint64_t waiting, active, held, outages_open; /* waiting: held ones not */
 };
 /* Counts every entry: some 100 ms for a million.  For metrics, behind a cache. */
 AWAITS enum db_status queue_view_totals(struct queue_view_totals *out) __attribute__((warn_unused_result));

@@ -69,6 +69,8 @@ ELSEWHERE = {
     "accept_delayed": "a part of the transaction of accept_entries, of a delay notice: test_dsn.py",
     "queue_delayed_read": "every some seconds for mail that was put off; a notice that could not be asked for comes later",
     "queue_not_delayed": "the same",
+    "queue_claim_rejected": "needs a hold that ends in a rejection: test_hold.py",
+    "queue_claim_rejected_again": "asked only when the answer to such a claim was lost, as queue_claim_again",
     "cache_number": "not asked with the cache off, as here; test_cache.py takes the database away",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
@@ -124,14 +126,15 @@ class Workload:
             raise error
         raise TryLater(text)
 
-    def mail(self, recipient, login=None, sender=None, size=0):
+    def mail(self, recipient, login=None, sender=None, size=0, parameters=()):
         def once():
             subject = f"m{next(self.numbers)}"
             message = make_message(subject, sender=sender or login or "joe@client.test", to=recipient,
                                    body="Hello.\n" + ("x" * 70 + "\n") * (size // 71))
             try:
                 if login:
-                    self.node.submit(login, recipient, message)
+                    with self.node.submission(login) as client:
+                        client.sendmail(login, [recipient], message, parameters)
                 else:
                     self.node.send(sender or "joe@client.test", recipient, message)
             except smtplib.SMTPException as error:
@@ -205,6 +208,13 @@ class Workload:
     def step_submitted(self):
         subject = self.mail(OUT, login=ANN)
         wait_until(lambda: subject in self.gone_out(), "it is outside", timeout=60)
+        self.settled()
+
+    def step_future_release(self):
+        """Filed here and sent on when its time has come."""
+        subjects = {recipient: self.mail(recipient, login=ANN, parameters=["HOLDFOR=1"]) for recipient in (BOB, OUT)}
+        wait_until(lambda: subjects[BOB] in self.box(BOB), "it is filed", timeout=60)
+        wait_until(lambda: subjects[OUT] in self.gone_out(), "it is outside", timeout=60)
         self.settled()
 
     def step_submitted_as_alias(self):

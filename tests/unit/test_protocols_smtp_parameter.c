@@ -135,6 +135,47 @@ static void test_rcpt(void **state)
     }
 }
 
+static void test_future_release(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned code;
+        int64_t release; /* of what was received at 1,000,000 */
+    } cases[] = {
+        {" HOLDFOR=1", 0, 1001000},
+        {" holdfor=999999999", 0, 1000000 + INT64_C(999999999000)},
+        {" HOLDUNTIL=1970-01-01T00:20:00Z", 0, 1200000},
+        {" HOLDUNTIL=1970-01-01t01:20:00.5+01:00", 0, 1200500},
+        {" HOLDUNTIL=1970-01-01T00:16:40Z", 0, 0}, /* now */
+        {" HOLDUNTIL=1970-01-01T00:00:00Z", 0, 0}, /* past */
+        {" HOLDFOR", 501, 0},
+        {" HOLDFOR=0", 501, 0},
+        {" HOLDFOR=01", 501, 0},
+        {" HOLDFOR=+1", 501, 0},
+        {" HOLDFOR=1000000000", 501, 0},
+        {" HOLDFOR=1s", 501, 0},
+        {" HOLDUNTIL=", 501, 0},
+        {" HOLDUNTIL=2026-12-24", 501, 0},
+        {" HOLDUNTIL=2026-12-24T08:00:00", 501, 0},
+        {" HOLDFOR=1 HOLDUNTIL=2026-12-24T08:00:00Z", 501, 0},
+        {" HOLDUNTIL=2026-12-24T08:00:00Z HOLDFOR=1", 501, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct smtp_mail mail = {0}, stranger = {0};
+        struct envelope_mail again;
+        const struct smtp_fault *fault = smtp_parameter_mail(arena, slice_str(cases[i].text), true, &mail);
+
+        check(fault, cases[i].code, smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_DSN), NULL, cases[i].text);
+        if (fault)
+            continue;
+        assert_int_equal(smtp_parameter_mail(arena, slice_str(cases[i].text), false, &stranger)->code, 555);
+        assert_int_equal(envelope_release(&mail.envelope, 1000000), cases[i].release);
+        smtp_parameter_read_mail(arena, smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_ALL), &again);
+        assert_int_equal(envelope_release(&again, 1000000), cases[i].release);
+    }
+}
+
 static void test_stored_by_a_newer_version(void **state)
 {
     struct envelope_mail mail;
@@ -153,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mail),
         cmocka_unit_test(test_rcpt),
+        cmocka_unit_test(test_future_release),
         cmocka_unit_test(test_stored_by_a_newer_version),
     };
 

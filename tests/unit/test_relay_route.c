@@ -37,6 +37,7 @@ static void test_keys(void **state)
         const char *domain;
     } table[] = {
         {"default", true, ROUTE_DEFAULT, 0, ""},
+        {"mailbox", true, ROUTE_MAILBOX, 0, ""},
         {"mx:example.test", true, ROUTE_MX, 0, "example.test"},
         {"domain:17", true, ROUTE_DOMAIN, 17, ""},
         {"domain:9223372036854775807", true, ROUTE_DOMAIN, INT64_MAX, ""},

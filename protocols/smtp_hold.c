@@ -1,0 +1,67 @@
+/*
+ * smtp_hold: what is accepted now and delivered later.
+ *
+ *     EHLO            FUTURERELEASE 2592000 2026-12-27T07:31:26Z           (RFC 4865 section 2; submission only)
+ *     MAIL            HOLDFOR=seconds, or HOLDUNTIL=date and time
+ *
+ * The time is checked at MAIL and counted from the end of data.  A held message is a queue entry for each recipient, those with a
+ * mailbox here included (destination "mailbox"); nothing is delivered, shown or reported of it until its time has come
+ * (storage/hold.h).  Received and Date say what they would have said without.
+ *
+ * A time that has passed already is no mistake: the message is released at once.
+ */
+#include "core/clock.h"
+#include "protocols/smtp_session.h"
+#include "storage/queue.h"
+
+const char *smtp_hold_offer(const struct smtp_session *session)
+{
+    int64_t most = session->settings->future_release_max_ms;
+    char date[CLOCK_RFC3339_SIZE];
+
+    if (session->role != SMTP_ROLE_SUBMISSION || most < 1000)
+        return NULL;
+    clock_rfc3339(clock_now_ms() + most, date);
+    return arena_printf(session->command, "FUTURERELEASE %lld %.19sZ", (long long)(most / 1000), date);
+}
+
+const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, const struct envelope_mail *envelope)
+{
+    static const struct smtp_fault not_offered = {555, "5.5.4", "FUTURERELEASE is not offered"};
+    static const struct smtp_fault too_long = {501, "5.5.4", "Held for longer than FUTURERELEASE permits"};
+    int64_t most = session->settings->future_release_max_ms, now = clock_now_ms();
+
+    if (!envelope->hold_for.p && !envelope->hold_until.p)
+        return NULL;
+    if (!smtp_hold_offer(session))
+        return &not_offered;
+    return envelope_release(envelope, now) > now + most ? &too_long : NULL;
+}
+
+int64_t smtp_hold_until(const struct smtp_transaction *transaction, int64_t now_ms)
+{
+    return envelope_release(&transaction->envelope, now_ms);
+}
+
+void smtp_hold_apply(const struct smtp_session *session, int64_t now_ms, struct accept_recipient *recipient)
+{
+    const struct envelope_mail *envelope = &session->transaction->envelope;
+    int64_t until = smtp_hold_until(session->transaction, now_ms);
+    bool interval = envelope->hold_for.p != NULL;
+
+    if (!until)
+        return;
+    recipient->hold = (struct hold){
+        .until_ms = until,
+        .by = HOLD_BY_SENDER,
+        .then = HOLD_THEN_RELEASE,
+        .reason = slice_str(arena_printf(session->transaction_arena, "%s=%.*s", interval ? "HOLDFOR" : "HOLDUNTIL",
+                                         SLICE_ARG(interval ? envelope->hold_for : envelope->hold_until))),
+    };
+    recipient->waiting = true;
+    recipient->mailbox_id = 0; /* not yet, outage or not */
+    if (!recipient->queue) {
+        recipient->queue = true;
+        recipient->destination = QUEUE_DESTINATION_MAILBOX;
+    }
+}

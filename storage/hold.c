@@ -1,0 +1,143 @@
+/*
+ * hold: what becomes of held entries when their time has come.
+ *
+ * Releasing is one transaction for many entries: lock them, record the event, make them wait like any other, and wake their
+ * destinations.  The lock is a statement of its own, so that the later ones, which see a newer snapshot, agree about which they
+ * are; one that an administrator decided about meanwhile is left out by all of them.  Nothing is leased for it: the process that
+ * dies in between has done all of it or nothing.
+ *
+ * Lifetime and delay notice were set when the message was accepted; at the release both are moved by the time that has passed
+ * since.
+ *
+ * An entry that is to be rejected is claimed, as it takes a report to its sender (daemon/runner_expiry.c).  It stays held while it is
+ * leased, and so is found again should that worker die.
+ */
+#include "storage/hold.h"
+
+#include "core/clock.h"
+#include "core/id.h"
+#include "storage/db.h"
+#include "storage/queue_internal.h"
+
+#define DUE(then) " q.held_until <= now() and q.worker is null and q.held_then = '" then "'"
+#define THESE(then) " from unnest($1::smallint[], $2::bigint[]) u (cell, id)"                              \
+                    " join queue_entry q on q.cell = u.cell and q.id = u.id and" DUE(then)
+
+static const struct db_statement due_read = {
+    "hold_due_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE("release")
+                     " order by q.held_until limit $2::integer"};
+static const struct db_statement lock = {
+    "hold_lock", "select q.id" THESE("release") " order by q.cell, q.id for update of q"};
+static const struct db_statement event = {
+    "hold_event", "insert into event (cell, id, at, message_id, recipient, kind, detail)"
+                  " select q.cell, e.event_id, $4::timestamptz, q.message_id, q.recipient, 'released', q.held_reason"
+                  "   from unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
+                  "   join queue_entry q on q.cell = e.cell and q.id = e.id and" DUE("release")};
+static const struct db_statement wake = {
+    "hold_wake", "insert into destination (cell, key, due_at)"
+                 " select distinct q.cell, q.destination, now()" THESE("release") " order by 1, 2"
+                 " on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
+                 "  where destination.failures = 0"};
+static const struct db_statement release = {
+    "hold_release",
+    "update queue_entry h set held_until = null, held_by = null, held_reason = null, held_then = null,"
+    "       due_at = greatest(h.due_at, now()), expires_at = h.expires_at + (now() - m.received_at),"
+    "       delay_at = h.delay_at + (now() - m.received_at)"
+    "  from (select q.cell, q.id, q.message_id" THESE("release") ") t"
+    "  join message m on m.cell = t.cell and m.id = t.message_id"
+    " where h.cell = t.cell and h.id = t.id"};
+static const struct db_statement rejected_read = {
+    "hold_rejected_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE("reject")
+                          " order by q.held_until limit $2::integer"};
+
+const char *hold_by_word(enum hold_by by)
+{
+    switch (by) {
+    case HOLD_BY_SENDER: return "sender";
+    case HOLD_BY_LIMIT: return "limit";
+    case HOLD_BY_ADMINISTRATOR: return "administrator";
+    }
+    return "";
+}
+
+const char *hold_then_word(enum hold_then then)
+{
+    switch (then) {
+    case HOLD_THEN_RELEASE: return "release";
+    case HOLD_THEN_REJECT: return "reject";
+    }
+    return "";
+}
+
+bool hold_by_parse(struct slice word, enum hold_by *out)
+{
+    *out = slice_equal(word, SLICE("limit"))           ? HOLD_BY_LIMIT
+           : slice_equal(word, SLICE("administrator")) ? HOLD_BY_ADMINISTRATOR
+                                                       : HOLD_BY_SENDER;
+    return slice_equal(word, slice_str(hold_by_word(*out)));
+}
+
+bool hold_then_parse(struct slice word, enum hold_then *out)
+{
+    *out = slice_equal(word, SLICE("reject")) ? HOLD_THEN_REJECT : HOLD_THEN_RELEASE;
+    return slice_equal(word, slice_str(hold_then_word(*out)));
+}
+
+static AWAITS enum db_write release_these(struct arena *arena, const int16_t *cells, const int64_t *ids, unsigned count)
+{
+    static const struct db_statement *const steps[] = {&lock, &event, &wake, &release};
+    struct db_unit *unit = db_unit_new(arena);
+    int64_t *events = arena_array(arena, count, sizeof *events);
+
+    for (unsigned i = 0; i < count; i++)
+        events[i] = id_make((unsigned)cells[i]);
+    for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct params *p = db_unit_add(unit, steps[i]);
+
+        params_int16s(p, cells, count);
+        params_int64s(p, ids, count);
+        if (steps[i] == &event) {
+            params_int64s(p, events, count);
+            params_time(p, clock_now_ms());
+        }
+    }
+    return queue_run_patiently(unit);
+}
+
+enum db_write hold_release_due(const int16_t *cells, unsigned cell_count, unsigned limit, unsigned *count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    enum db_write written = DB_UNDONE;
+    struct params params;
+    struct rows *rows;
+
+    *count = 0;
+    params_init(&params, arena);
+    params_int16s(&params, cells, cell_count);
+    params_int32(&params, (int32_t)limit);
+    switch (db_read(arena, &due_read, &params, &rows)) {
+    case DB_FOUND: {
+        unsigned found = rows_count(rows);
+        int16_t *of = arena_array(arena, found, sizeof *of);
+        int64_t *ids = arena_array(arena, found, sizeof *ids);
+
+        for (unsigned i = 0; i < found; i++) {
+            of[i] = (int16_t)row_int64(rows, i, 0);
+            ids[i] = row_int64(rows, i, 1);
+        }
+        written = release_these(arena, of, ids, found);
+        *count = found;
+        break;
+    }
+    case DB_NONE: written = DB_DONE; break;
+    case DB_FAILED: break;
+    }
+    arena_free(&arena);
+    return written;
+}
+
+enum db_status hold_claim_rejected(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+                                   struct queue_entry **out, unsigned *count)
+{
+    return queue_claim_listed(arena, &rejected_read, true, cells, cell_count, limit, out, count);
+}
