@@ -52,6 +52,7 @@ static struct json_object *as_json(const struct provision_domain *domain)
     json_object_object_add(object, "next_hops", hops_json(domain));
     json_put_text(object, "subaddress_separator", domain->separator.n ? domain->separator : (struct slice){NULL, 0});
     json_put_text(object, "catch_all", domain->catch_all);
+    json_put_text(object, "recipients", domain->kind == DIRECTORY_ALIAS ? (struct slice){NULL, 0} : domain->recipients);
     json_put_id(object, "outage", domain->outage_id);
     json_put_time(object, "created_at", domain->created_ms);
     return object;
@@ -78,6 +79,11 @@ static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
     reply_json(r, status, as_json(&domain));
     if (status == 201)
         r->reply.location = arena_printf(r->arena, "/v1/domains/%s", text);
+}
+
+AWAITS bool domains_of_path(struct request *r, struct provision_domain *out)
+{
+    return get(r, r->key, out);
 }
 
 AWAITS bool domains_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
@@ -169,10 +175,12 @@ static enum directory_kind read_kind(struct json_fields *f)
                                                : DIRECTORY_HOSTED;
 }
 
+static const char *const valid_words[] = {"any", "listed", NULL};
+
 /* What a domain of this kind may have. */
 static void check_fields(struct json_fields *f, enum directory_kind kind)
 {
-    static const char *const own[] = {"next_hops", "subaddress_separator", "catch_all"};
+    static const char *const own[] = {"next_hops", "subaddress_separator", "catch_all", "recipients"};
     for (unsigned i = 0; kind == DIRECTORY_ALIAS && i < sizeof own / sizeof *own; i++)
         if (json_given(f, own[i]) && !json_is_null(f, own[i]))
             json_reject(f, own[i], "is its target's");
@@ -202,6 +210,7 @@ AWAITS void domains_create(struct request *r)
     wanted.hops = read_hops(&f, &wanted.hop_count);
     wanted.separator = read_separator(&f);
     wanted.catch_all = read_catch_all(&f);
+    wanted.recipients = json_choice(&f, "recipients", valid_words);
     struct slice target = json_text(&f, "target", wanted.kind == DIRECTORY_ALIAS, NAME_MAX_BYTES);
     check_fields(&f, wanted.kind);
     if (wanted.kind == DIRECTORY_RELAY && wanted.hop_count == 0)
@@ -240,6 +249,7 @@ AWAITS void domains_change(struct request *r)
     change.separator = read_separator(&f);
     change.catch_all_given = json_given(&f, "catch_all");
     change.catch_all = read_catch_all(&f);
+    change.recipients = json_choice(&f, "recipients", valid_words);
     struct slice target = json_text(&f, "target", false, NAME_MAX_BYTES);
     check_fields(&f, domain.kind);
     if (change.hops_given && domain.kind == DIRECTORY_RELAY && change.hop_count == 0)

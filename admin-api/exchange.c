@@ -1,7 +1,7 @@
 /*
  * exchange: one request of the API and its answer, between libmicrohttpd and the router.
  *
- * A request is gathered (head, then body, at most REQUEST_BODY_MAX), then its connection is suspended and a
+ * A request is gathered (head, then body, at most REQUEST_BODY_MAX; of a PUT more, and few of these at once), then its connection is suspended and a
  * task answers it; the task resumes the connection, and in the next turn the library asks again and is
  * given the response:
  *
@@ -31,6 +31,7 @@
 
 #define EXCHANGE_TASKS 16
 #define EXCHANGE_QUEUE 256
+#define EXCHANGE_LONG_BODIES 4 /* at once: whose they are is only asked when they are there */
 #define EXCHANGE_ARENA_MAX (8 * 1024 * 1024)
 /* A body that is too long is read and dropped up to here, so that its sender can read 413. */
 #define EXCHANGE_DROP_MAX (16 * 1024 * 1024)
@@ -40,8 +41,10 @@ struct exchange {
     struct MHD_Connection *connection; /* NULL: gone while the task worked */
     struct request request;
     char *body;
-    size_t size, room;
+    size_t size, room, dropped;
+    size_t body_max;
     bool too_long;
+    bool is_long; /* counted among exchanges.long_bodies */
     bool working;
     uint64_t began_ms;
 };
@@ -49,6 +52,7 @@ struct exchange {
 static struct {
     struct task_pool *tasks;
     struct exchange *working;
+    unsigned long_bodies;
     void (*run_soon)(void);
     bool last; /* each answer is its connection's last */
 } exchanges;
@@ -61,6 +65,7 @@ static void exchange_free(struct exchange *x)
         secret_wipe(x->body, x->room); /* it may hold a password */
     free(x->body);
     arena_free(&x->request.arena);
+    exchanges.long_bodies -= x->is_long;
     free(x);
 }
 
@@ -113,6 +118,7 @@ static struct exchange *exchange_new(struct MHD_Connection *connection, const ch
     r->arena = arena_new(EXCHANGE_ARENA_MAX);
     r->method = arena_strdup(r->arena, method);
     r->path = arena_strdup(r->arena, url);
+    x->body_max = strcmp(method, "PUT") == 0 ? REQUEST_LIST_BODY_MAX : REQUEST_BODY_MAX;
     r->loopback = is_loopback(connection);
     gather_headers(x);
     int pairs = MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, on_query, r);
@@ -121,13 +127,26 @@ static struct exchange *exchange_new(struct MHD_Connection *connection, const ch
     return x;
 }
 
+static void begin_long_body(struct exchange *x)
+{
+    if (exchanges.long_bodies == EXCHANGE_LONG_BODIES) {
+        reply_problem(&x->request, 503, NULL, "too many long requests at once");
+        x->request.reply.retry_after_s = 1;
+        return;
+    }
+    x->is_long = true;
+    exchanges.long_bodies++;
+}
+
 /* False: beyond what we are willing to drop. */
 static bool exchange_add(struct exchange *x, const char *bytes, size_t n)
 {
-    x->too_long |= n > REQUEST_BODY_MAX - x->size;
-    if (x->too_long) {
-        x->size = x->size > REQUEST_BODY_MAX ? x->size + n : REQUEST_BODY_MAX + n;
-        return x->size < EXCHANGE_DROP_MAX;
+    x->too_long |= !x->too_long && n > x->body_max - x->size;
+    if (!x->too_long && !x->is_long && x->size + n > REQUEST_BODY_MAX)
+        begin_long_body(x);
+    if (x->too_long || x->request.reply.status) {
+        x->dropped += n;
+        return x->dropped < EXCHANGE_DROP_MAX;
     }
     if (x->size + n > x->room) {
         size_t room = x->room ? x->room : 4096;
@@ -217,7 +236,7 @@ static enum MHD_Result start_answer(struct exchange *x)
     struct request *r = &x->request;
     r->body = slice_of(x->body ? x->body : "", x->size);
     if (x->too_long)
-        reply_problem(r, 413, NULL, "the body is longer than %d bytes", REQUEST_BODY_MAX);
+        reply_problem(r, 413, NULL, "the body is longer than %zu bytes", x->body_max);
     if (r->reply.status)
         return respond(x);
     if (!task_start(exchanges.tasks, answer, x)) {
@@ -247,7 +266,7 @@ static bool refuse_at_head(const struct exchange *x)
     const char *length = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     unsigned long long size = length ? strtoull(length, NULL, 10) : 0;
     return size > EXCHANGE_DROP_MAX ||
-           (size > REQUEST_BODY_MAX &&
+           (size > x->body_max &&
             MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT));
 }
 
@@ -260,7 +279,7 @@ enum MHD_Result exchange_on_access(void *arg, struct MHD_Connection *connection,
     if (!x) {
         *state = x = exchange_new(connection, url, method);
         if (refuse_at_head(x)) {
-            reply_problem(&x->request, 413, NULL, "the body is longer than %d bytes", REQUEST_BODY_MAX);
+            reply_problem(&x->request, 413, NULL, "the body is longer than %zu bytes", x->body_max);
             return respond(x); /* the library closes the connection after it */
         }
         return MHD_YES;

@@ -22,6 +22,15 @@ AWAITS void domains_change(struct request *r);
 AWAITS void domains_delete(struct request *r);
 AWAITS bool domains_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
     __attribute__((warn_unused_result));
+/* The domain that the path names.  False, and answered: there is none. */
+struct provision_domain;
+AWAITS bool domains_of_path(struct request *r, struct provision_domain *out) __attribute__((warn_unused_result));
+
+AWAITS void recipients_list(struct request *r);
+AWAITS void recipients_show(struct request *r);
+AWAITS void recipients_create(struct request *r);
+AWAITS void recipients_replace(struct request *r);
+AWAITS void recipients_delete(struct request *r);
 
 AWAITS void accounts_list(struct request *r);
 AWAITS void accounts_create(struct request *r);

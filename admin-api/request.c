@@ -80,6 +80,14 @@ void reply_list(struct request *r, struct json_object *items, int64_t next)
     reply_json(r, 200, object);
 }
 
+void reply_list_by_text(struct request *r, struct json_object *items, struct slice next)
+{
+    struct json_object *object = json_object_new_object();
+    json_object_object_add(object, "items", items);
+    json_put_text(object, "next_cursor", next);
+    reply_json(r, 200, object);
+}
+
 static struct json_object *problem(unsigned status, const char *field, const char *detail)
 {
     struct json_object *object = json_object_new_object();
@@ -176,23 +184,59 @@ bool request_query_check(struct request *r, const char *const *names)
     return true;
 }
 
+static bool read_limit(struct request *r, unsigned *out)
+{
+    struct slice limit = request_query(r, "limit");
+    *out = REQUEST_LIMIT_DEFAULT;
+    if (!limit.p)
+        return true;
+    const char *text = arena_slicedup(r->arena, limit);
+    *out = limit.n > 4 || strspn(text, "0123456789") != limit.n ? 0 : (unsigned)atoi(text);
+    if (*out >= 1 && *out <= REQUEST_LIMIT_MAX)
+        return true;
+    reply_problem(r, 422, "limit", "a number from 1 to %d", REQUEST_LIMIT_MAX);
+    return false;
+}
+
+static bool refuse_cursor(struct request *r)
+{
+    reply_problem(r, 422, "cursor", "this is no next_cursor of a list");
+    return false;
+}
+
 bool request_page(struct request *r, struct provision_page *page)
 {
     *page = (struct provision_page){0, REQUEST_LIMIT_DEFAULT};
-    struct slice cursor = request_query(r, "cursor"), limit = request_query(r, "limit");
-    if (cursor.p && !id_parse(cursor, &page->after)) {
-        reply_problem(r, 422, "cursor", "this is no next_cursor of a list");
-        return false;
-    }
-    if (limit.p) {
-        const char *text = arena_slicedup(r->arena, limit);
-        page->limit = limit.n > 4 || strspn(text, "0123456789") != limit.n ? 0 : (unsigned)atoi(text);
-        if (page->limit < 1 || page->limit > REQUEST_LIMIT_MAX) {
-            reply_problem(r, 422, "limit", "a number from 1 to %d", REQUEST_LIMIT_MAX);
-            return false;
+    struct slice cursor = request_query(r, "cursor");
+    if (cursor.p && !id_parse(cursor, &page->after))
+        return refuse_cursor(r);
+    return read_limit(r, &page->limit);
+}
+
+bool request_page_by_text(struct request *r, size_t max, struct slice *after, unsigned *limit)
+{
+    struct slice cursor = request_query(r, "cursor");
+    *after = cursor.p ? cursor : SLICE("");
+    if (cursor.p && (!cursor.n || cursor.n > max))
+        return refuse_cursor(r);
+    return read_limit(r, limit);
+}
+
+const char *request_encode(struct arena *arena, struct slice text)
+{
+    static const char hex_digits[] = "0123456789ABCDEF";
+    char *out = arena_alloc(arena, 3 * text.n + 1), *to = out;
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c && strchr("-._~", c))) {
+            *to++ = (char)c;
+            continue;
         }
+        *to++ = '%';
+        *to++ = hex_digits[c >> 4];
+        *to++ = hex_digits[c & 15];
     }
-    return true;
+    return out;
 }
 
 static int hex(char c)

@@ -16,6 +16,7 @@
 #include "storage/status.h"
 
 #define REQUEST_BODY_MAX (1024 * 1024)
+#define REQUEST_LIST_BODY_MAX (8 * 1024 * 1024) /* of a PUT, which replaces a long list */
 #define REQUEST_QUERY_MAX 16
 #define REQUEST_LIMIT_DEFAULT 100
 #define REQUEST_LIMIT_MAX 1000
@@ -59,6 +60,8 @@ void reply_text(struct request *r, unsigned status, const char *media_type, stru
 void reply_empty(struct request *r, unsigned status);
 /* {"items": items, "next_cursor": next or null}.  Takes over items. */
 void reply_list(struct request *r, struct json_object *items, int64_t next);
+/* The same for lists whose items have no ids; {NULL,0}: there is no next page. */
+void reply_list_by_text(struct request *r, struct json_object *items, struct slice next);
 /* RFC 9457.  field: of the request, or NULL. */
 void reply_problem(struct request *r, unsigned status, const char *field, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -77,6 +80,11 @@ bool request_query_check(struct request *r, const char *const *names) __attribut
 struct slice request_query(const struct request *r, const char *name);
 /* cursor= and limit=.  False, and answered: one of them is none. */
 bool request_page(struct request *r, struct provision_page *page) __attribute__((warn_unused_result));
+/* The same where a cursor is a text of at most so many bytes; empty: from the beginning. */
+bool request_page_by_text(struct request *r, size_t max, struct slice *after, unsigned *limit)
+    __attribute__((warn_unused_result));
+/* For a path: all but unreserved characters (RFC 3986 2.3) percent-encoded. */
+const char *request_encode(struct arena *arena, struct slice text);
 /* Percent-decoding (RFC 3986 2.1); plus: '+' is a blank.  False: malformed, or NUL. */
 bool request_decode(struct arena *arena, struct slice in, bool plus, struct slice *out)
     __attribute__((warn_unused_result));

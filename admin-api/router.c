@@ -36,6 +36,12 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/domains/{domain}", "changeDomain", ROUTER_TOKEN, domains_change},
     {"DELETE", "/v1/domains/{domain}", "deleteDomain", ROUTER_TOKEN, domains_delete},
 
+    {"GET", "/v1/domains/{domain}/recipients", "listRecipients", ROUTER_TOKEN, recipients_list},
+    {"PUT", "/v1/domains/{domain}/recipients", "replaceRecipients", ROUTER_TOKEN, recipients_replace},
+    {"POST", "/v1/domains/{domain}/recipients", "createRecipient", ROUTER_TOKEN, recipients_create},
+    {"GET", "/v1/domains/{domain}/recipients/{recipient}", "getRecipient", ROUTER_TOKEN, recipients_show},
+    {"DELETE", "/v1/domains/{domain}/recipients/{recipient}", "deleteRecipient", ROUTER_TOKEN, recipients_delete},
+
     {"GET", "/v1/accounts", "listAccounts", ROUTER_TOKEN, accounts_list},
     {"POST", "/v1/accounts", "createAccount", ROUTER_TOKEN, accounts_create},
     {"GET", "/v1/accounts/{account}", "getAccount", ROUTER_TOKEN, accounts_show},

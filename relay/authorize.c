@@ -18,8 +18,8 @@
  *   - The null sender is allowed to accounts (MDNs must carry it, RFC 8098 section 3) and to networks (a
  *     customer's server must be able to send its DSNs, RFC 5321 section 6.1).
  *   - A stranger may use any sender, ours included, towards our recipients: mailing lists and forwarders do.
- *   - Every address of a relay domain is accepted: the server behind it knows its users, we only know those
- *     who may read held mail here.
+ *   - Every address of a relay domain is accepted, unless the domain says which are valid: the server behind it knows its
+ *     users, we only know those who may read held mail here.
  *   - A suspended account refuses mail (550 5.2.1): its correspondent should hear of it at once, not after
  *     days of retries.  So does a send-only one; a closed one is unknown (550 5.1.1).  In a relay domain an account's suspension closes the reading, not the domain's mail.
  *   - Address literals as destination are refused: a relay that sends to any address named by a client is a
@@ -347,12 +347,21 @@ static void decide_hosted(struct arena *arena, struct slice address, const struc
         allow(out, AUTHORIZE_MAILBOX, "hosted");
 }
 
+/* Somebody here, even if he reads nothing at present, is known to the server behind it; so is who is listed. */
+static bool is_known(const struct directory_recipient *recipient)
+{
+    return recipient->listed || (recipient->has_account && recipient->account.state != DIRECTORY_CLOSED);
+}
+
 static void decide_relay(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
                          struct authorize_decision *out)
 {
     if (!recipient->domain.customer_active)
         refuse(out, AUTHORIZE_DENIED, "domain-suspended", 550, "5.2.1",
                arena_printf(arena, "<%.*s>: mail for this domain is suspended", SLICE_ARG(address)));
+    else if (recipient->domain.valid == DIRECTORY_VALID_LISTED && !is_known(recipient))
+        refuse(out, AUTHORIZE_UNKNOWN, "not-listed", 550, "5.1.1",
+               arena_printf(arena, "<%.*s>: no such user", SLICE_ARG(address)));
     else
         allow(out, AUTHORIZE_RELAY, recipient->domain.kind == DIRECTORY_RELAY ? "relay-domain" : "elsewhere");
 }

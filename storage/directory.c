@@ -92,7 +92,7 @@ AWAITS enum db_status directory_account(struct arena *arena, struct slice login,
 #define DOMAIN_COLUMNS                                                                                                 \
     "d.id, d.customer_id, d.cell, d.name, d.kind, dc.state = 'active',"                                                \
     " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
-    " d.kind = 'hosted' and exists (select from next_hop h where h.domain_id = d.id)"
+    " d.kind = 'hosted' and exists (select from next_hop h where h.domain_id = d.id), d.recipients"
 
 static const struct db_statement by_name = {
     "directory_domain",
@@ -110,7 +110,9 @@ static const struct db_statement recipients = {
     "       case when ac.state = 'active' then a.state else 'suspended' end,"
     "       e.id, e.customer_id, e.cell, e.kind = 'group', e.senders,"
     "       (select string_agg(t.address, ' ' order by t.address) from expansion_target t where t.expansion_id = e.id),"
-    "       case when n.target_id is not null then f.exact end, d.catch_all"
+    "       case when n.target_id is not null then f.exact end, d.catch_all,"
+    "       d.recipients <> 'any' and exists (select from recipient_listed r where r.domain_id = d.id"
+    "                                            and r.address in (f.exact, f.base))"
     "  from unnest($1::text[], $2::text[]) with ordinality q (address, name, nr)"
     "  left join domain n on n.name = q.name"
     "  left join domain d on d.id = coalesce(n.target_id, n.id)"
@@ -137,6 +139,11 @@ static enum directory_kind kind_of(struct slice word)
                                                : DIRECTORY_HOSTED;
 }
 
+static enum directory_valid valid_of(struct slice word)
+{
+    return slice_equal(word, SLICE("listed")) ? DIRECTORY_VALID_LISTED : DIRECTORY_VALID_ANY;
+}
+
 static void read_domain(const struct rows *rows, unsigned row, struct directory_domain *out)
 {
     out->id = row_int64(rows, row, 0);
@@ -147,6 +154,7 @@ static void read_domain(const struct rows *rows, unsigned row, struct directory_
     out->customer_active = row_bool(rows, row, 5);
     out->outage_id = row_is_null(rows, row, 6) ? 0 : row_int64(rows, row, 6);
     out->elsewhere = row_bool(rows, row, 7);
+    out->valid = valid_of(row_text(rows, row, 8));
 }
 
 AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, struct directory_domain *out)
@@ -194,10 +202,11 @@ static void make_catch_all(struct arena *arena, struct slice target, struct dire
 }
 
 enum {
-    COLUMN_ACCOUNT = 8, /* behind DOMAIN_COLUMNS */
+    COLUMN_ACCOUNT = 9, /* behind DOMAIN_COLUMNS */
     COLUMN_EXPANSION = COLUMN_ACCOUNT + 7,
     COLUMN_ADDRESS = COLUMN_EXPANSION + 6,
     COLUMN_CATCH_ALL,
+    COLUMN_LISTED,
 };
 
 static void read_recipient(struct arena *arena, const struct rows *rows, unsigned row, struct directory_recipient *out)
@@ -207,6 +216,7 @@ static void read_recipient(struct arena *arena, const struct rows *rows, unsigne
         return;
     read_domain(rows, row, &out->domain);
     out->address = row_text(rows, row, COLUMN_ADDRESS);
+    out->listed = row_bool(rows, row, COLUMN_LISTED);
     out->has_account = !row_is_null(rows, row, COLUMN_ACCOUNT);
     if (out->has_account)
         read_account(rows, row, COLUMN_ACCOUNT, &out->account);

@@ -18,6 +18,9 @@
 
 enum directory_kind { DIRECTORY_HOSTED, DIRECTORY_RELAY, DIRECTORY_ALIAS };
 
+/* Which addresses of what goes to a domain's next hops are taken, beside its accounts, aliases and groups. */
+enum directory_valid { DIRECTORY_VALID_ANY, DIRECTORY_VALID_LISTED };
+
 struct directory_domain {
     int64_t id, customer_id;
     unsigned cell;
@@ -25,6 +28,7 @@ struct directory_domain {
     enum directory_kind kind;
     bool customer_active;
     int64_t outage_id; /* an outage of it is open: 0 or its id */
+    enum directory_valid valid;
     bool elsewhere;    /* hosted, and names that are not here are at its next hops */
 };
 
@@ -76,6 +80,7 @@ struct directory_expansion {
 struct directory_recipient {
     bool has_domain; /* false: outside */
     struct directory_domain domain; /* of an alias domain's address: the target */
+    bool listed;                    /* among the domain's valid recipients; not looked for where any is valid */
     struct slice address;           /* what it is in the target of its alias domain; {NULL,0}: it is in none */
     bool has_account;
     struct directory_account account; /* without its secrets */

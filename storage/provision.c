@@ -44,6 +44,7 @@ static const struct {
     {"domain_has_queue", {PROVISION_IN_USE, NULL, "mail for the domain is still in the queue", 0}},
     {"domain_target_kind", {PROVISION_INVALID, "target", "the customer has no such domain, or it is an alias itself", 0}},
     {"domain_target_fkey", {PROVISION_IN_USE, NULL, "another domain is an alias of it", 0}},
+    {"recipient_listed_pkey", {PROVISION_TAKEN, "address", "the address is listed", 0}},
     {"domain_catch_all_hops", {PROVISION_INVALID, "catch_all", "names that are not here go to the next hops", 0}},
 
     {"account_address_key", {PROVISION_TAKEN, "address", "an account has this address", 0}},

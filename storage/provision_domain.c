@@ -22,7 +22,8 @@
     " (select string_agg(h.priority || ' ' || h.port || ' ' || h.host, ',' order by h.priority, h.host, h.port)"       \
     "    from next_hop h where h.domain_id = d.id),"                                                                   \
     " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
-    " d.target_id, (select t.name from domain t where t.id = d.target_id), d.subaddress_separator, d.catch_all"        \
+    " d.target_id, (select t.name from domain t where t.id = d.target_id), d.subaddress_separator, d.catch_all,"       \
+    " d.recipients"                                                                                                    \
     " from domain d "
 
 static void read_hops(struct arena *arena, struct slice text, struct provision_domain *out)
@@ -74,6 +75,7 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->target = row_text(rows, row, 8);
     out->separator = row_text(rows, row, 9);
     out->catch_all = row_text(rows, row, 10);
+    out->recipients = row_text(rows, row, 11);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -135,8 +137,10 @@ static const struct db_statement require_customer = {
 };
 static const struct db_statement insert = {
     "provision_domain_insert",
-    "insert into domain (id, cell, customer_id, name, kind, target_id, subaddress_separator, catch_all)"
-    " values ($1::bigint, $2::smallint, $3::bigint, $4::text, $5::text, $6::bigint, coalesce($7::text, '+'), $8::text)",
+    "insert into domain (id, cell, customer_id, name, kind, target_id, subaddress_separator, catch_all,"
+    "                    recipients)"
+    " values ($1::bigint, $2::smallint, $3::bigint, $4::text, $5::text, $6::bigint, coalesce($7::text, '+'), $8::text,"
+    "         coalesce($9::text, 'any'))",
 };
 /* A second name of a second name could be one of itself. */
 static const struct db_statement require_target = {
@@ -204,6 +208,7 @@ AWAITS enum db_write provision_domain_create(struct arena *arena, const struct p
     add_id(params, wanted->target_id);
     params_text(params, wanted->separator);
     params_text(params, wanted->catch_all);
+    params_text(params, wanted->recipients);
     if (wanted->hop_count > 0)
         add_hops(unit, *id, wanted->hops, wanted->hop_count);
     enum db_write result = provision_run(unit, actor, refusal);
@@ -222,7 +227,8 @@ static const struct db_statement set = {
     "provision_domain_set",
     "update domain set target_id = coalesce($2::bigint, target_id),"
     "       subaddress_separator = coalesce($3::text, subaddress_separator),"
-    "       catch_all = case when $4::boolean then $5::text else catch_all end"
+    "       catch_all = case when $4::boolean then $5::text else catch_all end,"
+    "       recipients = coalesce($6::text, recipients)"
     " where id = $1::bigint",
 };
 /* Names that are not here are either somebody's here or elsewhere. */
@@ -293,6 +299,7 @@ AWAITS enum db_write provision_domain_change(struct arena *arena, const struct p
     params_text(params, change->separator);
     params_bool(params, change->catch_all_given);
     params_text(params, change->catch_all);
+    params_text(params, change->recipients);
     if (change->hops_given)
         add_change_of_hops(unit, domain->id, change);
     params_int64(db_unit_add(unit, &require_one_place), domain->id);

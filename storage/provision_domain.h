@@ -18,6 +18,7 @@ struct provision_domain {
     struct slice target;        /* that domain's name */
     struct slice separator;     /* at most two characters; empty: no subaddresses */
     struct slice catch_all;     /* {NULL,0}: none */
+    struct slice recipients;    /* which are valid: "any", "listed" */
     int64_t outage_id; /* 0: its primary is not known to be away */
     int64_t created_ms;
 };
@@ -29,12 +30,13 @@ struct provision_domain_change {
     unsigned hop_count;
     int64_t target_id;      /* 0: as it is */
     struct slice separator; /* {NULL,0}: as it is */
+    struct slice recipients; /* {NULL,0}: as it is */
     bool catch_all_given;
     struct slice catch_all; /* {NULL,0}: none */
 };
 
 /* The kind is for good: what is queued, held or filed already depends on it.  Of wanted all but what the database makes; a
- * separator of {NULL,0} is the default. */
+ * separator or recipients of {NULL,0} are the default. */
 AWAITS enum db_write provision_domain_create(struct arena *arena, const struct provision_domain *wanted,
                                              const struct provision_actor *actor, int64_t *id,
                                              struct provision_refusal *refusal) __attribute__((warn_unused_result));

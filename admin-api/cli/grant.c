@@ -48,6 +48,7 @@ static struct {
     {"--from", "networks", LIST, NULL},
     {"--expires-at", "expires_at", TEXT, NULL},
     {"--kind", "kind", TEXT, NULL},
+    {"--valid-recipients", "recipients", TEXT, NULL},
     {"--alias-of", "target", TEXT, NULL},
     {"--catch-all", "catch_all", NONE_OR_TEXT, NULL},
     {"--subaddress-separator", "subaddress_separator", NONE_OR_TEXT, NULL},

@@ -26,15 +26,15 @@
 #define HOPS_MAX 32
 #define ALIASES_MAX 500
 
-enum verb { VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_EVENTS };
+enum verb { VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_EVENTS, VERB_REPLACE };
 #define MAY(verb) (1u << (verb))
 #define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
 
-static const char *const verb_names[] = {"list", "show", "create", "change", "delete", "events"};
+static const char *const verb_names[] = {"list", "show", "create", "change", "delete", "events", "replace"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource {
-    const char *name, *path; /* "%s": the account */
+    const char *name, *path; /* "%s": the account, or the domain */
     unsigned verbs;
     const char *key;         /* member that the NAME of `create` becomes */
     const char *filters[4];  /* options of `list` that become query parameters */
@@ -47,6 +47,12 @@ static const struct resource {
      "name",
      {"customer", NULL},
      {"id", "name", "kind", "next_hops", "outage", NULL}},
+    {"recipients",
+     "/v1/domains/%s/recipients",
+     ALL_FOUR | MAY(VERB_REPLACE),
+     "address",
+     {NULL},
+     {"address", "created_at", NULL}},
     {"accounts",
      "/v1/accounts",
      ALL_FOUR,
@@ -346,7 +352,7 @@ static void add_query(char *path, size_t size, const char *name, const char *val
 static void print_list(const struct resource *resource, const char *first)
 {
     struct json_object *all = json_object_new_array();
-    char path[2048], cursor[32] = "";
+    char path[2048], cursor[256] = "";
     do {
         snprintf(path, sizeof path, "%s", first);
         add_query(path, sizeof path, "limit", "1000");
@@ -369,22 +375,34 @@ static void print_list(const struct resource *resource, const char *first)
     json_object_put(all);
 }
 
-/* The resource's path, with the account that it belongs to. */
+/* What `replace` sends: the lines of the standard input. */
+static struct json_object *list_of_lines(void)
+{
+    struct json_object *body = json_object_new_object(), *list = json_object_new_array();
+    for (char *line; (line = read_line(stdin)); free(line))
+        if (*line)
+            json_object_array_add(list, json_object_new_string(line));
+    json_object_object_add(body, "addresses", list);
+    return body;
+}
+
+/* The resource's path, with the account or the domain that it belongs to. */
 static void begin_path(const struct resource *resource, char *path, size_t size)
 {
     const char *hole = strstr(resource->path, "%s");
-    char *account = hole ? grant_take("account") : NULL;
+    bool of_domain = strncmp(resource->path, "/v1/domains/", 12) == 0;
+    char *owner = !hole ? NULL : !of_domain ? grant_take("account") : options.domain ? strdup(options.domain) : NULL;
     if (!hole) {
         snprintf(path, size, "%s", resource->path);
         return;
     }
-    if (!account)
-        misuse("whose? --account is missing", resource->name);
-    char *escaped = client_escape(account);
+    if (!owner)
+        misuse(of_domain ? "whose? --domain is missing" : "whose? --account is missing", resource->name);
+    char *escaped = client_escape(owner);
     if (snprintf(path, size, "%.*s%s%s", (int)(hole - resource->path), resource->path, escaped, hole + 2) >= (int)size)
-        misuse("too long", account);
+        misuse("too long", owner);
     free(escaped);
-    free(account);
+    free(owner);
 }
 
 static void run(const struct resource *resource, enum verb verb, const char *name)
@@ -392,7 +410,7 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
     char path[2048];
     struct json_object *answer = NULL, *body = NULL;
     begin_path(resource, path, sizeof path);
-    if (verb != VERB_LIST && verb != VERB_CREATE) {
+    if (name && verb != VERB_CREATE) {
         char *escaped = client_escape(name);
         size_t n = strlen(path);
         if (snprintf(path + n, sizeof path - n, "/%s%s", escaped, verb == VERB_EVENTS ? "/events" : "") >=
@@ -420,6 +438,10 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         body = alteration();
         answer = must("PATCH", path, body);
         break;
+    case VERB_REPLACE:
+        body = list_of_lines();
+        answer = must("PUT", path, body);
+        break;
     case VERB_SHOW: answer = must("GET", path, NULL); break;
     case VERB_DELETE: answer = must("DELETE", path, NULL); break;
     }
@@ -445,7 +467,7 @@ int main(int argc, char **argv)
         verb++;
     if (!words[1] || verb == VERBS || !(resource->verbs & MAY(verb)))
         misuse("not a verb of this resource", words[1] ? words[1] : resource->name);
-    if ((verb == VERB_LIST) != (words[2] == NULL))
+    if ((verb == VERB_LIST || verb == VERB_REPLACE) != (words[2] == NULL))
         misuse(words[2] ? "too many words" : "a name is missing", words[2]);
 
     const char *url = options.url ? options.url : getenv("POSTHOUSE_URL");

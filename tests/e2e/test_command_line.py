@@ -41,6 +41,13 @@ def test_resources(posthouse, client):
     caught = json.loads(client("domains", "change", "cli.test", "--catch-all", "ann@cli.test", "--json"))
     assert caught["catch_all"] == "ann@cli.test"
     assert json.loads(client("domains", "change", "cli.test", "--catch-all", "", "--json"))["catch_all"] is None
+    client("domains", "change", "split.cli.test", "--valid-recipients", "listed")
+    client("recipients", "replace", "--domain", "split.cli.test", stdin="a@split.cli.test\nb@split.cli.test\n")
+    client("recipients", "create", "c@split.cli.test", "--domain", "split.cli.test")
+    client("recipients", "delete", "a@split.cli.test", "--domain", "split.cli.test")
+    assert [json.loads(line)["address"] for line in client("recipients", "list", "--domain", "split.cli.test", "--json").split("\n")
+            if line] == ["b@split.cli.test", "c@split.cli.test"]
+    assert "--domain is missing" in client("recipients", "list", status=2)
     for name in ("second.cli.test", "split.cli.test"):
         client("domains", "delete", name)
     client("accounts", "create", "ann@cli.test", "--customer", "cli & co", "--alias", "a@cli.test", "--alias", "b@cli.test",

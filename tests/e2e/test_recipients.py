@@ -231,3 +231,117 @@ def test_some_are_here_and_the_rest_elsewhere(here):
     assert rcpt(here, "rest@split.test") == (550, "5.1.1")
     change(here, "split.test", catch_all="ann@split.test")
     problem(here, 422, "PATCH", "/v1/domains/split.test", {"next_hops": hops}, field="catch_all")
+
+
+# ------------------------------------------------------------------ valid recipients, listed
+
+
+@pytest.fixture
+def listed(here, sink):
+    here.api.post("/v1/domains", {"name": "listed.test", "customer": "names", "kind": "relay", "recipients": "listed",
+                                  "next_hops": [{"host": "127.0.0.1", "port": sink.port}]})
+    yield here
+    wait_equal(lambda: here.query("select count(*) from queue_entry"), [["0"]], "nothing waits")
+    for account in here.api.get("/v1/accounts", domain="listed.test")["items"]:
+        here.api.delete(f"/v1/accounts/{account['id']}")
+    for alias in here.api.get("/v1/aliases", domain="listed.test")["items"]:
+        here.api.delete(f"/v1/aliases/{alias['id']}")
+    here.api.delete("/v1/domains/listed.test")
+
+
+LIST = "/v1/domains/listed.test/recipients"
+
+
+def addresses(node, **query):
+    return [item["address"] for item in node.api.get(LIST, **query)["items"]]
+
+
+def test_only_who_is_listed(listed, sink):
+    assert rcpt(listed, "ann@listed.test") == (550, "5.1.1")
+    assert check(listed, "ann@listed.test")["why"] == "not-listed"
+    assert listed.api.post(LIST, {"address": "Ann@Listed.test"})["address"] == "ann@listed.test"
+    assert rcpt(listed, "ann@listed.test") == (250, "2.1.5")
+    assert rcpt(listed, "ann+x@listed.test") == (250, "2.1.5")
+    listed.api.account("reader@listed.test", "names")
+    listed.api.post("/v1/aliases", {"address": "both@listed.test", "targets": ["ann@listed.test", "gone@listed.test"]})
+    assert rcpt(listed, "reader@listed.test") == rcpt(listed, "both@listed.test") == (250, "2.1.5")
+    assert [t["address"] for t in check(listed, "both@listed.test")["targets"]] == ["ann@listed.test"]
+    listed.api.patch("/v1/accounts/reader@listed.test", {"state": "suspended"})  # closes the reading, not the mail
+    assert rcpt(listed, "reader@listed.test") == (250, "2.1.5")
+    listed.api.patch("/v1/accounts/reader@listed.test", {"state": "closed"})
+    assert rcpt(listed, "reader@listed.test") == (550, "5.1.1")
+    listed.send("joe@outside.test", "Ann+x@listed.test", make_message("for the primary"))
+    wait_equal(lambda: [m.recipients for m in sink.messages], [["Ann+x@listed.test"]], "as it was written")
+    listed.api.delete(f"{LIST}/ann@listed.test")
+    assert rcpt(listed, "ann@listed.test") == (550, "5.1.1")
+    change(listed, "listed.test", recipients="any")
+    assert rcpt(listed, "ann@listed.test") == (250, "2.1.5")
+
+
+def test_a_list_is_replaced(listed):
+    listed.api.post(LIST, {"address": "old@listed.test"})
+    listed.api.post(LIST, {"address": "stays@listed.test"})
+    since = listed.api.get(f"{LIST}/stays@listed.test")["created_at"]
+    listed.api._must("PUT", LIST, {"addresses": ["stays@listed.test", "New@listed.test", "new@listed.test"]})
+    assert addresses(listed) == ["new@listed.test", "stays@listed.test"]
+    assert listed.api.get(f"{LIST}/stays@listed.test")["created_at"] == since
+    assert (rcpt(listed, "new@listed.test"), rcpt(listed, "old@listed.test")) == ((250, "2.1.5"), (550, "5.1.1"))
+    listed.api._must("PUT", LIST, {"addresses": []})
+    assert addresses(listed) == []
+
+
+def test_a_hundred_thousand(listed):
+    names = [f"user-with-a-usual-name{number:06}@listed.test" for number in range(100000)]
+    listed.api._must("PUT", LIST, {"addresses": names})
+    listed.api._must("PUT", LIST, {"addresses": names[:-1] + ["one-more@listed.test"]})
+    assert listed.query("select count(*) from recipient_listed") == [["100000"]]
+    assert rcpt(listed, names[77777]) == rcpt(listed, "one-more@listed.test") == (250, "2.1.5")
+    assert rcpt(listed, names[-1]) == (550, "5.1.1")
+    page = listed.api.get(LIST, limit=3)
+    assert [item["address"] for item in page["items"]] == ["one-more@listed.test", *names[:2]]
+    assert addresses(listed, limit=2, cursor=page["next_cursor"]) == names[2:4]
+    problem(listed, 413, "PUT", LIST, {"addresses": ["x" * 240 + "@listed.test"] * 40000})
+
+
+def test_what_a_list_cannot_hold(listed):
+    listed.api.post(LIST, {"address": "ann@listed.test"})
+    problem(listed, 409, "POST", LIST, {"address": "ANN@listed.test"}, field="address")
+    problem(listed, 422, "POST", LIST, {"address": "ann@names.test"}, field="address")
+    problem(listed, 422, "POST", LIST, {"address": "ann"}, field="address")
+    problem(listed, 422, "PUT", LIST, {"addresses": ["a@listed.test", "b@names.test"]}, field="addresses[1]")
+    problem(listed, 422, "PUT", LIST, {}, field="addresses")
+    problem(listed, 404, "GET", f"{LIST}/nobody@listed.test")
+    problem(listed, 404, "DELETE", f"{LIST}/nobody@listed.test")
+    problem(listed, 404, "POST", "/v1/domains/nowhere.test/recipients", {"address": "x@nowhere.test"})
+    problem(listed, 422, "GET", f"{LIST}?cursor=", field="cursor")
+    problem(listed, 422, "GET", f"{LIST}?limit=0", field="limit")
+    problem(listed, 422, "PATCH", "/v1/domains/listed.test", {"recipients": "some"}, field="recipients")
+
+
+def test_a_list_for_the_rest_of_a_split_domain(here, sink):
+    here.api.post("/v1/domains", {"name": "rest.test", "customer": "names", "kind": "hosted", "recipients": "listed",
+                                  "next_hops": [{"host": "127.0.0.1", "port": sink.port}]})
+    here.api.account("ann@rest.test", "names")
+    here.api.post("/v1/domains/rest.test/recipients", {"address": "bob@rest.test"})
+    assert [check(here, f"{name}@rest.test")["why"] for name in ("ann", "bob", "eve")] == ["hosted", "elsewhere", "not-listed"]
+    here.api.delete("/v1/accounts/ann@rest.test")
+    here.api.delete("/v1/domains/rest.test")
+
+
+def test_no_notice_to_who_is_not_valid(listed, sink):
+    sink.behave.recipient_replies["no@listed.test"] = "550 5.1.1 nobody"
+    listed.api.post(LIST, {"address": "no@listed.test"})
+    listed.send("forged@listed.test", "no@listed.test", make_message("refused"))
+    wait_until(lambda: listed.query("select 1 from event where kind = 'bounced' and recipient = 'no@listed.test'"), "it is refused")
+    assert not sink.messages
+
+
+def test_a_list_counts_within_a_second_on_all_nodes(listed):
+    listed.api.post(LIST, {"address": "ann@listed.test"})
+    with listed.smtp() as session:
+        session.ehlo("client.test")
+        session.mail("joe@outside.test")
+        assert session.rcpt("bob@listed.test")[0] == 550
+        listed.query("insert into recipient_listed (domain_id, address) select id, 'bob@listed.test' from domain"
+                     " where name = 'listed.test'")  # as another node does
+        wait_until(lambda: session.rcpt("bob@listed.test")[0] == 250, "it counts", timeout=2)

@@ -10,7 +10,7 @@ from harness.posthouse import make_message
 from harness.process import free_port, wait_until
 
 DOMAINS = {"one.test": "first", "two.test": "first", "three.test": "second"}
-MORE_DOMAINS = ["relay.test", "second.one.test", "split.test", "all.test", "outside.test", "y.test"]
+MORE_DOMAINS = ["relay.test", "listed.test", "second.one.test", "split.test", "all.test", "outside.test", "y.test"]
 STATES = ["active", "active", "active", "suspended", "receive-only", "send-only", "closed"]
 
 
@@ -22,6 +22,9 @@ def node(posthouse):
         posthouse.api.hosted_domain(domain, customer)
     hops = [{"host": "127.0.0.1", "port": free_port()}]
     posthouse.api.relay_domain("relay.test", "first", free_port())
+    posthouse.api.post("/v1/domains", {"name": "listed.test", "customer": "first", "kind": "relay", "next_hops": hops,
+                                       "recipients": "listed"})
+    posthouse.api.post("/v1/domains/listed.test/recipients", {"address": "ann@listed.test"})
     posthouse.api.post("/v1/domains", {"name": "second.one.test", "customer": "first", "kind": "alias", "target": "one.test"})
     posthouse.api.post("/v1/domains", {"name": "split.test", "customer": "first", "kind": "hosted", "next_hops": hops})
     posthouse.api.post("/v1/domains", {"name": "all.test", "customer": "second", "kind": "hosted", "catch_all": "bob@one.test"})

@@ -122,6 +122,32 @@ static void test_recipient_elsewhere(void **state)
     }
 }
 
+/* A relay domain that lists its recipients: who is listed, and who is here and not closed. */
+static void test_recipient_listed(void **state)
+{
+    (void)state;
+    for (unsigned bits = 0; bits < 16; bits++) {
+        bool asks = bits & 1, listed = bits & 2, exists = bits & 4, closed = bits & 8;
+        struct authorize_client client = make_client(AUTHORIZE_MX, false, false);
+        struct authorize_sender sender = {SLICE("stranger@elsewhere.test"), false, 0, 0, 0};
+        struct directory_recipient recipient = {
+            .has_domain = true,
+            .domain = {.kind = DIRECTORY_RELAY,
+                       .customer_active = true,
+                       .valid = asks ? DIRECTORY_VALID_LISTED : DIRECTORY_VALID_ANY},
+            .listed = listed,
+            .has_account = exists,
+            .account = {.state = closed ? DIRECTORY_CLOSED : DIRECTORY_SUSPENDED},
+        };
+        struct authorize_decision decision;
+
+        authorize_recipient(arena, &client, &sender, SLICE("bob@example.test"), false, &recipient, &decision);
+        bool taken = !asks || listed || (exists && !closed);
+        assert_int_equal(decision.verdict, taken ? AUTHORIZE_RELAY : AUTHORIZE_UNKNOWN);
+        assert_string_equal(decision.enhanced, taken ? "2.1.5" : "5.1.1");
+    }
+}
+
 /* To outside: an account, or a network with a sender that it may use; never anything else. */
 static void test_recipient_outside(void **state)
 {
@@ -378,6 +404,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sender, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recipient_ours, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recipient_elsewhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recipient_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recipient_outside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_states, setup, teardown),
