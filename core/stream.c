@@ -206,6 +206,11 @@ bool stream_tls_peer(const struct stream *stream, struct arena *arena, struct tl
     return stream_is_tls(stream) && tls_peer(stream->ssl, arena, out);
 }
 
+bool stream_tls_binding(const struct stream *stream, struct tls_binding *out)
+{
+    return stream_is_tls(stream) && tls_binding(stream->ssl, true, out);
+}
+
 /* ------------------------------------------------------------------ output */
 
 static void output_grows(struct stream *stream)

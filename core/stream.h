@@ -100,6 +100,8 @@ const char *stream_tls_cipher(const struct stream *stream);
 bool stream_tls_verified(const struct stream *stream);
 /* The certificate that the client has shown, in the arena.  False: none, or in clear. */
 bool stream_tls_peer(const struct stream *stream, struct arena *arena, struct tls_peer *out);
+/* For a served connection.  False: none, or in clear. */
+bool stream_tls_binding(const struct stream *stream, struct tls_binding *out);
 /* Text of the peer's and our own address, without port; valid as long as the stream. */
 const char *stream_peer(const struct stream *stream);
 /* Our own log lines about the stream name that session; 0: none. */

@@ -49,6 +49,15 @@ struct tls_peer {
 /* In the arena.  False: none was shown. */
 bool tls_peer(const struct ssl_st *ssl, struct arena *arena, struct tls_peer *out);
 
+/* What ties to this connection (RFC 5056). */
+struct tls_binding {
+    const char *name; /* as registered with IANA: "tls-exporter", "tls-unique"; static */
+    unsigned char bytes[64];
+    size_t size;
+};
+/* After the handshake; server: which side we are.  False: the connection has none. */
+bool tls_binding(struct ssl_st *ssl, bool server, struct tls_binding *out);
+
 /* A self-signed certificate for name and "localhost" (EC P-256, 10 years): for the demo and the tests. */
 bool tls_make_self_signed(const char *name, const char *certificate_file, const char *key_file, char *error,
                           size_t error_size);

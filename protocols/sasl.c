@@ -11,6 +11,9 @@
  * notice.  libsasl keeps all state in the connection, so attempts may interleave.  The attempt travels as the context
  * of the checkpass callback, where the plugin finds it too.
  *
+ * Channel binding: libsasl compares what the client has mixed in with what it is told beforehand, refuses who says that we offer
+ * none ("y": somebody has taken the -PLUS forms out of what we listed), and lets others do without.
+ *
  * EXTERNAL does not go through libsasl: attempt->step is what takes its messages (sasl_external.c).
  *
  * Who may sign in, and what a stranger learns (nothing but yes or no), is protocols/login.c's business.  A database that is
@@ -182,6 +185,13 @@ static void keep_client(struct sasl_attempt *attempt, const struct sasl_client *
     struct slice *addresses;
 
     attempt->client = *client;
+    if (client->binding) {
+        struct tls_binding *binding = arena_alloc(attempt->arena, sizeof *binding);
+
+        *binding = *client->binding;
+        attempt->client.binding = binding;
+        attempt->binding = (sasl_channel_binding_t){binding->name, false, binding->size, binding->bytes};
+    }
     if (!client->certificate)
         return;
     attempt->client.certificate = certificate = arena_alloc(attempt->arena, sizeof *certificate);
@@ -211,6 +221,8 @@ struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client)
     status = sasl_server_new(registered_name(client->service), server_name, NULL, NULL, NULL, attempt->callbacks, 0, &attempt->connection);
     if (status == SASL_OK)
         status = sasl_setprop(attempt->connection, SASL_SEC_PROPS, &properties);
+    if (status == SASL_OK && attempt->binding.name)
+        status = sasl_setprop(attempt->connection, SASL_CHANNEL_BINDING, &attempt->binding);
     if (status != SASL_OK) {
         log_error("Cyrus SASL makes no connection", log_str("error", sasl_errstring(status, NULL, NULL)));
         attempt->unavailable = true;
@@ -240,6 +252,15 @@ static bool is_name(struct slice name)
     return blanks < name.n && name.n <= LOGIN_NAME_MAX;
 }
 
+/* gs2-cbind-flag: who chose -PLUS binds, and by what there is (RFC 5802 section 6); libsasl does not insist, or late. */
+static bool names_binding(struct slice message, const char *name)
+{
+    size_t n = strlen(name);
+
+    return message.n > n + 3 && memcmp(message.p, "p=", 2) == 0 && memcmp(message.p + 2, name, n) == 0 &&
+           message.p[2 + n] == ',';
+}
+
 /*
  * Names that libsasl's canonicalization refuses (blank or too long) do not reach it: the plugins PLAIN and LOGIN of
  * 2.1.28 then forget to free what the client sent, and a stranger could make us grow.  They are nobody's names anyway.
@@ -251,6 +272,11 @@ static bool is_admissible(struct sasl_attempt *attempt, struct slice message)
     if (attempt->names_next) {
         attempt->names_next = false;
         return is_name(message);
+    }
+    if (attempt->binds_next) {
+        attempt->binds_next = false;
+        if (!names_binding(message, attempt->client.binding->name))
+            return false;
     }
     if (!attempt->is_plain)
         return message.n <= SCRAM_MAX_BYTES;
@@ -298,6 +324,11 @@ static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *are
     }
 }
 
+static bool ends_in_plus(struct slice mechanism)
+{
+    return mechanism.n > 5 && slice_equal_nocase(slice_skip(mechanism, mechanism.n - 5), SLICE("-PLUS"));
+}
+
 static AWAITS enum sasl_result step(struct sasl_attempt *attempt, struct slice message)
 {
     enum sasl_result result = attempt->step(attempt, message);
@@ -328,6 +359,7 @@ enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *
     }
     attempt->is_plain = slice_equal_nocase(mechanism, SLICE("PLAIN"));
     attempt->names_next = slice_equal_nocase(mechanism, SLICE("LOGIN"));
+    attempt->binds_next = ends_in_plus(mechanism);
     if (initial.p && !is_admissible(attempt, initial))
         return denied(attempt);
     status = sasl_server_start(attempt->connection, arena_slicedup(arena, mechanism), initial.p, (unsigned)initial.n, &out,

@@ -11,7 +11,8 @@
  * give the same answer after the same work (a dummy hash is computed), and both are DENIED; "the database
  * is away" is UNAVAILABLE (454 4.7.0, NO [UNAVAILABLE], -ERR [SYS/TEMP]).  Secrets are wiped.
  *
- * EXTERNAL is offered to who has shown a certificate that was verified.
+ * EXTERNAL is offered to who has shown a certificate that was verified, SCRAM's -PLUS forms to a connection that has a channel
+ * binding (core/tls_binding.c).
  */
 #include <stdbool.h>
 
@@ -43,16 +44,17 @@ struct sasl_client {
     const char *peer;    /* its address; must stay as long as the attempt */
     bool tls;
     const struct tls_peer *certificate; /* that it has shown and that was verified; NULL: none */
+    const struct tls_binding *binding;  /* what -PLUS mixes in; NULL: none */
 };
-/* What the connection tells; certificate in the arena.  stream NULL: nothing. */
+/* What the connection tells; certificate and binding in the arena.  stream NULL: nothing. */
 void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
                       const struct stream *stream);
 
-/* What the client may choose of, between blanks, strongest first: "SCRAM-SHA-256 PLAIN LOGIN".  Static; until the next call. */
+/* What the client may choose of, between blanks, strongest first: "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN".  Static; until the next call. */
 const char *sasl_mechanisms(const struct sasl_client *client);
 
 struct sasl_attempt;
-/* Copies the certificate. */
+/* Copies the certificate and the binding. */
 struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client);
 void sasl_attempt_free(struct sasl_attempt **attempt);
 

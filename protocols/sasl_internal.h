@@ -11,10 +11,11 @@ struct sasl_attempt {
     struct arena *arena;
     struct sasl_client client;
     bool looked_up, unavailable, banned; /* banned: unavailable, too */
-    bool names_next, is_plain; /* the next message is LOGIN's name; of PLAIN */
+    bool names_next, is_plain, binds_next; /* the next message is LOGIN's name; of PLAIN; the first of a -PLUS form */
     struct slice name; /* that was looked up */
     struct login login;
     sasl_callback_t callbacks[2];
+    sasl_channel_binding_t binding; /* libsasl keeps a pointer to it */
     /* A mechanism of our own: what it makes of the client's next message.  NULL: libsasl does it. */
     AWAITS enum sasl_result (*step)(struct sasl_attempt *attempt, struct slice message);
 };

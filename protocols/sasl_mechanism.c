@@ -12,6 +12,7 @@
 enum need {
     NEEDS_NOTHING,
     NEEDS_TLS, /* the password itself is sent */
+    NEEDS_BINDING,
     NEEDS_CERTIFICATE,
 };
 
@@ -20,6 +21,7 @@ static const struct {
     enum need need;
 } mechanisms[] = {
     {"EXTERNAL", NEEDS_CERTIFICATE},
+    {"SCRAM-SHA-256-PLUS", NEEDS_BINDING},
     {"SCRAM-SHA-256", NEEDS_NOTHING},
     {"PLAIN", NEEDS_TLS},
     {"LOGIN", NEEDS_TLS},
@@ -31,6 +33,7 @@ static bool met(enum need need, const struct sasl_client *client)
     switch (need) {
     case NEEDS_NOTHING: return true;
     case NEEDS_TLS: return client->tls;
+    case NEEDS_BINDING: return client->tls && client->binding;
     case NEEDS_CERTIFICATE: return client->tls && client->certificate;
     }
     return false;
@@ -59,6 +62,7 @@ void sasl_describe_client(struct sasl_client *client, struct arena *arena, const
                       const struct stream *stream)
 {
     struct tls_peer *certificate;
+    struct tls_binding *binding;
 
     *client = (struct sasl_client){.service = service, .peer = peer, .tls = stream && stream_is_tls(stream)};
     if (!client->tls)
@@ -66,4 +70,7 @@ void sasl_describe_client(struct sasl_client *client, struct arena *arena, const
     certificate = arena_alloc(arena, sizeof *certificate);
     if (stream_tls_peer(stream, arena, certificate) && certificate->verified)
         client->certificate = certificate;
+    binding = arena_alloc(arena, sizeof *binding);
+    if (stream_tls_binding(stream, binding))
+        client->binding = binding;
 }

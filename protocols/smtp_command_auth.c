@@ -25,12 +25,12 @@
 #define FAILURES_MAX 5
 #define FIRST_DELAY_MS 250 /* doubled each time */
 
-/* With XCLIENT the certificate is the proxy's, not the client's. */
+/* With XCLIENT the TLS connection is the proxy's, not the client's. */
 void smtp_auth_client(struct smtp_session *session, struct sasl_client *client)
 {
     sasl_describe_client(client, session->command, "smtp", session->peer, session->stream);
     if (session->told)
-        client->certificate = NULL;
+        client->certificate = NULL, client->binding = NULL;
 }
 
 void smtp_auth_drop(struct smtp_session *session)

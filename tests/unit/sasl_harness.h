@@ -37,6 +37,7 @@ static struct {
     const char *certificate_of, *asked;  /* the account; as whom the client wanted to sign in */
     struct slice certificate_addresses;  /* what was asked with, between blanks */
     unsigned certificate_marks;
+    const struct tls_binding *binding; /* of the connection */
 } fake;
 
 static const char *keys; /* of "pencil" */
@@ -123,7 +124,7 @@ void certificate_mark_used(struct arena *into, int64_t id)
 
 static inline struct sasl_attempt *new_attempt(const char *service, bool tls)
 {
-    return sasl_attempt_new(&(struct sasl_client){.service = service, .peer = PEER, .tls = tls});
+    return sasl_attempt_new(&(struct sasl_client){.service = service, .peer = PEER, .tls = tls, .binding = fake.binding});
 }
 
 static inline enum sasl_result password(struct slice login, struct slice secret, struct directory_account *out)
@@ -172,6 +173,7 @@ static int teardown_all(void **state)
 struct scram {
     const char *user, *password, *nonce;
     const char *gs2; /* NULL: "n,,", no channel binding */
+    struct slice binding; /* what the client mixes in */
     const char *first_bare, *server_first;
     struct slice server_nonce, salt;
 };
@@ -238,8 +240,12 @@ static inline bool scram_take(struct scram *scram, struct slice challenge)
 static inline struct slice scram_final(const struct scram *scram, struct slice nonce, struct slice *signature)
 {
     struct slice salted = salted_password(scram->password, scram->salt), client_key = hmac(salted, SLICE("Client Key"));
-    const char *final = arena_printf(
-        arena, "c=%s,r=%.*s", secret_base64(arena, slice_str(scram->gs2 ? scram->gs2 : "n,,")).p, SLICE_ARG(nonce));
+    char *input = arena_alloc(arena, 200);
+    size_t n = (size_t)snprintf(input, 200, "%s", scram->gs2 ? scram->gs2 : "n,,");
+
+    memcpy(input + n, scram->binding.n ? scram->binding.p : "", scram->binding.n);
+    const char *final = arena_printf(arena, "c=%s,r=%.*s", secret_base64(arena, slice_of(input, n + scram->binding.n)).p,
+                                     SLICE_ARG(nonce));
     struct slice auth = slice_str(arena_printf(arena, "%s,%s,%s", scram->first_bare, scram->server_first, final));
     struct slice proof = hmac(sha256(client_key), auth);
     char *mixed = arena_slicedup(arena, proof);

@@ -344,12 +344,51 @@ static void the_certificate_of_a_client(void **state)
     arena_free(&arena);
 }
 
+/* ------------------------------------------------------------------ channel binding */
+
+static void both_sides_are_bound_alike(void **state)
+{
+    static const struct {
+        int version;
+        const char *name;
+        size_t size;
+    } rows[] = {{TLS1_3_VERSION, "tls-exporter", 32}, {TLS1_2_VERSION, "tls-unique", 12}};
+    struct tls *tls = server(NULL, false);
+    struct tls_binding ours, theirs, before = {0};
+    struct talk talk;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        SSL_SESSION *session = NULL;
+
+        for (unsigned resumed = 0; resumed < 2; resumed++) {
+            assert_true(connect_to(&talk, tls, NULL, rows[i].version, NULL, session));
+            assert_int_equal(SSL_session_reused(talk.server), resumed);
+            assert_true(tls_binding(talk.server, true, &ours));
+            assert_true(tls_binding(talk.client, false, &theirs));
+            assert_string_equal(ours.name, rows[i].name);
+            assert_int_equal(ours.size, rows[i].size);
+            assert_int_equal(theirs.size, rows[i].size);
+            assert_memory_equal(ours.bytes, theirs.bytes, ours.size);
+            assert_memory_not_equal(ours.bytes, before.bytes, ours.size);
+            before = ours;
+            hang_up(&talk);
+            SSL_SESSION_free(session);
+            session = given;
+            given = NULL;
+        }
+        SSL_SESSION_free(session);
+    }
+    tls_unref(&tls);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_name_chooses),  cmocka_unit_test(lists_must_be_as_long),
         cmocka_unit_test(the_least_version), cmocka_unit_test(sessions_are_resumed_by_another_context),
         cmocka_unit_test(keys_go_on),        cmocka_unit_test(the_certificate_of_a_client),
+        cmocka_unit_test(both_sides_are_bound_alike),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -221,6 +221,63 @@ static void test_scram_last_message_spoilt(void **state)
     in_task(scram_spoilt);
 }
 
+/* ------------------------------------------------------------------ channel binding (RFC 5802 section 6) */
+
+static const struct tls_binding connection = {"tls-exporter", "thirty-two octets of a connection", 32};
+static const struct tls_binding another = {"tls-exporter", "THIRTY-TWO OCTETS OF A CONNECTION", 32};
+
+static enum sasl_result bound(const char *mechanism, const char *gs2, const struct tls_binding *mixed, const char *password)
+{
+    struct sasl_attempt *attempt = new_attempt("smtp", true);
+    struct scram scram = {.user = NAME, .password = password, .nonce = "rOprNGfwEbeRWgbNEkqO", .gs2 = gs2};
+    struct slice data, signature;
+    enum sasl_result result;
+
+    if (mixed)
+        scram.binding = slice_of((const char *)mixed->bytes, mixed->size);
+    result = sasl_attempt_begin(attempt, arena, slice_str(mechanism), scram_first(&scram), &data);
+    if (result == SASL_RESULT_CHALLENGE && scram_take(&scram, data))
+        result = scram_end(attempt, sasl_attempt_continue(attempt, arena, scram_final(&scram, scram.server_nonce, &signature),
+                                                          &data));
+    sasl_attempt_free(&attempt);
+    return result;
+}
+
+static bool no(enum sasl_result result)
+{
+    return result == SASL_RESULT_DENIED || result == SASL_RESULT_MALFORMED;
+}
+
+#define PLUS "SCRAM-SHA-256-PLUS"
+#define EXPORTER "p=tls-exporter,,"
+
+static void binding(void *arg)
+{
+    (void)arg;
+    fake.binding = &connection;
+    expect(bound(PLUS, EXPORTER, &connection, "pencil") == SASL_RESULT_OK);
+    expect(bound("scram-sha-256-plus", EXPORTER, &connection, "pencil") == SASL_RESULT_OK);
+    expect(bound(PLUS, EXPORTER, &connection, "Pencil") == SASL_RESULT_DENIED);
+    expect(no(bound(PLUS, EXPORTER, &another, "pencil")));     /* somebody stands between */
+    expect(no(bound(PLUS, EXPORTER, NULL, "pencil")));
+    expect(no(bound(PLUS, "p=tls-unique,,", &connection, "pencil")));
+    expect(no(bound(PLUS, "n,,", NULL, "pencil")));            /* chose it, and does not bind */
+    expect(no(bound(PLUS, "y,,", NULL, "pencil")));
+    expect(no(bound("SCRAM-SHA-256", "y,,", NULL, "pencil"))); /* somebody has told it that we do not offer it */
+    expect(bound("SCRAM-SHA-256", "n,,", NULL, "pencil") == SASL_RESULT_OK);
+    fake.binding = NULL;
+    expect(bound(PLUS, EXPORTER, &connection, "pencil") == SASL_RESULT_NO_MECHANISM);
+    expect(bound("SCRAM-SHA-256", "y,,", NULL, "pencil") == SASL_RESULT_OK);
+}
+
+static void test_channel_binding(void **state)
+{
+    (void)state;
+    assert_string_equal(sasl_mechanisms(&(struct sasl_client){.tls = true, .binding = &connection}),
+                        PLUS " SCRAM-SHA-256 PLAIN LOGIN");
+    in_task(binding);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +287,7 @@ int main(void)
         TEST(test_scram_barred_account),
         TEST(test_scram_first_message_malformed),
         TEST(test_scram_last_message_spoilt),
+        TEST(test_channel_binding),
     };
     return cmocka_run_group_tests(tests, setup_all, teardown_all);
 }

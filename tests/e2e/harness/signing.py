@@ -84,30 +84,42 @@ class Signing(Dialogue):
         answer = self.say(f"USER {login}")
         return self.say(f"PASS {password}") if answer[0] == "yes" else answer
 
-    def scram_first(self, login):
+    def channel_binding(self):
+        """Name and value: Python knows tls-unique; tls-exporter is for TLS 1.3, which openssl's s_client would show."""
+        return "tls-unique", self.socket.get_channel_binding("tls-unique")
+
+    def scram_first(self, login, mechanism="SCRAM-SHA-256", header="n,,"):
         """To the server's first message: its fields, and what is signed so far."""
         nonce = encoded(os.urandom(18))
         bare = f"n={login},r={nonce}"
-        kind, challenge = self.auth("SCRAM-SHA-256", encoded("n,," + bare))
-        assert kind == "more", challenge
+        kind, challenge = self.auth(mechanism, encoded(header + bare))
+        if kind == "no":
+            return None, challenge
         text = base64.b64decode(challenge).decode()
         fields = dict(field.split("=", 1) for field in text.split(","))
         assert fields["r"].startswith(nonce) and len(fields["r"]) > len(nonce) and int(fields["i"]) >= 4096
         return fields, f"{bare},{text}"
 
-    def scram(self, login, password):
-        fields, signed = self.scram_first(login)
-        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(fields["s"]), int(fields["i"]))
-        key = hmac.digest(salted, b"Client Key", "sha256")
-        final = f"c=biws,r={fields['r']}"
+    def scram(self, login, password, mechanism="SCRAM-SHA-256", header="n,,", binding=b""):
+        digest = "sha1" if "SHA-1" in mechanism else "sha256"
+        fields, signed = self.scram_first(login, mechanism, header)
+        if not fields:
+            return "no", signed
+        salted = hashlib.pbkdf2_hmac(digest, password.encode(), base64.b64decode(fields["s"]), int(fields["i"]))
+        key = hmac.digest(salted, b"Client Key", digest)
+        final = f"c={encoded(header.encode() + binding)},r={fields['r']}"
         signed = f"{signed},{final}".encode()
-        proof = bytes(a ^ b for a, b in zip(key, hmac.digest(hashlib.sha256(key).digest(), signed, "sha256")))
+        proof = bytes(a ^ b for a, b in zip(key, hmac.digest(hashlib.new(digest, key).digest(), signed, digest)))
         answer = self.say(encoded(f"{final},p={encoded(proof)}"))
         if answer[0] == "more":
-            server = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), signed, "sha256")
+            server = hmac.digest(hmac.digest(salted, b"Server Key", digest), signed, digest)
             assert base64.b64decode(answer[1]).decode() == f"v={encoded(server)}"
             answer = self.say("")
         return answer
+
+    def scram_plus(self, login, password, mechanism="SCRAM-SHA-256-PLUS"):
+        name, value = self.channel_binding()
+        return self.scram(login, password, mechanism, f"p={name},,", value)
 
     def in_use(self):
         """Is somebody signed in?"""
