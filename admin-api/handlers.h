@@ -70,6 +70,12 @@ AWAITS void networks_show(struct request *r);
 AWAITS void networks_change(struct request *r);
 AWAITS void networks_delete(struct request *r);
 
+AWAITS void allowed_networks_list(struct request *r);
+AWAITS void allowed_networks_create(struct request *r);
+AWAITS void allowed_networks_show(struct request *r);
+AWAITS void allowed_networks_change(struct request *r);
+AWAITS void allowed_networks_delete(struct request *r);
+
 AWAITS void relay_grants_list(struct request *r);
 AWAITS void relay_grants_create(struct request *r);
 AWAITS void relay_grants_show(struct request *r);

@@ -77,6 +77,12 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/networks/{network}", "changeNetwork", ROUTER_TOKEN, networks_change},
     {"DELETE", "/v1/networks/{network}", "deleteNetwork", ROUTER_TOKEN, networks_delete},
 
+    {"GET", "/v1/allowed-networks", "listAllowedNetworks", ROUTER_TOKEN, allowed_networks_list},
+    {"POST", "/v1/allowed-networks", "createAllowedNetwork", ROUTER_TOKEN, allowed_networks_create},
+    {"GET", "/v1/allowed-networks/{allowed_network}", "getAllowedNetwork", ROUTER_TOKEN, allowed_networks_show},
+    {"PATCH", "/v1/allowed-networks/{allowed_network}", "changeAllowedNetwork", ROUTER_TOKEN, allowed_networks_change},
+    {"DELETE", "/v1/allowed-networks/{allowed_network}", "deleteAllowedNetwork", ROUTER_TOKEN, allowed_networks_delete},
+
     {"GET", "/v1/relay-grants", "listRelayGrants", ROUTER_TOKEN, relay_grants_list},
     {"POST", "/v1/relay-grants", "createRelayGrant", ROUTER_TOKEN, relay_grants_create},
     {"GET", "/v1/relay-grants/{grant}", "getRelayGrant", ROUTER_TOKEN, relay_grants_show},

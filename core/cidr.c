@@ -74,6 +74,23 @@ bool cidr_contains(const struct cidr *block, const struct sockaddr *address)
     return block->bits % 8 == 0 || (bytes[block->bits / 8] ^ block->bytes[block->bits / 8]) >> (8 - block->bits % 8) == 0;
 }
 
+bool cidr_plain_address(const char *client, char out[INET6_ADDRSTRLEN])
+{
+    struct in6_addr bytes; /* aligned, as the macro below wants it */
+    size_t n = strcspn(client, "%");
+
+    if (n >= INET6_ADDRSTRLEN)
+        return false;
+    snprintf(out, INET6_ADDRSTRLEN, "%.*s", (int)n, client);
+    if (inet_pton(AF_INET, out, &bytes) == 1)
+        return true;
+    if (inet_pton(AF_INET6, out, &bytes) != 1)
+        return false;
+    if (IN6_IS_ADDR_V4MAPPED(&bytes))
+        return inet_ntop(AF_INET, bytes.s6_addr + 12, out, INET6_ADDRSTRLEN) != NULL;
+    return true;
+}
+
 bool cidr_list_parse(const char *text, struct cidr_list *out, char *error, size_t error_size)
 {
     char word[WORD_SIZE];

@@ -1,6 +1,7 @@
 #ifndef CORE_CIDR_H
 #define CORE_CIDR_H
 /* cidr: blocks of addresses, "192.0.2.0/24", "2001:db8::/32"; a bare address is a block of one.  Pure. */
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -15,6 +16,10 @@ struct cidr {
 bool cidr_parse(const char *text, struct cidr *out);
 /* IPv4 that is mapped into IPv6 is IPv4. */
 bool cidr_contains(const struct cidr *block, const struct sockaddr *address);
+
+/* The form that blocks are compared with: no zone ("fe80::1%eth0"), and an IPv4 client of an IPv6 socket ("::ffff:192.0.2.1") is what it
+ * is.  False: not an address (a client on a UNIX socket). */
+bool cidr_plain_address(const char *client, char out[INET6_ADDRSTRLEN]);
 
 struct cidr_list {
     unsigned count;

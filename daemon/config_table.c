@@ -102,6 +102,16 @@ const struct setting config_settings[] = {
     DURATION("auth", "ban_time", auth_ban_ms, "15m", 1000, 30 * DAY, "How long a ban lasts."),
     TEXT("auth", "exempt", auth_exempt, "127.0.0.0/8 ::1", "Blocks of addresses that are not counted and never banned."),
 
+    NUMBER("clients", "network_ipv4", network_ipv4, "24", 8, 32, "Length of the prefix that makes a network of IPv4 addresses, for the limits below."),
+    NUMBER("clients", "network_ipv6", network_ipv6, "48", 16, 64, "The same for IPv6."),
+    NUMBER("clients", "sessions_per_network_max", sessions_per_network_max, "500", 0, 1000000,
+           "Connections of one worker from one network; 0: no limit, here and below. From one address: [daemon] sessions_per_client_max."),
+    NUMBER("clients", "connections_per_minute", connections_per_minute, "600", 0, 60000000,
+           "From one IPv4 address or IPv6 /64, to all workers of this node, as many at once; loopback and the allow-list are exempt, here and below."),
+    NUMBER("clients", "network_connections_per_minute", network_connections_per_minute, "3000", 0, 60000000, "From one network."),
+    NUMBER("clients", "messages_per_minute", messages_per_minute, "1200", 0, 60000000, "MAILs on port 25 from one IPv4 address or IPv6 /64."),
+    NUMBER("clients", "recipients_per_minute", recipients_per_minute, "12000", 0, 60000000, "RCPTs on port 25 from one IPv4 address or IPv6 /64."),
+
     TEXT("delivery", "default_route", default_route, "", "HOST:PORT of a smart host for mail to outside. Empty: MX look-up."),
     NUMBER("delivery", "deliveries_max", deliveries_max, "100", 1, 10000, "Deliveries at once, per worker."),
     NUMBER("delivery", "per_destination_max", per_destination_max, "10", 1, 1000, "Of these to one destination."),

@@ -30,6 +30,7 @@
 #define LOG_MODULE "master"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/rate.h"
 #include "core/tls.h"
 #include "daemon/listen.h"
 #include "daemon/logging.h"
@@ -347,6 +348,7 @@ int master_run(struct config *config, const char *config_path)
     stats_init();
     succession_init();
     cache_share();
+    rate_share();
     generation_start(config, &listeners);
     for (;;) {
         int number = next_signal(restart_due(60000));

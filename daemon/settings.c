@@ -155,3 +155,17 @@ const struct guard_settings *settings_guard(const struct config *c, const struct
     };
     return &s;
 }
+
+struct limit_settings settings_limits(const struct config *c)
+{
+    return (struct limit_settings){
+        .network_ipv4 = (unsigned)c->network_ipv4,
+        .network_ipv6 = (unsigned)c->network_ipv6,
+        .address_sessions = (unsigned)c->sessions_per_client_max,
+        .network_sessions = (unsigned)c->sessions_per_network_max,
+        .address_connections = (unsigned)c->connections_per_minute,
+        .network_connections = (unsigned)c->network_connections_per_minute,
+        .address_messages = (unsigned)c->messages_per_minute,
+        .address_recipients = (unsigned)c->recipients_per_minute,
+    };
+}

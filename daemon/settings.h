@@ -3,6 +3,7 @@
 /* settings: from the configuration file's values to what protocols and runner want to be told. */
 #include "daemon/config.h"
 #include "daemon/runner.h"
+#include "protocols/limit.h"
 #include "protocols/server.h"
 #include "storage/guard.h"
 
@@ -12,6 +13,7 @@ bool settings_check(const struct config *config, char *error, size_t error_size)
 struct server_settings *settings_server(const struct config *config);
 /* Static; valid until the next call. */
 const struct runner_settings *settings_runner(const struct config *config);
+struct limit_settings settings_limits(const struct config *config);
 /* Static; exempt must stay. */
 const struct guard_settings *settings_guard(const struct config *config, const struct cidr_list *exempt);
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "core/log.h"
@@ -18,6 +19,17 @@ static const struct {
     bool counter;
     const char *help;
 } table[STATS] = {
+#define REFUSED(first, nth, name, reason, help) [(first) + (nth)] = {name "{reason=\"" reason "\"}", true, help}
+#define CONNECTION(nth, reason) \
+    REFUSED(STAT_CONNECTIONS_REFUSED, nth, "posthouse_connections_refused_total", reason, "Connections that were not served, of all protocols.")
+#define CLIENT(nth, reason) REFUSED(STAT_SMTP_REFUSED, nth, "posthouse_smtp_refused_total", reason, "MAILs and RCPTs of strangers refused or put off.")
+    CONNECTION(0, "shutdown"),
+    CONNECTION(1, "sessions"),
+    CONNECTION(2, "address-sessions"),
+    CONNECTION(3, "network-sessions"),
+    CONNECTION(4, "address-rate"),
+    CONNECTION(5, "network-rate"),
+    CLIENT(0, "client-rate"),
     [STAT_SMTP_SESSIONS] = {"posthouse_smtp_sessions", false, "SMTP and submission sessions open."},
     [STAT_SMTP_CONNECTIONS] = {"posthouse_smtp_connections_total", true, "SMTP connections that became sessions."},
     [STAT_SMTP_CONNECTIONS_REFUSED] = {"posthouse_smtp_connections_refused_total", true, "SMTP connections over a limit."},
@@ -111,9 +123,14 @@ char *stats_exposition(void)
 
     if (!out)
         return NULL;
-    for (unsigned i = 0; i < STATS; i++)
-        fprintf(out, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", table[i].name, table[i].help, table[i].name,
-                table[i].counter ? "counter" : "gauge", table[i].name, (unsigned long long)sum((enum stat)i));
+    for (unsigned i = 0; i < STATS; i++) {
+        int length = (int)strcspn(table[i].name, "{");
+
+        if (i == 0 || strncmp(table[i].name, table[i - 1].name, (size_t)length + 1) != 0) /* else another label of the same */
+            fprintf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", length, table[i].name, table[i].help, length, table[i].name,
+                    table[i].counter ? "counter" : "gauge");
+        fprintf(out, "%s %llu\n", table[i].name, (unsigned long long)sum((enum stat)i));
+    }
     fprintf(out, "# HELP posthouse_process_restarts_total Processes that crashed and were replaced.\n"
                  "# TYPE posthouse_process_restarts_total counter\nposthouse_process_restarts_total %llu\n",
             (unsigned long long)shared->restarts);

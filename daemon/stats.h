@@ -44,6 +44,10 @@ enum stat {
     STAT_CACHE_DROPS,
     STAT_CACHE_BYTES,
     STAT_WORKERS_READY,
+    STAT_CONNECTIONS_REFUSED, /* enum server_refusal */
+    STAT_CONNECTIONS_REFUSED_LAST = STAT_CONNECTIONS_REFUSED + 5,
+    STAT_SMTP_REFUSED, /* enum smtp_refused */
+    STAT_SMTP_REFUSED_LAST = STAT_SMTP_REFUSED + 0,
     STATS,
 };
 
@@ -52,6 +56,7 @@ enum stat {
 void stats_init(void);                     /* in the master, before forking */
 void stats_use(unsigned slot);             /* in a worker */
 void stats_set(enum stat stat, uint64_t value);
+void stats_clients(void);                  /* in a worker: what clients were refused for; stats_clients.c */
 void stats_depart(unsigned slot);          /* in the master, after a process ended */
 void stats_restarted(void);                /* in the master: a process crashed and will be replaced */
 char *stats_exposition(void);              /* malloc'ed, for /metrics */

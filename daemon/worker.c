@@ -43,6 +43,7 @@
 #include "protocols/server.h"
 #include "protocols/smtp_counters.h"
 #include "storage/accept.h"
+#include "storage/allow.h"
 #include "storage/cache.h"
 #include "storage/db.h"
 #include "storage/decision.h"
@@ -317,6 +318,7 @@ static void collect(void *arg)
     stats_set(STAT_CACHE_DROPS, cache.drops);
     stats_set(STAT_CACHE_BYTES, cache.bytes);
     stats_set(STAT_WORKERS_READY, serving && !closing && node_alive() && db_ready());
+    stats_clients();
     loop_timer_set(&stats_timer, STATS_MS, collect, NULL);
 }
 
@@ -373,11 +375,11 @@ static AWAITS bool wait_for_database(void)
         if (schema_check(why, sizeof why) == SCHEMA_CURRENT) {
             if (succeeds && node_bury(plan->config->hostname, dead) == DB_DONE)
                 succeeds = false;
-            if (node_register(plan->config->hostname) == DB_DONE) {
+            if (allow_refresh() == DB_FOUND && node_register(plan->config->hostname) == DB_DONE) {
                 succession_note(plan->slot, node_identity());
                 return true;
             }
-            snprintf(why, sizeof why, "no number for this worker yet");
+            snprintf(why, sizeof why, "no allow-list, or no number for this worker, yet");
         }
         if (strcmp(why, told) != 0)
             log_warn("waiting for the database", log_str("why", why));
@@ -398,7 +400,7 @@ static AWAITS void boot(void *arg)
     runner_running = true;
     serving = true;
     if (!task_start(housekeeping, guard_for_ever, NULL) || !task_start(housekeeping, renew_for_ever, NULL) || !task_start(housekeeping, sweep_for_ever, NULL) ||
-        !task_start(housekeeping, decision_write_for_ever, NULL))
+        !task_start(housekeeping, decision_write_for_ever, NULL) || !task_start(housekeeping, allow_refresh_for_ever, NULL))
         log_fatal(1, "no stack for housekeeping");
     doors_set(true);
 }
@@ -406,6 +408,7 @@ static AWAITS void boot(void *arg)
 int worker_run(const struct process_plan *p)
 {
     char error[200];
+    struct limit_settings limits;
 
     plan = p;
     process_begin(p, on_order);
@@ -422,9 +425,11 @@ int worker_run(const struct process_plan *p)
         log_fatal(78, "[auth] exempt: %s", error);
     guard_init(settings_guard(p->config, &exempt));
     sasl_start(p->config->hostname);
-    server_set_limits(&(struct server_limits){(unsigned)p->config->sessions_max, (unsigned)p->config->sessions_per_client_max});
+    limits = settings_limits(p->config);
+    limit_set(&limits);
+    server_set_sessions_max((unsigned)p->config->sessions_max);
     server_set_tasks(task_pool_new("session", (unsigned)p->config->tasks, (unsigned)p->config->sessions_max));
-    housekeeping = task_pool_new("housekeeping", 6, 4);
+    housekeeping = task_pool_new("housekeeping", 7, 4);
     doors_make();
     collect(NULL);
     if (!task_start(housekeeping, boot, NULL))

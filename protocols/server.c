@@ -1,17 +1,17 @@
 /*
- * server: the registry of living sessions and the limits on clients.
+ * server: the registry of living sessions, and who has how many.
  *
- * All sessions of the process are in one list for each protocol, so that draining can visit them; what a client
- * address has open is counted in a hash table of counters that come and go with their sessions.  The table grows with the
+ * All sessions of the process are in one list for each protocol, so that draining can visit them; what an address and
+ * a network have open is counted in a hash table of counters that come and go with their sessions.  The table grows with the
  * number of sessions, which is bounded, and its hash is keyed with a random number, so that nobody can aim
  * addresses at one chain.
  *
- * A client is an IPv4 address or an IPv6 /64, the smallest block that is given to one customer.
- * Loopback is exempt: proxies, tests and the machine's own programs come from there.
+ * Whether a connection is served is asked in this order: is there room at all, has the client too many open, are too many coming.  So
+ * what one limit refuses is not counted by another.  Loopback is exempt: proxies, tests and the machine's own
+ * programs come from there.
  */
 #include "protocols/server.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,33 +34,12 @@ static struct server_session *sessions[SERVER_PROTOCOLS];
 static unsigned counts[SERVER_PROTOCOLS], total;
 static struct client *buckets[BUCKETS];
 static uint64_t hash_seed;
-static struct server_limits limits;
+static unsigned sessions_max;
+uint64_t server_refusals[SERVER_REFUSALS];
 static struct task_pool *tasks;
 static bool draining;
 
 /* ------------------------------------------------------------------ clients */
-
-static void client_key(const char *peer, char key[64])
-{
-    struct in6_addr six;
-
-    if (inet_pton(AF_INET6, peer, &six) != 1 || IN6_IS_ADDR_LOOPBACK(&six)) {
-        snprintf(key, 64, "%s", peer);
-        return;
-    }
-    if (IN6_IS_ADDR_V4MAPPED(&six)) {
-        inet_ntop(AF_INET, &six.s6_addr[12], key, 64);
-        return;
-    }
-    memset(&six.s6_addr[8], 0, 8);
-    inet_ntop(AF_INET6, &six, key, 60);
-    strncat(key, "/64", 4);
-}
-
-static bool is_loopback(const char *key)
-{
-    return strncmp(key, "127.", 4) == 0 || strcmp(key, "::1") == 0;
-}
 
 /* FNV-1a over the seed and the key. */
 static struct client **client_find(const char *key)
@@ -76,11 +55,12 @@ static struct client **client_find(const char *key)
     return link;
 }
 
-static bool client_enter(const char *key)
+/* max 0: no limit. */
+static bool client_enter(const struct limit_client *who, const char *key, unsigned max)
 {
     struct client **link = client_find(key), *client = *link;
 
-    if (client && limits.sessions_per_client_max && client->sessions >= limits.sessions_per_client_max && !is_loopback(key))
+    if (client && max && client->sessions >= max && !limit_exempt(who))
         return false;
     if (!client) {
         client = *link = calloc(1, sizeof *client);
@@ -102,22 +82,87 @@ static void client_leave(const char *key)
     }
 }
 
+/* Both are counted, or none. */
+static bool client_enter_both(const struct limit_client *who, enum server_refusal *refusal)
+{
+    *refusal = SERVER_ADDRESS_SESSIONS;
+    if (!client_enter(who, who->address, limit_get()->address_sessions))
+        return false;
+    *refusal = SERVER_NETWORK_SESSIONS;
+    if (!client_enter(who, who->network, limit_get()->network_sessions)) {
+        client_leave(who->address);
+        return false;
+    }
+    return true;
+}
+
+static void client_leave_both(const struct limit_client *who)
+{
+    client_leave(who->address);
+    client_leave(who->network);
+}
+
+static bool is_served(const struct limit_client *who, enum server_refusal *refusal)
+{
+    *refusal = SERVER_DRAINING;
+    if (draining)
+        return false;
+    *refusal = SERVER_FULL;
+    if (sessions_max && total >= sessions_max)
+        return false;
+    if (!client_enter_both(who, refusal))
+        return false;
+    *refusal = SERVER_ADDRESS_RATE;
+    if (limit_address_connection(who)) {
+        *refusal = SERVER_NETWORK_RATE;
+        if (limit_network_connection(who))
+            return true;
+    }
+    client_leave_both(who);
+    return false;
+}
+
 /* ------------------------------------------------------------------ sessions */
 
-void server_set_limits(const struct server_limits *l)
+void server_set_sessions_max(unsigned max)
 {
-    limits = *l;
+    sessions_max = max;
     if (!hash_seed)
         secret_random(&hash_seed, sizeof hash_seed);
+}
+
+static const char *const words[] = {
+    [SERVER_DRAINING] = "shutting down",
+    [SERVER_FULL] = "too many connections",
+    [SERVER_ADDRESS_SESSIONS] = "too many connections from the address",
+    [SERVER_NETWORK_SESSIONS] = "too many connections from the network",
+    [SERVER_ADDRESS_RATE] = "too many new connections from the address",
+    [SERVER_NETWORK_RATE] = "too many new connections from the network",
+};
+
+const char *server_refusal_text(const struct server_session *session)
+{
+    switch (session->refusal) {
+    case SERVER_DRAINING: return "Service shutting down";
+    case SERVER_FULL: return "Too many connections, try again later";
+    case SERVER_ADDRESS_SESSIONS: return "Too many connections from your address, try again later";
+    case SERVER_NETWORK_SESSIONS: return "Too many connections from your network, try again later";
+    case SERVER_ADDRESS_RATE: return "Too many new connections from your address, try again later";
+    case SERVER_NETWORK_RATE: break;
+    }
+    return "Too many new connections from your network, try again later";
 }
 
 bool server_session_add(struct server_session *session, enum server_protocol protocol, const char *peer)
 {
     session->protocol = protocol;
     session->context = (struct log_context){id_make(0), peer};
-    client_key(peer, session->client_key);
-    if (draining || (limits.sessions_max && total >= limits.sessions_max) || !client_enter(session->client_key))
+    limit_client(peer, &session->client);
+    if (!is_served(&session->client, &session->refusal)) {
+        server_refusals[session->refusal]++;
+        log_info("connection refused", log_str("client", peer), log_str("reason", words[session->refusal]));
         return false;
+    }
     session->previous = NULL;
     session->next = sessions[protocol];
     if (session->next)
@@ -139,7 +184,7 @@ void server_session_remove(struct server_session *session)
     session->next = session->previous = NULL;
     counts[session->protocol]--;
     total--;
-    client_leave(session->client_key);
+    client_leave_both(&session->client);
 }
 
 /* A session may end (and be removed) inside its shutdown, but no other one. */

@@ -16,6 +16,7 @@
 #include "core/stream.h"
 #include "core/task.h"
 #include "core/tls.h"
+#include "protocols/limit.h"
 
 struct proxy_header; /* proxy_parse.h */
 
@@ -44,26 +45,38 @@ struct server_settings {
     bool default_route;           /* mail for outside goes to a smart host: destination "default" */
 };
 
-/* Limits over all sessions of this process; 0: none. */
-struct server_limits {
-    unsigned sessions_max;
-    unsigned sessions_per_client_max; /* per IPv4 address or IPv6 /64; loopback is exempt */
-};
-void server_set_limits(const struct server_limits *limits);
+/* Over all sessions of this process; 0: no limit.  Those of one client: protocols/limit.h. */
+void server_set_sessions_max(unsigned sessions_max);
 
 enum server_protocol { SERVER_SMTP, SERVER_IMAP, SERVER_POP3 };
 #define SERVER_PROTOCOLS 3
+
+/* Why a connection is not served. */
+enum server_refusal {
+    SERVER_DRAINING,
+    SERVER_FULL,             /* sessions_max */
+    SERVER_ADDRESS_SESSIONS, /* limits of protocols/limit.h */
+    SERVER_NETWORK_SESSIONS,
+    SERVER_ADDRESS_RATE,
+    SERVER_NETWORK_RATE,
+};
+#define SERVER_REFUSALS 6
+extern uint64_t server_refusals[SERVER_REFUSALS]; /* how many there were, of all protocols */
 
 /* Embedded in each session. */
 struct server_session {
     struct server_session *next, *previous;
     enum server_protocol protocol;
     struct log_context context;         /* session id and peer, for log lines */
-    char client_key[64];                /* what is counted: address or /64 */
+    struct limit_client client;         /* what is counted */
+    enum server_refusal refusal;        /* when it was not registered */
     void (*shutdown)(struct server_session *session); /* say good-bye at the next boundary, then end */
 };
-/* False: over a limit; the caller refuses politely (421, BYE, -ERR) and closes; it is then not registered. */
+/* False: over a limit, which is logged and counted; the caller refuses politely (421, BYE, -ERR) and closes; it is then not
+ * registered.  peer must stay. */
 bool server_session_add(struct server_session *session, enum server_protocol protocol, const char *peer);
+/* "too many connections", for the reply. */
+const char *server_refusal_text(const struct server_session *session);
 void server_session_remove(struct server_session *session);
 /* Asks all to end; sessions that begin later are refused. */
 void server_drain(void);

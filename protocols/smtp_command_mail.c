@@ -22,6 +22,10 @@ static AWAITS void mail(struct smtp_session *session)
     struct permit *permit = &session->transaction->permit;
     struct authorize_decision decision;
 
+    if (!smtp_screen_message(session)) {
+        smtp_session_reset(session);
+        return;
+    }
     if (!permit_sender(session->command, permit, &decision)) {
         reply_unavailable(session);
         return;

@@ -163,6 +163,8 @@ static AWAITS void rcpt(struct smtp_session *session)
         return;
     }
 
+    if (!smtp_screen_recipient(session, path.address))
+        return;
     bool bare = !path.domain.n; /* our own, whether the directory knows it or not: never to be sent on */
     if (bare) {
         path.domain = slice_str(session->settings->hostname);

@@ -76,7 +76,6 @@ void smtp_command_xclient(struct smtp_session *session, struct slice arguments)
         return;
     }
     smtp_counters.connections_refused++;
-    log_info("connection refused", log_str("reason", server_draining() ? "shutting down" : "too many connections"));
-    smtp_reply_goodbye(session, 421, server_draining() ? "4.3.2" : "4.7.0",
-                       server_draining() ? "Service shutting down" : "Too many connections, try again later");
+    smtp_reply_goodbye(session, 421, session->server.refusal == SERVER_DRAINING ? "4.3.2" : "4.7.0",
+                       server_refusal_text(&session->server));
 }

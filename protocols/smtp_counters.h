@@ -3,6 +3,10 @@
 /* smtp_counters: what the SMTP server of this process has done, for /metrics.  Plain sums, never reset. */
 #include <stdint.h>
 
+/* What strangers were refused for, or put off. */
+enum smtp_refused { SMTP_REFUSED_RATE };
+#define SMTP_REFUSED 1
+
 struct smtp_counters {
     uint64_t connections;         /* accepted */
     uint64_t connections_refused; /* over a limit, or draining */
@@ -12,6 +16,7 @@ struct smtp_counters {
     uint64_t recipients_accepted;
     uint64_t recipients_unknown;
     uint64_t recipients_denied;
+    uint64_t refused[SMTP_REFUSED];
     uint64_t auth_succeeded, auth_failed;
 };
 extern struct smtp_counters smtp_counters;

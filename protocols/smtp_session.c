@@ -336,9 +336,8 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct pro
             greet(session);
     } else {
         smtp_counters.connections_refused++;
-        log_info("connection refused", log_str("reason", server_draining() ? "shutting down" : "too many connections"));
-        smtp_reply_goodbye(session, 421, NULL,
-                           server_draining() ? "Service shutting down" : "Too many connections, try again later");
+        smtp_reply_goodbye(session, 421, session->server.refusal == SERVER_DRAINING ? "4.3.2" : "4.7.0",
+                           server_refusal_text(&session->server));
     }
     smtp_session_settle(session);
     log_set_context(NULL);

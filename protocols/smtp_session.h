@@ -207,6 +207,9 @@ const char *smtp_hold_offer(const struct smtp_session *session);
 const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, const struct envelope_mail *envelope);
 int64_t smtp_hold_until(const struct smtp_transaction *transaction, int64_t now_ms);
 void smtp_hold_apply(const struct smtp_session *session, int64_t now_ms, struct accept_recipient *recipient);
+/* smtp_screen.c: one more MAIL, one more RCPT.  False, and answered: the client has sent too much. */
+bool smtp_screen_message(struct smtp_session *session) __attribute__((warn_unused_result));
+bool smtp_screen_recipient(struct smtp_session *session, struct slice address) __attribute__((warn_unused_result));
 
 /* smtp_accept.c: the task at the end of data. */
 AWAITS void smtp_accept(struct smtp_session *session);

@@ -14,9 +14,7 @@
  */
 #include "storage/directory.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
-
+#include "core/cidr.h"
 #include "storage/cache.h"
 #include "storage/db.h"
 #include "storage/provision.h"
@@ -269,24 +267,9 @@ static const struct db_statement containing = {
     " order by masklen(n.cidr) desc limit 1",
 };
 
-/*
- * The form that PostgreSQL compares with: no zone ("fe80::1%eth0"), and an IPv4 client of an IPv6 socket
- * ("::ffff:192.0.2.1") is what it is.  False: not an address (a client on a UNIX socket).
- */
 bool directory_client_address(const char *client, char out[INET6_ADDRSTRLEN])
 {
-    struct in6_addr bytes; /* aligned, as the macro below wants it */
-    size_t n = strcspn(client, "%");
-    if (n >= INET6_ADDRSTRLEN)
-        return false;
-    snprintf(out, INET6_ADDRSTRLEN, "%.*s", (int)n, client);
-    if (inet_pton(AF_INET, out, &bytes) == 1)
-        return true;
-    if (inet_pton(AF_INET6, out, &bytes) != 1)
-        return false;
-    if (IN6_IS_ADDR_V4MAPPED(&bytes))
-        return inet_ntop(AF_INET, bytes.s6_addr + 12, out, INET6_ADDRSTRLEN) != NULL;
-    return true;
+    return cidr_plain_address(client, out);
 }
 
 AWAITS enum db_status directory_network(struct arena *arena, const char *client, struct directory_network *out)

@@ -1,6 +1,6 @@
 /*
- * grant: the options of `relay-grants create`, `relay-checks create`, `app-passwords create`, `certificates create`, `aliases create`,
- * `groups create` and `domains`, as a table: each becomes a member of the same name, with '_' for '-'.
+ * grant: the options of `relay-grants create`, `relay-checks create`, `app-passwords create`, `certificates create`,
+ * `allowed-networks create`, `aliases create`, `groups create` and `domains`, as a table: each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
@@ -46,6 +46,7 @@ static struct {
     {"--address", "address", TEXT, NULL},
     {"--scope", "scopes", LIST, NULL},
     {"--from", "networks", LIST, NULL},
+    {"--label", "label", TEXT, NULL},
     {"--expires-at", "expires_at", TEXT, NULL},
     {"--kind", "kind", TEXT, NULL},
     {"--valid-recipients", "recipients", TEXT, NULL},

@@ -33,6 +33,8 @@ void usage_print(FILE *to)
           "  groups    list [--customer C] [--domain D] | show ADDRESS | delete ADDRESS\n"
           "            create ADDRESS --member ADDRESS ... [--senders anyone|members|customer]\n"
           "  networks  list [--customer C] | show CIDR | create CIDR --customer C | delete CIDR\n"
+          "  allowed-networks list [--customer C] | show ID | delete ID\n"
+          "            create CIDR [--customer C] [--label TEXT] [--valid-until TIME]\n"
           "  relay-grants list [--customer C] | show ID | delete ID\n"
           "            create LABEL --customer C [--account A | --domain D | --network CIDR]\n"
           "                   [--senders own|domains|any] [--sender-domain D ...]\n"

@@ -62,6 +62,11 @@ def test_resources(posthouse, client):
     client("aliases", "delete", "both@cli.test")
     client("groups", "delete", group["id"])
     client("networks", "create", "203.0.113.0/25", "--customer", "cli & co")
+    allowed = json.loads(client("allowed-networks", "create", "203.0.113.0/26", "--customer", "cli & co", "--label", "a partner",
+                                "--valid-until", "2100-01-01T00:00:00Z", "--json"))
+    assert "a partner" in client("allowed-networks", "list", "--customer", "cli & co")
+    assert "203.0.113.0/26" in client("allowed-networks", "show", allowed["id"])
+    client("allowed-networks", "delete", allowed["id"])
 
     made = json.loads(client("relay-grants", "create", "for ann", "--customer", "cli & co", "--account", "ann@cli.test",
                              "--senders", "domains", "--sender-domain", "a.test", "--sender-domain", "b.test", "--size-max",

@@ -61,6 +61,8 @@ ELSEWHERE = {
     "guard_write": "may be lost by design: the process that counted knows, the others learn of the next",
     "guard_read": "every second; test_bans.py takes the database away",
     "guard_forget": "every ten minutes",
+    "allow_changes": "every 700 ms; what is known stays: test_clients_limits.py",
+    "allow_list": "the same",
     "provision_ban_get": "needs a ban: test_bans.py",
     "provision_ban_require": "the same",
     "provision_ban_lift": "the same",
@@ -391,6 +393,18 @@ class Workload:
             self.api("GET", f"/v1/networks/{network['id']}")
             self.api("PATCH", f"/v1/networks/{network['id']}", {"customer": "c"})
             self.api("DELETE", f"/v1/networks/{network['id']}", None, GONE)
+
+    def step_api_allowed_networks(self):
+        self.make_customer()
+        for customer in ("c", None):
+            self.api("POST", "/v1/allowed-networks", {"network": "192.0.2.0/24", "customer": customer}, DONE)
+        self.api("POST", "/v1/allowed-networks", {"network": "192.0.2.0/24"}, DONE)
+        self.api("GET", "/v1/allowed-networks?customer=c")
+        for allowed in self.api("GET", "/v1/allowed-networks")["items"]:
+            path = f"/v1/allowed-networks/{allowed['id']}"
+            self.api("GET", path)
+            self.api("PATCH", path, {"label": "x"})
+            self.api("DELETE", path, None, GONE)
 
     def step_api_grants(self):
         for who in ({"account": BOB}, {"domain": "faults.test"}):
