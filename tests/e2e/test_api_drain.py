@@ -146,7 +146,14 @@ def test_one_address_cannot_take_all_connections(new_posthouse):
             client.sendall(rest)
             return client.recv(4096).startswith(b"HTTP/1.1 200 ")
 
-        slow = [connect("127.0.0.1") for _ in range(4)]
+        def admitted():
+            client = connect("127.0.0.1")
+            with contextlib.suppress(ConnectionError):
+                if served(client, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"):
+                    return client
+            return None  # a connection of those that asked for readiness is not over yet
+
+        slow = [wait_until(admitted, "a client is let in") for _ in range(4)]
         for client in slow:
             client.sendall(b"GET /hea")
         for _ in range(8):

@@ -212,8 +212,9 @@ class Posthouse:
     def inbox(self, login, password=PASSWORD):
         """All messages of the INBOX as bytes, by IMAP, without setting \\Seen."""
         with self.imap(login, password) as connection:
-            status, (count,) = connection.select("INBOX", readonly=True)
-            assert status == "OK", count
+            status, answer = connection.select("INBOX", readonly=True)
+            assert status == "OK", answer  # after a restart: not yet
+            count = answer[0]
             if int(count) == 0:
                 return []
             status, parts = connection.fetch("1:*", "(BODY.PEEK[])")
