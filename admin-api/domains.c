@@ -204,7 +204,7 @@ AWAITS void domains_create(struct request *r)
         return;
     struct slice given = json_text(&f, "name", true, NAME_MAX_BYTES);
     if (given.p && !name_domain(r->arena, given, &wanted.name))
-        json_reject(&f, "name", "must be a domain name of at least two labels (A-labels for other scripts)");
+        json_reject(&f, "name", "must be a domain name of at least two labels");
     struct slice customer = json_text(&f, "customer", true, 200);
     wanted.kind = read_kind(&f);
     wanted.hops = read_hops(&f, &wanted.hop_count);

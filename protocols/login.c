@@ -20,11 +20,12 @@
 #include "storage/credential.h"
 #include "storage/credential_upgrade.h"
 #include "storage/installation.h"
+#include "storage/name.h"
 
 /* Keys that no password fits, always the same for the same name. */
 static AWAITS enum db_status made_up_keys(struct arena *arena, struct slice name, struct slice *out)
 {
-    struct slice key, lower = arena_lower(arena, name);
+    struct slice key, lower = name_key(arena, name);
     unsigned char salt[SECRET_SHA256_SIZE], stored[SECRET_SHA256_SIZE], server[SECRET_SHA256_SIZE];
     enum db_status status = installation_salt_key(&key);
 

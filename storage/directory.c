@@ -5,9 +5,10 @@
  * sender's pipeline.  Answers are remembered while they hold (storage/cache.h); those of
  * directory_account() are not, as the account's secrets are in them.
  *
- * What a stranger sends may be any bytes.  Addresses, names and logins in the directory are printable
- * ASCII (storage/provision sees to it), so anything else is NONE without asking; PostgreSQL would refuse
+ * What a stranger sends may be any bytes.  Addresses, names and logins in the directory are UTF-8 without control
+ * characters (storage/provision sees to it), so anything else is NONE without asking; PostgreSQL would refuse
  * bytes that are not UTF-8, and that refusal would look like a failure, a 451 for ever instead of a 550.
+ * What is asked is the one spelling that the directory has (storage/name.h).
  *
  * The state of an account includes its customer's; a domain tells its customer's state separately,
  * because what that means differs for mail in (refuse) and mail out (refuse with other words).
@@ -15,16 +16,18 @@
 #include "storage/directory.h"
 
 #include "core/cidr.h"
+#include "core/idn.h"
 #include "storage/cache.h"
 #include "storage/db.h"
+#include "storage/name.h"
 #include "storage/provision.h"
 
 static bool printable(struct slice s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] < 0x20 || s.p[i] > 0x7e)
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
             return false;
-    return s.n > 0;
+    return s.n > 0 && idn_is_utf8(s);
 }
 
 /* What follows the last '@': a quoted local part may contain others. */
@@ -75,7 +78,7 @@ AWAITS enum db_status directory_account(struct arena *arena, struct slice login,
     struct params params;
     struct rows *rows = NULL;
     params_init(&params, arena);
-    params_text(&params, arena_lower(arena, login));
+    params_text(&params, name_key(arena, login));
     enum db_status status = db_read(arena, &by_login, &params, &rows);
     if (status != DB_FOUND)
         return status;
@@ -163,7 +166,8 @@ AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, s
     struct params params;
     struct rows *rows = NULL;
     params_init(&params, arena);
-    params_text(&params, arena_lower(arena, name));
+    struct slice key;
+    params_text(&params, idn_domain(arena, name, &key) ? key : arena_lower(arena, name));
     enum db_status status = cache_read(arena, &by_name, &params, 0, &rows);
     if (status == DB_FOUND)
         read_domain(rows, 0, out);
@@ -236,7 +240,7 @@ AWAITS enum db_status directory_recipients(struct arena *arena, const struct sli
     for (unsigned i = 0; i < count; i++) {
         if (!printable(addresses[i]))
             continue; /* null: there is nothing */
-        lower[i] = arena_lower(arena, addresses[i]);
+        lower[i] = name_key(arena, addresses[i]);
         names[i] = domain_part(lower[i]);
     }
     if (count == 1 && !lower[0].p)
@@ -335,6 +339,7 @@ AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t custo
                                               int64_t **ids, unsigned *count)
 {
     struct params params;
+    struct slice key;
     struct rows *rows = NULL;
     *ids = NULL;
     *count = 0;
@@ -342,7 +347,7 @@ AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t custo
         return DB_NONE;
     params_init(&params, arena);
     params_int64(&params, customer_id);
-    params_text(&params, arena_lower(arena, name));
+    params_text(&params, idn_domain(arena, name, &key) ? key : arena_lower(arena, name));
     params_int32(&params, (int32_t)limit);
     enum db_status status = db_read(arena, &relayed_below, &params, &rows);
     if (status != DB_FOUND)

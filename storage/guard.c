@@ -28,10 +28,12 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/id.h"
+#include "core/idn.h"
 #include "core/log.h"
 #include "core/secret.h"
 #include "storage/db.h"
 #include "storage/directory.h"
+#include "storage/name.h"
 
 #define BUCKETS 8192
 #define ENTRIES_MAX 65536
@@ -205,17 +207,23 @@ static void add_failure(enum kind kind, const char *client, const char *name)
              log_int("failures", entry->failures + entry->pending));
 }
 
-static bool name_key(struct slice name, char key[NAME_SIZE])
+/* The one spelling that the account is looked up by, so that another one gives no further tries. */
+static bool login_key(struct slice name, char key[NAME_SIZE])
 {
+    struct arena *arena;
+    bool good;
+
     if (!name.p || name.n == 0 || name.n >= NAME_SIZE)
         return false;
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] < 0x20 || name.p[i] > 0x7e) /* nobody's, and no text for PostgreSQL perhaps */
-            return false;
-        key[i] = name.p[i] >= 'A' && name.p[i] <= 'Z' ? (char)(name.p[i] + ('a' - 'A')) : name.p[i];
-    }
-    key[name.n] = '\0';
-    return true;
+    arena = arena_new(16 * NAME_SIZE);
+    name = name_key(arena, name);
+    good = name.n < NAME_SIZE && idn_is_utf8(name);
+    for (size_t i = 0; i < name.n && good; i++) /* nobody's, and no text for PostgreSQL perhaps */
+        good = (unsigned char)name.p[i] >= 0x20 && name.p[i] != 0x7f;
+    if (good)
+        snprintf(key, NAME_SIZE, "%.*s", SLICE_ARG(name));
+    arena_free(&arena);
+    return good;
 }
 
 static bool is_banned(const struct entry *entry)
@@ -230,7 +238,7 @@ bool guard_banned(const char *client, struct slice name)
 
     if (!client_key(client, key))
         return false;
-    banned = is_banned(find(ADDRESS, key, "")) || (name_key(name, login) && is_banned(find(PAIR, key, login)));
+    banned = is_banned(find(ADDRESS, key, "")) || (login_key(name, login) && is_banned(find(PAIR, key, login)));
     guard_counters.refused += banned;
     return banned;
 }
@@ -242,7 +250,7 @@ void guard_failed(const char *client, struct slice name)
     guard_counters.failures++;
     if (!client_key(client, key))
         return;
-    if (name_key(name, login)) {
+    if (login_key(name, login)) {
         add_failure(ACCOUNT, "", login);
         add_failure(PAIR, key, login);
     }

@@ -2,9 +2,9 @@
  * Names of the directory.
  *
  * Two spellings of one thing must not become two rows, so every name is normalised before it is stored or
- * looked for.  Internationalised domains are stored as A-labels ("xn--..."); conversion from U-labels is
- * the client's business, so non-ASCII is refused here.  Local parts are folded to lower case: RFC 5321
- * section 2.4 lets the receiving host treat them as it likes, and no ISP wants Bob and bob to be two.
+ * looked for.  Internationalised domains are stored as A-labels ("xn--..."), whichever way they were given.  Local parts are
+ * folded to lower case, and what is not ASCII is composed (NFC): RFC 5321 section 2.4 lets the receiving host treat them as it
+ * likes, and no ISP wants Bob and bob to be two.  Characters that cannot be seen are in no name that an administrator gives.
  */
 #include "storage/name.h"
 
@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/idn.h"
+
+#define GIVEN_MAX 1024 /* U-labels may be longer than what they become */
 #define LABEL_MAX 63
 #define DOMAIN_MAX 253
 #define LOCAL_MAX 64
@@ -60,33 +63,50 @@ static struct slice without_final_dot(struct slice s)
 
 bool name_domain(struct arena *arena, struct slice in, struct slice *out)
 {
-    if (in.n > DOMAIN_MAX + 1)
+    if (in.n > GIVEN_MAX || !idn_domain(arena, in, out))
         return false;
-    *out = without_final_dot(arena_lower(arena, in));
+    *out = without_final_dot(*out);
     return is_name(*out, 2);
 }
 
-/* atext (RFC 5322 3.2.3), lower case */
+/* atext (RFC 5322 3.2.3, RFC 6532 3.2), lower case */
 static bool is_atext(char c)
 {
-    return is_alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+    return is_alnum(c) || (unsigned char)c >= 0x80 || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
 bool name_address(struct arena *arena, struct slice in, struct slice *out)
 {
-    if (in.n > ADDRESS_MAX)
+    struct slice domain, name;
+    const char *at = in.n && in.n <= GIVEN_MAX && !memchr(in.p, '\0', in.n) ? memrchr(in.p, '@', in.n) : NULL;
+
+    if (!at || !idn_domain(arena, slice_skip(in, (size_t)(at - in.p) + 1), &domain))
         return false;
-    *out = arena_lower(arena, in);
-    const char *at = memrchr(out->p, '@', out->n);
-    if (!at)
+    name = idn_fold(arena, slice_of(in.p, (size_t)(at - in.p)));
+    if (!idn_is_ascii(name) && !idn_is_graphic(name))
         return false;
-    size_t local = (size_t)(at - out->p);
-    if (local == 0 || local > LOCAL_MAX || out->p[0] == '.' || at[-1] == '.')
+    *out = slice_str(arena_printf(arena, "%.*s@%.*s", SLICE_ARG(name), SLICE_ARG(domain)));
+    at = out->p + name.n;
+    size_t local = name.n;
+    if (out->n > ADDRESS_MAX || local == 0 || local > LOCAL_MAX || out->p[0] == '.' || at[-1] == '.')
         return false;
     for (size_t i = 0; i < local; i++)
         if (!is_atext(out->p[i]) && !(out->p[i] == '.' && out->p[i + 1] != '.'))
             return false;
     return is_name(slice_skip(*out, local + 1), 2);
+}
+
+struct slice name_key(struct arena *arena, struct slice address)
+{
+    const char *at = address.n ? memrchr(address.p, '@', address.n) : NULL;
+    struct slice domain, local;
+
+    if (idn_is_ascii(address) || memchr(address.p, '\0', address.n))
+        return arena_lower(arena, address);
+    if (!at || !idn_domain(arena, slice_skip(address, (size_t)(at - address.p) + 1), &domain))
+        return arena_lower(arena, address); /* nobody's */
+    local = idn_fold(arena, slice_of(address.p, (size_t)(at - address.p)));
+    return slice_str(arena_printf(arena, "%.*s@%.*s", SLICE_ARG(local), SLICE_ARG(domain)));
 }
 
 struct slice name_address_domain(struct slice address)
@@ -98,9 +118,9 @@ struct slice name_address_domain(struct slice address)
 bool name_host(struct arena *arena, struct slice in, struct slice *out)
 {
     unsigned char bytes[sizeof(struct in6_addr)];
-    if (in.n > DOMAIN_MAX + 1)
+    struct slice lower;
+    if (in.n > GIVEN_MAX || !idn_domain(arena, in, &lower))
         return false;
-    struct slice lower = arena_lower(arena, in);
     *out = lower;
     if (memchr(lower.p, '\0', lower.n))
         return false;

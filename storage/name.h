@@ -4,8 +4,8 @@
  * name: the forms in which names stand in the directory; pure.
  *
  * What an administrator gives is checked and brought to the one form that look-ups compare with: lower
- * case, A-labels, no final dot, no quoted local parts.  False means that it is no such name; nothing is
- * repaired beyond case and the final dot.
+ * case, A-labels, NFC, no final dot, no quoted local parts.  False means that it is no such name; nothing is
+ * repaired beyond that.
  */
 #include <stdbool.h>
 
@@ -14,8 +14,10 @@
 
 /* A domain name of at least two labels (RFC 1123 2.1, RFC 5321 4.1.2: letters, digits, hyphen). */
 bool name_domain(struct arena *arena, struct slice in, struct slice *out);
-/* Dot-string @ domain (RFC 5321 4.1.2), at most 64 and 254 octets (4.5.3.1.1, 4.5.3.1.3). */
+/* Dot-string @ domain (RFC 5321 4.1.2, RFC 6531 3.3), at most 64 and 254 octets (4.5.3.1.1, 4.5.3.1.3). */
 bool name_address(struct arena *arena, struct slice in, struct slice *out);
+/* What any address, or what a stranger says is one, is looked up as: equal for all spellings of one that name_address() took. */
+struct slice name_key(struct arena *arena, struct slice address);
 /* What follows the '@' of an address that name_address() made. */
 struct slice name_address_domain(struct slice address);
 /* A host that mail is sent to: a name (one label will do) or an IPv4 or IPv6 address without brackets. */

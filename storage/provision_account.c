@@ -53,7 +53,7 @@ AWAITS enum db_status provision_account_get(struct arena *arena, struct slice ke
     struct rows *rows = NULL;
     params_init(&params, arena);
     params_int64(&params, id_parse(key, &id) ? id : 0);
-    params_text(&params, arena_lower(arena, key));
+    params_text(&params, name_key(arena, key));
     enum db_status status = db_read(arena, &get, &params, &rows);
     if (status == DB_FOUND)
         read_row(arena, rows, 0, out);

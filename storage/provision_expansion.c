@@ -8,6 +8,7 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/name.h"
 #include "storage/provision_address.h"
 
 #define SELECT                                                                                                         \
@@ -48,7 +49,7 @@ AWAITS enum db_status provision_expansion_get(struct arena *arena, enum provisio
     struct rows *rows = NULL;
     params_init(&params, arena);
     params_int64(&params, id_parse(key, &id) ? id : 0);
-    params_text(&params, arena_lower(arena, key));
+    params_text(&params, name_key(arena, key));
     params_text(&params, word(kind));
     enum db_status status = db_read(arena, &get, &params, &rows);
     if (status == DB_FOUND)

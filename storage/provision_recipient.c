@@ -8,6 +8,7 @@
 #include "storage/provision_recipient.h"
 
 #include "storage/db.h"
+#include "storage/name.h"
 
 static const struct db_statement list = {
     "provision_recipient_list",
@@ -81,7 +82,7 @@ AWAITS enum db_status provision_recipient_get(struct arena *arena, int64_t domai
     struct params params;
     struct rows *rows = NULL;
     params_init(&params, arena);
-    add_pair(&params, domain_id, arena_lower(arena, address));
+    add_pair(&params, domain_id, name_key(arena, address));
     enum db_status status = db_read(arena, &get, &params, &rows);
     if (status == DB_FOUND)
         read_row(rows, 0, out);

@@ -13,6 +13,7 @@
 #include "storage/queue_view.h"
 
 #include "core/id.h"
+#include "core/idn.h"
 #include "storage/db.h"
 #include "storage/directory.h"
 
@@ -130,7 +131,8 @@ AWAITS enum db_status queue_view_list(struct arena *arena, struct slice domain, 
     *count = 0;
     *next = 0;
     if (domain.p) {
-        domain = arena_lower(arena, domain);
+        if (!idn_domain(arena, domain, &domain))
+            return DB_NONE;
         switch (directory_domain(arena, domain, &ours)) {
         case DB_FAILED: return DB_FAILED;
         case DB_NONE: return scan(arena, domain, after, limit, out, count, next);

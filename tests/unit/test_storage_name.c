@@ -54,9 +54,14 @@ static void test_domain(void **state)
         {SLICE("a_b.test"), NULL},
         {SLICE("192.0.2.1"), NULL},
         {SLICE("a.123"), NULL},
-        {SLICE("b\xc3\xbc"
+        {SLICE("B\xc3\x9c"
+               "cher.Test."),
+         "xn--bcher-kva.test"},
+        {SLICE("b\xfc"
                "cher.test"),
          NULL},
+        {SLICE("\xc3\xbc\0.test"), NULL},
+        {SLICE("\xc3\xbc"), NULL},
         {SLICE("a b.test"), NULL},
         {SLICE("a\0.test"), NULL},
         {SLICE("a@b.test"), NULL},
@@ -83,7 +88,16 @@ static void test_address(void **state)
         {SLICE("a b@c.test"), NULL},
         {SLICE("a\0b@c.test"), NULL},
         {SLICE("a@c.test\n"), NULL},
-        {SLICE("\xc3\xa9@c.test"), NULL},
+        {SLICE("\xc3\x89ve@c.test"), "\xc3\xa9ve@c.test"},
+        {SLICE("e\xcc\x81ve@B\xc3\xbc"
+               "cher.test"),
+         "\xc3\xa9ve@xn--bcher-kva.test"},
+        {SLICE("a@xn--bcher-kva.test"), "a@xn--bcher-kva.test"},
+        {SLICE("\xe9@c.test"), NULL},           /* Latin-1 */
+        {SLICE("a\xe2\x80\xae@c.test"), NULL}, /* it turns the direction of what follows */
+        {SLICE("a\xc2\xa0z@c.test"), NULL},
+        {SLICE("\xc3\xa9\0@c.test"), NULL},
+        {SLICE("\xc3\xa9@\xff.test"), NULL},
         {SLICE("a@[192.0.2.1]"), NULL},
         {SLICE(""), NULL},
         {SLICE("@"), NULL},
@@ -91,6 +105,28 @@ static void test_address(void **state)
     (void)state;
     CHECK(name_address, cases);
     assert_true(slice_equal(name_address_domain(SLICE("ann@a.test")), SLICE("a.test")));
+}
+
+static void test_key(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"Ann@Example.test", "ann@example.test"},
+        {"\xc3\x89ve@B\xc3\x9c"
+         "CHER.test",
+         "\xc3\xa9ve@xn--bcher-kva.test"},
+        {"a@b\xc3\xbc"
+         "cher.test",
+         "a@xn--bcher-kva.test"},
+        {"\"A b\"@c.test", "\"a b\"@c.test"},
+        {"Ann", "ann"},
+        {"a@\xff", "a@\xff"}, /* nobody's */
+    };
+    struct arena *arena = arena_new(4096);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        assert_true(slice_equal(name_key(arena, slice_str(pairs[i][0])), slice_str(pairs[i][1])));
+    arena_free(&arena);
 }
 
 static void test_host(void **state)
@@ -192,7 +228,8 @@ static void test_schema_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_domain), cmocka_unit_test(test_address),        cmocka_unit_test(test_host),
+        cmocka_unit_test(test_domain), cmocka_unit_test(test_address),        cmocka_unit_test(test_key),
+        cmocka_unit_test(test_host),
         cmocka_unit_test(test_cidr),   cmocka_unit_test(test_schema_compare), cmocka_unit_test(test_schema_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
