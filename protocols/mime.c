@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "core/idn.h"
 #include "protocols/mime_private.h"
 
 struct scan {
@@ -118,6 +119,16 @@ bool mime_next_field(struct arena *arena, struct slice *rest, struct slice wante
             return true;
         }
     }
+    return false;
+}
+
+bool mime_headers_eight_bit(const struct mime_part *root)
+{
+    if (!idn_is_ascii(root->header))
+        return true;
+    for (const struct mime_part *part = root->child; part; part = part->next)
+        if (mime_headers_eight_bit(part))
+            return true;
     return false;
 }
 

@@ -51,6 +51,9 @@ const struct mime_part *mime_find(const struct mime_part *root, const uint32_t *
 /* Lines of a header whose names are (not) in the list, and an empty line; a copy in the arena. */
 struct slice mime_fields(struct arena *arena, struct slice header, const struct slice *names, unsigned count, bool without);
 
+/* Is the header of any part in it, or its own, not ASCII?  RFC 6532. */
+bool mime_headers_eight_bit(const struct mime_part *root);
+
 /* A field's value, unfolded, as it is written; {NULL,0}: absent.  The first of several. */
 struct slice mime_field(struct arena *arena, struct slice header, const char *name);
 

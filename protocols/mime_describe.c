@@ -2,12 +2,17 @@
  * mime_describe: ENVELOPE and BODYSTRUCTURE (RFC 3501 7.4.2).
  *
  * Strings are sent as they are written in the message, encoded words and all: decoding them is the client's business.  What
- * has been decoded by GMime (names in addresses, parameters) is encoded again, as it was: RFC 2231 or encoded words, so that
- * responses stay ASCII where the message was.
+ * has been decoded by GMime (names in addresses, parameters) is encoded again, as it was: RFC 2231 or encoded words.
+ *
+ * A header in UTF-8 (RFC 6532) is told in ASCII, since no client here has enabled UTF8=ACCEPT (RFC 6855), which is not offered:
+ * text as encoded words, domains in A-labels, and an address whose local part is not ASCII as RFC 6858 2.1 has it: an
+ * invalid one, with the true one in its name.  8-bit text that is not UTF-8 goes as it is, in a literal.  What BODY[...] gives
+ * are the octets of the message.
  */
 #include <event2/buffer.h>
 #include <stdio.h>
 
+#include "core/idn.h"
 #include "protocols/mime_private.h"
 
 static void put(struct evbuffer *out, const char *text)
@@ -34,12 +39,18 @@ static void write_nstring(struct evbuffer *out, struct slice text)
     }
 }
 
-static bool is_ascii(struct slice text)
+/* Text of a header field.  What is not ASCII becomes encoded words. */
+static void put_text(struct evbuffer *out, struct arena *arena, struct slice text)
 {
-    for (size_t i = 0; i < text.n; i++)
-        if ((unsigned char)text.p[i] >= 0x80)
-            return false;
-    return true;
+    char *encoded;
+
+    if (idn_is_ascii(text) || !idn_is_utf8(text)) {
+        write_nstring(out, text);
+        return;
+    }
+    encoded = g_mime_utils_header_encode_text(NULL, arena_slicedup(arena, text), NULL);
+    write_nstring(out, slice_str(encoded));
+    g_free(encoded);
 }
 
 /* Names are written again as encoded words where they are not ASCII. */
@@ -47,7 +58,7 @@ static void put_phrase(struct evbuffer *out, const char *text)
 {
     char *encoded;
 
-    if (!text || !*text || is_ascii(slice_str(text))) {
+    if (!text || !*text || idn_is_ascii(slice_str(text))) {
         write_nstring(out, text && *text ? slice_str(text) : (struct slice){NULL, 0});
         return;
     }
@@ -79,10 +90,19 @@ static void put_local_part(struct evbuffer *out, struct arena *arena, struct sli
 static void put_mailbox(struct evbuffer *out, struct arena *arena, InternetAddress *address)
 {
     const char *addr = internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address));
-    const char *at = addr ? strrchr(addr, '@') : NULL;
+    const char *at, *name = internet_address_get_name(address);
 
+    if (addr && !idn_is_ascii(slice_str(addr)))
+        addr = arena_slicedup(arena, idn_address(arena, slice_str(addr)));
+    if (addr && !idn_is_ascii(slice_str(addr)) && idn_is_utf8(slice_str(addr))) {
+        struct slice shown = idn_address_unicode(arena, slice_str(addr));
+
+        name = arena_printf(arena, "%s%s<%.*s>", name ? name : "", name && *name ? " " : "", SLICE_ARG(shown));
+        addr = "invalid@internationalized-address.invalid";
+    }
+    at = addr ? strrchr(addr, '@') : NULL;
     put(out, "(");
-    put_phrase(out, internet_address_get_name(address));
+    put_phrase(out, name);
     put(out, " NIL ");
     put_local_part(out, arena, at ? slice_of(addr, (size_t)(at - addr)) : slice_str(addr ? addr : ""));
     put(out, " ");
@@ -139,9 +159,9 @@ void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct
 
     mime_start();
     put(out, "(");
-    write_nstring(out, mime_field(arena, message->header, "Date"));
+    put_text(out, arena, mime_field(arena, message->header, "Date"));
     put(out, " ");
-    write_nstring(out, mime_field(arena, message->header, "Subject"));
+    put_text(out, arena, mime_field(arena, message->header, "Subject"));
     put(out, " ");
     put_address_field(out, arena, from);
     put(out, " ");
@@ -155,9 +175,9 @@ void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct
     put(out, " ");
     put_address_field(out, arena, mime_field(arena, message->header, "Bcc"));
     put(out, " ");
-    write_nstring(out, mime_field(arena, message->header, "In-Reply-To"));
+    put_text(out, arena, mime_field(arena, message->header, "In-Reply-To"));
     put(out, " ");
-    write_nstring(out, mime_field(arena, message->header, "Message-ID"));
+    put_text(out, arena, mime_field(arena, message->header, "Message-ID"));
     put(out, ")");
 }
 
@@ -197,13 +217,13 @@ static void put_params(struct evbuffer *out, struct arena *arena, const struct m
     for (const struct mime_param *p = params; p; p = p->next) {
         put(out, separator);
         separator = " ";
-        if (p->extended && !is_ascii(p->value)) {
+        if (p->extended && !idn_is_ascii(p->value)) {
             put_extended(out, arena, p);
             continue;
         }
-        write_nstring(out, p->name);
+        put_text(out, arena, p->name);
         put(out, " ");
-        if (is_ascii(p->value)) {
+        if (idn_is_ascii(p->value)) {
             write_nstring(out, p->value);
         } else {
             char *encoded = g_mime_utils_header_encode_text(NULL, p->value.p, NULL);
@@ -226,7 +246,7 @@ static void put_disposition(struct evbuffer *out, struct arena *arena, struct sl
     }
     disposition = g_mime_content_disposition_parse(NULL, value.p);
     put(out, "(");
-    write_nstring(out, slice_str(g_mime_content_disposition_get_disposition(disposition)));
+    put_text(out, arena, slice_str(g_mime_content_disposition_get_disposition(disposition)));
     put(out, " ");
     put_params(out, arena, mime_params_of(arena, g_mime_content_disposition_get_parameters(disposition)));
     put(out, ")");
@@ -234,7 +254,7 @@ static void put_disposition(struct evbuffer *out, struct arena *arena, struct sl
 }
 
 /* "en, de" is ("en" "de") */
-static void put_language(struct evbuffer *out, struct slice value)
+static void put_language(struct evbuffer *out, struct arena *arena, struct slice value)
 {
     const char *separator = "(";
     bool any = false;
@@ -250,7 +270,7 @@ static void put_language(struct evbuffer *out, struct slice value)
             tag.n--;
         if (tag.n) {
             put(out, separator);
-            write_nstring(out, tag);
+            put_text(out, arena, tag);
             separator = " ";
             any = true;
         }
@@ -263,9 +283,9 @@ static void put_rest(struct evbuffer *out, struct arena *arena, const struct mim
     put(out, " ");
     put_disposition(out, arena, part->header);
     put(out, " ");
-    put_language(out, mime_field(arena, part->header, "Content-Language"));
+    put_language(out, arena, mime_field(arena, part->header, "Content-Language"));
     put(out, " ");
-    write_nstring(out, mime_field(arena, part->header, "Content-Location"));
+    put_text(out, arena, mime_field(arena, part->header, "Content-Location"));
 }
 
 static unsigned long count_lines(struct slice body)
@@ -285,20 +305,20 @@ static void put_leaf(struct evbuffer *out, struct arena *arena, const struct mim
     struct slice encoding = mime_encoding(arena, part->header);
 
     put(out, "(");
-    write_nstring(out, part->type);
+    put_text(out, arena, part->type);
     put(out, " ");
-    write_nstring(out, part->subtype);
+    put_text(out, arena, part->subtype);
     put(out, " ");
     if (!part->params && slice_equal_nocase(part->type, SLICE("text")))
         put(out, "(\"charset\" \"us-ascii\")"); /* RFC 2045 5.2 */
     else
         put_params(out, arena, part->params);
     put(out, " ");
-    write_nstring(out, mime_field(arena, part->header, "Content-ID"));
+    put_text(out, arena, mime_field(arena, part->header, "Content-ID"));
     put(out, " ");
-    write_nstring(out, mime_field(arena, part->header, "Content-Description"));
+    put_text(out, arena, mime_field(arena, part->header, "Content-Description"));
     put(out, " ");
-    write_nstring(out, encoding.n ? encoding : SLICE("7bit"));
+    put_text(out, arena, encoding.n ? encoding : SLICE("7bit"));
     evbuffer_add_printf(out, " %zu", part->body.n);
     if (part->message) {
         put(out, " ");
@@ -310,7 +330,7 @@ static void put_leaf(struct evbuffer *out, struct arena *arena, const struct mim
         evbuffer_add_printf(out, " %lu", count_lines(part->body));
     if (extended) {
         put(out, " ");
-        write_nstring(out, mime_field(arena, part->header, "Content-MD5"));
+        put_text(out, arena, mime_field(arena, part->header, "Content-MD5"));
         put_rest(out, arena, part);
     }
     put(out, ")");
@@ -326,7 +346,7 @@ void mime_write_structure(struct evbuffer *out, struct arena *arena, const struc
     for (const struct mime_part *child = part->child; child; child = child->next)
         mime_write_structure(out, arena, child, extended);
     put(out, " ");
-    write_nstring(out, part->subtype);
+    put_text(out, arena, part->subtype);
     if (extended) {
         put(out, " ");
         put_params(out, arena, part->params);

@@ -92,6 +92,51 @@ static void test_fields_chosen(void **state)
 
 /* ------------------------------------------------------------------ ENVELOPE (RFC 3501 7.4.2) */
 
+#define INVALID "\"invalid\" \"internationalized-address.invalid\""
+
+static void assert_ascii(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (*p < ' ' || *p > '~')
+            fail_msg("%s", text);
+}
+
+/* RFC 6532 headers, told to clients that know nothing of them: in ASCII, all of it. */
+static void test_envelope_in_utf8(void **state)
+{
+    (void)state;
+    assert_string_equal(envelope("From: J\xc3\xbcrgen <j\xc3\xbc@b\xc3\xbc" "cher.test>\r\nSender: <\xc3\xa9@e.test>\r\n"
+                                 "Reply-To: Ann <ann@b\xc3\xbc" "cher.test>\r\n\r\n"),
+                        "(NIL NIL ((\"=?iso-8859-1?q?J=FCrgen_=3Cj=FC=40b=FCcher=2Etest=3E?=\" NIL " INVALID "))"
+                        " ((\"=?iso-8859-1?q?=3C=E9=40e=2Etest=3E?=\" NIL " INVALID "))"
+                        " ((\"Ann\" NIL \"ann\" \"xn--bcher-kva.test\")) NIL NIL NIL NIL NIL)");
+    assert_ascii(envelope("Subject: \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1"
+                          "\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82\r\n"
+                          "Date: \xc3\xbc\r\nIn-Reply-To: <\xc3\xbc@x>\r\nMessage-ID: <\xc3\xbc@x>\r\n\r\n"));
+    assert_string_equal(envelope("Subject: sch\xf6n\r\n\r\n"), /* not UTF-8: nobody knows what it is */
+                        "(NIL {5}\r\nsch\xf6n NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_ascii(structure("Content-Type: image/png; name=\"\xc3\xbc.png\"\r\nContent-Description: \xc3\xbc\r\n"
+                           "Content-ID: <\xc3\xbc@x>\r\nContent-Disposition: attachment; filename=\"\xc3\xbc.png\"\r\n"
+                           "Content-Language: \xc3\xbc\r\nContent-Location: \xc3\xbc\r\n\r\nx", true));
+}
+
+static void test_authors_in_utf8(void **state)
+{
+    struct mime_author authors[MIME_AUTHORS_MAX];
+    unsigned count;
+
+    (void)state;
+    assert_true(mime_authors(arena, SLICE("From: J\xc3\xbcrgen <j\xc3\xbc@b\xc3\xbc" "cher.test>, \"j\xc3\xbc x\"@e.test\r\n\r\n"),
+                             authors, &count));
+    assert_int_equal(count, 2);
+    assert_string_equal(authors[0].address.p, "j\xc3\xbc@b\xc3\xbc" "cher.test");
+    assert_string_equal(authors[1].address.p, "\"j\xc3\xbc x\"@e.test");
+    assert_true(mime_headers_eight_bit(mime_parse(
+        arena, SLICE("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: \xc3\xbc\r\n\r\n\r\n--b--\r\n"))));
+    assert_false(mime_headers_eight_bit(mime_parse(
+        arena, SLICE("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: y\r\n\r\n\xc3\xbc\r\n--b--\r\n"))));
+}
+
 static void test_envelope(void **state)
 {
     (void)state;
@@ -135,7 +180,7 @@ static void test_envelope_groups(void **state)
         "(NIL NIL NIL NIL NIL ((NIL NIL \"\" NIL)(NIL NIL \"a\" \"a.test\")(NIL NIL NIL NIL)) NIL NIL NIL NIL)");
 }
 
-/* Encoded words stay as they are written; what is not ASCII, quotes and backslashes go as literals. */
+/* Encoded words stay as they are written, and UTF-8 becomes such; quotes and backslashes go as literals. */
 static void test_envelope_strings(void **state)
 {
     (void)state;
@@ -144,7 +189,7 @@ static void test_envelope_strings(void **state)
     assert_string_equal(envelope("Subject: say \"x\"\r\n\r\n"),
                         "(NIL {7}\r\nsay \"x\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("Subject: a\\b\r\n\r\n"), "(NIL {3}\r\na\\b NIL NIL NIL NIL NIL NIL NIL NIL)");
-    assert_string_equal(envelope("Subject: \xc3\xbc\r\n\r\n"), "(NIL {2}\r\n\xc3\xbc NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_string_equal(envelope("Subject: \xc3\xbc\r\n\r\n"), "(NIL \"=?iso-8859-1?b?/A==?=\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("Subject:\r\n\r\n"), "(NIL \"\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("From: =?utf-8?q?J=C3=BCrgen?= <j@j.test>\r\nSender:\r\n\r\n"),
                         "(NIL NIL ((\"=?iso-8859-1?q?J=FCrgen?=\" NIL \"j\" \"j.test\"))"
@@ -325,6 +370,7 @@ int main(void)
         TEST(test_search_in_bodies),   TEST(test_days),
         TEST(test_structure_encoding), TEST(test_structure_parameters),
         TEST(test_envelope_quoted_local_parts),
+        TEST(test_envelope_in_utf8),   TEST(test_authors_in_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
