@@ -6,12 +6,14 @@
  *
  * What it cannot know: the server's own limits of a session (too many recipients, too many errors), and whether
  * the message itself is acceptable.  Addresses are those that the directory can hold: no quoted local parts, no
- * address literals.  `at` asks as of which time grants hold; the rest of the directory, and what was used, is that of now.
+ * address literals; one that is not ASCII is taken as said with SMTPUTF8.  `at` asks as of which time grants hold; the rest
+ * of the directory, and what was used, is that of now.
  */
 #include <json-c/json.h>
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "core/idn.h"
 #include "relay/permit.h"
 #include "storage/name.h"
 #include "storage/provision_account.h"
@@ -161,7 +163,7 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
     json_put_text(object, "command", slice_str(command));
     json_put_number(reply, "code", decision->code);
     json_put_text(reply, "enhanced", slice_str(decision->enhanced));
-    json_put_text(reply, "text", slice_str(decision->text));
+    json_put_text(reply, "text", idn_escape(r->arena, slice_str(decision->text))); /* as smtp_reply() has it */
     json_object_object_add(object, "reply", reply);
     reply_json(r, 200, object);
 }

@@ -15,7 +15,9 @@
 #define LOG_MODULE "smtp"
 #include "core/clock.h"
 #include "core/id.h"
+#include "core/idn.h"
 #include "core/log.h"
+#include "protocols/mime.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_parameter.h"
 #include "protocols/smtp_session.h"
@@ -66,8 +68,6 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
     out->customer_id = recipient->customer_id;
     out->account_id = session->authenticated ? session->account.id : 0;
     out->sender = transaction->sender.address;
-    /* RFC 8689 4.1: the field is ignored where the parameter was given. */
-    transaction->envelope.tls_optional = transaction->header.tls_optional && !transaction->envelope.require_tls;
     out->parameters = smtp_parameter_print_mail(arena, &transaction->envelope, ENVELOPE_ALL);
     out->eight_bit = transaction->eight_bit;
     out->received_ms = now_ms;
@@ -83,6 +83,34 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
     out->prefix = slice_str(arena_printf(arena, "%.*s%.*s", SLICE_ARG(trace), SLICE_ARG(missing)));
     out->spool = transaction->spool;
     out->recipients = arena_array(arena, recipients_of(transaction, out->customer_id), sizeof(*out->recipients));
+}
+
+/*
+ * Does the message itself need SMTPUTF8 (RFC 6531 3.4)?  Its recipients are asked one by one when they are sent to.  A
+ * message whose sender did not say so goes as it came: raw 8-bit headers are older than SMTPUTF8.
+ */
+static bool needs_utf8(const struct smtp_session *session)
+{
+    const struct smtp_transaction *transaction = session->transaction;
+    struct slice content;
+
+    if (!transaction->utf8)
+        return false;
+    if (!idn_is_ascii(transaction->sender.address) || transaction->header.eight_bit)
+        return true;
+    if (!transaction->header.eight_bit_after || !spool_map(transaction->spool, &content))
+        return transaction->header.eight_bit_after; /* it cannot be looked at: as it was declared */
+    return mime_headers_eight_bit(mime_parse(session->command, content));
+}
+
+/* What the header has to say to the next hops. */
+static void note_header(struct smtp_session *session)
+{
+    struct smtp_transaction *transaction = session->transaction;
+
+    transaction->envelope.utf8 = needs_utf8(session);
+    /* RFC 8689 4.1: the field is ignored where the parameter was given. */
+    transaction->envelope.tls_optional = transaction->header.tls_optional && !transaction->envelope.require_tls;
 }
 
 /* One message for each customer.  Returns how many. */
@@ -164,6 +192,7 @@ static AWAITS void commit(struct smtp_session *session)
     struct smtp_transaction *transaction = session->transaction;
     struct accept_message *messages =
         arena_array(session->transaction_arena, transaction->target_count, sizeof(*messages));
+    note_header(session);
     unsigned count = gather(session, messages), all = count;
     count_usage(session, &messages[0]);
 

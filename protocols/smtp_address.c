@@ -8,43 +8,58 @@
  *   - "_" in domain labels (hosts so named send mail, though they should not);
  *   - local parts longer than 64 octets (section 4.5.3.1 asks not to impose limits, and VERP and SRS make
  *     long ones), up to the length of the line.
- * Strict where kindness would be dangerous: no angle brackets, no address; no 8-bit characters (SMTPUTF8
- * is not offered).  A domain has at most 255 octets, a label 63.
+ * Strict where kindness would be dangerous: no angle brackets, no address; what is not ASCII must be UTF-8, and the domain a name
+ * by IDNA.  A domain has at most 255 octets, a label 63.
+ *
+ * SMTPUTF8 (RFC 6531 3.3) adds UTF8-non-ascii to atext and qtextSMTP, and U-labels to domains.  All of it is parsed, so that who
+ * uses it without saying so can be told what is missing; the domain comes out in A-labels, whichever way it came.
  */
 #include "protocols/smtp_address.h"
 
 #include <arpa/inet.h>
 
+#include "core/idn.h"
 #include "protocols/smtp_cursor.h"
 
 #define DOMAIN_MAX 255
 #define LABEL_MAX 63
 
-/* RFC 5322 3.2.3 */
+/* UTF8-non-ascii, octet by octet; that it is UTF-8 is found out of the whole. */
+static bool is_non_ascii(char c)
+{
+    return (unsigned char)c >= 0x80;
+}
+
+/* RFC 5322 3.2.3, RFC 6531 3.3 */
 static bool is_atext(char c)
 {
-    return cursor_is_let_dig(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c));
+    return cursor_is_let_dig(c) || is_non_ascii(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c));
 }
 
 /* ------------------------------------------------------------------ domains and literals */
 
 /*
  * Domain     = sub-domain *("." sub-domain)
- * sub-domain = Let-dig [Ldh-str]
+ * sub-domain = Let-dig [Ldh-str] / U-label
  * Ldh-str    = *( ALPHA / DIGIT / "-" ) Let-dig
+ *
+ * A U-label may have more octets than the A-label that it stands for, which is what the limits are about.
  */
 static bool take_domain(struct slice *rest)
 {
     struct slice start = *rest;
+    bool ascii = true;
     do {
         struct slice label = *rest;
-        while (rest->n && (cursor_is_let_dig(*rest->p) || *rest->p == '-' || *rest->p == '_'))
+        while (rest->n && (cursor_is_let_dig(*rest->p) || is_non_ascii(*rest->p) || *rest->p == '-' || *rest->p == '_'))
             *rest = slice_skip(*rest, 1);
         label = cursor_taken(label, *rest);
-        if (!label.n || label.n > LABEL_MAX || label.p[0] == '-' || label.p[label.n - 1] == '-')
+        bool plain = idn_is_ascii(label);
+        ascii = ascii && plain;
+        if (!label.n || (plain && label.n > LABEL_MAX) || label.p[0] == '-' || label.p[label.n - 1] == '-')
             return false;
     } while (cursor_take(rest, '.'));
-    return cursor_taken(start, *rest).n <= DOMAIN_MAX;
+    return !ascii || cursor_taken(start, *rest).n <= DOMAIN_MAX;
 }
 
 /*
@@ -75,7 +90,7 @@ static bool take_literal(struct slice *rest)
 
 bool smtp_is_domain(struct slice text)
 {
-    return take_domain(&text) && !text.n;
+    return idn_is_ascii(text) && take_domain(&text) && !text.n;
 }
 
 bool smtp_is_address_literal(struct slice text)
@@ -102,7 +117,7 @@ static bool take_dot_string(struct slice *rest)
  * Quoted-string  = DQUOTE *QcontentSMTP DQUOTE
  * QcontentSMTP   = qtextSMTP / quoted-pairSMTP
  * quoted-pairSMTP = %d92 %d32-126
- * qtextSMTP      = %d32-33 / %d35-91 / %d93-126
+ * qtextSMTP      = %d32-33 / %d35-91 / %d93-126 / UTF8-non-ascii
  *
  * Section 4.1.2 holds all spellings of the same content to be one mailbox: the quotes go when the content
  * is a Dot-string, else only what must be escaped is.
@@ -114,9 +129,8 @@ static bool take_quoted_string(struct arena *arena, struct slice *rest, struct s
     char *plain = arena_alloc(arena, rest->n + 1);
     size_t n = 0;
     while (rest->n && *rest->p != '"') {
-        if (*rest->p == '\\')
-            *rest = slice_skip(*rest, 1);
-        if (!rest->n || *rest->p < ' ' || *rest->p > '~')
+        bool pair = cursor_take(rest, '\\');
+        if (!rest->n || (is_non_ascii(*rest->p) ? pair : *rest->p < ' ' || *rest->p > '~'))
             return false;
         plain[n++] = *rest->p;
         *rest = slice_skip(*rest, 1);
@@ -145,7 +159,7 @@ static bool take_quoted_string(struct arena *arena, struct slice *rest, struct s
 /* Mailbox = Local-part "@" ( Domain / address-literal );  Local-part = Dot-string / Quoted-string */
 static bool take_mailbox(struct arena *arena, struct slice *rest, struct smtp_path *out)
 {
-    struct slice start = *rest;
+    struct slice start = *rest, all = *rest, domain;
     if (rest->n && *rest->p == '"') {
         if (!take_quoted_string(arena, rest, &out->local))
             return false;
@@ -160,7 +174,13 @@ static bool take_mailbox(struct arena *arena, struct slice *rest, struct smtp_pa
     out->literal = rest->n && *rest->p == '[';
     if (!(out->literal ? take_literal(rest) : take_domain(rest)))
         return false;
-    struct slice domain = arena_lower(arena, cursor_taken(start, *rest)), local = out->local;
+    struct slice local = out->local;
+    all = cursor_taken(all, *rest);
+    out->international = !idn_is_ascii(all);
+    if (out->international && !idn_is_utf8(all))
+        return false;
+    if (!idn_domain(arena, cursor_taken(start, *rest), &domain))
+        return false;
     out->address = slice_str(arena_printf(arena, "%.*s@%.*s", SLICE_ARG(local), SLICE_ARG(domain)));
     out->local = slice_of(out->address.p, local.n);
     out->domain = slice_skip(out->address, local.n + 1);

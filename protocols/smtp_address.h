@@ -10,12 +10,13 @@
 #include "core/arena.h"
 #include "core/slice.h"
 
-/* An address as it stands in a path, normalised: no source route, no needless quotes, domain in lower case. */
+/* An address as it stands in a path, normalised: no source route, no needless quotes, domain in lower case and A-labels. */
 struct smtp_path {
     struct slice address; /* "local@domain", "" for <>, "postmaster" for <Postmaster> */
     struct slice local;   /* with its quotes, if it needs them */
     struct slice domain;  /* empty for <> and <Postmaster> */
     bool literal;         /* domain is an address literal, "[192.0.2.1]" */
+    bool international;   /* it was not written in ASCII: RFC 6531 3.3 */
 };
 
 /*
@@ -24,7 +25,7 @@ struct smtp_path {
  */
 bool smtp_take_path(struct arena *arena, struct slice *rest, struct smtp_path *out);
 
-bool smtp_is_domain(struct slice text);          /* Domain */
+bool smtp_is_domain(struct slice text);          /* Domain of RFC 5321: ASCII, as in EHLO (RFC 6531 3.7.1) */
 bool smtp_is_address_literal(struct slice text); /* "[" ... "]" */
 
 #endif

@@ -8,6 +8,7 @@
  * A message without From is left as it is.  On port 25 nothing is checked: mail from outside comes in everybody's name.
  */
 #define LOG_MODULE "smtp"
+#include "core/idn.h"
 #include "core/log.h"
 #include "protocols/mime.h"
 #include "protocols/smtp_counters.h"
@@ -59,8 +60,8 @@ static AWAITS bool check_author(struct smtp_session *session, const struct mime_
     for (const struct smtp_recipient *r = session->transaction->recipients; r != recipient; r = r->next)
         if (r->grant == recipient->grant)
             return true;
-    if (!permit_author(session->command, &session->transaction->permit, recipient->grant, author->field, author->address,
-                       &decision)) {
+    if (!permit_author(session->command, &session->transaction->permit, recipient->grant, author->field,
+                       idn_address(session->command, author->address), &decision)) {
         refuse(session, 451, "4.3.0", "author-unknown", "Temporary lookup failure, try again later");
         return false;
     }

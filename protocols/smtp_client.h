@@ -61,6 +61,7 @@ struct smtp_client_recipient {
     enum smtp_client_outcome outcome;
     struct slice reply;  /* the server's words, or ours; one line of ASCII, in the arena */
     struct slice status; /* RFC 3463, for a DSN */
+    bool withheld;       /* refused by us: the server is not asked about it */
     bool dsn;            /* DELIVERED: to a server with DSN, which was told what the sender wants to hear (RFC 3461) */
 };
 

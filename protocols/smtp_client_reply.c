@@ -144,6 +144,8 @@ void smtp_client_features_line(struct smtp_client_features *features, unsigned n
         features->eight_bit = true;
     } else if (slice_equal_nocase(word, SLICE("DSN"))) {
         features->envelope |= ENVELOPE_DSN;
+    } else if (slice_equal_nocase(word, SLICE("SMTPUTF8"))) { /* parameters are none of ours, RFC 6531 3.1 */
+        features->envelope |= ENVELOPE_SMTPUTF8;
     } else if (slice_equal_nocase(word, SLICE("REQUIRETLS"))) {
         features->envelope |= ENVELOPE_REQUIRETLS;
     } else if (slice_equal_nocase(word, SLICE("STARTTLS"))) {

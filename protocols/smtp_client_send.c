@@ -17,6 +17,9 @@
  *   - A message that was submitted as 8BITMIME and does hold 8-bit bytes may not go to a server without 8BITMIME
  *     (RFC 6152 section 3).  Converting it would break its signatures, so it is refused (5.6.3), which tells
  *     the sender; undeclared 8-bit bytes are passed as they came, as every relay does.
+ *   - SMTPUTF8 (RFC 6531 3.2) is said if the message, or one of these recipients, needs it.  To a server that does not
+ *     offer it nothing of that goes: those recipients are refused (5.6.7), or all of them if the sender's address (5.6.7)
+ *     or the header (5.6.9) needs it.  With it domains are written in U-labels (3.7), without it in A-labels.
  *   - SIZE (RFC 1870): a message over the server's limit is refused here, without sending it first.
  *   - The content cannot be read to its end: the connection is dropped without the final dot.
  *
@@ -25,6 +28,7 @@
 #include <stdlib.h>
 
 #define LOG_MODULE "smtp-client"
+#include "core/idn.h"
 #include "core/log.h"
 #include "protocols/smtp_client_body.h"
 #include "protocols/smtp_client_internal.h"
@@ -39,6 +43,7 @@ struct transaction {
     struct smtp_client_message *message;
     unsigned accepted; /* recipients that got 2xx and are open */
     bool mail_refused;
+    bool utf8; /* it goes with SMTPUTF8 */
 };
 
 /* ------------------------------------------------------------------ deciding */
@@ -114,25 +119,40 @@ static void write_parameters(struct transaction *t, struct slice parameters)
     stream_printf(t->client->stream, "%s%.*s\r\n", parameters.n ? " " : "", SLICE_ARG(parameters));
 }
 
+static struct slice address_on_wire(struct transaction *t, struct slice address)
+{
+    return t->utf8 ? idn_address_unicode(t->arena, address) : address;
+}
+
 static void write_mail(struct transaction *t, size_t size)
 {
     const struct smtp_client_features *features = &t->client->features;
+    struct envelope_mail envelope = *t->message->envelope;
+    struct slice sender = address_on_wire(t, t->message->sender);
 
-    stream_printf(t->client->stream, "MAIL FROM:<%.*s>", SLICE_ARG(t->message->sender));
+    envelope.utf8 = t->utf8;
+    stream_printf(t->client->stream, "MAIL FROM:<%.*s>", SLICE_ARG(sender));
     if (features->size)
         stream_printf(t->client->stream, " SIZE=%zu", size);
-    if (features->eight_bit && t->message->eight_bit)
+    if (features->eight_bit && (t->message->eight_bit || t->message->envelope->utf8))
         stream_printf(t->client->stream, " BODY=8BITMIME");
-    write_parameters(t, smtp_parameter_print_mail(t->arena, t->message->envelope, features->envelope));
+    write_parameters(t, smtp_parameter_print_mail(t->arena, &envelope, features->envelope));
 }
 
 static void write_recipient(struct transaction *t, const struct smtp_client_recipient *recipient)
 {
-    stream_printf(t->client->stream, "RCPT TO:<%.*s>", SLICE_ARG(recipient->address));
+    struct slice address = address_on_wire(t, recipient->address);
+
+    stream_printf(t->client->stream, "RCPT TO:<%.*s>", SLICE_ARG(address));
     write_parameters(t, smtp_parameter_print_rcpt(t->arena, recipient->envelope, t->client->features.envelope));
 }
 
-/* step 0: MAIL, 1 to count: RCPT, count + 1: DATA */
+/* step 0: MAIL, 1 to count: RCPT, count + 1: DATA.  Recipients who are withheld have none. */
+static bool has_step(const struct transaction *t, unsigned step)
+{
+    return step == 0 || step > t->message->count || !t->message->recipients[step - 1].withheld;
+}
+
 static void write_step(struct transaction *t, unsigned step, size_t size)
 {
     if (step == 0)
@@ -179,8 +199,11 @@ static AWAITS bool ask(struct transaction *t, size_t size)
     bool pipelining = client->features.pipelining;
 
     for (unsigned step = 0; pipelining && step <= last; step++)
-        write_step(t, step, size);
+        if (has_step(t, step))
+            write_step(t, step, size);
     for (unsigned step = 0; step <= last; step++) {
+        if (!has_step(t, step))
+            continue;
         if (!pipelining && (t->mail_refused || (step == last && !t->accepted)))
             return false;
         if (!pipelining)
@@ -317,6 +340,37 @@ static size_t content_size(const struct smtp_client_message *m)
     return m->prefix.n + spool_size(m->spool) - m->offset;
 }
 
+/* An address or a header that only SMTPUTF8 can carry, and no SMTPUTF8: it is not stripped.  False: all is decided. */
+static bool may_go_in_ascii(struct transaction *t)
+{
+    struct smtp_client_message *m = t->message;
+    struct slice reply =
+        slice_str(arena_printf(t->arena, "%s does not offer SMTPUTF8, which this message needs", t->client->host));
+    bool sender = !idn_is_ascii(m->sender);
+    unsigned left = 0;
+
+    if (sender || m->envelope->utf8) {
+        decide_all(t, SMTP_CLIENT_REFUSED, reply, sender ? SLICE("5.6.7") : SLICE("5.6.9"));
+        return false;
+    }
+    for (unsigned i = 0; i < m->count; i++) {
+        m->recipients[i].withheld = !idn_is_ascii(m->recipients[i].address);
+        if (m->recipients[i].withheld)
+            decide(&m->recipients[i], SMTP_CLIENT_REFUSED, reply, SLICE("5.6.7"));
+        left += !m->recipients[i].withheld;
+    }
+    return left > 0;
+}
+
+static bool needs_utf8(const struct smtp_client_message *m)
+{
+    bool needed = m->envelope->utf8 || !idn_is_ascii(m->sender);
+
+    for (unsigned i = 0; i < m->count && !needed; i++)
+        needed = !idn_is_ascii(m->recipients[i].address);
+    return needed;
+}
+
 /* What need not be asked. False: all is decided. */
 static bool may_begin(struct transaction *t, size_t size)
 {
@@ -336,7 +390,8 @@ static bool may_begin(struct transaction *t, size_t size)
                    SLICE("5.6.3"));
         return false;
     }
-    return true;
+    t->utf8 = needs_utf8(t->message) && features->envelope & ENVELOPE_SMTPUTF8;
+    return t->utf8 || !needs_utf8(t->message) || may_go_in_ascii(t);
 }
 
 /* Ends what an earlier transaction left open. */
@@ -353,13 +408,14 @@ static AWAITS bool clean(struct smtp_client *client)
 
 void smtp_client_send(struct smtp_client *client, struct arena *arena, struct smtp_client_message *message)
 {
-    struct transaction t = {client, arena, message, 0, false};
+    struct transaction t = {.client = client, .arena = arena, .message = message};
     size_t size = content_size(message);
     char *buffer;
     bool wanted;
 
     for (unsigned i = 0; i < message->count; i++) {
         message->recipients[i].reply = (struct slice){NULL, 0};
+        message->recipients[i].withheld = false;
         message->recipients[i].dsn = client->features.envelope & ENVELOPE_DSN;
     }
     if (!may_begin(&t, size))

@@ -92,6 +92,7 @@ void smtp_command_mail(struct smtp_session *session, struct slice arguments)
     transaction->sender = parsed.sender;
     transaction->envelope = parsed.envelope;
     transaction->eight_bit = parsed.eight_bit;
+    transaction->utf8 = parsed.envelope.utf8;
     transaction->tail = &transaction->recipients;
     transaction->permit = make_permit(session, &parsed);
     transaction->size_max = session->settings->message_size_max;

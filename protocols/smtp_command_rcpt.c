@@ -148,7 +148,7 @@ static AWAITS void rcpt(struct smtp_session *session)
     struct envelope_rcpt envelope;
     struct smtp_path path;
 
-    const struct smtp_fault *fault = smtp_parse_rcpt(session->command, session->line.arguments, &path, &envelope);
+    const struct smtp_fault *fault = smtp_parse_rcpt(session->command, session->line.arguments, transaction->utf8, &path, &envelope);
     if (fault) {
         smtp_reply_fault(session, fault);
         return;

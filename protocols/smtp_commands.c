@@ -38,8 +38,10 @@ static void command_quit(struct smtp_session *session, struct slice arguments)
 /* Section 3.5.3: 252 says that we do not tell who exists, but would try. */
 static void command_vrfy(struct smtp_session *session, struct slice arguments)
 {
-    if (!arguments.n)
-        smtp_reply_error(session, 501, "5.5.4", "Syntax: VRFY address");
+    const struct smtp_fault *fault = smtp_parse_vrfy(arguments);
+
+    if (fault)
+        smtp_reply_fault(session, fault);
     else
         smtp_reply(session, 252, "2.0.0", "Cannot verify; send to it and see");
 }

@@ -6,8 +6,13 @@
  * The start of each field is gathered, unfolded, and judged when the next one begins or the header ends.  Fields that are
  * longer than what is looked at say nothing to us.  A field that stands there twice is forbidden; one that says "No"
  * counts, whatever the other one says.
+ *
+ * Whether there are octets beyond ASCII is noted for the header and for the rest: a message is internationalised if a
+ * header in it is (RFC 6531 3.6), which need not be looked for where there is nothing but ASCII.
  */
 #include "protocols/smtp_header.h"
+
+#include "core/idn.h"
 
 static struct slice trimmed(struct slice text)
 {
@@ -47,9 +52,12 @@ static void on_line_end(struct smtp_header *header)
 
 void smtp_header_feed(struct smtp_header *header, struct slice bytes)
 {
-    for (size_t i = 0; i < bytes.n && !header->over; i++) {
+    size_t i;
+
+    for (i = 0; i < bytes.n && !header->over; i++) {
         char c = bytes.p[i];
 
+        header->eight_bit |= (unsigned char)c >= 0x80;
         if (c == '\n') {
             on_line_end(header);
             continue;
@@ -63,6 +71,8 @@ void smtp_header_feed(struct smtp_header *header, struct slice bytes)
         header->new_line = false;
         keep(header, c);
     }
+    if (!header->eight_bit_after)
+        header->eight_bit_after = !idn_is_ascii(slice_skip(bytes, i));
 }
 
 void smtp_header_finish(struct smtp_header *header)

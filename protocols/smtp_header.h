@@ -15,6 +15,8 @@
 
 struct smtp_header {
     bool over;         /* the empty line was seen */
+    bool eight_bit;    /* it is not ASCII */
+    bool eight_bit_after; /* what follows it is not */
     bool tls_optional; /* "TLS-Required: No" (RFC 8689 section 3) */
 
     bool new_line; /* a line has ended, and nothing came since */

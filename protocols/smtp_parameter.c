@@ -3,7 +3,7 @@
  *
  *     esmtp-param   = esmtp-keyword ["=" esmtp-value]
  *     esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
- *     esmtp-value   = 1*(%d33-60 / %d62-126)                                           (RFC 5321 4.1.2)
+ *     esmtp-value   = 1*(%d33-60 / %d62-126 / UTF8-non-ascii)                  (RFC 5321 4.1.2, RFC 6531 3.3)
  *
  * A row is a parameter: its keyword, the extension that it belongs to, how its value is read, and how it is written
  * again for the database and the next hop.  A row without the latter ends here: it is between the client and us.  Each may be given
@@ -15,6 +15,7 @@
 #include "protocols/smtp_parameter.h"
 
 #include "core/clock.h"
+#include "core/idn.h"
 #include "protocols/smtp_cursor.h"
 
 #define ENVID_MAX 100 /* RFC 3461 4.4 */
@@ -32,6 +33,7 @@ static const struct smtp_fault fault_auth = {501, "5.5.4", "Bad AUTH value"};
 static const struct smtp_fault fault_ret = {501, "5.5.4", "RET is FULL or HDRS"};
 static const struct smtp_fault fault_envid = {501, "5.5.4", "ENVID is up to 100 characters of xtext"};
 static const struct smtp_fault fault_requiretls = {501, "5.5.4", "REQUIRETLS takes no value"};
+static const struct smtp_fault fault_smtputf8 = {501, "5.5.4", "SMTPUTF8 takes no value"};
 static const struct smtp_fault fault_tls_required = {501, "5.5.4", "TLS-REQUIRED is NO"};
 static const struct smtp_fault fault_hold_for = {501, "5.5.4", "HOLDFOR is a number of seconds, 1 to 999999999"};
 static const struct smtp_fault fault_hold_until = {501, "5.5.4", "HOLDUNTIL is a date and time as in 2026-12-24T08:00:00Z"};
@@ -115,6 +117,20 @@ static const char *print_envid(struct arena *arena, const struct envelope_mail *
     return envelope->envid.p ? arena_printf(arena, "ENVID=%.*s", SLICE_ARG(envelope->envid)) : NULL;
 }
 
+/* "This parameter does not accept a value" (RFC 6531 3.1) */
+static const struct smtp_fault *read_smtputf8(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    (void)arena;
+    out->envelope.utf8 = true;
+    return value.p ? &fault_smtputf8 : NULL;
+}
+
+static const char *print_smtputf8(struct arena *arena, const struct envelope_mail *envelope)
+{
+    (void)arena;
+    return envelope->utf8 ? ENVELOPE_SMTPUTF8_STORED : NULL;
+}
+
 /* "A single optional parameter, REQUIRETLS, with no value" (RFC 8689 section 2) */
 static const struct smtp_fault *read_requiretls(struct arena *arena, struct slice value, struct smtp_mail *out)
 {
@@ -126,7 +142,7 @@ static const struct smtp_fault *read_requiretls(struct arena *arena, struct slic
 static const char *print_requiretls(struct arena *arena, const struct envelope_mail *envelope)
 {
     (void)arena;
-    return envelope->require_tls ? "REQUIRETLS" : NULL;
+    return envelope->require_tls ? ENVELOPE_REQUIRETLS_STORED : NULL;
 }
 
 /* Ours: the header had "TLS-Required: No". */
@@ -193,6 +209,7 @@ static const struct mail_row {
     {{"ENVID", 5}, ENVELOPE_DSN, 0, read_envid, print_envid},
     {{"HOLDFOR", 7}, ENVELOPE_FUTURERELEASE, SMTP_PARAMETER_SUBMISSION, read_hold_for, print_hold_for},
     {{"HOLDUNTIL", 9}, ENVELOPE_FUTURERELEASE, SMTP_PARAMETER_SUBMISSION, read_hold_until, print_hold_until},
+    {{"SMTPUTF8", 8}, ENVELOPE_SMTPUTF8, 0, read_smtputf8, print_smtputf8},
     {{"REQUIRETLS", 10}, ENVELOPE_REQUIRETLS, SMTP_PARAMETER_TLS, read_requiretls, print_requiretls},
     {{"TLS-REQUIRED", 12}, ENVELOPE_OURS, SMTP_PARAMETER_STORED, read_tls_required, print_tls_required},
 };
@@ -243,21 +260,43 @@ static const char *print_notify(struct arena *arena, const struct envelope_rcpt 
     return text;
 }
 
+/* utf-8-enc-addr (RFC 6533 section 3), in the form that is ASCII: what stands for a character is "\x{3B4}". */
+static bool read_unitext(struct arena *arena, struct slice value, struct slice *out)
+{
+    struct slice plain;
+
+    for (size_t i = 0; i < value.n; i++) /* QUCHAR; "=" cannot come here */
+        if (value.p[i] == '+')
+            return false;
+    if (!value.n || !idn_unescape(arena, value, true, &plain))
+        return false;
+    *out = idn_escape(arena, value);
+    return true;
+}
+
 /*
  * orcpt-parameter = "ORCPT=" original-recipient-address;  original-recipient-address = addr-type ";" xtext
  * addr-type = atom                                                                     (RFC 3461 4.2)
+ *
+ * An address of type utf-8 that is none by RFC 6533 is taken as any other in xtext, and passed on as it came.
  */
 static const struct smtp_fault *read_orcpt(struct arena *arena, struct slice value, struct envelope_rcpt *out)
 {
-    struct slice rest = value;
+    struct slice rest = value, type, address;
 
     if (value.n > ORCPT_MAX)
         return &fault_orcpt;
     while (rest.n && (cursor_is_let_dig(*rest.p) || strchr("!#$%&'*-/?^_`{|}~", *rest.p))) /* "=", "+": not here */
         rest = slice_skip(rest, 1);
-    if (rest.n == value.n || !cursor_take(&rest, ';') || !is_printable_xtext(arena, rest))
+    type = cursor_taken(value, rest);
+    if (!type.n || !cursor_take(&rest, ';'))
         return &fault_orcpt;
-    out->orcpt = arena_slice(arena, value);
+    if (slice_equal_nocase(type, SLICE("utf-8")) && read_unitext(arena, rest, &address))
+        out->orcpt = slice_str(arena_printf(arena, "%.*s;%.*s", SLICE_ARG(type), SLICE_ARG(address)));
+    else if (is_printable_xtext(arena, rest))
+        out->orcpt = arena_slice(arena, value);
+    else
+        return &fault_orcpt;
     return NULL;
 }
 
@@ -295,10 +334,10 @@ static bool take_parameter(struct slice *rest, struct parameter *out)
     if (!cursor_take(rest, '='))
         return true;
     start = *rest;
-    while (rest->n && *rest->p > ' ' && *rest->p <= '~' && *rest->p != '=')
+    while (rest->n && (unsigned char)*rest->p > ' ' && *rest->p != 0x7f && *rest->p != '=')
         *rest = slice_skip(*rest, 1);
     out->value = cursor_taken(start, *rest);
-    return out->value.n > 0;
+    return out->value.n > 0 && idn_is_utf8(out->value);
 }
 
 /* False: the end, or *fault. */

@@ -11,6 +11,7 @@
  */
 #include "protocols/smtp_parse.h"
 
+#include "core/idn.h"
 #include "protocols/smtp_cursor.h"
 #include "protocols/smtp_parameter.h"
 
@@ -21,6 +22,11 @@ static const struct smtp_fault fault_from = {501, "5.5.4", "Syntax: MAIL FROM:<a
 static const struct smtp_fault fault_to = {501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]"};
 static const struct smtp_fault fault_sender = {501, "5.1.7", "Bad sender address syntax"};
 static const struct smtp_fault fault_recipient = {501, "5.1.3", "Bad recipient address syntax"};
+/* RFC 6531 3.5 */
+static const struct smtp_fault fault_sender_ascii = {550, "5.6.7", "An address that is not ASCII needs the parameter SMTPUTF8"};
+static const struct smtp_fault fault_recipient_ascii = {
+    553, "5.6.7", "An address that is not ASCII needs the parameter SMTPUTF8 of MAIL"};
+static const struct smtp_fault fault_vrfy = {501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]"};
 static const struct smtp_fault fault_helo = {501, "5.5.4", "A host name or address literal is needed"};
 static const struct smtp_fault fault_bdat = {501, "5.5.4", "Syntax: BDAT size [LAST]"};
 static const struct smtp_fault fault_auth = {501, "5.5.4", "Syntax: AUTH mechanism [initial-response]"};
@@ -90,22 +96,25 @@ const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice argum
 {
     struct slice rest = arguments;
 
-    *out = (struct smtp_mail){.sender = {{"", 0}, {"", 0}, {"", 0}, false}};
+    *out = (struct smtp_mail){.sender = {.address = {"", 0}, .local = {"", 0}, .domain = {"", 0}}};
     if (!cursor_take_word(&rest, SLICE("FROM:")))
         return &fault_from;
     cursor_skip_blanks(&rest);
     if (!cursor_take_word(&rest, SLICE("<>")) && !smtp_take_path(arena, &rest, &out->sender))
         return &fault_sender;
-    return smtp_parameter_mail(arena, rest, where, out);
+    const struct smtp_fault *fault = smtp_parameter_mail(arena, rest, where, out);
+    if (!fault && out->sender.international && !out->envelope.utf8)
+        return &fault_sender_ascii;
+    return fault;
 }
 
 /* rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) [SP Rcpt-parameters] */
-const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, struct smtp_path *out,
+const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, bool utf8, struct smtp_path *out,
                                          struct envelope_rcpt *envelope)
 {
     struct slice rest = arguments;
 
-    *out = (struct smtp_path){{"", 0}, {"", 0}, {"", 0}, false};
+    *out = (struct smtp_path){.address = {"", 0}, .local = {"", 0}, .domain = {"", 0}};
     *envelope = (struct envelope_rcpt){0};
     if (!cursor_take_word(&rest, SLICE("TO:")))
         return &fault_to;
@@ -114,7 +123,19 @@ const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice argum
         out->address = out->local = SLICE("postmaster");
     else if (!smtp_take_path(arena, &rest, out))
         return &fault_recipient;
+    if (out->international && !utf8)
+        return &fault_recipient_ascii;
     return smtp_parameter_rcpt(arena, rest, envelope);
+}
+
+/*
+ * vrfy = "VRFY" SP String [ SP "SMTPUTF8" ] CRLF                                        (RFC 6531 3.7.4.2)
+ *
+ * Nobody is verified, so all that there is to find is that it could be: a string, in UTF-8 if it is not ASCII.
+ */
+const struct smtp_fault *smtp_parse_vrfy(struct slice arguments)
+{
+    return arguments.n && idn_is_utf8(arguments) && !slice_equal_nocase(arguments, SLICE("SMTPUTF8")) ? NULL : &fault_vrfy;
 }
 
 /* ehlo = "EHLO" SP ( Domain / address-literal );  helo = "HELO" SP Domain */

@@ -61,8 +61,10 @@ enum {
     SMTP_PARAMETER_STORED = 1 << 2,     /* in the database: notes of our own */
 };
 const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, unsigned where, struct smtp_mail *out);
-const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, struct smtp_path *out,
+/* utf8: MAIL had SMTPUTF8. */
+const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, bool utf8, struct smtp_path *out,
                                          struct envelope_rcpt *envelope);
+const struct smtp_fault *smtp_parse_vrfy(struct slice arguments);
 /* size-value of RFC 1870, and numbers like it. */
 bool smtp_parse_size(struct slice value, uint64_t *size);
 

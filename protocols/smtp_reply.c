@@ -8,11 +8,13 @@
  *
  * A reply line has at most 512 octets (RFC 5321 4.5.3.1.5); a longer text, which only an address of the
  * client's can make, is broken into several lines.  What we print of a client's input was parsed: it has no
- * control characters.
+ * control characters.  An address that is not ASCII is shown as RFC 6533 writes it, "\x{3B4}": RFC 6531 3.7.4.2 forbids UTF-8 in
+ * all replies but a few that we never give.
  */
 #include <event2/buffer.h>
 
 #define LOG_MODULE "smtp"
+#include "core/idn.h"
 #include "core/log.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
@@ -24,7 +26,7 @@ void smtp_reply(struct smtp_session *session, unsigned code, const char *enhance
     va_list args;
 
     va_start(args, format);
-    struct slice text = slice_str(arena_vprintf(session->command, format, args));
+    struct slice text = idn_escape(session->command, slice_str(arena_vprintf(session->command, format, args)));
     va_end(args);
     do {
         size_t n = text.n > TEXT_MAX ? TEXT_MAX : text.n;

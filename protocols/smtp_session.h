@@ -64,6 +64,7 @@ struct smtp_transaction {
     struct smtp_path sender;
     struct envelope_mail envelope;
     bool eight_bit;
+    bool utf8; /* MAIL had SMTPUTF8; envelope.utf8 tells in the end whether it was needed */
     struct smtp_recipient *recipients, **tail;
     unsigned recipient_count; /* as RCPT named them */
     unsigned target_count;    /* what they came to: the length of the list */
@@ -230,7 +231,7 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
                         struct slice recipient);
 /* What a submission lacks of Date and Message-ID, RFC 6409 sections 8.2 and 8.3; id: of any one copy. */
 struct slice smtp_trace_missing(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms);
-/* "ESMTPSA" and so on, RFC 3848. */
+/* "ESMTPSA" and so on, RFC 3848, RFC 6531 4.3. */
 const char *smtp_trace_protocol(const struct smtp_session *session);
 
 #endif

@@ -10,7 +10,7 @@
  *
  * Each stored copy (one for each customer) has its own id, so each has its own lines.  "for" names the
  * recipient only when the transaction had a single one: else it would tell one recipient of the others
- * (section 7.6).
+ * (section 7.6); and not one whose address would make the message one for SMTPUTF8 that it is not.
  *
  * The clause "tls" names the cipher suite as it is registered with IANA (RFC 8314 section 4.3).
  *
@@ -24,6 +24,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "core/idn.h"
 #include "protocols/smtp_address.h"
 #include "protocols/smtp_session.h"
 
@@ -36,18 +37,30 @@ static const char *client_literal(struct arena *arena, const struct smtp_session
 
 const char *smtp_trace_protocol(const struct smtp_session *session)
 {
+    static const char *const names[2][4] = {{"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA"},
+                                            {"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA"}};
+
     if (!session->esmtp || session->told_plain)
         return "SMTP";
-    if (stream_is_tls(session->stream))
-        return session->authenticated ? "ESMTPSA" : "ESMTPS";
-    return session->authenticated ? "ESMTPA" : "ESMTP";
+    return names[session->transaction->utf8][2 * stream_is_tls(session->stream) + session->authenticated];
+}
+
+/* Section 4.4 of RFC 5321 and 3.7.3 of RFC 6531: U-labels and the like only in a message that always goes with SMTPUTF8. */
+static bool may_name(const struct smtp_session *session, struct slice recipient)
+{
+    return recipient.n && (session->transaction->envelope.utf8 || idn_is_ascii(recipient));
+}
+
+static struct slice shown(struct arena *arena, const struct smtp_session *session, struct slice address)
+{
+    return session->transaction->envelope.utf8 ? idn_address_unicode(arena, address) : address;
 }
 
 struct slice smtp_trace(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms,
                         struct slice recipient)
 {
     const char *literal = client_literal(arena, session), *known_as = "", *tls = "", *for_clause = "";
-    struct slice name = session->helo;
+    struct slice name = session->helo, sender = session->transaction->sender.address;
     char id_text[ID_TEXT_SIZE], date[CLOCK_RFC5322_SIZE];
 
     if (!smtp_is_domain(name) && !smtp_is_address_literal(name))
@@ -57,15 +70,18 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
     if (stream_is_tls(session->stream))
         tls = arena_printf(arena, "\r\n\ttls %s (%s)", stream_tls_cipher(session->stream),
                            stream_tls_version(session->stream));
-    if (recipient.n)
+    if (may_name(session, recipient)) {
+        recipient = shown(arena, session, recipient);
         for_clause = arena_printf(arena, " for <%.*s>", SLICE_ARG(recipient));
+    }
+    sender = shown(arena, session, sender);
     return slice_str(arena_printf(arena,
                                   "Return-Path: <%.*s>\r\n"
                                   "Received: from %.*s (%s%s)\r\n"
                                   "\tby %s with %s\r\n"
                                   "\tid %s%s%s;\r\n"
                                   "\t%s\r\n",
-                                  SLICE_ARG(session->transaction->sender.address), SLICE_ARG(name), known_as, literal,
+                                  SLICE_ARG(sender), SLICE_ARG(name), known_as, literal,
                                   session->settings->hostname, smtp_trace_protocol(session), id_print(id, id_text),
                                   for_clause, tls, clock_rfc5322(now_ms, date)));
 }

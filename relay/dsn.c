@@ -14,6 +14,11 @@
  * Every word that came from outside (addresses, diagnostics) is made printable ASCII and cut, one line each; a line that
  * would be too long for RFC 5322 2.1.1 is folded where fields allow it (diagnostics are: xtext is for others).
  *
+ * Where an address or the returned message is not ASCII (RFC 6533) the types are message/global-delivery-status and
+ * message/global-headers or message/global, addresses are of type utf-8, and domains are in U-labels.  All of it is in
+ * quoted-printable (sections 4.4, 4.5), so that such a report, too, fits every next hop: only the address that it goes to can
+ * make it one for SMTPUTF8.
+ *
  * Auto-Submitted (RFC 3834) and the null sender, which the caller uses, keep vacation programs from answering.
  */
 #include "relay/dsn.h"
@@ -23,6 +28,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "core/idn.h"
 #include "relay/envelope.h"
 
 #define HEADER_MAX (64 * 1024)
@@ -33,6 +39,7 @@ struct text {
     struct arena *arena;
     char *p;
     size_t n, room;
+    bool utf8; /* words may be UTF-8 */
 };
 
 static void put(struct text *text, struct slice bytes)
@@ -56,14 +63,18 @@ static void put_str(struct text *text, const char *words)
     put(text, slice_str(words));
 }
 
-/* One line of printable ASCII, cut. */
-static struct slice clean(struct arena *arena, struct slice words)
+/* One line, printable, cut; ASCII, unless the text may have UTF-8 and this is that. */
+static struct slice clean(const struct text *text, struct slice words)
 {
     size_t n = words.n < WORDS_MAX ? words.n : WORDS_MAX;
-    char *out = arena_alloc(arena, n + 1);
+    char *out = arena_alloc(text->arena, n + 1);
+    bool utf8 = text->utf8 && idn_is_utf8(slice_of(words.p, n));
 
-    for (size_t i = 0; i < n; i++)
-        out[i] = words.p[i] >= 0x20 && words.p[i] < 0x7f ? words.p[i] : words.p[i] == '\t' ? ' ' : '?';
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)words.p[i];
+
+        out[i] = (c >= 0x20 && c < 0x7f) || (utf8 && c > 0x7f) ? (char)c : c == '\t' ? ' ' : '?';
+    }
     return slice_of(out, n);
 }
 
@@ -74,7 +85,7 @@ static void put_field(struct text *text, const char *name, struct slice value)
 
     put_str(text, name);
     put_str(text, ":");
-    for (struct slice rest = clean(text->arena, value); rest.n;) {
+    for (struct slice rest = clean(text, value); rest.n;) {
         size_t blanks = 0, word;
 
         while (blanks < rest.n && rest.p[blanks] == ' ')
@@ -126,11 +137,19 @@ static const struct {
                       "  Handed on to", "  Reply"},
 };
 
+/* An address that is ASCII stays so, with its A-labels. */
+static struct slice address_shown(const struct text *text, struct slice address)
+{
+    return idn_is_ascii(address) ? address : idn_address_unicode(text->arena, address);
+}
+
 static void put_top(struct text *text, const struct dsn *dsn, const char *id, const char *boundary)
 {
     put_field(text, "From",
               slice_str(arena_printf(text->arena, "Mail Delivery System <MAILER-DAEMON@%.*s>", SLICE_ARG(dsn->reporting_mta))));
-    put_field(text, "To", slice_str(arena_printf(text->arena, "<%.*s>", SLICE_ARG(dsn->sender))));
+    text->utf8 = true;
+    put_field(text, "To", slice_str(arena_printf(text->arena, "<%.*s>", SLICE_ARG(address_shown(text, dsn->sender)))));
+    text->utf8 = false;
     put_str(text, words[dsn->action].subject);
     put_time(text, "Date", dsn->now_ms);
     put_field(text, "Message-ID", slice_str(arena_printf(text->arena, "<%s@%.*s>", id, SLICE_ARG(dsn->reporting_mta))));
@@ -155,15 +174,15 @@ static void put_part(struct text *text, const char *boundary, const char *head)
 static void put_for_people(struct text *text, const struct dsn *dsn, const char *id)
 {
     put_str(text, "This is the mail system at ");
-    put(text, clean(text->arena, dsn->reporting_mta));
+    put(text, clean(text, dsn->reporting_mta));
     put_str(text, ".\r\n\r\n");
     put_str(text, words[dsn->action].opening);
-    put_str(text, dsn->full ? " Your message is attached.\r\n" : " The header of your message is attached.\r\n");
+    put_str(text, dsn->full || dsn->content.p ? " Your message is attached.\r\n" : " The header of your message is attached.\r\n");
     for (unsigned i = 0; i < dsn->count; i++) {
         const struct dsn_recipient *r = &dsn->recipients[i];
 
         put_str(text, "\r\n");
-        put_field(text, "  Recipient", r->address);
+        put_field(text, "  Recipient", address_shown(text, r->address));
         if (r->remote.n)
             put_field(text, words[dsn->action].remote, r->remote);
         if (r->diagnostic.n)
@@ -179,18 +198,27 @@ static void put_for_people(struct text *text, const struct dsn *dsn, const char 
 /* addr-type ";" text; without one that fits, x-local */
 static void put_typed(struct text *text, const char *name, const char *type, struct slice value)
 {
-    put_field(text, name, slice_str(arena_printf(text->arena, "%s; %.*s", type, SLICE_ARG(clean(text->arena, value)))));
+    put_field(text, name, slice_str(arena_printf(text->arena, "%s; %.*s", type, SLICE_ARG(clean(text, value)))));
 }
 
-/* addr-type ";" xtext (RFC 3461 4.2); the field has it without xtext (6.3). */
+/*
+ * addr-type ";" xtext (RFC 3461 4.2); the field has it without xtext (6.3).  Of type utf-8 it has the address itself where
+ * UTF-8 may stand, and else what came, which is ASCII (RFC 6533 section 3).
+ */
 static void put_original(struct text *text, struct slice orcpt)
 {
     const char *end = memchr(orcpt.p, ';', orcpt.n);
-    struct slice plain;
+    struct slice type, rest, plain;
 
-    if (!end || !envelope_xtext(text->arena, slice_skip(orcpt, (size_t)(end - orcpt.p) + 1), &plain))
+    if (!end)
         return;
-    put_typed(text, "Original-Recipient", arena_slicedup(text->arena, slice_of(orcpt.p, (size_t)(end - orcpt.p))), plain);
+    type = slice_of(orcpt.p, (size_t)(end - orcpt.p));
+    rest = slice_skip(orcpt, type.n + 1);
+    if (slice_equal_nocase(type, SLICE("utf-8")) && (!text->utf8 || !idn_unescape(text->arena, rest, true, &plain)))
+        plain = rest;
+    else if (!slice_equal_nocase(type, SLICE("utf-8")) && !envelope_xtext(text->arena, rest, &plain))
+        return;
+    put_typed(text, "Original-Recipient", arena_slicedup(text->arena, type), plain);
 }
 
 static void put_for_programs(struct text *text, const struct dsn *dsn)
@@ -209,7 +237,7 @@ static void put_for_programs(struct text *text, const struct dsn *dsn)
         put_str(text, "\r\n");
         if (r->original.p)
             put_original(text, r->original);
-        put_typed(text, "Final-Recipient", "rfc822", r->address);
+        put_typed(text, "Final-Recipient", idn_is_ascii(r->address) ? "rfc822" : "utf-8", address_shown(text, r->address));
         put_field(text, "Action", slice_str(words[dsn->action].name));
         put_field(text, "Status", r->status);
         if (r->remote.n)
@@ -273,6 +301,19 @@ static void put_quoted_printable(struct text *text, struct slice in)
         put_str(text, "\r\n");
 }
 
+/* A part that is as it is, or in quoted-printable. */
+static void put_encoded(struct text *text, const char *boundary, const char *head, struct slice content)
+{
+    bool plain = is_plain(content);
+
+    put_part(text, boundary,
+             plain ? head : arena_printf(text->arena, "%sContent-Transfer-Encoding: quoted-printable\r\n", head));
+    if (plain)
+        put(text, content);
+    else
+        put_quoted_printable(text, content);
+}
+
 /* Up to the empty line, and not more than HEADER_MAX, whole lines. */
 static struct slice header_of(struct slice content)
 {
@@ -289,34 +330,54 @@ static struct slice header_of(struct slice content)
     return slice_of(content.p, n < HEADER_MAX ? n : HEADER_MAX);
 }
 
-static void put_header(struct text *text, const char *boundary, struct slice content)
+static void put_header(struct text *text, const char *boundary, struct slice content, bool utf8)
 {
     struct slice header = header_of(content);
     bool plain = is_plain(header);
 
-    put_part(text, boundary,
-             plain ? "Content-Type: text/rfc822-headers\r\n"
-                   : "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n");
-    if (plain)
-        put(text, header);
-    else
-        put_quoted_printable(text, header);
+    put_encoded(text, boundary,
+                !plain && utf8 ? "Content-Type: message/global-headers\r\n" : "Content-Type: text/rfc822-headers\r\n", header);
+}
+
+/* Is there an address that only UTF-8 can write? */
+static bool needs_utf8(struct arena *arena, const struct dsn *dsn)
+{
+    static const struct slice type = {"utf-8;", 6};
+    struct slice plain;
+    bool needed = false;
+
+    for (unsigned i = 0; i < dsn->count && !needed; i++) {
+        struct slice orcpt = dsn->recipients[i].original;
+
+        needed = !idn_is_ascii(dsn->recipients[i].address) ||
+                 (orcpt.n > type.n && slice_equal_nocase(slice_of(orcpt.p, type.n), type) &&
+                  idn_unescape(arena, slice_skip(orcpt, type.n), true, &plain) && !idn_is_ascii(plain));
+    }
+    return needed;
 }
 
 struct dsn_text dsn_build(struct arena *arena, const struct dsn *dsn)
 {
+    bool utf8 = needs_utf8(arena, dsn);
     struct text text = {.arena = arena}, tail = {.arena = arena};
+    struct text people = {.arena = arena, .utf8 = utf8}, programs = {.arena = arena, .utf8 = utf8};
     char id[ID_TEXT_SIZE], own[ID_TEXT_SIZE];
     /* Both unique; "=_" cannot stand in quoted-printable, and headers do not contain our ids at a line's start. */
     const char *boundary = arena_printf(arena, "=_%s.%s", id_print(dsn->dsn_id, own), id_print(dsn->message_id, id));
 
     put_top(&text, dsn, own, boundary);
-    put_part(&text, boundary, "Content-Type: text/plain; charset=us-ascii\r\n");
-    put_for_people(&text, dsn, id);
-    put_part(&text, boundary, "Content-Type: message/delivery-status\r\n");
-    put_for_programs(&text, dsn);
-    if (!dsn->full)
-        put_header(&text, boundary, dsn->header);
+    put_for_people(&people, dsn, id);
+    put_encoded(&text, boundary,
+                utf8 ? "Content-Type: text/plain; charset=utf-8\r\n" : "Content-Type: text/plain; charset=us-ascii\r\n",
+                slice_of(people.p, people.n));
+    put_for_programs(&programs, dsn);
+    put_encoded(&text, boundary,
+                utf8 ? "Content-Type: message/global-delivery-status\r\n" : "Content-Type: message/delivery-status\r\n",
+                slice_of(programs.p, programs.n));
+    if (!dsn->full && !dsn->content.p)
+        put_header(&text, boundary, dsn->header, dsn->utf8);
+    else if (dsn->content.p)
+        put_encoded(&text, boundary, "Content-Type: message/global\r\n", dsn->content);
     else
         put_part(&text, boundary,
                  dsn->eight_bit ? "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n"

@@ -4,7 +4,8 @@
  * dsn: builds a delivery status notification: multipart/report (RFC 6522) with a text for people, a
  * message/delivery-status (RFC 3464) for programs, and the header of the message that it is about, or all of it.  Pure.
  *
- * The result is 7-bit, in wire form, whatever the input holds; but for a message that is returned whole.
+ * The result is 7-bit, in wire form, whatever the input holds; but for the sender's address and a message that is returned
+ * whole.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,6 +46,8 @@ struct dsn {
     struct slice header;        /* of that message, as it was stored; may be empty */
     bool full;                  /* the caller puts that message, whole, between head and tail: */
     bool eight_bit;             /* and it has 8-bit bytes */
+    bool utf8;                  /* that message needed SMTPUTF8 (RFC 6533) */
+    struct slice content;       /* with utf8: that message, whole; p NULL: its header only */
 };
 
 struct dsn_text {

@@ -17,7 +17,8 @@
 enum {
     ENVELOPE_DSN = 1 << 0,        /* RFC 3461 */
     ENVELOPE_REQUIRETLS = 1 << 1, /* RFC 8689: offered under TLS only */
-    ENVELOPE_FUTURERELEASE = 1 << 2, /* RFC 4865: kept with the message, and never passed on: it waits here */
+    ENVELOPE_SMTPUTF8 = 1 << 2,   /* RFC 6531 */
+    ENVELOPE_FUTURERELEASE = 1 << 3, /* RFC 4865: kept with the message, and never passed on: it waits here */
     ENVELOPE_OURS = 1 << 30,      /* none: what we note for ourselves, and no next hop is told */
 };
 #define ENVELOPE_ALL (~0u)
@@ -32,13 +33,15 @@ enum envelope_return { /* RET, RFC 3461 4.3 */
 struct envelope_mail {
     enum envelope_return ret;
     struct slice envid; /* ENVID, RFC 3461 4.4: xtext; p NULL: not given */
+    bool utf8;          /* SMTPUTF8, RFC 6531 3.4: once it is accepted, only if its header or its sender needs it */
     bool require_tls;   /* REQUIRETLS, RFC 8689 4.1 */
     bool tls_optional;  /* the header says "TLS-Required: No", RFC 8689 3; never with require_tls */
     struct slice hold_for, hold_until; /* HOLDFOR, HOLDUNTIL, RFC 4865: one of them at most; p NULL: not given */
 };
 
 /* How the database has what our own reports need on their way. */
-#define ENVELOPE_REQUIRETLS_STORED SLICE("REQUIRETLS")
+#define ENVELOPE_REQUIRETLS_STORED "REQUIRETLS"
+#define ENVELOPE_SMTPUTF8_STORED "SMTPUTF8"
 
 enum { /* NOTIFY, RFC 3461 4.1; 0: not given */
     ENVELOPE_NOTIFY_NEVER = 1 << 0,
@@ -50,7 +53,7 @@ enum { /* NOTIFY, RFC 3461 4.1; 0: not given */
 /* RCPT's. */
 struct envelope_rcpt {
     unsigned notify;
-    struct slice orcpt; /* ORCPT, RFC 3461 4.2: "rfc822;" and xtext; p NULL: not given */
+    struct slice orcpt; /* ORCPT, RFC 3461 4.2: "rfc822;" and xtext, or RFC 6533 3: "utf-8;"; ASCII; p NULL: not given */
 };
 
 /*

@@ -16,7 +16,7 @@
  *
  * RET=FULL is honoured for failures (RFC 3461 4.3) of messages up to FULL_MAX, as 6.2 permits: a report that is too big for
  * its next hop would be lost without a trace.  For the same reason it is not declared as 8BITMIME: it goes as
- * it is.  A message with NUL is returned as its header, and so is one with REQUIRETLS (RFC 8689 section 5), whose reports
+ * it is; one that needed SMTPUTF8 comes in quoted-printable.  A message with NUL is returned as its header, and so is one with REQUIRETLS (RFC 8689 section 5), whose reports
  * have REQUIRETLS, too.
  */
 #include "relay/notice.h"
@@ -25,6 +25,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "core/idn.h"
 #include "relay/permit.h"
 #include "storage/directory.h"
 #include "storage/name.h"
@@ -207,6 +208,43 @@ static struct slice future_release(struct arena *arena, const struct envelope_ma
                                   SLICE_ARG(interval ? envelope->hold_for : envelope->hold_until)));
 }
 
+/* All of it, in memory.  p NULL: it cannot be had, or has a NUL. */
+static struct slice read_all(struct arena *arena, const struct notice *notice)
+{
+    char *all = arena_alloc(arena, notice->prefix.n + spool_size(notice->spool) + 1), *buffer = arena_alloc(arena, PIECE);
+    struct slice piece = notice->prefix;
+    size_t n = 0, at = notice->offset;
+
+    do {
+        if (piece.n && memchr(piece.p, '\0', piece.n))
+            return (struct slice){NULL, 0};
+        memcpy(all + n, piece.p ? piece.p : "", piece.n);
+        n += piece.n;
+        if (!spool_read(notice->spool, at, PIECE, buffer, &piece))
+            return (struct slice){NULL, 0};
+        at += piece.n;
+    } while (piece.n);
+    return slice_of(all, n);
+}
+
+/* What the report itself asks for on its way: RFC 8689 section 5, and its To field may be UTF-8. */
+static struct slice parameters_of(struct arena *arena, const struct notice *notice)
+{
+    bool utf8 = !idn_is_ascii(notice->sender), tls = notice->envelope.require_tls;
+
+    if (!utf8 && !tls)
+        return (struct slice){NULL, 0};
+    return slice_str(arena_printf(arena, "%s%s%s", utf8 ? ENVELOPE_SMTPUTF8_STORED : "", utf8 && tls ? " " : "",
+                                  tls ? ENVELOPE_REQUIRETLS_STORED : ""));
+}
+
+/* RFC 3461 4.3, RFC 8689 section 5. */
+static bool is_returned_whole(const struct notice *notice)
+{
+    return notice->action == DSN_FAILED && notice->envelope.ret == ENVELOPE_RETURN_FULL && !notice->envelope.require_tls &&
+           notice->spool && notice->prefix.n + spool_size(notice->spool) <= FULL_MAX;
+}
+
 static bool write_content(struct arena *arena, const struct notice_settings *settings, const struct notice *notice,
                           struct accept_message *out)
 {
@@ -216,6 +254,7 @@ static bool write_content(struct arena *arena, const struct notice_settings *set
         .sender = notice->sender,
         .envid = notice->envelope.envid,
         .future_release = future_release(arena, &notice->envelope),
+        .utf8 = notice->envelope.utf8,
         .message_id = notice->message_id,
         .dsn_id = out->id,
         .arrival_ms = notice->received_ms,
@@ -224,10 +263,11 @@ static bool write_content(struct arena *arena, const struct notice_settings *set
         .count = notice->count,
     };
 
-    dsn.full = notice->action == DSN_FAILED && notice->envelope.ret == ENVELOPE_RETURN_FULL &&
-               !notice->envelope.require_tls && notice->spool &&
-               notice->prefix.n + spool_size(notice->spool) <= FULL_MAX && walk(arena, notice, NULL, &dsn.eight_bit);
-    if (!dsn.full)
+    if (dsn.utf8 && is_returned_whole(notice))
+        dsn.content = read_all(arena, notice);
+    else
+        dsn.full = is_returned_whole(notice) && walk(arena, notice, NULL, &dsn.eight_bit);
+    if (!dsn.full && !dsn.content.p)
         dsn.header = read_header(arena, notice);
     struct dsn_text text = dsn_build(arena, &dsn);
     return spool_append(out->spool, text.head) && (!dsn.full || walk(arena, notice, out->spool, &dsn.eight_bit)) &&
@@ -254,8 +294,7 @@ enum notice_made notice_make(struct arena *arena, const struct notice_settings *
         message->sender = SLICE("");
         message->protocol = "LOCAL";
         message->prefix = SLICE("Return-Path: <>\r\n");
-        if (notice->envelope.require_tls) /* RFC 8689 section 5 */
-            message->parameters = ENVELOPE_REQUIRETLS_STORED;
+        message->parameters = parameters_of(arena, notice);
         message->spool = spool_ref(spool);
     }
     if (!write_content(arena, settings, notice, *out)) {

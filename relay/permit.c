@@ -18,6 +18,9 @@
  */
 #include "relay/permit.h"
 
+#include "core/idn.h"
+#include "storage/name.h"
+
 static struct authorize_client client_of(const struct permit *permit)
 {
     return (struct authorize_client){
@@ -40,6 +43,12 @@ static struct authorize_sender sender_of(const struct permit *permit, unsigned r
         .size = permit->size,
         .recipients = recipients,
     };
+}
+
+/* What is not ASCII is compared in the spelling of the directory, where the case of ASCII alone is not all that differs. */
+static struct slice spelled(struct arena *arena, struct slice address)
+{
+    return idn_is_ascii(address) ? address : name_key(arena, address);
 }
 
 /* ------------------------------------------------------------------ MAIL */
@@ -80,6 +89,7 @@ static AWAITS bool look_up_account(struct arena *arena, struct permit *permit)
 
 AWAITS bool permit_sender(struct arena *arena, struct permit *permit, struct authorize_decision *out)
 {
+    permit->sender = spelled(permit->arena, permit->sender);
     if (permit->role == AUTHORIZE_SUBMISSION && permit->account) {
         if (!look_up_account(arena, permit))
             return false;
@@ -140,7 +150,7 @@ AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const stru
 
     if (permit)
         client = client_of(permit);
-    resolve_begin(&resolve, arena, permit ? &client : NULL, sender, recipient->address, &recipient->found);
+    resolve_begin(&resolve, arena, permit ? &client : NULL, sender, spelled(arena, recipient->address), &recipient->found);
     while (resolve_pending(&resolve, &addresses, &count)) {
         struct directory_recipient *found = arena_array(arena, count, sizeof *found);
 

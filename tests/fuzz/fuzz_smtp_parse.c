@@ -19,7 +19,7 @@ static void check_stable(struct arena *arena, const struct smtp_path *path)
     if (!path->domain.n)
         return;
     struct slice line = slice_str(arena_printf(arena, "TO:<%.*s>", SLICE_ARG(path->address)));
-    if (smtp_parse_rcpt(arena, line, &again, &envelope) || !slice_equal(again.address, path->address))
+    if (smtp_parse_rcpt(arena, line, true, &again, &envelope) || !slice_equal(again.address, path->address))
         abort();
 }
 
@@ -54,12 +54,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!smtp_parse_command(input, &command))
         input = command.arguments;
-    if (!smtp_parse_mail(arena, input, true, &mail))
+    if (!smtp_parse_mail(arena, input, ~0u, &mail))
         check_stable(arena, &mail.sender);
-    if (!smtp_parse_rcpt(arena, input, &path, &envelope))
+    if (!smtp_parse_rcpt(arena, input, true, &path, &envelope))
         check_stable(arena, &path);
     check_stored(arena, &mail.envelope, &envelope);
-    (void)!smtp_parse_mail(arena, input, false, &mail);
+    (void)!smtp_parse_mail(arena, input, 0, &mail);
+    (void)!smtp_parse_vrfy(input);
     (void)!smtp_parse_helo(input, &name);
     (void)!smtp_parse_auth(input, &auth);
     (void)!smtp_parse_bdat(input, &bdat);

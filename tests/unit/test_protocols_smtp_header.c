@@ -50,10 +50,37 @@ static void test_tls_required(void **state)
     check("TLS-Required:                                                             No\r\n\r\n", false);
 }
 
+static void test_eight_bit(void **state)
+{
+    static const struct {
+        const char *in;
+        bool before, after;
+    } cases[] = {
+        {"Subject: x\r\n\r\nx", false, false},
+        {"Subject: \xc3\xbc\r\n\r\nx", true, false},
+        {"Subject: x\r\n\r\n\xc3\xbc", false, true},
+        {"X: \xff", true, false},
+        {"\r\n\xff", false, true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (size_t step = 1; step < 8; step++) {
+            struct smtp_header header = {0};
+
+            for (struct slice rest = slice_str(cases[i].in); rest.n; rest = slice_skip(rest, step))
+                smtp_header_feed(&header, slice_of(rest.p, rest.n < step ? rest.n : step));
+            smtp_header_finish(&header);
+            assert_int_equal(header.eight_bit, cases[i].before);
+            assert_int_equal(header.eight_bit_after, cases[i].after);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tls_required),
+        cmocka_unit_test(test_eight_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,10 @@ static void test_mail(void **state)
         {" RET=FULL RET=FULL", 0, 501, NULL},
         {" NOTIFY=NEVER", 0, 555, NULL},
         {"RET=FULL", 0, 501, NULL},
+        {" SMTPUTF8", 0, 0, "SMTPUTF8"},
+        {" SMTPUTF8=1", 0, 501, NULL},
+        {" SMTPUTF8 SMTPUTF8", 0, 501, NULL},
+        {" ENVID=\xc3\xbc", 0, 501, NULL},
         {" REQUIRETLS", SMTP_PARAMETER_TLS, 0, "REQUIRETLS"},
         {" requiretls RET=FULL", ~0u, 0, "RET=FULL REQUIRETLS"},
         {" REQUIRETLS", SMTP_PARAMETER_SUBMISSION, 555, NULL},
@@ -116,6 +120,14 @@ static void test_rcpt(void **state)
         {" ORCPT=rfc822;a+0Ab", 501, NULL},
         {" ORCPT=rfc822;" X100 X100 X100 X100 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
          501, NULL},
+        {" ORCPT=utf-8;j\xc3\xbc@b\xc3\xbc.test", 0, "ORCPT=utf-8;j\\x{FC}@b\\x{FC}.test"}, /* RFC 6533 section 3 */
+        {" ORCPT=UTF-8;\\x{3B4}\\x{2B}x@b", 0, "ORCPT=UTF-8;\\x{3B4}\\x{2B}x@b"},
+        {" ORCPT=utf-8;a+2Bb@c", 0, "ORCPT=utf-8;a+2Bb@c"}, /* not by RFC 6533: as it came */
+        {" ORCPT=utf-8;a\\x{D800}b", 0, "ORCPT=utf-8;a\\x{D800}b"},
+        {" ORCPT=utf-8;\xc3\xbc+2B", 501, NULL},
+        {" ORCPT=utf-8;\xfc", 501, NULL},
+        {" ORCPT=utf-8;", 501, NULL},
+        {" ORCPT=rfc822;\xc3\xbc@b", 501, NULL},
         {" RET=FULL", 555, NULL},
         {" SIZE=1", 555, NULL},
     };

@@ -150,9 +150,7 @@ static void test_path(void **state)
         {"<\"a\\\"@b>", NULL},
         {"<\"a\"b@c>", NULL},
         {"<\"a\tb\"@c>", NULL},
-        {"<j\xc3\xbcrgen@example.test>", NULL},
-        {"<\"j\xc3\xbcrgen\"@example.test>", NULL},
-        {"<a@b\xc3\xbc" "cher.example>", NULL},
+        {"<j\xfcrgen@example.test>", NULL}, /* Latin-1 */
         {"<a@[192.0.2.256]>", NULL},
         {"<a@[192.0.2]>", NULL},
         {"<a@[2001:db8::1]>", NULL},
@@ -173,11 +171,53 @@ static void test_path(void **state)
         struct envelope_rcpt envelope;
         struct smtp_path path;
         const char *line = arena_printf(arena, "TO:%s", cases[i].path);
-        const struct smtp_fault *fault = smtp_parse_rcpt(arena, slice_str(line), &path, &envelope);
+        const struct smtp_fault *fault = smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope);
         assert_fault(fault, cases[i].address ? 0 : 501, "5.1.3", line);
         if (!fault)
             assert_slice(path.address, cases[i].address, line);
     }
+}
+
+/* RFC 6531 3.3: the local part as it came, the domain in A-labels; 553 where MAIL had no SMTPUTF8 (3.5). */
+static void test_international(void **state)
+{
+    static const struct {
+        const char *path, *address; /* NULL: no address at all */
+    } cases[] = {
+        {"<J\xc3\xbcrgen@example.test>", "J\xc3\xbcrgen@example.test"},
+        {"<\"j\xc3\xbcrgen\"@example.test>", "j\xc3\xbcrgen@example.test"},
+        {"<\"j\xc3\xbc rgen\"@example.test>", "\"j\xc3\xbc rgen\"@example.test"},
+        {"<a@B\xc3\x9c" "cher.Example>", "a@xn--bcher-kva.example"},
+        {"<@b\xc3\xbc" "cher.example:j\xc3\xbc@x>", "j\xc3\xbc@x"},
+        {"<j\xc3\xbc@[192.0.2.1]>", "j\xc3\xbc@[192.0.2.1]"},
+        {"<j\xfc@x>", NULL},
+        {"<j\xc3@x>", NULL},
+        {"<j\xc0\xaf@x>", NULL},
+        {"<j\xed\xa0\x80@x>", NULL},
+        {"<\"\\\xc3\xbc\"@x>", NULL}, /* quoted-pairSMTP is ASCII */
+        {"<a@-\xc3\xbc>", NULL},
+        {"<a@\xe2\x80\xae.test>", NULL},
+        {"<a@b\xe3\x80\x82" "c>", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct envelope_rcpt envelope;
+        struct smtp_path path;
+        const char *line = arena_printf(arena, "TO:%s", cases[i].path);
+        const struct smtp_fault *fault = smtp_parse_rcpt(arena, slice_str(line), true, &path, &envelope);
+        assert_fault(fault, cases[i].address ? 0 : 501, "5.1.3", line);
+        if (!fault)
+            assert_slice(path.address, cases[i].address, line);
+        if (!fault)
+            assert_fault(smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope),
+                         path.international ? 553 : 0, "5.6.7", line);
+    }
+    assert_null(smtp_parse_vrfy(SLICE("j\xc3\xbcrgen SMTPUTF8")));
+    assert_null(smtp_parse_vrfy(SLICE("joe")));
+    assert_non_null(smtp_parse_vrfy(SLICE("j\xfcrgen")));
+    assert_non_null(smtp_parse_vrfy(SLICE("SMTPUTF8")));
+    assert_non_null(smtp_parse_vrfy(SLICE("")));
+    assert_false(smtp_is_domain(SLICE("b\xc3\xbc" "cher.example")));
 }
 
 static void test_path_parts(void **state)
@@ -185,11 +225,11 @@ static void test_path_parts(void **state)
     struct envelope_rcpt envelope;
     struct smtp_path path;
     (void)state;
-    assert_null(smtp_parse_rcpt(arena, SLICE("TO:<@x:\"A b\"@Example.TEST>"), &path, &envelope));
+    assert_null(smtp_parse_rcpt(arena, SLICE("TO:<@x:\"A b\"@Example.TEST>"), false, &path, &envelope));
     assert_slice(path.local, "\"A b\"", "local part");
     assert_slice(path.domain, "example.test", "domain");
     assert_false(path.literal);
-    assert_null(smtp_parse_rcpt(arena, SLICE("TO:<a@[127.0.0.1]>"), &path, &envelope));
+    assert_null(smtp_parse_rcpt(arena, SLICE("TO:<a@[127.0.0.1]>"), false, &path, &envelope));
     assert_slice(path.domain, "[127.0.0.1]", "literal");
     assert_true(path.literal);
 }
@@ -204,23 +244,23 @@ static void test_path_limits(void **state)
     memset(label, 'l', 64);
     label[63] = '\0';
     snprintf(line, sizeof(line), "TO:<a@%s>", label);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 0, NULL, "label of 63");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope), 0, NULL, "label of 63");
     label[63] = 'l';
     label[64] = '\0';
     snprintf(line, sizeof(line), "TO:<a@%s>", label);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 501, "5.1.3", "label of 64");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope), 501, "5.1.3", "label of 64");
 
     for (unsigned i = 0; i < 127; i++)
         strcat(domain, "a.");
     strcat(domain, "a");
     assert_int_equal(strlen(domain), 255);
     snprintf(line, sizeof(line), "TO:<a@%s>", domain);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 0, NULL, "domain of 255");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope), 0, NULL, "domain of 255");
     snprintf(line, sizeof(line), "TO:<a@%sb>", domain);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 501, "5.1.3", "domain of 256");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope), 501, "5.1.3", "domain of 256");
 
     snprintf(line, sizeof(line), "TO:<%s%s%s@b>", label, label, label);
-    assert_fault(smtp_parse_rcpt(arena, slice_str(line), &path, &envelope), 0, NULL, "local part of 192");
+    assert_fault(smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope), 0, NULL, "local part of 192");
 }
 
 /* ------------------------------------------------------------------ MAIL, RCPT and their parameters */
@@ -272,7 +312,11 @@ static void test_mail(void **state)
         {"FROM:<a@b> AUTH=+zz", true, 501, "5.5.4", NULL, 0, false},
         {"FROM:<a@b> RET=HDRS ENVID=a+2Bb SIZE=5", false, 0, NULL, "a@b", 5, false},
         {"FROM:<a@b>RET=HDRS", false, 501, "5.1.7", NULL, 0, false},
-        {"FROM:<a@b> SMTPUTF8", false, 555, "5.5.4", NULL, 0, false},
+        {"FROM:<a@b> SMTPUTF8", false, 0, NULL, "a@b", 0, false},
+        {"FROM:<a@b> SMTPUTF8=yes", false, 501, "5.5.4", NULL, 0, false},
+        {"FROM:<\xc3\xa9@B\xc3\xbc" "cher.test> SIZE=1 SMTPUTF8", false, 0, NULL, "\xc3\xa9@xn--bcher-kva.test", 1, false},
+        {"FROM:<\xc3\xa9@b>", false, 550, "5.6.7", NULL, 0, false},
+        {"FROM:<a@b\xc3\xbc" "cher.test>", false, 550, "5.6.7", NULL, 0, false},
         {"FROM:<a@b> <c@d>", false, 501, "5.5.4", NULL, 0, false},
         {"FROM:<a@b> -x=1", false, 501, "5.5.4", NULL, 0, false},
         {"FROM:<a@b> SIZE=1\xc3\xa4", false, 501, "5.5.4", NULL, 0, false},
@@ -354,7 +398,7 @@ static void test_rcpt(void **state)
         struct envelope_rcpt envelope;
         struct smtp_path path;
         const char *line = cases[i].arguments;
-        const struct smtp_fault *fault = smtp_parse_rcpt(arena, slice_str(line), &path, &envelope);
+        const struct smtp_fault *fault = smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope);
         assert_fault(fault, cases[i].code, cases[i].enhanced, line);
         if (!fault)
             assert_slice(path.address, cases[i].address, line);
@@ -416,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_command_control, setup, teardown),
         cmocka_unit_test_setup_teardown(test_path, setup, teardown),
         cmocka_unit_test_setup_teardown(test_path_parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_international, setup, teardown),
         cmocka_unit_test_setup_teardown(test_path_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mail, setup, teardown),
         cmocka_unit_test(test_bdat),

@@ -212,10 +212,46 @@ static void test_long_diagnostics_are_folded(void **state)
     assert_wire_form(built);
 }
 
+/* RFC 6533: types and addresses; in ASCII but for the address that it goes to. */
+static void test_utf8(void **state)
+{
+    static const struct dsn_recipient recipients[] = {
+        {.address = {"\xce\xb4@xn--bcher-kva.test", 21}, .status = {"5.6.7", 5},
+         .original = {"utf-8;\\x{3B4}\\x{2B}x@b.test", 27}},
+        {.address = {"ann@xn--bcher-kva.test", 22}, .status = {"5.1.1", 5}},
+    };
+    struct dsn dsn = sample(recipients, 2, SLICE("Subject: \xce\xb4\r\n\r\n"));
+    struct slice text;
+
+    (void)state;
+    dsn.utf8 = true;
+    text = build(&dsn);
+    for (size_t i = 0; i < text.n; i++)
+        assert_true((unsigned char)text.p[i] < 0x80);
+    assert_true(contains(text, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable"));
+    assert_true(contains(text, "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: quoted-printable"));
+    assert_true(contains(text, "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: quoted-printable"));
+    assert_true(contains(text, "Original-Recipient: utf-8; =CE=B4+x@b.test\r\n"));
+    assert_true(contains(text, "Final-Recipient: utf-8; =CE=B4@b=C3=BCcher.test\r\n"));
+    assert_true(contains(text, "Final-Recipient: rfc822; ann@xn--bcher-kva.test\r\n"));
+    dsn.sender = SLICE("\xce\xb4@xn--bcher-kva.test");
+    dsn.content = SLICE("Subject: \xce\xb4\r\n\r\n\xce\xb4\r\n");
+    text = build(&dsn);
+    assert_true(contains(text, "To: <\xce\xb4@b\xc3\xbc" "cher.test>\r\n"));
+    assert_true(contains(text, "Content-Type: message/global\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+                               "Subject: =CE=B4\r\n\r\n=CE=B4\r\n"));
+    /* Where there is nothing but ASCII the types are the old ones. */
+    dsn = sample(recipients + 1, 1, SLICE("Subject: x\r\n\r\n"));
+    text = build(&dsn);
+    assert_true(contains(text, "Content-Type: message/delivery-status\r\n\r\n"));
+    assert_true(contains(text, "Content-Type: text/rfc822-headers\r\n\r\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_known_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_utf8, setup, teardown),
         cmocka_unit_test_setup_teardown(test_header_that_is_not_plain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_diagnostics_are_folded, setup, teardown),

@@ -1,0 +1,258 @@
+"""SMTPUTF8 (RFC 6531, 6532, 6533): addresses and headers that are not ASCII, from the first hop to the mailbox or the next."""
+import base64
+import email
+import imaplib
+import poplib
+import quopri
+import smtplib
+from urllib.parse import quote
+
+import pytest
+
+from harness.posthouse import PASSWORD
+from harness.process import wait_until
+from harness.sink import Behaviour
+
+SENDER = "ann@hosted.test"
+JURGEN = "j\u00fcrgen@b\u00fccher.test"           # an account, in a hosted domain
+JURGEN_STORED = "j\u00fcrgen@xn--bcher-kva.test"  # the form in which the directory has it
+DELTA = "\u03b4@relayed.test"
+OPTIONS = ("SMTPUTF8", "BODY=8BITMIME")
+UTF8 = Behaviour().extensions + ("SMTPUTF8", "DSN")
+
+
+@pytest.fixture
+def node(new_posthouse, sink):
+    node = new_posthouse().start()
+    node.api.customer("utf8")
+    for domain in ("hosted.test", "b\u00fccher.test"):
+        node.api.hosted_domain(domain, "utf8")
+    for address in (SENDER, JURGEN):
+        node.api.account(address, "utf8")
+    node.api.relay_domain("relayed.test", "utf8", sink.port)
+    node.api.relay_domain("\u043f\u0440\u0438\u043c\u0435\u0440.test", "utf8", sink.port)
+    return node
+
+
+def message(subject="hello", sender=SENDER, to=DELTA, body="Hello.\r\n"):
+    return (f"From: <{sender}>\r\nTo: <{to}>\r\nSubject: {subject}\r\nDate: Mon, 23 Nov 2026 20:25:14 +0000\r\n"
+            f"Message-ID: <1@hosted.test>\r\n\r\n{body}").encode()
+
+
+def dialogue(connection, sender, recipients, content, options=OPTIONS, rcpt=""):
+    """As smtplib's sendmail(), but in UTF-8 wherever it stands.  The reply to the last command."""
+    connection.ehlo_or_helo_if_needed()
+    connection.command_encoding = "utf-8"
+    reply = connection.docmd(f"MAIL FROM:<{sender}> {' '.join(options)}".rstrip())
+    for recipient in recipients:
+        if reply[0] == 250:
+            reply = connection.docmd(f"RCPT TO:<{recipient}> {rcpt}".rstrip())
+    return connection.data(content) if reply[0] == 250 else reply
+
+
+def send(node, *recipients, sender=SENDER, content=None, **more):
+    with node.smtp() as connection:
+        code, text = dialogue(connection, sender, recipients, content or message(sender=sender), **more)
+    assert code == 250, text
+
+
+def ask(node, sql):
+    ((value,),) = node.query(sql)
+    return value
+
+
+def wait_gone(node):
+    wait_until(lambda: ask(node, "select count(*) from queue_entry") == "0", "the queue is empty")
+
+
+def mailbox(node, login=SENDER):
+    with node.pop3(SENDER) as connection:
+        texts = [b"\r\n".join(connection.retr(number + 1)[1]) for number in range(connection.stat()[0])]
+    return texts
+
+
+def wait_report(node):
+    wait_until(lambda: mailbox(node), "a report is in the sender's mailbox")
+    (text,) = mailbox(node)
+    text.decode("ascii")  # RFC 6533 4.5: it fits every next hop
+    return parts_of(text)
+
+
+def parts_of(report):
+    """(type, content without its encoding) of each; Python takes the types of RFC 6533 for messages, and decodes nothing."""
+    boundary = email.message_from_bytes(report).get_boundary().encode()
+    for part in report.split(b"\r\n--" + boundary)[1:-1]:
+        head, _, content = part[2:].partition(b"\r\n\r\n")
+        fields = email.message_from_bytes(head)
+        if fields["Content-Transfer-Encoding"] == "quoted-printable":
+            content = quopri.decodestring(content)
+        yield fields["Content-Type"], content.decode()
+
+
+# ------------------------------------------------------------------ on to the next hop
+
+
+def test_it_goes_on_as_it_came(node, sink):
+    sink.behave = Behaviour(extensions=UTF8)
+    send(node, DELTA, content=message("sch\u00f6n"))
+    wait_gone(node)
+    (got,) = sink.messages
+    assert got.recipients == [DELTA]
+    assert {"SMTPUTF8", "BODY=8BITMIME"} <= set(got.mail_parameters.split())
+    assert "Subject: sch\u00f6n\r\n".encode() in got.data
+    assert b"with UTF8SMTP\r\n" in got.data and f"for <{DELTA}>".encode() in got.data
+
+
+def test_u_labels_on_the_wire(node, sink):
+    """The domain is stored in A-labels, and written in U-labels where SMTPUTF8 is said (RFC 6531 3.7)."""
+    sink.behave = Behaviour(extensions=UTF8)
+    send(node, "\u03b4@xn--e1afmkfd.test", sender="\u03b1@b\u00fccher.test")
+    wait_gone(node)
+    assert ask(node, "select sender from message where protocol <> 'LOCAL'") == "\u03b1@xn--bcher-kva.test"
+    (got,) = sink.messages
+    assert got.sender == "\u03b1@b\u00fccher.test"
+    assert got.recipients == ["\u03b4@\u043f\u0440\u0438\u043c\u0435\u0440.test"]
+
+
+def test_what_is_ascii_after_all_goes_without(node, sink):
+    """A domain has a form in ASCII; the parameter was not needed for anything else (3.4)."""
+    send(node, "dave@\u043f\u0440\u0438\u043c\u0435\u0440.test", content=message(to="dave"))
+    wait_gone(node)
+    (got,) = sink.messages
+    assert got.recipients == ["dave@xn--e1afmkfd.test"] and "SMTPUTF8" not in got.mail_parameters
+    got.data.decode("ascii")
+
+
+def test_only_the_recipient_who_needs_it_comes_back(node, sink):
+    send(node, DELTA, "dave@relayed.test", content=message(to="dave"))
+    wait_gone(node)
+    (got,) = sink.messages
+    assert got.recipients == ["dave@relayed.test"]
+    got.data.decode("ascii")  # no trace of the other
+    people, programs, header = wait_report(node)
+    assert people[0] == "text/plain; charset=utf-8" and DELTA in people[1]
+    assert programs[0] == "message/global-delivery-status"
+    assert f"Final-Recipient: utf-8; {DELTA}\r\n" in programs[1] and "Status: 5.6.7\r\n" in programs[1]
+    assert header[0] == "text/rfc822-headers"
+
+
+@pytest.mark.parametrize("ret, kind", [("RET=HDRS", "message/global-headers"), ("RET=FULL", "message/global")])
+def test_a_header_that_needs_it_comes_back(node, sink, ret, kind):
+    send(node, "dave@relayed.test", content=message("sch\u00f6n", to="dave"), options=OPTIONS + (ret,),
+         rcpt="ORCPT=utf-8;\\x{3B4}@old.test")
+    wait_gone(node)
+    assert not sink.messages
+    _, programs, original = wait_report(node)
+    assert "Status: 5.6.9\r\n" in programs[1] and "Original-Recipient: utf-8; \u03b4@old.test\r\n" in programs[1]
+    assert original[0] == kind
+    assert "Subject: sch\u00f6n\r\n" in original[1]
+    assert ("Hello." in original[1]) == (kind == "message/global")
+
+
+def test_headers_of_parts_count(node, sink):
+    part = ("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n"
+            "Content-Description: %s\r\n\r\nsch\u00f6n\r\n--b--\r\n")
+    for description in ("plain", "sch\u00f6n"):
+        send(node, "dave@relayed.test", content=(f"From: <{SENDER}>\r\n" + part % description).encode())
+    wait_gone(node)
+    (got,) = sink.messages
+    assert b"plain" in got.data
+    assert any("5.6.9" in content for _, content in wait_report(node))
+
+
+def test_not_declared_goes_as_it_came(node, sink):
+    """Raw 8-bit headers are older than SMTPUTF8."""
+    send(node, "dave@relayed.test", content=message("sch\u00f6n", to="dave"), options=())
+    wait_gone(node)
+    (got,) = sink.messages
+    assert "Subject: sch\u00f6n\r\n".encode() in got.data and "SMTPUTF8" not in got.mail_parameters
+
+
+def test_the_report_for_a_sender_who_needs_it(node, sink):
+    sink.behave = Behaviour(extensions=UTF8, recipient_replies={DELTA: "550 5.1.1 nobody"})
+    send(node, DELTA, sender="\u03b1@\u043f\u0440\u0438\u043c\u0435\u0440.test")
+    wait_until(lambda: sink.messages, "the report arrives")
+    (report,) = sink.messages
+    assert report.sender == "" and report.recipients == ["\u03b1@\u043f\u0440\u0438\u043c\u0435\u0440.test"]
+    assert "SMTPUTF8" in report.mail_parameters
+    assert "To: <\u03b1@\u043f\u0440\u0438\u043c\u0435\u0440.test>\r\n".encode() in report.data
+
+
+# ------------------------------------------------------------------ here
+
+
+def test_a_name_is_found_whichever_way_it_is_written(node):
+    for address in (JURGEN, "J\u00dcRGEN@B\u00dcCHER.test", JURGEN_STORED, "ju\u0308rgen@bu\u0308cher.test"):
+        send(node, address, content=message(to=address))
+        assert node.api.get("/v1/accounts/" + quote(address))["address"] == JURGEN_STORED
+    assert ask(node, "select count(*) from mailbox_message") == "4"
+    for domain in ("b\u00fccher.test", "xn--bcher-kva.test", "B\u00dcCHER.TEST"):
+        assert node.api.get("/v1/domains/" + quote(domain))["name"] == "xn--bcher-kva.test"
+    status, _ = node.api.request("POST", "/v1/accounts", {"address": "J\u00dcRGEN@xn--bcher-kva.test", "customer": "utf8",
+                                                          "password": PASSWORD})[:2]
+    assert status == 409
+    grant = node.api.post("/v1/relay-grants", {"customer": "utf8", "account": JURGEN, "senders": "domains", "recipients": "domains",
+                                               "sender_domains": ["B\u00dcCHER.test"], "recipient_domains": ["\u03b4.test"]})
+    assert (grant["sender_domains"], grant["recipient_domains"]) == (["xn--bcher-kva.test"], ["xn--pxa.test"])
+    node.api.post("/v1/aliases", {"address": "\u03bb@b\u00fccher.test", "targets": [JURGEN, "\u03b4@\u03b4.test"]})
+    assert node.api.get("/v1/aliases/" + quote("\u039b@B\u00fccher.test"))["targets"] == [JURGEN_STORED, "\u03b4@xn--pxa.test"]
+
+
+def submit(node, login, sender, content, options=OPTIONS):
+    with smtplib.SMTP_SSL("127.0.0.1", node.ports["submissions"], context=node.certificate.context()) as connection:
+        connection.ehlo()
+        secret = base64.b64encode(f"\0{login}\0{PASSWORD}".encode()).decode()
+        assert connection.docmd("AUTH", f"PLAIN {secret}")[0] == 235
+        return dialogue(connection, sender, [SENDER], content, options=options)
+
+
+def test_submission_in_one_s_own_name(node):
+    assert submit(node, JURGEN, JURGEN, message(sender=JURGEN, to=SENDER))[0] == 250
+    assert submit(node, JURGEN, JURGEN_STORED, message(sender="J\u00fcrgen@xn--bcher-kva.test", to=SENDER))[0] == 250
+    code, text = submit(node, JURGEN, JURGEN, message(sender="h\u00e4ns@b\u00fccher.test", to=SENDER))
+    assert (code, text[:5]) == (550, b"5.7.1") and b"h\\x{E4}ns@" in text
+    text.decode("ascii")
+    code, text = submit(node, JURGEN, SENDER, message(sender=SENDER, to=SENDER))
+    assert (code, text[:5]) == (550, b"5.7.1")
+    text.decode("ascii")  # the account's name stands in it
+    assert b"with UTF8SMTPSA\r\n" in mailbox(node)[0]
+
+
+def test_relay_checks_say_what_rcpt_says(node):
+    for recipient in (JURGEN, "\u03b5@b\u00fccher.test", DELTA, "\u03b4@outside.test"):
+        reply = node.api.post("/v1/relay-checks", {"sender": "\u03b1@outside.test", "recipient": recipient,
+                                                   "client": "127.0.0.1"})["reply"]
+        with node.smtp() as connection:
+            connection.ehlo()
+            connection.command_encoding = "utf-8"
+            assert connection.docmd("MAIL FROM:<\u03b1@outside.test> SMTPUTF8")[0] == 250
+            code, text = connection.docmd(f"RCPT TO:<{recipient}>")
+        said = f"{reply['enhanced']} {reply['text']}"
+        assert code == reply["code"]
+        assert text.decode("ascii").partition(" (decision ")[0] == said
+
+
+def test_its_owner_signs_in(node):
+    send(node, JURGEN, content=message(to=JURGEN))
+    for login in (JURGEN, "J\u00dcRGEN@xn--bcher-kva.test"):
+        with imaplib.IMAP4_SSL("127.0.0.1", node.ports["imaps"], ssl_context=node.certificate.context()) as imap:
+            imap.authenticate("PLAIN", lambda _: f"\0{login}\0{PASSWORD}".encode())
+            assert imap.select()[1] == [b"1"]
+        pop3 = poplib.POP3_SSL("127.0.0.1", node.ports["pop3s"], context=node.certificate.context())
+        pop3.user(login)
+        pop3.pass_(PASSWORD)
+        assert pop3.stat()[0] == 1
+        pop3.close()
+
+
+def test_imap_tells_it_in_ascii(node):
+    send(node, SENDER, sender=JURGEN, content=message("sch\u00f6n", sender=JURGEN, to=SENDER))
+    with imaplib.IMAP4("127.0.0.1", node.ports["imap"]) as imap:
+        imap.starttls(node.certificate.context())
+        imap.login(SENDER, PASSWORD)
+        imap.select()
+        _, answer = imap.fetch("1", "(ENVELOPE BODYSTRUCTURE)")
+        assert b"internationalized-address.invalid" in answer[0] and b"=?iso-8859-1?b?c2No9m4=?=" in answer[0]
+        answer[0].decode("ascii")
+        _, answer = imap.fetch("1", "BODY[HEADER.FIELDS (SUBJECT)]")
+        assert "Subject: sch\u00f6n\r\n".encode() in answer[0][1]  # the message as it is
