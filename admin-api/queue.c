@@ -41,6 +41,7 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
     json_put_time(object, "received_at", entry->received_ms);
     json_put_time(object, "due_at", entry->due_ms);
     json_put_time(object, "expires_at", entry->expires_ms);
+    json_put_time(object, "deliver_by", entry->deliver_by_ms);
     json_put_time(object, "last_attempt_at", entry->last_attempt_ms);
     json_put_text(object, "last_reply", entry->last_reply);
     return object;

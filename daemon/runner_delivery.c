@@ -118,7 +118,7 @@ static bool may_finish(void *arg)
 {
     struct runner_batch *batch = arg;
 
-    return batch->finishing = leases_good(batch);
+    return batch->finishing = leases_good(batch) && !runner_too_late(batch);
 }
 
 static void put_back(struct runner_batch *batch)
@@ -241,14 +241,14 @@ static void set_apart(struct runner_lane *lane, struct apart *apart, struct runn
     apart->batch.entries[apart->batch.count++] = entry;
 }
 
-/* Taken by a server without DSN, of which the sender wants to hear. */
-static AWAITS void relayed(struct runner_lane *lane, struct apart *apart)
+/* Taken by a next hop, of which the sender wants to hear from us. */
+static AWAITS void relayed(struct runner_lane *lane, enum dsn_action action, struct apart *apart)
 {
     uint64_t give_up = clock_steady_ms() + TELL_PATIENCE_MS;
     bool told;
 
     lane->batch.finishing = true; /* an orderly stop waits for it */
-    while (!(told = runner_tell(DSN_RELAYED, apart->batch.entries, apart->reasons, apart->batch.count)) &&
+    while (!(told = runner_tell(action, apart->batch.entries, apart->reasons, apart->batch.count)) &&
            clock_steady_ms() < give_up)
         task_sleep(TELL_RETRY_MS);
     if (!told)
@@ -258,9 +258,18 @@ static AWAITS void relayed(struct runner_lane *lane, struct apart *apart)
     lane->batch.finishing = false;
 }
 
+/* RFC 2852 4.1.4: T wants to hear of each relay, N of one to a server that does not know BY. */
+static bool is_traced(const struct runner_entry *entry, const struct smtp_client_recipient *r)
+{
+    const struct envelope_mail *envelope = &entry->message->envelope;
+
+    return (envelope->by_trace || (envelope->by == ENVELOPE_BY_NOTIFY && !r->by)) &&
+           notice_wanted(entry->message->sender, &entry->envelope, DSN_TRACED);
+}
+
 /* Deals with what is decided, leaves in the batch what must be sent (again).  True: a message was taken. */
 static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, const struct smtp_client_recipient *r,
-                          struct apart *refused, struct apart *silent, struct failed *failed)
+                          struct apart *refused, struct apart *silent, struct apart *traced, struct failed *failed)
 {
     unsigned left = 0;
     bool taken = false;
@@ -273,6 +282,8 @@ static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, 
         case SMTP_CLIENT_DELIVERED:
             if (!r[i].dsn && notice_wanted(batch->message->sender, &entry->envelope, DSN_RELAYED))
                 set_apart(lane, silent, entry, &r[i]);
+            else if (is_traced(entry, &r[i]))
+                set_apart(lane, traced, entry, &r[i]);
             else
                 delivered(lane, entry, r[i].reply);
             taken = true;
@@ -303,9 +314,11 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     struct smtp_client_recipient *recipients = arena_array(lane->arena, batch->count, sizeof *recipients);
     struct apart *refused = arena_alloc(lane->arena, sizeof *refused);
     struct apart *silent = arena_alloc(lane->arena, sizeof *silent);
+    struct apart *traced = arena_alloc(lane->arena, sizeof *traced);
+    struct envelope_mail envelope = envelope_passed_on(&m->envelope, m->received_ms, clock_now_ms());
     struct smtp_client_message message = {
         .sender = m->sender,
-        .envelope = &m->envelope,
+        .envelope = &envelope,
         .eight_bit = m->eight_bit,
         .prefix = m->prefix,
         .spool = m->spool,
@@ -322,10 +335,12 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     }
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
-    if (sort_outcomes(lane, batch, recipients, refused, silent, failed))
+    if (sort_outcomes(lane, batch, recipients, refused, silent, traced, failed))
         runner_mark_good(lane->destination);
     if (silent->batch.count)
-        relayed(lane, silent);
+        relayed(lane, DSN_RELAYED, silent);
+    if (traced->batch.count)
+        relayed(lane, DSN_TRACED, traced);
     if (refused->batch.count)
         bounce(&refused->batch, refused->reasons);
 }
@@ -362,7 +377,9 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
     bool cut = false;
 
     if (lane->destination->route.kind == ROUTE_MAILBOX) {
-        runner_file(lane, batch);
+        runner_late(lane->arena, batch);
+        if (batch->count)
+            runner_file(lane, batch);
         return;
     }
     if (!load(batch))
@@ -375,6 +392,9 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
             put_back(batch); /* take_batch() drops those whose lease is lost */
             return;
         }
+        runner_late(lane->arena, batch);
+        if (!batch->count)
+            return;
         if (!lane->client && !connect_lane(lane, batch, &walk, cut, failed.why))
             return;
         reused = smtp_client_used(lane->client);

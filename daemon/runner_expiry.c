@@ -1,6 +1,6 @@
 /*
  * runner_expiry: what time brings: held mail whose time has come, mail whose lifetime is over, mail that is so late that its sender is
- * told, and what dead workers left.  One task looks, every EXPIRE_MS; each look is an index probe that mostly finds nothing.
+ * told, or later than he permits, and what dead workers left.  One task looks, every EXPIRE_MS; each look is an index probe that mostly finds nothing.
  *
  * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living have run
  * out as well, among them those of entries that *were* delivered and whose outcome is just about to be recorded.
@@ -129,6 +129,38 @@ static AWAITS void tell_delayed(struct arena *arena)
         tell_late(arena, batch, replies, n);
 }
 
+/* What waits in the database, held or not, and is to be delivered by a time that is over. */
+static AWAITS void end_late(struct arena *arena)
+{
+    struct queue_entry *list = NULL;
+    struct runner_batch *batch = arena_alloc(arena, sizeof *batch);
+    int16_t cells[ID_CELLS];
+    unsigned cell_count = runner_cells(cells), count = 0;
+
+    if (!cell_count)
+        return;
+    switch (queue_claim_late(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
+    case DB_FOUND: break;
+    case DB_NONE: return;
+    case DB_FAILED: runner_trouble(); return;
+    }
+    for (unsigned i = 0; i < count;) {
+        batch->count = 0;
+        for (int64_t message = list[i].message_id; i < count && list[i].message_id == message; i++) {
+            struct runner_entry *entry = runner_entry_claimed(&list[i]);
+
+            if (entry)
+                batch->entries[batch->count++] = entry;
+        }
+        if (!batch->count)
+            continue;
+        batch->message = batch->entries[0]->message;
+        runner_late(arena, batch);
+        for (unsigned j = 0; j < batch->count; j++)
+            runner_release(batch->entries[j]);
+    }
+}
+
 static AWAITS void reclaim(void)
 {
     int16_t cells[ID_CELLS];
@@ -159,6 +191,8 @@ void runner_expire_for_ever(void *arg)
         end_holds(arena);
         bounce_expired(arena);
         tell_delayed(arena);
+        end_late(arena);
+        runner_late_pending();
         runner_claims_add(-1);
         arena_free(&arena);
         if (clock_steady_ms() >= reclaim_at) {

@@ -13,6 +13,7 @@
  *   runner_protect.c   how well that must be protected for a message
  *   runner_claim.c     what comes from the database: claims, leases
  *   runner_expiry.c    what time brings: expiry, delay, dead workers
+ *   runner_late.c      what is to be delivered by a certain time
  *   runner_notice.c    what senders are told
  *   runner_report.c    what goes back to it: outcomes, releases
  */
@@ -54,6 +55,7 @@ struct runner_entry {
     struct runner_message *message;
     struct runner_destination *destination;
     int64_t id, domain_id, account_id, expires_ms;
+    int64_t deliver_by_ms; /* when it is late; 0: never, or its sender was told; set by runner_entry_deadline() */
     struct slice recipient;
     struct envelope_rcpt envelope;
     unsigned attempts;
@@ -119,6 +121,8 @@ AWAITS enum db_status runner_message_load(struct runner_message *message);
 /* recipient is copied.  Not yet pending. */
 struct runner_entry *runner_entry_new(struct runner_message *message, struct runner_destination *destination, int64_t id,
                                       struct slice recipient);
+void runner_entry_deadline(struct runner_entry *entry, int64_t deliver_by_ms);
+unsigned runner_deadlines(void); /* entries that have one */
 struct runner_entry *runner_entry_find(int64_t id);
 void runner_entry_free(struct runner_entry *entry); /* and its message with the last */
 void runner_entry_put(struct runner_entry *entry);  /* pending, in order of ids */
@@ -153,6 +157,18 @@ AWAITS void runner_file(struct runner_lane *lane, struct runner_batch *batch);
 AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
                               struct slice diagnostic);
 uint32_t runner_random(void);
+
+/* ------------------------------------------------------------------ late (RFC 2852) */
+
+/*
+ * What is to be done for those of the batch whose time is over: they are bounced and leave it, or their sender is told and they
+ * stay.
+ */
+AWAITS void runner_late(struct arena *arena, struct runner_batch *batch);
+/* One of them must not go on, whatever the next hop says. */
+bool runner_too_late(const struct runner_batch *batch);
+/* Those that are in memory and pending. */
+AWAITS void runner_late_pending(void);
 
 /* ------------------------------------------------------------------ hops */
 

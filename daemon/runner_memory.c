@@ -32,7 +32,7 @@
 static struct runner_message *messages[BUCKETS];
 static struct runner_entry *entries[BUCKETS];
 static struct runner_destination *destinations[BUCKETS];
-static unsigned entry_count;
+static unsigned entry_count, deadlines;
 static size_t bytes;
 
 static void *must(void *p)
@@ -219,6 +219,17 @@ struct runner_entry *runner_entry_new(struct runner_message *message, struct run
     return e;
 }
 
+void runner_entry_deadline(struct runner_entry *entry, int64_t deliver_by_ms)
+{
+    deadlines += (deliver_by_ms != 0) - (unsigned)(entry->deliver_by_ms != 0);
+    entry->deliver_by_ms = deliver_by_ms;
+}
+
+unsigned runner_deadlines(void)
+{
+    return deadlines;
+}
+
 void runner_entry_free(struct runner_entry *entry)
 {
     struct runner_entry **link = &entries[bucket_of_id(entry->id)];
@@ -226,6 +237,7 @@ void runner_entry_free(struct runner_entry *entry)
     while (*link != entry)
         link = &(*link)->bucket_next;
     *link = entry->bucket_next;
+    runner_entry_deadline(entry, 0);
     entry->destination->entries--;
     entry_count--;
     if (--entry->message->references == 0)
@@ -326,6 +338,7 @@ void runner_on_committed(const struct accept_message *message)
         entry->domain_id = r->domain_id;
         entry->account_id = r->account_id;
         entry->expires_ms = r->expires_ms;
+        runner_entry_deadline(entry, r->deliver_by_ms);
         smtp_parameter_read_rcpt(m->arena, r->parameters, &entry->envelope);
         /* The database counts from the transaction; this much later at most. */
         entry->lease_ends = clock_steady_ms() + QUEUE_LEASE_MS - RUNNER_LEASE_MARGIN_MS;

@@ -60,7 +60,7 @@ static AWAITS bool commit(struct runner_message *m, struct accept_message *messa
 static AWAITS bool tell(struct arena *arena, enum dsn_action action, struct runner_entry *const *entries,
                         const struct dsn_recipient *reasons, unsigned count)
 {
-    static const char *const what[] = {"failed", "delayed", "delivered", "relayed", "expanded"};
+    static const char *const what[] = {"failed", "delayed", "delivered", "relayed", "expanded", "late", "traced"};
     const struct notice_settings settings = {runner_settings()->hostname, runner_settings()->default_route_host != NULL,
                                              runner_settings()->queue_lifetime_ms};
     struct runner_message *m = entries[0]->message;
@@ -83,12 +83,17 @@ static AWAITS bool tell(struct arena *arena, enum dsn_action action, struct runn
     case NOTICE_MADE: break;
     case NOTICE_NOBODY:
         log_info("no notice: the sender cannot be reached", log_id("message", m->id), log_slice("sender", m->sender));
-        return action != DSN_DELAYED || queue_not_delayed(ids, notice.count) == DB_DONE;
+        return action == DSN_DELAYED ? queue_not_delayed(ids, notice.count) == DB_DONE
+               : action == DSN_LATE  ? queue_not_late(ids, notice.count) == DB_DONE
+                                     : true;
     case NOTICE_LATER: return false;
     }
     if (action == DSN_DELAYED) {
         messages[0].delayed = ids;
         messages[0].delayed_count = notice.count;
+    } else if (action == DSN_LATE) {
+        messages[0].late = ids;
+        messages[0].late_count = notice.count;
     } else if (action == DSN_DELIVERED) {
         messages[0].filed = ids;
         messages[0].filed_count = notice.count;

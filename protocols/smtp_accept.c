@@ -50,6 +50,7 @@ static struct accept_recipient make_recipient(const struct smtp_session *session
         .parameters = smtp_parameter_print_rcpt(session->transaction_arena, &from->envelope, ENVELOPE_ALL),
         .waiting = from->waiting,
         .expires_ms = now_ms + settings->queue_lifetime_ms,
+        .deliver_by_ms = envelope_deadline(&session->transaction->envelope, now_ms),
         .delay_ms = notice_delay_at(session->transaction->sender.address, &from->envelope, readable, now_ms,
                                     settings->delay_notice_ms),
     };

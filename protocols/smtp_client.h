@@ -62,12 +62,13 @@ struct smtp_client_recipient {
     struct slice reply;  /* the server's words, or ours; one line of ASCII, in the arena */
     struct slice status; /* RFC 3463, for a DSN */
     bool withheld;       /* refused by us: the server is not asked about it */
+    bool by;             /* the server offers DELIVERBY, and was told the time (RFC 2852) */
     bool dsn;            /* DELIVERED: to a server with DSN, which was told what the sender wants to hear (RFC 3461) */
 };
 
 struct smtp_client_message {
     struct slice sender;
-    const struct envelope_mail *envelope; /* passed on where the extension is offered, as are the recipients' */
+    const struct envelope_mail *envelope; /* as of now; passed on where the extension is offered, as are the recipients' */
     bool eight_bit; /* it was submitted as BODY=8BITMIME */
     /* What is sent: prefix, then the spool from offset on. */
     struct slice prefix;

@@ -148,6 +148,11 @@ void smtp_client_features_line(struct smtp_client_features *features, unsigned n
         features->envelope |= ENVELOPE_SMTPUTF8;
     } else if (slice_equal_nocase(word, SLICE("REQUIRETLS"))) {
         features->envelope |= ENVELOPE_REQUIRETLS;
+    } else if (slice_equal_nocase(word, SLICE("DELIVERBY"))) {
+        uint64_t least = read_size(take_word(&rest));
+
+        features->envelope |= ENVELOPE_DELIVERBY;
+        features->by_min = least < INT32_MAX ? (int64_t)least : INT32_MAX;
     } else if (slice_equal_nocase(word, SLICE("STARTTLS"))) {
         features->starttls = true;
     } else if (slice_equal_nocase(word, SLICE("SIZE"))) {

@@ -39,6 +39,7 @@ struct smtp_client_features {
     bool pipelining, eight_bit, starttls, size;
     uint64_t size_max; /* 0: no limit given */
     unsigned envelope; /* ENVELOPE_*: those whose parameters it understands */
+    int64_t by_min;    /* DELIVERBY: the least that it takes with R; 0: none given */
 };
 /* number: 0 for the first line, which is a greeting and offers nothing. */
 void smtp_client_features_line(struct smtp_client_features *features, unsigned number, struct slice line);

@@ -20,6 +20,7 @@
  *   - SMTPUTF8 (RFC 6531 3.2) is said if the message, or one of these recipients, needs it.  To a server that does not
  *     offer it nothing of that goes: those recipients are refused (5.6.7), or all of them if the sender's address (5.6.7)
  *     or the header (5.6.9) needs it.  With it domains are written in U-labels (3.7), without it in A-labels.
+ *   - DELIVERBY (RFC 2852): a message that is to be returned when it is late goes only to a server that knows how.
  *   - SIZE (RFC 1870): a message over the server's limit is refused here, without sending it first.
  *   - The content cannot be read to its end: the connection is dropped without the final dot.
  *
@@ -371,11 +372,32 @@ static bool needs_utf8(const struct smtp_client_message *m)
     return needed;
 }
 
+/* RFC 2852 4.1.4.2: what may be too late is not given to a server that would not know.  NULL: it may go. */
+static const char *too_slow(const struct transaction *t)
+{
+    const struct smtp_client_features *features = &t->client->features;
+    const struct envelope_mail *envelope = t->message->envelope;
+
+    if (envelope->by != ENVELOPE_BY_RETURN)
+        return NULL;
+    if (!(features->envelope & ENVELOPE_DELIVERBY))
+        return arena_printf(t->arena, "%s does not offer DELIVERBY, which this message needs", t->client->host);
+    if (envelope->by_seconds < features->by_min)
+        return arena_printf(t->arena, "%s takes messages with at least %lld seconds left; this one has %lld", t->client->host,
+                            (long long)features->by_min, (long long)envelope->by_seconds);
+    return NULL;
+}
+
 /* What need not be asked. False: all is decided. */
 static bool may_begin(struct transaction *t, size_t size)
 {
     const struct smtp_client_features *features = &t->client->features;
+    const char *slow = too_slow(t);
 
+    if (slow) {
+        decide_all(t, SMTP_CLIENT_REFUSED, slice_str(slow), SLICE("5.4.7"));
+        return false;
+    }
     if (features->size_max && size > features->size_max) {
         decide_all(t, SMTP_CLIENT_REFUSED,
                    slice_str(arena_printf(t->arena, "%s takes messages up to %llu bytes; this one has %zu",
@@ -416,6 +438,7 @@ void smtp_client_send(struct smtp_client *client, struct arena *arena, struct sm
     for (unsigned i = 0; i < message->count; i++) {
         message->recipients[i].reply = (struct slice){NULL, 0};
         message->recipients[i].withheld = false;
+        message->recipients[i].by = client->features.envelope & ENVELOPE_DELIVERBY;
         message->recipients[i].dsn = client->features.envelope & ENVELOPE_DSN;
     }
     if (!may_begin(&t, size))

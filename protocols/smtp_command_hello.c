@@ -28,6 +28,7 @@ static void reply_ehlo(struct smtp_session *session)
     lines[n++] = "DSN";
     lines[n++] = "ETRN";
     lines[n++] = "SMTPUTF8";
+    lines[n++] = "DELIVERBY"; /* RFC 2852: without a least time, as one second can be enough */
     /* RFC 9422: what rcpt() counts.  MAILMAX is not limited. */
     lines[n++] = arena_printf(session->command, "LIMITS RCPTMAX=%u", session->settings->recipients_max);
     if ((offer = smtp_hold_offer(session)))

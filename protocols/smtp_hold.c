@@ -29,13 +29,16 @@ const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, con
 {
     static const struct smtp_fault not_offered = {555, "5.5.4", "FUTURERELEASE is not offered"};
     static const struct smtp_fault too_long = {501, "5.5.4", "Held for longer than FUTURERELEASE permits"};
-    int64_t most = session->settings->future_release_max_ms, now = clock_now_ms();
+    static const struct smtp_fault too_late = {501, "5.5.4", "BY is over before the message is released"};
+    int64_t most = session->settings->future_release_max_ms, now = clock_now_ms(), until = envelope_release(envelope, now);
 
     if (!envelope->hold_for.p && !envelope->hold_until.p)
         return NULL;
     if (!smtp_hold_offer(session))
         return &not_offered;
-    return envelope_release(envelope, now) > now + most ? &too_long : NULL;
+    if (envelope_expired(envelope, now, until))
+        return &too_late;
+    return until > now + most ? &too_long : NULL;
 }
 
 int64_t smtp_hold_until(const struct smtp_transaction *transaction, int64_t now_ms)

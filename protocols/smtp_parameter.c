@@ -20,6 +20,7 @@
 
 #define ENVID_MAX 100 /* RFC 3461 4.4 */
 #define HOLDFOR_MAX 9 /* digits, RFC 4865 section 2 */
+#define BY_MAX 9      /* digits, RFC 2852 section 4 */
 #define ORCPT_MAX 500 /* RFC 3461 4.2 */
 
 static const struct smtp_fault fault_syntax = {501, "5.5.4", "Bad parameter syntax"};
@@ -38,6 +39,7 @@ static const struct smtp_fault fault_tls_required = {501, "5.5.4", "TLS-REQUIRED
 static const struct smtp_fault fault_hold_for = {501, "5.5.4", "HOLDFOR is a number of seconds, 1 to 999999999"};
 static const struct smtp_fault fault_hold_until = {501, "5.5.4", "HOLDUNTIL is a date and time as in 2026-12-24T08:00:00Z"};
 static const struct smtp_fault fault_hold_twice = {501, "5.5.4", "HOLDFOR and HOLDUNTIL exclude each other"};
+static const struct smtp_fault fault_by = {501, "5.5.4", "BY is seconds, \";\", R or N, and T or not; R has some seconds"};
 static const struct smtp_fault fault_notify = {501, "5.5.4", "NOTIFY is NEVER, or a list of SUCCESS, FAILURE, DELAY"};
 static const struct smtp_fault fault_orcpt = {501, "5.5.4", "ORCPT is a type, \";\" and up to 500 characters of xtext"};
 
@@ -195,6 +197,49 @@ static const char *print_hold_until(struct arena *arena, const struct envelope_m
     return envelope->hold_until.p ? arena_printf(arena, "HOLDUNTIL=%.*s", SLICE_ARG(envelope->hold_until)) : NULL;
 }
 
+/*
+ * by-value = by-time ";" by-mode [by-trace];  by-time = ["-" / "+"] 1*9DIGIT;  by-mode = "N" / "R";  by-trace = "T"
+ * With R the time is more than 0 (RFC 2852 section 4).
+ */
+static const struct smtp_fault *read_by(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    struct slice rest = value;
+    struct envelope_mail by = out->envelope;
+    bool negative = cursor_take(&rest, '-');
+    unsigned digits = 0;
+
+    (void)arena;
+    if (!negative)
+        cursor_take(&rest, '+');
+    for (by.by_seconds = 0; rest.n && cursor_is_digit(*rest.p) && digits <= BY_MAX; digits++) {
+        by.by_seconds = by.by_seconds * 10 + (*rest.p - '0');
+        rest = slice_skip(rest, 1);
+    }
+    if (!digits || digits > BY_MAX || !cursor_take(&rest, ';') || !rest.n)
+        return &fault_by;
+    by.by = (*rest.p | 0x20) == 'r'   ? ENVELOPE_BY_RETURN
+            : (*rest.p | 0x20) == 'n' ? ENVELOPE_BY_NOTIFY
+                                      : ENVELOPE_BY_UNSAID;
+    rest = slice_skip(rest, 1);
+    by.by_trace = rest.n && (*rest.p | 0x20) == 't';
+    if (by.by == ENVELOPE_BY_UNSAID || rest.n != by.by_trace)
+        return &fault_by;
+    if (negative)
+        by.by_seconds = -by.by_seconds;
+    if (by.by == ENVELOPE_BY_RETURN && by.by_seconds <= 0)
+        return &fault_by;
+    out->envelope = by;
+    return NULL;
+}
+
+static const char *print_by(struct arena *arena, const struct envelope_mail *envelope)
+{
+    if (envelope->by == ENVELOPE_BY_UNSAID)
+        return NULL;
+    return arena_printf(arena, "BY=%lld;%s%s", (long long)envelope->by_seconds,
+                        envelope->by == ENVELOPE_BY_RETURN ? "R" : "N", envelope->by_trace ? "T" : "");
+}
+
 static const struct mail_row {
     struct slice name;
     unsigned extension; /* ENVELOPE_*; 0: it ends here */
@@ -207,6 +252,7 @@ static const struct mail_row {
     {{"AUTH", 4}, 0, SMTP_PARAMETER_SUBMISSION, read_auth, NULL},
     {{"RET", 3}, ENVELOPE_DSN, 0, read_ret, print_ret},
     {{"ENVID", 5}, ENVELOPE_DSN, 0, read_envid, print_envid},
+    {{"BY", 2}, ENVELOPE_DELIVERBY, 0, read_by, print_by},
     {{"HOLDFOR", 7}, ENVELOPE_FUTURERELEASE, SMTP_PARAMETER_SUBMISSION, read_hold_for, print_hold_for},
     {{"HOLDUNTIL", 9}, ENVELOPE_FUTURERELEASE, SMTP_PARAMETER_SUBMISSION, read_hold_until, print_hold_until},
     {{"SMTPUTF8", 8}, ENVELOPE_SMTPUTF8, 0, read_smtputf8, print_smtputf8},

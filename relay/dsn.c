@@ -135,6 +135,14 @@ static const struct {
                       "The recipients below stand for several others, to which your message was sent on;\r\n"
                       "you asked to be told.",
                       "  Handed on to", "  Reply"},
+    [DSN_LATE] = {"delayed", "Subject: Mail is late\r\n",
+                  "Your message was not delivered to the recipients below in the time that you gave. It\r\n"
+                  "is still being tried; there is no need to send it again.",
+                  "  Put off by", "  Reason"},
+    [DSN_TRACED] = {"relayed", "Subject: Mail handed on\r\n",
+                    "Your message, which is to be delivered by a certain time, was handed on for the\r\n"
+                    "recipients below.",
+                    "  Handed on to", "  Reply"},
 };
 
 /* An address that is ASCII stays so, with its A-labels. */
@@ -229,6 +237,8 @@ static void put_for_programs(struct text *text, const struct dsn *dsn)
         put_field(text, "Original-Envelope-Id", envid);
     put_typed(text, "Reporting-MTA", "dns", dsn->reporting_mta); /* RFC 3464 2.2.2 */
     put_time(text, "Arrival-Date", dsn->arrival_ms);
+    if (dsn->deliver_by_ms)
+        put_time(text, "Deliver-By-Date", dsn->deliver_by_ms);
     if (dsn->future_release.p)
         put_field(text, "Future-Release-Request", dsn->future_release);
     for (unsigned i = 0; i < dsn->count; i++) {

@@ -20,6 +20,8 @@ enum dsn_action {
     DSN_DELIVERED, /* into a mailbox here */
     DSN_RELAYED,   /* to a server that gives no reports */
     DSN_EXPANDED,  /* to the targets of an alias */
+    DSN_LATE,      /* "delayed": not in the time that BY gave, and still being tried (RFC 2852) */
+    DSN_TRACED,    /* "relayed": because BY wants to hear of it, or the server does not know BY */
 };
 
 struct dsn_recipient {
@@ -38,6 +40,7 @@ struct dsn {
     struct slice sender;        /* of the message that this is about: who gets this */
     struct slice envid;         /* ENVID as it came (RFC 3461 4.4); p NULL: not given */
     struct slice future_release; /* "for; 3600" or "until; 2026-12-24T08:00:00Z" (RFC 4865); p NULL: not asked for */
+    int64_t deliver_by_ms;      /* Deliver-By-Date (RFC 2852 section 5); 0: not asked for */
     int64_t message_id;         /* of that message; also makes Message-ID and boundary */
     int64_t dsn_id;             /* of this one */
     int64_t arrival_ms, now_ms;

@@ -61,3 +61,25 @@ int64_t envelope_release(const struct envelope_mail *envelope, int64_t received_
         until = received_ms + seconds * 1000;
     return until > received_ms ? until : 0;
 }
+
+int64_t envelope_deadline(const struct envelope_mail *envelope, int64_t received_ms)
+{
+    return envelope->by != ENVELOPE_BY_UNSAID && envelope->by_seconds > 0 ? received_ms + envelope->by_seconds * 1000 : 0;
+}
+
+bool envelope_expired(const struct envelope_mail *envelope, int64_t received_ms, int64_t now_ms)
+{
+    return envelope->by == ENVELOPE_BY_RETURN && now_ms >= envelope_deadline(envelope, received_ms);
+}
+
+/* Whole seconds, rounded down, but R knows no 0: what has half a second left has one. */
+struct envelope_mail envelope_passed_on(const struct envelope_mail *envelope, int64_t received_ms, int64_t now_ms)
+{
+    struct envelope_mail out = *envelope;
+    int64_t spent_ms = now_ms > received_ms ? now_ms - received_ms : 0;
+
+    out.by_seconds -= (spent_ms + 999) / 1000;
+    if (out.by == ENVELOPE_BY_RETURN && out.by_seconds < 1)
+        out.by_seconds = 1;
+    return out;
+}

@@ -19,6 +19,7 @@ enum {
     ENVELOPE_REQUIRETLS = 1 << 1, /* RFC 8689: offered under TLS only */
     ENVELOPE_SMTPUTF8 = 1 << 2,   /* RFC 6531 */
     ENVELOPE_FUTURERELEASE = 1 << 3, /* RFC 4865: kept with the message, and never passed on: it waits here */
+    ENVELOPE_DELIVERBY = 1 << 4,  /* RFC 2852 */
     ENVELOPE_OURS = 1 << 30,      /* none: what we note for ourselves, and no next hop is told */
 };
 #define ENVELOPE_ALL (~0u)
@@ -29,6 +30,12 @@ enum envelope_return { /* RET, RFC 3461 4.3 */
     ENVELOPE_RETURN_FULL,
 };
 
+enum envelope_by { /* BY, RFC 2852: what happens when it is not delivered in time */
+    ENVELOPE_BY_UNSAID,
+    ENVELOPE_BY_RETURN, /* R: it is given up */
+    ENVELOPE_BY_NOTIFY, /* N: its sender is told, and it goes on */
+};
+
 /* MAIL's. */
 struct envelope_mail {
     enum envelope_return ret;
@@ -37,6 +44,9 @@ struct envelope_mail {
     bool require_tls;   /* REQUIRETLS, RFC 8689 4.1 */
     bool tls_optional;  /* the header says "TLS-Required: No", RFC 8689 3; never with require_tls */
     struct slice hold_for, hold_until; /* HOLDFOR, HOLDUNTIL, RFC 4865: one of them at most; p NULL: not given */
+    enum envelope_by by;
+    bool by_trace;      /* T: its sender hears of each relay */
+    int64_t by_seconds; /* from when it was received; 0 or less: the time was over before, and its sender knows */
 };
 
 /* How the database has what our own reports need on their way. */
@@ -64,5 +74,12 @@ bool envelope_xtext(struct arena *arena, struct slice text, struct slice *out);
 
 /* When a message that was received then is to be released, by HOLDFOR or HOLDUNTIL; 0: at once. */
 int64_t envelope_release(const struct envelope_mail *envelope, int64_t received_ms);
+
+/* By when it is to be delivered; 0: nothing is to be done then. */
+int64_t envelope_deadline(const struct envelope_mail *envelope, int64_t received_ms);
+/* The time is over, and it must not go on (BY=;R). */
+bool envelope_expired(const struct envelope_mail *envelope, int64_t received_ms, int64_t now_ms);
+/* As it is to be passed on at this moment, RFC 2852 4.1.4.1: with the time that is left. */
+struct envelope_mail envelope_passed_on(const struct envelope_mail *envelope, int64_t received_ms, int64_t now_ms);
 
 #endif

@@ -9,6 +9,10 @@
  *     it went on to a server with DSN        never: that is its duty   5.2.1
  *     it went on to several, by an alias     has SUCCESS               5.2.7.3 (c)
  *
+ *     it is later than BY=;N permits         is not NEVER              RFC 2852 4.1.4
+ *     it went on, and BY has T, or it is
+ *     N and the server knows no DELIVERBY    is not NEVER              RFC 2852 4.1.4
+ *
  * NOTIFY=NEVER has none of the three words.
  *
  * Where a notice goes is decided as for any recipient: into a mailbox here, to a relay domain's next hops, or outside, or
@@ -49,6 +53,8 @@ bool notice_wanted(struct slice sender, const struct envelope_rcpt *envelope, en
     case DSN_DELIVERED:
     case DSN_RELAYED:
     case DSN_EXPANDED: return notify & ENVELOPE_NOTIFY_SUCCESS;
+    case DSN_LATE:
+    case DSN_TRACED: return notify != ENVELOPE_NOTIFY_NEVER; /* BY is a wish of its own */
     }
     return false;
 }
@@ -253,6 +259,7 @@ static bool write_content(struct arena *arena, const struct notice_settings *set
         .reporting_mta = slice_str(settings->hostname),
         .sender = notice->sender,
         .envid = notice->envelope.envid,
+        .deliver_by_ms = envelope_deadline(&notice->envelope, notice->received_ms),
         .future_release = future_release(arena, &notice->envelope),
         .utf8 = notice->envelope.utf8,
         .message_id = notice->message_id,

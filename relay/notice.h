@@ -15,7 +15,7 @@
 #include "relay/envelope.h"
 #include "storage/accept.h"
 
-/* Does the sender want to be told this of the recipient?  RFC 3461 4.1, 5.2. */
+/* Does the sender want to be told this of the recipient?  RFC 3461 4.1, 5.2; RFC 2852 4.1.4. */
 bool notice_wanted(struct slice sender, const struct envelope_rcpt *envelope, enum dsn_action action);
 
 /*

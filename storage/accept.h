@@ -44,6 +44,7 @@ struct accept_recipient {
     bool waiting;             /* do not lease it to this worker: its destination is known to be away, or it is held */
     struct hold hold;         /* nobody delivers it before; waiting then, too */
     int64_t expires_ms;
+    int64_t deliver_by_ms; /* when it is late (RFC 2852); 0: never */
     int64_t delay_ms; /* if waiting: when the sender is told of the delay; 0: never */
 
     /* filled in: */
@@ -76,6 +77,8 @@ struct accept_message {
     unsigned usage_count;
     const int64_t *delayed; /* queue entries whose delay it tells of: it is told with the commit, once */
     unsigned delayed_count;
+    const int64_t *late; /* likewise, of those that are not delivered in the time that BY gave */
+    unsigned late_count;
     const int64_t *filed; /* queue entries whose delivery into mailboxes here it tells of: done with the commit (storage/file.h) */
     unsigned filed_count;
     /*

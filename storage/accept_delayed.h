@@ -5,7 +5,7 @@
 
 struct db_unit;
 
-/* Adds a step, if any of the messages tells of a delay. */
+/* Adds a step for each kind of delay that any of the messages tells of. */
 void accept_delayed_add(struct arena *arena, struct accept_message *const *messages, unsigned count, struct db_unit *unit);
 
 #endif

@@ -139,5 +139,5 @@ enum db_write hold_release_due(const int16_t *cells, unsigned cell_count, unsign
 enum db_status hold_claim_rejected(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                    struct queue_entry **out, unsigned *count)
 {
-    return queue_claim_listed(arena, &rejected_read, true, cells, cell_count, limit, out, count);
+    return queue_claim_listed(arena, &rejected_read, QUEUE_CLAIMING_REJECTED, cells, cell_count, limit, out, count);
 }

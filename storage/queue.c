@@ -34,7 +34,7 @@
 #define ENTRY_COLUMNS                                                                                      \
     "q.id, q.message_id, m.customer_id, m.account_id, m.sender, q.recipient, q.destination,"               \
     " q.domain_id, q.account_id, m.eight_bit, m.size, m.received_at, q.expires_at, q.attempts,"  \
-    " m.parameters, q.parameters, q.last_reply"
+    " m.parameters, q.parameters, q.last_reply, q.deliver_by"
 
 static const struct db_statement claim_read = {
     "queue_claim_read",
@@ -43,7 +43,7 @@ static const struct db_statement claim_read = {
     "       (select e.id from queue_entry e"
     "         where e.cell = d.cell and e.destination = d.key and e.worker is null and e.held_until is null"
     "           and e.due_at <= now()"
-    "         order by e.id limit case when d.failures > 0 then 1 else $2::integer end) q on true"
+    "         order by e.priority desc, e.id limit case when d.failures > 0 then 1 else $2::integer end) q on true"
     " where d.cell = any($1::smallint[]) and d.due_at <= now()"
     " order by d.due_at limit $3::integer"};
 static const struct db_statement claim_put_off = {
@@ -62,6 +62,9 @@ static const struct db_statement claim_write = {"queue_claim_write", CLAIM("q.wo
 static const struct db_statement claim_again = {"queue_claim_again", CLAIM(OURS " and q.held_until is null")};
 static const struct db_statement claim_rejected = {"queue_claim_rejected", CLAIM("q.worker is null" REJECTED)};
 static const struct db_statement claim_rejected_again = {"queue_claim_rejected_again", CLAIM(OURS REJECTED)};
+#define LATE " and q.deliver_by <= now()"
+static const struct db_statement claim_late = {"queue_claim_late", CLAIM("q.worker is null" LATE)};
+static const struct db_statement claim_late_again = {"queue_claim_late_again", CLAIM(OURS LATE)};
 static const struct db_statement settle_lock = {
     "queue_settle_lock", "select d.key from destination d join unnest($1::smallint[], $2::text[]) u (cell, key)"
                          "    on d.cell = u.cell and d.key = u.key order by d.cell, d.key for update of d"};
@@ -77,6 +80,12 @@ static const struct db_statement expired_read = {
 static const struct db_statement delayed_read = {
     "queue_delayed_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and delay_at <= now()"
                           "   and delay_at < 'infinity' and worker is null and held_until is null order by delay_at limit $2::integer"};
+static const struct db_statement late_read = {
+    "queue_late_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and deliver_by <= now()"
+                       "   and worker is null order by deliver_by limit $2::integer"};
+static const struct db_statement not_late = {
+    "queue_not_late", "update queue_entry q set deliver_by = null from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+                      " where q.cell = u.cell and q.id = u.id"};
 static const struct db_statement not_delayed = {
     "queue_not_delayed", "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
                          " where q.cell = u.cell and q.id = u.id"};
@@ -136,6 +145,7 @@ static void entries_take(struct arena *arena, const struct rows *rows, uint64_t 
             .mail_parameters = row_text(rows, i, 14),
             .parameters = row_text(rows, i, 15),
             .last_reply = row_text(rows, i, 16),
+            .deliver_by_ms = row_is_null(rows, i, 17) ? 0 : row_time(rows, i, 17),
         };
     qsort(*out, *count, sizeof **out, by_id);
 }
@@ -192,11 +202,12 @@ static AWAITS enum db_write claim_once(struct arena *arena, const struct db_stat
 }
 
 /* Once a claim is in doubt it is over only when one is answered; or when a lease that it may have made has run out. */
-static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off, bool rejected,
+static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off, enum queue_claiming what,
                                         struct queue_entry **out, unsigned *count)
 {
-    const struct db_statement *first = rejected ? &claim_rejected : &claim_write;
-    const struct db_statement *again = rejected ? &claim_rejected_again : &claim_again;
+    static const struct db_statement *const firsts[] = {&claim_write, &claim_rejected, &claim_late};
+    static const struct db_statement *const agains[] = {&claim_again, &claim_rejected_again, &claim_late_again};
+    const struct db_statement *first = firsts[what], *again = agains[what];
     uint64_t asked = clock_steady_ms(), give_up = asked + QUEUE_LEASE_MS;
     struct rows *rows;
     enum db_write written = claim_once(arena, first, found, put_off, &rows);
@@ -241,11 +252,12 @@ enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned c
     }
     if (empty.count)
         settle_destinations(arena, &empty);
-    return found.count ? claim_take(arena, &found, true, false, out, count) : DB_NONE;
+    return found.count ? claim_take(arena, &found, true, QUEUE_CLAIMING_WAITING, out, count) : DB_NONE;
 }
 
-enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, bool rejected, const int16_t *cells,
-                                  unsigned cell_count, unsigned limit, struct queue_entry **out, unsigned *count)
+enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, enum queue_claiming what,
+                                  const int16_t *cells, unsigned cell_count, unsigned limit, struct queue_entry **out,
+                                  unsigned *count)
 {
     struct picked found = picked_new(arena, limit);
     struct params params;
@@ -264,19 +276,25 @@ enum db_status queue_claim_listed(struct arena *arena, const struct db_statement
         found.ids[i] = row_int64(rows, i, 1);
         found.count++;
     }
-    return claim_take(arena, &found, false, rejected, out, count);
+    return claim_take(arena, &found, false, what, out, count);
 }
 
 enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                    struct queue_entry **out, unsigned *count)
 {
-    return queue_claim_listed(arena, &expired_read, false, cells, cell_count, limit, out, count);
+    return queue_claim_listed(arena, &expired_read, QUEUE_CLAIMING_WAITING, cells, cell_count, limit, out, count);
 }
 
 enum db_status queue_claim_delayed(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                    struct queue_entry **out, unsigned *count)
 {
-    return queue_claim_listed(arena, &delayed_read, false, cells, cell_count, limit, out, count);
+    return queue_claim_listed(arena, &delayed_read, QUEUE_CLAIMING_WAITING, cells, cell_count, limit, out, count);
+}
+
+enum db_status queue_claim_late(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+                                struct queue_entry **out, unsigned *count)
+{
+    return queue_claim_listed(arena, &late_read, QUEUE_CLAIMING_LATE, cells, cell_count, limit, out, count);
 }
 
 /* ------------------------------------------------------------------ leases */
@@ -377,11 +395,11 @@ enum db_write queue_release(const int64_t *entry_ids, unsigned count)
     return written;
 }
 
-enum db_write queue_not_delayed(const int64_t *entry_ids, unsigned count)
+static AWAITS enum db_write forget(const struct db_statement *statement, const int64_t *entry_ids, unsigned count)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &not_delayed);
+    struct params *p = db_unit_add(unit, statement);
     int16_t *cells = arena_array(arena, count, sizeof *cells);
     enum db_write written;
 
@@ -392,4 +410,14 @@ enum db_write queue_not_delayed(const int64_t *entry_ids, unsigned count)
     written = queue_run_patiently(unit);
     arena_free(&arena);
     return written;
+}
+
+enum db_write queue_not_delayed(const int64_t *entry_ids, unsigned count)
+{
+    return forget(&not_delayed, entry_ids, count);
+}
+
+enum db_write queue_not_late(const int64_t *entry_ids, unsigned count)
+{
+    return forget(&not_late, entry_ids, count);
 }

@@ -35,6 +35,7 @@ struct queue_entry {
     bool eight_bit;
     uint64_t size;
     int64_t received_ms, expires_ms;
+    int64_t deliver_by_ms; /* when it is late (RFC 2852); 0: never, or its sender was told */
     int32_t attempts;
     uint64_t lease_ends; /* steady clock, before the database's lease_until */
 };
@@ -116,6 +117,11 @@ AWAITS enum db_status queue_claim_expired(struct arena *arena, const int16_t *ce
 /* Entries of whose delay the sender is to be told, claimed likewise; accept_message.delayed marks them as told. */
 AWAITS enum db_status queue_claim_delayed(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                           struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
+/* Entries past deliver_by, held ones, too, claimed likewise; accept_message.late marks them as told. */
+AWAITS enum db_status queue_claim_late(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+                                       struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
+/* There is nobody to be told that they are late. */
+AWAITS enum db_write queue_not_late(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
 /* There is nobody to be told. */
 AWAITS enum db_write queue_not_delayed(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
 

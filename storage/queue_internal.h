@@ -13,8 +13,14 @@ struct db_statement;
 struct queue_entry;
 /* Runs the unit, again while it loses against another transaction. */
 AWAITS enum db_write queue_run_patiently(struct db_unit *unit) __attribute__((warn_unused_result));
-/* Claims what the statement lists, whatever its destination's state.  rejected: held entries that are to be bounced. */
-AWAITS enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, bool rejected,
+/* Which of the listed entries are still to be taken when the claim comes to them. */
+enum queue_claiming {
+    QUEUE_CLAIMING_WAITING,  /* not held */
+    QUEUE_CLAIMING_REJECTED, /* held, and to be bounced */
+    QUEUE_CLAIMING_LATE,     /* past deliver_by, held or not */
+};
+/* Claims what the statement lists, whatever its destination's state. */
+AWAITS enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, enum queue_claiming what,
                                          const int16_t *cells, unsigned cell_count, unsigned limit, struct queue_entry **out,
                                          unsigned *count) __attribute__((warn_unused_result));
 

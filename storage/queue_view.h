@@ -22,6 +22,7 @@ struct queue_view_entry {
     struct hold hold; /* until_ms 0: not held */
     int32_t attempts;
     int64_t received_ms, expires_ms;
+    int64_t deliver_by_ms;   /* INT64_MIN: not asked for, or over and told */
     int64_t due_ms;          /* its own or its destination's, whichever is later */
     int64_t last_attempt_ms; /* INT64_MIN: none yet */
     struct slice last_reply; /* {NULL,0}: none yet */

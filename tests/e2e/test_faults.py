@@ -69,6 +69,8 @@ ELSEWHERE = {
     "accept_waiting_make": "a part of the transaction of accept_entries, when RCPT knew of an outage: test_outage.py",
     "accept_waiting_wake": "the same",
     "accept_delayed": "a part of the transaction of accept_entries, of a delay notice: test_dsn.py",
+    "accept_late": "the same, of a notice that mail is late: test_deliver_by.py",
+    "queue_claim_late_again": "asked only when the answer to such a claim was lost, as queue_claim_again",
     "queue_delayed_read": "every some seconds for mail that was put off; a notice that could not be asked for comes later",
     "queue_not_delayed": "the same",
     "queue_claim_rejected": "needs a hold that ends in a rejection: test_hold.py",
@@ -128,7 +130,7 @@ class Workload:
             raise error
         raise TryLater(text)
 
-    def mail(self, recipient, login=None, sender=None, size=0, parameters=()):
+    def mail(self, recipient, login=None, sender=None, size=0, parameters=(), null=False):
         def once():
             subject = f"m{next(self.numbers)}"
             message = make_message(subject, sender=sender or login or "joe@client.test", to=recipient,
@@ -136,9 +138,10 @@ class Workload:
             try:
                 if login:
                     with self.node.submission(login) as client:
-                        client.sendmail(login, [recipient], message, parameters)
+                        client.sendmail("" if null else login, [recipient], message, parameters)
                 else:
-                    self.node.send(sender or "joe@client.test", recipient, message)
+                    with self.node.smtp() as client:
+                        client.sendmail(sender or "joe@client.test", [recipient], message, parameters)
             except smtplib.SMTPException as error:
                 self.smtp_later(error)
             self.sent[recipient].append(subject)
@@ -236,6 +239,12 @@ class Workload:
                    timeout=60)
         del self.sink.behave.recipient_replies[CAROL]
         wait_until(lambda: subject in self.relayed(), "it is at the primary", timeout=60)
+        self.settled()
+
+    def step_deliver_by(self):
+        """Late while it is held, and nobody is to be told."""
+        subject = self.mail(BOB, login=ANN, parameters=["HOLDFOR=4", "BY=1;N"], null=True)
+        wait_until(lambda: subject in self.box(BOB), "it is filed", timeout=60)
         self.settled()
 
     def step_outage(self):

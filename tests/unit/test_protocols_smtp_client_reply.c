@@ -116,6 +116,12 @@ static void test_features(void **state)
     smtp_client_features_line(&f, 1, SLICE("250-SIZE lots"));
     assert_int_equal(f.size_max, 0);
     smtp_client_features_line(&f, 1, SLICE("25"));
+    assert_int_equal(f.envelope, 0);
+    smtp_client_features_line(&f, 1, SLICE("250-deliverby 240"));
+    assert_int_equal(f.envelope, ENVELOPE_DELIVERBY);
+    assert_int_equal(f.by_min, 240);
+    smtp_client_features_line(&f, 1, SLICE("250-DELIVERBY"));
+    assert_int_equal(f.by_min, 0);
 }
 
 static void encode(const char *in, size_t step, char *out)

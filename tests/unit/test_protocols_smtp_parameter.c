@@ -188,6 +188,57 @@ static void test_future_release(void **state)
     }
 }
 
+static void test_deliver_by(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned code;
+        const char *stored, *later; /* later: passed on 2.1 seconds afterwards */
+        int64_t deadline;           /* of what was received at 1,000,000 */
+    } cases[] = {
+        {" BY=120;R", 0, "BY=120;R", "BY=117;R", 1120000},
+        {" by=+120;rt", 0, "BY=120;RT", "BY=117;RT", 1120000},
+        {" BY=1;R", 0, "BY=1;R", "BY=1;R", 1001000},
+        {" BY=999999999;N", 0, "BY=999999999;N", "BY=999999996;N", 1000000 + INT64_C(999999999000)},
+        {" BY=1;NT", 0, "BY=1;NT", "BY=-2;NT", 1001000},
+        {" BY=0;N", 0, "BY=0;N", "BY=-3;N", 0},
+        {" BY=-999999999;N", 0, "BY=-999999999;N", "BY=-1000000002;N", 0},
+        {" BY", 501, NULL, NULL, 0},
+        {" BY=", 501, NULL, NULL, 0},
+        {" BY=120", 501, NULL, NULL, 0},
+        {" BY=120;", 501, NULL, NULL, 0},
+        {" BY=;R", 501, NULL, NULL, 0},
+        {" BY=+;R", 501, NULL, NULL, 0},
+        {" BY=+-1;N", 501, NULL, NULL, 0},
+        {" BY=120;X", 501, NULL, NULL, 0},
+        {" BY=120;T", 501, NULL, NULL, 0},
+        {" BY=120;RN", 501, NULL, NULL, 0},
+        {" BY=120;RTT", 501, NULL, NULL, 0},
+        {" BY=0;R", 501, NULL, NULL, 0},
+        {" BY=-1;R", 501, NULL, NULL, 0},
+        {" BY=1234567890;N", 501, NULL, NULL, 0},
+        {" BY=1;R BY=1;R", 501, NULL, NULL, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct smtp_mail mail = {0};
+        const struct smtp_fault *fault = smtp_parameter_mail(arena, slice_str(cases[i].text), false, &mail);
+        struct slice stored = smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_ALL);
+        struct envelope_mail again, later;
+
+        check(fault, cases[i].code, stored, cases[i].stored, cases[i].text);
+        assert_null(smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_DSN).p);
+        if (fault)
+            continue;
+        smtp_parameter_read_mail(arena, stored, &again);
+        assert_int_equal(envelope_deadline(&again, 1000000), cases[i].deadline);
+        later = envelope_passed_on(&again, 1000000, 1002100);
+        check(NULL, 0, smtp_parameter_print_mail(arena, &later, ENVELOPE_DELIVERBY), cases[i].later, cases[i].text);
+        assert_int_equal(envelope_expired(&again, 1000000, 1120000), again.by == ENVELOPE_BY_RETURN);
+        assert_false(envelope_expired(&again, 1000000, 1000999));
+    }
+}
+
 static void test_stored_by_a_newer_version(void **state)
 {
     struct envelope_mail mail;
@@ -207,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_mail),
         cmocka_unit_test(test_rcpt),
         cmocka_unit_test(test_future_release),
+        cmocka_unit_test(test_deliver_by),
         cmocka_unit_test(test_stored_by_a_newer_version),
     };
 

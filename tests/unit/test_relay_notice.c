@@ -43,7 +43,9 @@ static void test_wanted(void **state)
         assert_int_equal(notice_wanted(ann, &envelope, DSN_DELAYED), cases[i].delayed);
         assert_int_equal(notice_wanted(ann, &envelope, DSN_DELIVERED), cases[i].success);
         assert_int_equal(notice_wanted(ann, &envelope, DSN_RELAYED), cases[i].success);
-        for (enum dsn_action action = DSN_FAILED; action <= DSN_RELAYED; action++)
+        assert_int_equal(notice_wanted(ann, &envelope, DSN_LATE), cases[i].notify != N);
+        assert_int_equal(notice_wanted(ann, &envelope, DSN_TRACED), cases[i].notify != N);
+        for (enum dsn_action action = DSN_FAILED; action <= DSN_TRACED; action++)
             assert_false(notice_wanted(nobody, &envelope, action));
         assert_int_equal(notice_delay_at(ann, &envelope, false, 1000, 50), cases[i].delayed ? 1050 : 0);
         assert_int_equal(notice_delay_at(ann, &envelope, true, 1000, 50), cases[i].delayed && cases[i].notify ? 1050 : 0);
