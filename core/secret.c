@@ -61,15 +61,6 @@ void secret_hmac_sha256(struct slice key, struct slice in, unsigned char out[SEC
         abort();
 }
 
-void secret_pbkdf2_sha256(struct slice password, struct slice salt, unsigned iterations,
-                          unsigned char out[SECRET_SHA256_SIZE])
-{
-    if (password.n > INT32_MAX || salt.n > INT32_MAX ||
-        PKCS5_PBKDF2_HMAC(password.p, (int)password.n, (const unsigned char *)salt.p, (int)salt.n, (int)iterations,
-                          EVP_sha256(), SECRET_SHA256_SIZE, out) != 1)
-        abort();
-}
-
 static const EVP_MD *algorithm(enum secret_digest digest)
 {
     switch (digest) {
@@ -84,6 +75,22 @@ static const EVP_MD *algorithm(enum secret_digest digest)
 size_t secret_digest_size(enum secret_digest digest)
 {
     return (size_t)EVP_MD_get_size(algorithm(digest));
+}
+
+void secret_hmac(enum secret_digest digest, struct slice key, struct slice in, unsigned char *out)
+{
+    if (key.n > INT32_MAX ||
+        !HMAC(algorithm(digest), key.p, (int)key.n, (const unsigned char *)in.p, in.n, out, NULL))
+        abort();
+}
+
+void secret_pbkdf2(enum secret_digest digest, struct slice password, struct slice salt, unsigned iterations,
+                   unsigned char *out)
+{
+    if (password.n > INT32_MAX || salt.n > INT32_MAX ||
+        PKCS5_PBKDF2_HMAC(password.p, (int)password.n, (const unsigned char *)salt.p, (int)salt.n, (int)iterations,
+                          algorithm(digest), (int)secret_digest_size(digest), out) != 1)
+        abort();
 }
 
 bool secret_digest(enum secret_digest digest, struct slice a, struct slice b, unsigned char out[SECRET_DIGEST_MAX])

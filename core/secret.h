@@ -25,9 +25,12 @@ size_t secret_digest_size(enum secret_digest digest);
 /* Of a followed by b.  False: this OpenSSL does not do it (MD5 under FIPS rules). */
 bool secret_digest(enum secret_digest digest, struct slice a, struct slice b, unsigned char out[SECRET_DIGEST_MAX]);
 
-/* RFC 8018; for SCRAM (RFC 5802, Hi()).  Slow by intent: off the loop (core/offload.h). */
-void secret_pbkdf2_sha256(struct slice password, struct slice salt, unsigned iterations,
-                          unsigned char out[SECRET_SHA256_SIZE]);
+/* out has secret_digest_size().  Aborts if this OpenSSL does not do it. */
+void secret_hmac(enum secret_digest digest, struct slice key, struct slice in, unsigned char *out);
+
+/* RFC 8018; for SCRAM (RFC 5802, Hi()); likewise.  Slow by intent: off the loop (core/offload.h). */
+void secret_pbkdf2(enum secret_digest digest, struct slice password, struct slice salt, unsigned iterations,
+                   unsigned char *out);
 
 /* RFC 4648 section 4, with padding; decode is strict and false on anything else. */
 struct slice secret_base64(struct arena *arena, struct slice in);

@@ -101,6 +101,8 @@ const struct setting config_settings[] = {
     DURATION("auth", "window", auth_window_ms, "10m", 1000, DAY, "Failures further apart do not add up."),
     DURATION("auth", "ban_time", auth_ban_ms, "15m", 1000, 30 * DAY, "How long a ban lasts."),
     TEXT("auth", "exempt", auth_exempt, "127.0.0.0/8 ::1", "Blocks of addresses that are not counted and never banned."),
+    {"auth", "scram_sha1", SETTING_SWITCH, offsetof(struct config, scram_sha1), "no", 0, 0,
+     "Offers SCRAM-SHA-1, for clients that know no other, and stores keys for it, which are quicker to guess with."},
 
     NUMBER("clients", "network_ipv4", network_ipv4, "24", 8, 32, "Length of the prefix that makes a network of IPv4 addresses, for the limits below."),
     NUMBER("clients", "network_ipv6", network_ipv6, "48", 16, 64, "The same for IPv6."),

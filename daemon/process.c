@@ -21,6 +21,7 @@
 #include "core/loop.h"
 #include "core/offload.h"
 #include "daemon/stats.h"
+#include "storage/credential.h"
 #include "storage/db.h"
 #include "storage/hint.h"
 
@@ -84,6 +85,7 @@ void process_drop_privileges(const struct config *config)
 void process_open_storage(const struct config *config, unsigned read_connections, unsigned write_connections)
 {
     offload_init(PROCESS_HASHING_THREADS);
+    credential_want_sha1(config->scram_sha1);
     db_open(&(struct db_settings){config->conninfo, read_connections, write_connections,
                                   (unsigned)config->statement_timeout_ms});
     hint_init();

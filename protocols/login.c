@@ -3,7 +3,7 @@
  *
  * What a stranger learns: nothing but yes or no.  An unknown, suspended or passwordless account gets made-up SCRAM keys with a
  * salt that is always the same for the same name on every node, and a dummy hash; the exchange then fails where a wrong
- * password fails.  So it does for an account whose imported hash has no SCRAM keys yet: RFC 4954 has a reply for it (432, a
+ * password fails.  So it does for an account that has no keys for the mechanism yet: RFC 4954 has a reply for it (432, a
  * transition is needed), which would tell that the account exists.
  *
  * A login that proves an imported hash's password replaces the hash (storage/credential_upgrade.h).
@@ -23,21 +23,22 @@
 #include "storage/name.h"
 
 /* Keys that no password fits, always the same for the same name. */
-static AWAITS enum db_status made_up_keys(struct arena *arena, struct slice name, struct slice *out)
+static AWAITS enum db_status made_up_keys(struct arena *arena, struct slice name, bool sha1, struct slice *out)
 {
     struct slice key, lower = name_key(arena, name);
     unsigned char salt[SECRET_SHA256_SIZE], stored[SECRET_SHA256_SIZE], server[SECRET_SHA256_SIZE];
+    size_t size = secret_digest_size(sha1 ? SECRET_SHA1 : SECRET_SHA256);
     enum db_status status = installation_salt_key(&key);
 
     if (status != DB_FOUND)
         return status;
-    secret_hmac_sha256(key, slice_str(arena_printf(arena, "salt %.*s", SLICE_ARG(lower))), salt);
-    secret_random(stored, sizeof stored);
-    secret_random(server, sizeof server);
-    *out = slice_str(arena_printf(arena, "SCRAM-SHA-256$%u:%s$%s:%s", CREDENTIAL_SCRAM_ITERATIONS,
+    secret_hmac_sha256(key, slice_str(arena_printf(arena, "%s %.*s", sha1 ? "sha-1" : "salt", SLICE_ARG(lower))), salt);
+    secret_random(stored, size);
+    secret_random(server, size);
+    *out = slice_str(arena_printf(arena, "SCRAM-SHA-%s$%u:%s$%s:%s", sha1 ? "1" : "256", CREDENTIAL_SCRAM_ITERATIONS,
                                   secret_base64(arena, slice_of((char *)salt, 16)).p,
-                                  secret_base64(arena, slice_of((char *)stored, sizeof stored)).p,
-                                  secret_base64(arena, slice_of((char *)server, sizeof server)).p));
+                                  secret_base64(arena, slice_of((char *)stored, size)).p,
+                                  secret_base64(arena, slice_of((char *)server, size)).p));
     return DB_FOUND;
 }
 
@@ -61,7 +62,7 @@ AWAITS enum db_status login_find(struct login *login, struct slice name)
     }
     login->account = found;
     if (!login->known)
-        login->account.password_hash = login->account.scram_sha256 = (struct slice){NULL, 0};
+        login->account.password_hash = login->account.scram_sha256 = login->account.scram_sha1 = (struct slice){NULL, 0};
     return DB_FOUND;
 }
 
@@ -87,10 +88,10 @@ AWAITS enum db_status login_find_certificate(struct login *login, const struct t
     return status;
 }
 
-AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, struct slice *keys)
+AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, bool sha1, struct slice *keys)
 {
-    *keys = login->account.scram_sha256;
-    return keys->p ? DB_FOUND : made_up_keys(login->arena, name, keys);
+    *keys = sha1 ? login->account.scram_sha1 : login->account.scram_sha256;
+    return keys->p ? DB_FOUND : made_up_keys(login->arena, name, sha1, keys);
 }
 
 /*

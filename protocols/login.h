@@ -29,8 +29,8 @@ AWAITS enum db_status login_find(struct login *login, struct slice name) __attri
 /* Likewise, by a certificate that was verified.  as: the account's address; empty: the certificate tells.  NONE: never. */
 AWAITS enum db_status login_find_certificate(struct login *login, const struct tls_peer *certificate, struct slice as)
     __attribute__((warn_unused_result));
-/* After login_find(): the account's, or made-up ones that no password fits.  NONE and FAILED: they cannot be had now. */
-AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, struct slice *keys)
+/* After login_find(): the account's, or made-up ones that no password fits; sha1: for SCRAM-SHA-1.  NONE and FAILED: they cannot be had now. */
+AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, bool sha1, struct slice *keys)
     __attribute__((warn_unused_result));
 enum login_answer { LOGIN_YES, LOGIN_NO, LOGIN_UNAVAILABLE };
 /* After login_find().  YES: the password, or an app password for this service and client, is the account's, and it may sign in. */

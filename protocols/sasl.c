@@ -90,7 +90,7 @@ static AWAITS int on_lookup(void *glob, sasl_server_params_t *params, unsigned f
         if (strcmp(wanted->name, "*authPassword") != 0 || (wanted->values && !(flags & SASL_AUXPROP_OVERRIDE)))
             continue;
         look_up(attempt, slice_of(user, length));
-        if (!attempt->unavailable && login_scram_keys(&attempt->login, attempt->name, &keys) != DB_FOUND)
+        if (!attempt->unavailable && login_scram_keys(&attempt->login, attempt->name, attempt->sha1, &keys) != DB_FOUND)
             attempt->unavailable = true;
         if (attempt->unavailable)
             return SASL_UNAVAIL;
@@ -121,7 +121,7 @@ static int on_getopt(void *context, const char *plugin_name, const char *option,
     static const struct {
         const char *option, *value;
     } table[] = {
-        {"mech_list", "SCRAM-SHA-256 PLAIN LOGIN"},
+        {"mech_list", "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN"},
         {"auxprop_plugin", "posthouse"},
         {"pwcheck_method", "auxprop"},
         {"log_level", "1"},
@@ -359,6 +359,7 @@ enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *
     }
     attempt->is_plain = slice_equal_nocase(mechanism, SLICE("PLAIN"));
     attempt->names_next = slice_equal_nocase(mechanism, SLICE("LOGIN"));
+    attempt->sha1 = mechanism.n >= 11 && slice_equal_nocase(slice_of(mechanism.p, 11), SLICE("SCRAM-SHA-1"));
     attempt->binds_next = ends_in_plus(mechanism);
     if (initial.p && !is_admissible(attempt, initial))
         return denied(attempt);
@@ -388,7 +389,7 @@ static void copy_account(struct arena *arena, const struct directory_account *fr
 {
     *out = *from;
     out->address = arena_slice(arena, from->address);
-    out->password_hash = out->scram_sha256 = (struct slice){NULL, 0};
+    out->password_hash = out->scram_sha256 = out->scram_sha1 = (struct slice){NULL, 0};
 }
 
 void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *arena, struct directory_account *out)

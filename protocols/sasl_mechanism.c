@@ -3,11 +3,14 @@
  *
  * One table for both, so that what is listed is what works.  The order is that of strength, as we see it; clients choose by an
  * order of their own.
+ *
+ * SCRAM-SHA-1 is offered where its keys are made (storage/credential.h).
  */
 #include <stdio.h>
 
 #include "core/stream.h"
 #include "protocols/sasl_internal.h"
+#include "storage/credential.h"
 
 enum need {
     NEEDS_NOTHING,
@@ -19,18 +22,23 @@ enum need {
 static const struct {
     const char *name;
     enum need need;
+    bool sha1;
 } mechanisms[] = {
-    {"EXTERNAL", NEEDS_CERTIFICATE},
-    {"SCRAM-SHA-256-PLUS", NEEDS_BINDING},
-    {"SCRAM-SHA-256", NEEDS_NOTHING},
-    {"PLAIN", NEEDS_TLS},
-    {"LOGIN", NEEDS_TLS},
+    {"EXTERNAL", NEEDS_CERTIFICATE, false},
+    {"SCRAM-SHA-256-PLUS", NEEDS_BINDING, false},
+    {"SCRAM-SHA-1-PLUS", NEEDS_BINDING, true},
+    {"SCRAM-SHA-256", NEEDS_NOTHING, false},
+    {"SCRAM-SHA-1", NEEDS_NOTHING, true},
+    {"PLAIN", NEEDS_TLS, false},
+    {"LOGIN", NEEDS_TLS, false},
 };
 #define MECHANISMS (sizeof mechanisms / sizeof *mechanisms)
 
-static bool met(enum need need, const struct sasl_client *client)
+static bool offered(unsigned number, const struct sasl_client *client)
 {
-    switch (need) {
+    if (mechanisms[number].sha1 && !credential_wants_sha1())
+        return false;
+    switch (mechanisms[number].need) {
     case NEEDS_NOTHING: return true;
     case NEEDS_TLS: return client->tls;
     case NEEDS_BINDING: return client->tls && client->binding;
@@ -45,7 +53,7 @@ const char *sasl_mechanisms(const struct sasl_client *client)
     size_t n = 0;
 
     for (unsigned i = 0; i < MECHANISMS; i++)
-        if (met(mechanisms[i].need, client) && n < sizeof text)
+        if (offered(i, client) && n < sizeof text)
             n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", n ? " " : "", mechanisms[i].name);
     return text;
 }
@@ -54,7 +62,7 @@ bool sasl_mechanism_offered(const struct sasl_client *client, struct slice name)
 {
     for (unsigned i = 0; i < MECHANISMS; i++)
         if (slice_equal_nocase(slice_str(mechanisms[i].name), name))
-            return met(mechanisms[i].need, client);
+            return offered(i, client);
     return false;
 }
 

@@ -26,3 +26,6 @@ alter table relay_grant
     drop constraint relay_grant_who,
     add constraint relay_grant_who check (num_nonnulls(account_id, domain_id, network, certificate) <= 1);
 create index relay_grant_certificate on relay_grant (certificate) where certificate is not null;
+
+alter table decision
+    add certificate text;                    -- SHA-256 of the one that the client had shown; null: none, or a submission

@@ -3,7 +3,8 @@
  *
  * Two forms are made from a password and stored side by side: a crypt(3) hash for mechanisms that hand us the password
  * (PLAIN, LOGIN, USER/PASS), and SCRAM-SHA-256 keys for those that do not.  yescrypt is memory-hard; SCRAM cannot be, which
- * is the price of not sending passwords.
+ * is the price of not sending passwords.  Keys for SCRAM-SHA-1 are made only where they are wanted: each form that is stored is one more to
+ * guess passwords with, and the thief of a table takes the cheapest.
  *
  * The work is done on offload's threads with copies that are wiped there.  Verifying against no hash does the same work
  * with a made-up one, so that an unknown account costs what a wrong password costs; and a hash of another system that is cheaper than
@@ -25,6 +26,11 @@
 /* yescrypt of a random password that nobody knows. */
 static const char dummy_hash[] = "$y$j9T$CuP39J.TPGlsQjyGC7L.H/$qIvuSkG7xzsHBRkFF6wxeAec4ZcTLb6WN9JmkTMksNB";
 
+/* From which the keys are worked out. */
+struct scram_keys {
+    unsigned char salt[SCRAM_SALT], salted[SECRET_DIGEST_MAX];
+};
+
 struct crypt_job {
     char password[CREDENTIAL_PASSWORD_MAX + 1];
     char setting[HASH_MAX]; /* a hash to compare with, or "" to make one */
@@ -32,9 +38,22 @@ struct crypt_job {
     bool known, matches;    /* setting is a real account's; the password fits it */
     bool has_digest;
     struct credential_digest digest; /* to compare with instead */
-    unsigned char salt[SCRAM_SALT], salted[SECRET_SHA256_SIZE];
+    struct scram_keys sha256, sha1;
     size_t password_size;
+    bool wants_sha1;
 };
+
+static bool sha1_wanted;
+
+void credential_want_sha1(bool wanted)
+{
+    sha1_wanted = wanted;
+}
+
+bool credential_wants_sha1(void)
+{
+    return sha1_wanted;
+}
 
 /* ------------------------------------------------------------------ on a thread of its own: nothing but the job */
 
@@ -54,14 +73,21 @@ static void run_crypt(struct crypt_job *job, const char *setting)
     free(data);
 }
 
+static void salt_password(const struct crypt_job *job, enum secret_digest digest, struct scram_keys *keys)
+{
+    secret_pbkdf2(digest, slice_of(job->password, job->password_size),
+                  slice_of((const char *)keys->salt, sizeof keys->salt), CREDENTIAL_SCRAM_ITERATIONS, keys->salted);
+}
+
 static void make_work(void *arg)
 {
     struct crypt_job *job = arg;
 
     crypt_gensalt_rn("$y$", 0, NULL, 0, job->setting, (int)sizeof job->setting);
     run_crypt(job, job->setting);
-    secret_pbkdf2_sha256(slice_of(job->password, job->password_size), slice_of((char *)job->salt, sizeof job->salt),
-                         CREDENTIAL_SCRAM_ITERATIONS, job->salted);
+    salt_password(job, SECRET_SHA256, &job->sha256);
+    if (job->wants_sha1)
+        salt_password(job, SECRET_SHA1, &job->sha1);
 }
 
 static bool digest_matches(const struct crypt_job *job)
@@ -102,39 +128,47 @@ static bool job_init(struct crypt_job *job, struct slice password)
 }
 
 /* RFC 5802 section 3: StoredKey = H(HMAC(salted, "Client Key")), ServerKey = HMAC(salted, "Server Key"). */
-static struct slice scram_form(struct arena *arena, const struct crypt_job *job)
+static struct slice scram_form(struct arena *arena, const char *name, enum secret_digest digest, const struct scram_keys *keys)
 {
-    struct slice salted = slice_of((const char *)job->salted, sizeof job->salted);
-    unsigned char client[SECRET_SHA256_SIZE], stored[SECRET_SHA256_SIZE], server[SECRET_SHA256_SIZE];
+    size_t size = secret_digest_size(digest);
+    struct slice salted = slice_of((const char *)keys->salted, size);
+    unsigned char client[SECRET_DIGEST_MAX], stored[SECRET_DIGEST_MAX], server[SECRET_DIGEST_MAX];
     char *text;
 
-    secret_hmac_sha256(salted, SLICE("Client Key"), client);
-    secret_sha256(slice_of((char *)client, sizeof client), stored);
-    secret_hmac_sha256(salted, SLICE("Server Key"), server);
-    text = arena_printf(arena, "SCRAM-SHA-256$%u:%s$%s:%s", CREDENTIAL_SCRAM_ITERATIONS,
-                        secret_base64(arena, slice_of((const char *)job->salt, sizeof job->salt)).p,
-                        secret_base64(arena, slice_of((char *)stored, sizeof stored)).p,
-                        secret_base64(arena, slice_of((char *)server, sizeof server)).p);
+    secret_hmac(digest, salted, SLICE("Client Key"), client);
+    if (!secret_digest(digest, slice_of((char *)client, size), SLICE(""), stored))
+        abort();
+    secret_hmac(digest, salted, SLICE("Server Key"), server);
+    text = arena_printf(arena, "%s$%u:%s$%s:%s", name, CREDENTIAL_SCRAM_ITERATIONS,
+                        secret_base64(arena, slice_of((const char *)keys->salt, sizeof keys->salt)).p,
+                        secret_base64(arena, slice_of((char *)stored, size)).p,
+                        secret_base64(arena, slice_of((char *)server, size)).p);
     secret_wipe(client, sizeof client);
     return slice_str(text);
 }
 
-bool credential_make(struct arena *arena, struct slice password, struct slice *hash, struct slice *scram)
+bool credential_make(struct arena *arena, struct slice password, struct credential *out)
 {
     struct crypt_job *job = malloc(sizeof *job);
     bool ok;
 
     if (!job)
         abort();
+    *out = (struct credential){0};
     ok = job_init(job, password);
     if (ok) {
-        secret_random(job->salt, sizeof job->salt);
+        secret_random(job->sha256.salt, sizeof job->sha256.salt);
+        job->wants_sha1 = sha1_wanted;
+        if (job->wants_sha1)
+            secret_random(job->sha1.salt, sizeof job->sha1.salt);
         offload_run(make_work, job);
         ok = job->hash[0] != '\0';
     }
     if (ok) {
-        *hash = slice_str(arena_strdup(arena, job->hash));
-        *scram = scram_form(arena, job);
+        out->hash = slice_str(arena_strdup(arena, job->hash));
+        out->scram_sha256 = scram_form(arena, "SCRAM-SHA-256", SECRET_SHA256, &job->sha256);
+        if (job->wants_sha1)
+            out->scram_sha1 = scram_form(arena, "SCRAM-SHA-1", SECRET_SHA1, &job->sha1);
     }
     secret_wipe(job, sizeof *job);
     free(job);

@@ -5,6 +5,8 @@
  * of logins that race, on whatever nodes, the first changes the row and the others find nothing to change; and a password
  * that an administrator set in the meantime is not overwritten.
  *
+ * So are keys for SCRAM-SHA-1 made, when they are wanted only now.
+ *
  * Relaxed (synchronous_commit off): a login does not wait for a flush, and an upgrade that a crash takes back is made again.
  */
 #include "storage/credential_upgrade.h"
@@ -17,15 +19,15 @@
 
 static const struct db_statement replace = {
     "credential_upgrade",
-    "update account set password_hash = $3::text, scram_sha256 = $4::text"
+    "update account set password_hash = $3::text, scram_sha256 = $4::text, scram_sha1 = $5::text"
     " where id = $1::bigint and password_hash = $2::text",
 };
 
 static AWAITS void upgrade(struct arena *arena, const struct directory_account *account, struct slice password)
 {
-    struct slice hash, scram;
+    struct credential made;
 
-    if (!credential_make(arena, password, &hash, &scram)) {
+    if (!credential_make(arena, password, &made)) {
         log_error("a password cannot be hashed anew", log_slice("account", account->address));
         return;
     }
@@ -34,8 +36,9 @@ static AWAITS void upgrade(struct arena *arena, const struct directory_account *
     struct params *params = db_unit_add(unit, &replace);
     params_int64(params, account->id);
     params_text(params, account->password_hash);
-    params_text(params, hash);
-    params_text(params, scram);
+    params_text(params, made.hash);
+    params_text(params, made.scram_sha256);
+    params_text(params, made.scram_sha1);
     if (db_unit_run(unit) != DB_DONE) /* UNCERTAIN too: the next login sees what became of it */
         log_warn("an imported password hash stays for now", log_slice("account", account->address));
     else if (rows_affected(unit->steps[0].rows) == 1)
@@ -44,7 +47,9 @@ static AWAITS void upgrade(struct arena *arena, const struct directory_account *
 
 AWAITS void credential_upgrade(const struct directory_account *account, struct slice password)
 {
-    if (account->scram_sha256.p && credential_scheme_is_current(account->password_hash))
+    bool has_keys = account->scram_sha256.p && (account->scram_sha1.p || !credential_wants_sha1());
+
+    if (has_keys && credential_scheme_is_current(account->password_hash))
         return;
     struct arena *arena = arena_new(SIZE_MAX);
     upgrade(arena, account, password);

@@ -48,6 +48,7 @@ struct directory_account {
     enum directory_state state;
     struct slice password_hash; /* crypt(3); {NULL,0}: none */
     struct slice scram_sha256;  /* "SCRAM-SHA-256$iter:salt$stored:server"; {NULL,0}: none */
+    struct slice scram_sha1;    /* likewise */
 };
 
 static inline bool directory_may_send(const struct directory_account *account)

@@ -179,8 +179,9 @@ static const struct db_statement domain_ours = {
 };
 static const struct db_statement insert = {
     "provision_account_insert",
-    "insert into account (id, cell, customer_id, domain_id, address, password_hash, scram_sha256, inbox_id)"
-    " select $1::bigint, $2::smallint, $3::bigint, d.id, $4::text, $5::text, $6::text, $7::bigint"
+    "insert into account (id, cell, customer_id, domain_id, address, password_hash, scram_sha256, inbox_id,"
+    "   scram_sha1)"
+    " select $1::bigint, $2::smallint, $3::bigint, d.id, $4::text, $5::text, $6::text, $7::bigint, $9::text"
     "   from domain d where d.name = $8::text",
 };
 static const struct db_statement insert_mailboxes = {
@@ -234,12 +235,10 @@ static const struct provision_refusal bad_password = {
 };
 
 /* An imported hash has no SCRAM keys until a login proves the password (storage/credential_upgrade.h). */
-static AWAITS bool password_columns(struct arena *arena, const struct provision_password *password, struct slice *hash,
-                                    struct slice *scram)
+static AWAITS bool password_columns(struct arena *arena, const struct provision_password *password, struct credential *out)
 {
-    *hash = password->hash;
-    *scram = slice_of(NULL, 0);
-    return !password->plain.p || credential_make(arena, password->plain, hash, scram);
+    *out = (struct credential){.hash = password->hash};
+    return !password->plain.p || credential_make(arena, password->plain, out);
 }
 
 AWAITS enum db_write provision_account_create(struct arena *arena, int64_t customer_id, struct slice address,
@@ -247,8 +246,9 @@ AWAITS enum db_write provision_account_create(struct arena *arena, int64_t custo
                                               unsigned alias_count, const struct provision_actor *actor, int64_t *id,
                                               struct provision_refusal *refusal)
 {
-    struct slice hash, scram, domain = name_address_domain(address);
-    if (!password_columns(arena, password, &hash, &scram)) {
+    struct slice domain = name_address_domain(address);
+    struct credential made;
+    if (!password_columns(arena, password, &made)) {
         *refusal = bad_password;
         return DB_REFUSED;
     }
@@ -267,10 +267,11 @@ AWAITS enum db_write provision_account_create(struct arena *arena, int64_t custo
     params_int16(params, (int16_t)cell);
     params_int64(params, customer_id);
     params_text(params, address);
-    params_text(params, hash);
-    params_text(params, scram);
+    params_text(params, made.hash);
+    params_text(params, made.scram_sha256);
     params_int64(params, inbox_id);
     params_text(params, domain);
+    params_text(params, made.scram_sha1);
     add_mailboxes(unit, *id, inbox_id);
     if (alias_count > 0)
         add_aliases(unit, *id, customer_id, aliases, alias_count);
@@ -290,7 +291,8 @@ static const struct db_statement update = {
     "provision_account_update",
     "update account set state = coalesce($2::text, state),"
     "   password_hash = case when $3::boolean then null else coalesce($4::text, password_hash) end,"
-    "   scram_sha256 = case when $3::boolean then null when $4::text is null then scram_sha256 else $5::text end"
+    "   scram_sha256 = case when $3::boolean then null when $4::text is null then scram_sha256 else $5::text end,"
+    "   scram_sha1 = case when $3::boolean then null when $4::text is null then scram_sha1 else $6::text end"
     " where id = $1::bigint",
 };
 static const struct db_statement drop_aliases = {
@@ -302,8 +304,8 @@ AWAITS enum db_write provision_account_update(struct arena *arena, const struct 
                                               const struct provision_account_change *change,
                                               const struct provision_actor *actor, struct provision_refusal *refusal)
 {
-    struct slice hash, scram;
-    if (!password_columns(arena, &change->password, &hash, &scram)) {
+    struct credential made;
+    if (!password_columns(arena, &change->password, &made)) {
         *refusal = bad_password;
         return DB_REFUSED;
     }
@@ -315,8 +317,9 @@ AWAITS enum db_write provision_account_update(struct arena *arena, const struct 
     params_int64(params, account->id);
     params_text(params, change->state);
     params_bool(params, change->drop_password);
-    params_text(params, hash);
-    params_text(params, scram);
+    params_text(params, made.hash);
+    params_text(params, made.scram_sha256);
+    params_text(params, made.scram_sha1);
     if (change->set_aliases) {
         params = db_unit_add(unit, &drop_aliases);
         params_int64(params, account->id);

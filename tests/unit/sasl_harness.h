@@ -37,10 +37,11 @@ static struct {
     const char *certificate_of, *asked;  /* the account; as whom the client wanted to sign in */
     struct slice certificate_addresses;  /* what was asked with, between blanks */
     unsigned certificate_marks;
+    bool sha1;                         /* SCRAM-SHA-1 is wanted */
     const struct tls_binding *binding; /* of the connection */
 } fake;
 
-static const char *keys; /* of "pencil" */
+static const char *keys, *sha1_keys; /* of "pencil" */
 
 enum db_status directory_account(struct arena *into, struct slice login, struct directory_account *out)
 {
@@ -56,7 +57,8 @@ enum db_status directory_account(struct arena *into, struct slice login, struct 
                                       .address = arena_slice(into, SLICE(NAME)),
                                       .state = fake.state,
                                       .password_hash = arena_slice(into, SLICE("hash of pencil")),
-                                      .scram_sha256 = fake.no_scram ? NONE : slice_str(arena_strdup(into, keys))};
+                                      .scram_sha256 = fake.no_scram ? NONE : slice_str(arena_strdup(into, keys)),
+                                      .scram_sha1 = fake.sha1 && !fake.no_scram ? slice_str(arena_strdup(into, sha1_keys)) : NONE};
     return DB_FOUND;
 }
 
@@ -64,6 +66,11 @@ enum db_status installation_salt_key(struct slice *out)
 {
     *out = slice_str(fake.salt_key_bytes);
     return fake.salt_key;
+}
+
+bool credential_wants_sha1(void)
+{
+    return fake.sha1;
 }
 
 bool credential_verify(struct slice hash, struct slice password)
@@ -171,6 +178,7 @@ static int teardown_all(void **state)
 /* ------------------------------------------------------------------ a SCRAM client */
 
 struct scram {
+    bool sha1; /* else SHA-256 */
     const char *user, *password, *nonce;
     const char *gs2; /* NULL: "n,,", no channel binding */
     struct slice binding; /* what the client mixes in */
@@ -178,40 +186,41 @@ struct scram {
     struct slice server_nonce, salt;
 };
 
-static inline struct slice hmac(struct slice key, struct slice text)
+static inline struct slice hmac(enum secret_digest digest, struct slice key, struct slice text)
 {
-    unsigned char *out = arena_alloc(arena, SECRET_SHA256_SIZE);
+    unsigned char *out = arena_alloc(arena, SECRET_DIGEST_MAX);
 
-    secret_hmac_sha256(key, text, out);
-    return slice_of((char *)out, SECRET_SHA256_SIZE);
+    secret_hmac(digest, key, text, out);
+    return slice_of((char *)out, secret_digest_size(digest));
 }
 
-static inline struct slice sha256(struct slice in)
+static inline struct slice hashed(enum secret_digest digest, struct slice in)
 {
-    unsigned char *out = arena_alloc(arena, SECRET_SHA256_SIZE);
+    unsigned char *out = arena_alloc(arena, SECRET_DIGEST_MAX);
 
-    secret_sha256(in, out);
-    return slice_of((char *)out, SECRET_SHA256_SIZE);
+    if (!secret_digest(digest, in, SLICE(""), out))
+        abort();
+    return slice_of((char *)out, secret_digest_size(digest));
 }
 
-static inline struct slice salted_password(const char *password, struct slice salt)
+static inline struct slice salted_password(enum secret_digest digest, const char *password, struct slice salt)
 {
-    unsigned char *out = arena_alloc(arena, SECRET_SHA256_SIZE);
+    unsigned char *out = arena_alloc(arena, SECRET_DIGEST_MAX);
 
-    secret_pbkdf2_sha256(slice_str(password), salt, CREDENTIAL_SCRAM_ITERATIONS, out);
-    return slice_of((char *)out, SECRET_SHA256_SIZE);
+    secret_pbkdf2(digest, slice_str(password), salt, CREDENTIAL_SCRAM_ITERATIONS, out);
+    return slice_of((char *)out, secret_digest_size(digest));
 }
 
-static inline const char *keys_of(const char *password)
+static inline const char *keys_of(enum secret_digest digest, const char *password)
 {
     struct slice salt, salted;
 
     if (!secret_base64_decode(arena, SLICE(SALT), &salt))
         abort();
-    salted = salted_password(password, salt);
-    return arena_printf(arena, "SCRAM-SHA-256$%u:" SALT "$%s:%s", CREDENTIAL_SCRAM_ITERATIONS,
-                        secret_base64(arena, sha256(hmac(salted, SLICE("Client Key")))).p,
-                        secret_base64(arena, hmac(salted, SLICE("Server Key"))).p);
+    salted = salted_password(digest, password, salt);
+    return arena_printf(arena, "SCRAM-SHA-%s$%u:" SALT "$%s:%s", digest == SECRET_SHA1 ? "1" : "256", CREDENTIAL_SCRAM_ITERATIONS,
+                        secret_base64(arena, hashed(digest, hmac(digest, salted, SLICE("Client Key")))).p,
+                        secret_base64(arena, hmac(digest, salted, SLICE("Server Key"))).p);
 }
 
 static inline struct slice scram_first(struct scram *scram)
@@ -239,7 +248,9 @@ static inline bool scram_take(struct scram *scram, struct slice challenge)
 /* The last message; *signature: what the server must prove that it knows. */
 static inline struct slice scram_final(const struct scram *scram, struct slice nonce, struct slice *signature)
 {
-    struct slice salted = salted_password(scram->password, scram->salt), client_key = hmac(salted, SLICE("Client Key"));
+    enum secret_digest digest = scram->sha1 ? SECRET_SHA1 : SECRET_SHA256;
+    struct slice salted = salted_password(digest, scram->password, scram->salt);
+    struct slice client_key = hmac(digest, salted, SLICE("Client Key"));
     char *input = arena_alloc(arena, 200);
     size_t n = (size_t)snprintf(input, 200, "%s", scram->gs2 ? scram->gs2 : "n,,");
 
@@ -247,13 +258,13 @@ static inline struct slice scram_final(const struct scram *scram, struct slice n
     const char *final = arena_printf(arena, "c=%s,r=%.*s", secret_base64(arena, slice_of(input, n + scram->binding.n)).p,
                                      SLICE_ARG(nonce));
     struct slice auth = slice_str(arena_printf(arena, "%s,%s,%s", scram->first_bare, scram->server_first, final));
-    struct slice proof = hmac(sha256(client_key), auth);
+    struct slice proof = hmac(digest, hashed(digest, client_key), auth);
     char *mixed = arena_slicedup(arena, proof);
 
     for (size_t i = 0; i < proof.n; i++)
         mixed[i] ^= client_key.p[i];
     *signature =
-        slice_str(arena_printf(arena, "v=%s", secret_base64(arena, hmac(hmac(salted, SLICE("Server Key")), auth)).p));
+        slice_str(arena_printf(arena, "v=%s", secret_base64(arena, hmac(digest, hmac(digest, salted, SLICE("Server Key")), auth)).p));
     return slice_str(arena_printf(arena, "%s,p=%s", final, secret_base64(arena, slice_of(mixed, proof.n)).p));
 }
 
@@ -289,7 +300,8 @@ static int setup(void **state)
     (void)state;
     memset(&fake, 0, sizeof fake);
     fake.salt_key_bytes = "a key of this installation";
-    keys = keys_of("pencil");
+    keys = keys_of(SECRET_SHA256, "pencil");
+    sha1_keys = keys_of(SECRET_SHA1, "pencil");
     return 0;
 }
 

@@ -133,10 +133,16 @@ static void test_published_vectors(void **state)
     secret_hmac_sha256(SLICE("Jefe"), SLICE("what do ya want for nothing?"), out);
     assert_hex(out, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     /* RFC 7914 section 11: the first 32 of its 64 bytes, which are PBKDF2's first block */
-    secret_pbkdf2_sha256(SLICE("passwd"), SLICE("salt"), 1, out);
+    secret_pbkdf2(SECRET_SHA256, SLICE("passwd"), SLICE("salt"), 1, out);
     assert_hex(out, "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc");
-    secret_pbkdf2_sha256(SLICE("Password"), SLICE("NaCl"), 80000, out);
+    secret_pbkdf2(SECRET_SHA256, SLICE("Password"), SLICE("NaCl"), 80000, out);
     assert_hex(out, "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56");
+    unsigned char sha1[20];
+    /* RFC 2202, test case 2 of HMAC-SHA-1; RFC 6070, 4,096 iterations */
+    secret_hmac(SECRET_SHA1, SLICE("Jefe"), SLICE("what do ya want for nothing?"), sha1);
+    assert_memory_equal(sha1, "\xef\xfc\xdf\x6a\xe5\xeb\x2f\xa2\xd2\x74\x16\xd5\xf1\x84\xdf\x9c\x25\x9a\x7c\x79", 20);
+    secret_pbkdf2(SECRET_SHA1, SLICE("password"), SLICE("salt"), 4096, sha1);
+    assert_memory_equal(sha1, "\x4b\x00\x79\x01\xb7\x65\x48\x9a\xbe\xad\x49\xd9\x26\xf7\x21\xd0\x65\xa4\x29\xc1", 20);
     arena_free(&arena);
 }
 

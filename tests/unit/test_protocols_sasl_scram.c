@@ -229,7 +229,8 @@ static const struct tls_binding another = {"tls-exporter", "THIRTY-TWO OCTETS OF
 static enum sasl_result bound(const char *mechanism, const char *gs2, const struct tls_binding *mixed, const char *password)
 {
     struct sasl_attempt *attempt = new_attempt("smtp", true);
-    struct scram scram = {.user = NAME, .password = password, .nonce = "rOprNGfwEbeRWgbNEkqO", .gs2 = gs2};
+    struct scram scram = {.user = NAME, .password = password, .nonce = "rOprNGfwEbeRWgbNEkqO", .gs2 = gs2,
+                          .sha1 = strstr(mechanism, "SHA-1") != NULL};
     struct slice data, signature;
     enum sasl_result result;
 
@@ -278,6 +279,37 @@ static void test_channel_binding(void **state)
     in_task(binding);
 }
 
+/* ------------------------------------------------------------------ SHA-1 */
+
+static void with_sha1(void *arg)
+{
+    (void)arg;
+    fake.binding = &connection;
+    expect(bound("SCRAM-SHA-1", "n,,", NULL, "pencil") == SASL_RESULT_NO_MECHANISM);
+    expect(bound("SCRAM-SHA-1-PLUS", EXPORTER, &connection, "pencil") == SASL_RESULT_NO_MECHANISM);
+    fake.sha1 = true;
+    expect(bound("SCRAM-SHA-1", "n,,", NULL, "pencil") == SASL_RESULT_OK);
+    expect(bound("SCRAM-SHA-1", "n,,", NULL, "Pencil") == SASL_RESULT_DENIED);
+    expect(bound("SCRAM-SHA-1-PLUS", EXPORTER, &connection, "pencil") == SASL_RESULT_OK);
+    expect(no(bound("SCRAM-SHA-1-PLUS", EXPORTER, &another, "pencil")));
+    expect(no(bound("SCRAM-SHA-1-PLUS", "n,,", NULL, "pencil")));
+    expect(bound("SCRAM-SHA-256", "n,,", NULL, "pencil") == SASL_RESULT_OK); /* both kinds of keys are there */
+    fake.no_scram = true; /* not made yet */
+    expect(bound("SCRAM-SHA-1", "n,,", NULL, "pencil") == SASL_RESULT_DENIED);
+    fake.salt_key = DB_FAILED;
+    expect(bound("SCRAM-SHA-1", "n,,", NULL, "pencil") == SASL_RESULT_UNAVAILABLE);
+}
+
+static void test_sha1_where_it_is_wanted(void **state)
+{
+    (void)state;
+    in_task(with_sha1);
+    fake.sha1 = true;
+    assert_string_equal(sasl_mechanisms(&(struct sasl_client){.tls = true, .binding = &connection}),
+                        PLUS " SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN");
+    assert_string_equal(sasl_mechanisms(&(struct sasl_client){.tls = false}), "SCRAM-SHA-256 SCRAM-SHA-1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +320,7 @@ int main(void)
         TEST(test_scram_first_message_malformed),
         TEST(test_scram_last_message_spoilt),
         TEST(test_channel_binding),
+        TEST(test_sha1_where_it_is_wanted),
     };
     return cmocka_run_group_tests(tests, setup_all, teardown_all);
 }

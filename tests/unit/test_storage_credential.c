@@ -40,6 +40,16 @@ static int teardown(void **state)
 
 /* ------------------------------------------------------------------ making */
 
+static AWAITS bool make(struct slice password, struct slice *hash, struct slice *scram)
+{
+    struct credential made;
+    bool ok = credential_make(arena, password, &made);
+
+    *hash = made.hash;
+    *scram = made.scram_sha256;
+    return ok && !made.scram_sha1.p;
+}
+
 static void made_verifies(void *arg)
 {
     static char longest[CREDENTIAL_PASSWORD_MAX];
@@ -51,11 +61,11 @@ static void made_verifies(void *arg)
     (void)arg;
     memset(longest, 'p', sizeof longest);
     for (unsigned i = 0; i < COUNT(passwords); i++) {
-        expect(credential_make(arena, passwords[i], &hash, &scram));
+        expect(make(passwords[i], &hash, &scram));
         expect(hash.n > 3 && memcmp(hash.p, "$y$", 3) == 0);
         expect(credential_verify(hash, passwords[i]));
         expect(!credential_verify(hash, slice_of(passwords[i].p, passwords[i].n - 1)));
-        expect(credential_make(arena, passwords[i], &other, &scram)); /* salted: the same twice is not the same */
+        expect(make(passwords[i], &other, &scram)); /* salted: the same twice is not the same */
         expect(!slice_equal(hash, other));
     }
     longest[sizeof longest - 1] = 'q'; /* its last byte counts */
@@ -75,12 +85,12 @@ static void not_made(void *arg)
 
     (void)arg;
     memset(too_long, 'p', sizeof too_long);
-    expect(!credential_make(arena, SLICE(""), &hash, &scram));
-    expect(!credential_make(arena, (struct slice){NULL, 0}, &hash, &scram));
-    expect(!credential_make(arena, SLICE("pen\0cil"), &hash, &scram));
-    expect(!credential_make(arena, slice_of(too_long, sizeof too_long), &hash, &scram));
+    expect(!make(SLICE(""), &hash, &scram));
+    expect(!make((struct slice){NULL, 0}, &hash, &scram));
+    expect(!make(SLICE("pen\0cil"), &hash, &scram));
+    expect(!make(slice_of(too_long, sizeof too_long), &hash, &scram));
 
-    expect(credential_make(arena, SLICE("pen"), &hash, &scram));
+    expect(make(SLICE("pen"), &hash, &scram));
     expect(!credential_verify(hash, SLICE("pen\0cil"))); /* nothing is cut at a NUL */
     expect(!credential_verify(hash, SLICE("pen\0")));
     expect(!credential_verify(hash, SLICE("")));
@@ -143,7 +153,7 @@ static void no_hash_fits(void *arg)
         expect(!credential_verify(malformed[i], malformed[i].p ? malformed[i] : SLICE("x")));
     }
     /* A good one that was cut, or has something behind it. */
-    expect(credential_make(arena, SLICE("pencil"), &hash, &scram));
+    expect(make(SLICE("pencil"), &hash, &scram));
     expect(!credential_verify(slice_of(hash.p, hash.n - 1), SLICE("pencil")));
     expect(!credential_verify(slice_str(arena_printf(arena, "%s.", hash.p)), SLICE("pencil")));
     expect(!credential_verify(scram, SLICE("pencil")));
@@ -177,7 +187,7 @@ static void example(void *arg)
     (void)arg;
     expect(secret_base64_decode(arena, SLICE("W22ZaJ0SNY7soEsUEjb6gQ=="), &decoded) && decoded.n == 16);
     salt = (const unsigned char *)decoded.p;
-    expect(credential_make(arena, SLICE("pencil"), &hash, &scram));
+    expect(make(SLICE("pencil"), &hash, &scram));
     salt = NULL;
 
     expect(strncmp(scram.p, "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$", 44) == 0); /* RFC 5803's form */
@@ -204,11 +214,31 @@ static void test_the_example_of_rfc_7677(void **state)
     in_task(example);
 }
 
+/* In RFC 5803's form, from a salt of its own; that the keys are right: tests/e2e/test_scram.py, with clients that others made. */
+static void sha1(void *arg)
+{
+    struct credential made;
+
+    (void)arg;
+    credential_want_sha1(true);
+    bool ok = credential_make(arena, SLICE("pencil"), &made);
+    credential_want_sha1(false);
+    expect(ok && strncmp(made.scram_sha1.p, "SCRAM-SHA-1$4096:", 17) == 0);
+    expect(made.scram_sha1.n == 17 + 24 + 1 + 28 + 1 + 28);
+    expect(memcmp(made.scram_sha1.p + 17, made.scram_sha256.p + 19, 24) != 0);
+}
+
+static void test_keys_for_sha1(void **state)
+{
+    (void)state;
+    in_task(sha1);
+}
+
 static void many(void *arg)
 {
     struct slice hash, scram;
 
-    expect(credential_make(arena, SLICE("pencil"), &hash, &scram));
+    expect(make(SLICE("pencil"), &hash, &scram));
     *(struct slice *)arg = scram;
 }
 
@@ -231,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_what_is_made_verifies),   cmocka_unit_test(test_passwords_that_are_none),
         cmocka_unit_test(test_hashes_of_other_kinds),   cmocka_unit_test(test_hashes_that_make_no_sense),
         cmocka_unit_test(test_the_example_of_rfc_7677), cmocka_unit_test(test_each_salt_is_new),
+        cmocka_unit_test(test_keys_for_sha1),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
