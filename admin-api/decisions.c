@@ -21,6 +21,7 @@ static struct json_object *decision_json(const struct decision *d)
     json_put_text(object, "client", d->client);
     json_put_id(object, "account", d->account_id);
     json_put_bool(object, "tls", d->tls);
+    json_put_text(object, "certificate", d->certificate);
     json_put_text(object, "sender", d->sender);
     json_put_text(object, "recipient", d->recipient);
     if (d->size)

@@ -15,11 +15,13 @@
 #include "admin-api/json.h"
 #include "core/idn.h"
 #include "relay/permit.h"
+#include "storage/certificate.h"
 #include "storage/name.h"
 #include "storage/provision_account.h"
 #include "storage/queue.h"
 
 #define ADDRESS_MAX_BYTES 254
+#define FINGERPRINT_MAX_BYTES 95 /* with colons */
 
 static struct {
     uint64_t message_size_max;
@@ -222,11 +224,16 @@ AWAITS void relay_checks_create(struct request *r)
     struct slice client = json_text(&f, "client", false, INET6_ADDRSTRLEN);
     if (client.p && !directory_client_address(arena_slicedup(r->arena, client), plain))
         json_reject(&f, "client", "must be an IPv4 or IPv6 address");
+    struct slice certificate = json_text(&f, "certificate", false, FINGERPRINT_MAX_BYTES);
+    if (certificate.p && !certificate_fingerprint(r->arena, certificate, &permit.certificate))
+        json_reject(&f, "certificate", "must be a certificate's SHA-256, 64 hexadecimal digits, with or without colons");
     struct slice key = json_text(&f, "account", false, ADDRESS_MAX_BYTES);
     permit.sender = read_address(&f, "sender");
     recipient.address = read_address(&f, "recipient");
     permit.size = (uint64_t)json_number(&f, "size", 0, INT64_MAX, 0);
     permit.tls = json_flag(&f, "tls", true);
+    if (permit.certificate.n && !permit.tls)
+        json_reject(&f, "certificate", "is shown over TLS only");
     permit.at_ms = json_time(&f, "at", INT64_MIN);
     if (!json_end(&f))
         return;

@@ -1,7 +1,7 @@
 /*
  * /v1/relay-grants: permissions to send: who, as whom, where to, how much, from when until when.
  *
- * Who is meant is for good: one of account, domain and network, or none of them for the whole customer.  All
+ * Who is meant is for good: one of account, domain, network and certificate, or none of them for the whole customer.  All
  * else may be changed; null takes a limit, a time or the label away.  What a grant means is decided in
  * relay/authorize.c; which grants count for a client is said in storage/directory_grant.h.
  */
@@ -10,11 +10,13 @@
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
 #include "core/id.h"
+#include "storage/certificate.h"
 #include "storage/name.h"
 #include "storage/provision_grant.h"
 
 #define NAME_MAX_BYTES 254
 #define LABEL_MAX_BYTES 200
+#define FINGERPRINT_MAX_BYTES 95 /* with colons */
 #define SIZE_MAX_BYTES ((int64_t)1 << 40)
 #define RECIPIENTS_MAX 1000000
 #define AMOUNT_MAX ((int64_t)1 << 50)
@@ -43,6 +45,7 @@ static struct json_object *as_json(const struct provision_grant *grant)
     json_put_id(object, "account", grant->account_id);
     json_put_id(object, "domain", grant->domain_id);
     json_put_text(object, "network", grant->network);
+    json_put_text(object, "certificate", grant->certificate);
     json_put_text(object, "label", grant->label);
     json_put_text(object, "senders", grant->senders);
     json_object_object_add(object, "sender_domains", domains_json(grant->sender_domains, grant->sender_domain_count));
@@ -178,9 +181,12 @@ AWAITS void relay_grants_create(struct request *r)
     struct slice network = json_text(&f, "network", false, 64);
     if (network.p && !name_cidr(r->arena, network, &grant.network))
         json_reject(&f, "network", "must be an address block such as 192.0.2.0/24 or 2001:db8::/32, host bits zero");
-    if ((account.p != NULL) + (domain.p != NULL) + (network.p != NULL) > 1)
-        json_reject(&f, account.p && domain.p ? "domain" : "network",
-                    "only one of account, domain and network may be given");
+    struct slice certificate = json_text(&f, "certificate", false, FINGERPRINT_MAX_BYTES);
+    if (certificate.p && !certificate_fingerprint(r->arena, certificate, &grant.certificate))
+        json_reject(&f, "certificate", "must be a certificate's SHA-256, 64 hexadecimal digits, with or without colons");
+    if ((account.p != NULL) + (domain.p != NULL) + (network.p != NULL) + (certificate.p != NULL) > 1)
+        json_reject(&f, certificate.p ? "certificate" : account.p && domain.p ? "domain" : "network",
+                    "only one of account, domain, network and certificate may be given");
     read_members(&f, &grant);
     if (!json_end(&f))
         return;

@@ -39,6 +39,16 @@ static AWAITS void mail(struct smtp_session *session)
     smtp_reply(session, decision.code, decision.enhanced, "%s", decision.text);
 }
 
+/* The fingerprint; behind XCLIENT the proxy's is not the client's. */
+static struct slice certificate_of(struct smtp_session *session)
+{
+    struct tls_peer peer;
+
+    if (session->told || !stream_tls_peer(session->stream, session->command, &peer))
+        return slice_of("", 0);
+    return arena_slice(session->transaction_arena, slice_str(peer.fingerprint));
+}
+
 /* What decides about the sender, and later about each recipient. */
 static struct permit make_permit(struct smtp_session *session, const struct smtp_mail *parsed)
 {
@@ -47,6 +57,7 @@ static struct permit make_permit(struct smtp_session *session, const struct smtp
         .role = session->role == SMTP_ROLE_MX ? AUTHORIZE_MX : AUTHORIZE_SUBMISSION,
         .peer = session->peer,
         .account = session->authenticated ? &session->account : NULL,
+        .certificate = session->role == SMTP_ROLE_MX ? certificate_of(session) : slice_of("", 0),
         .tls = stream_is_tls(session->stream),
         .at_ms = INT64_MIN,
         .sender = parsed->sender.address,

@@ -24,6 +24,7 @@ void smtp_refuse(struct smtp_session *session, const char *command, struct slice
         .client = slice_str(session->peer),
         .account_id = session->authenticated ? session->account.id : 0,
         .tls = permit->tls,
+        .certificate = permit->certificate.n ? permit->certificate : slice_of(NULL, 0),
         .sender = permit->sender,
         .recipient = recipient,
         .size = permit->size,

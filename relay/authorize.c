@@ -27,6 +27,8 @@
  *   - A suspended customer's network is no network.
  *   - Mail from port 25 to our own recipients is never subject to a grant: what a stranger may do, a client with
  *     a grant may do, too.
+ *   - A certificate that a grant names need not be verified: the grant names that very one, whose key the handshake has proven,
+ *     and servers show certificates that they have made themselves.
  *   - A message that is too big for a grant does not become smaller: 552 whatever the grant says of limits.  Too many
  *     recipients are 452, after which clients send the rest in a second transaction (RFC 5321 section
  *     4.5.3.1.10), or 550 if the grant says refuse.  A limit of a minute, an hour or a day is 451 4.7.1 or 550 5.7.1.

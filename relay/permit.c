@@ -116,7 +116,7 @@ static AWAITS bool look_up_client(struct arena *arena, struct permit *permit)
     case DB_FOUND: permit->has_network = true; break;
     case DB_NONE: break;
     }
-    if (directory_grants_of_client(permit->arena, permit->peer, permit->at_ms, &permit->grants) == DB_FAILED)
+    if (directory_grants_of_client(permit->arena, permit->peer, permit->certificate, permit->at_ms, &permit->grants) == DB_FAILED)
         return false;
     if ((permit->has_network || permit->grants.count) && permit->sender_domain.n) {
         switch (directory_domain(arena, permit->sender_domain, &domain)) {

@@ -25,6 +25,7 @@ struct permit {
     enum authorize_role role;
     const char *peer;                  /* the client's address */
     struct directory_account *account; /* who signed in, brought up to date by permit_sender(); NULL: nobody */
+    struct slice certificate;          /* SHA-256 of the one that the client has shown, verified or not; empty: none */
     bool tls;
     int64_t at_ms;                     /* as of when; INT64_MIN: now */
     struct slice sender, sender_domain; /* empty: null sender */

@@ -93,6 +93,7 @@ int64_t decision_note(const struct decision *decision)
     d->at_ms = clock_now_ms();
     d->command = keep(arena, d->command);
     d->client = keep(arena, d->client);
+    d->certificate = keep(arena, d->certificate);
     d->sender = keep(arena, d->sender);
     d->recipient = keep(arena, d->recipient);
     d->verdict = keep(arena, d->verdict);
@@ -112,14 +113,14 @@ int64_t decision_note(const struct decision *decision)
 static const struct db_statement insert = {
     "decision_insert",
     "insert into decision (cell, id, at, command, client, account_id, tls, sender, recipient, size, verdict, reason, grant_id,"
-    "   limit_name, code, enhanced, reply)"
+    "   limit_name, code, enhanced, reply, certificate)"
     " select cell, id, at, command, client, nullif(account_id, 0), tls, sender, recipient, nullif(size, 0), verdict, reason,"
-    "        nullif(grant_id, 0), limit_name, code, enhanced, reply"
+    "        nullif(grant_id, 0), limit_name, code, enhanced, reply, certificate"
     "   from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::bigint[], $7::boolean[],"
     "               $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::text[],"
-    "               $15::integer[], $16::text[], $17::text[])"
+    "               $15::integer[], $16::text[], $17::text[], $18::text[])"
     "     n (cell, id, at, command, client, account_id, tls, sender, recipient, size, verdict, reason, grant_id, limit_name,"
-    "        code, enhanced, reply)"
+    "        code, enhanced, reply, certificate)"
     " on conflict do nothing",
 };
 
@@ -173,6 +174,7 @@ static void fill_in(struct params *p, const struct batch *batch)
     params_int32s(p, codes, n);
     TEXT_COLUMN(enhanced);
     TEXT_COLUMN(text);
+    TEXT_COLUMN(certificate);
 }
 
 /* False: try again. */
@@ -242,7 +244,7 @@ void decision_flush(void)
 static const struct db_statement find = {
     "decision_find",
     "select at, command, client, account_id, tls, sender, recipient, size, verdict, reason, grant_id, limit_name, code,"
-    "       enhanced, reply"
+    "       enhanced, reply, certificate"
     "  from decision where cell = $1::smallint and id = $2::bigint and at between $3::timestamptz and $4::timestamptz",
 };
 
@@ -282,6 +284,7 @@ AWAITS enum db_status decision_find(struct arena *arena, int64_t id, struct deci
         .code = (unsigned)number(rows, 12),
         .enhanced = row_text(rows, 0, 13),
         .text = row_text(rows, 0, 14),
+        .certificate = row_text(rows, 0, 15),
     };
     return DB_FOUND;
 }

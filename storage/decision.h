@@ -29,6 +29,7 @@ struct decision {
     struct slice client;    /* {NULL,0}: not known */
     int64_t account_id;     /* who had signed in; 0: nobody */
     bool tls;
+    struct slice certificate; /* SHA-256 of the client's; {NULL,0}: none */
     struct slice sender;    /* empty: the null sender */
     struct slice recipient; /* {NULL,0}: none */
     uint64_t size;          /* as declared; 0: not told */

@@ -26,6 +26,7 @@
 #define IN_TIME(parameter)                                                                                             \
     " (g.valid_from is null or g.valid_from <= coalesce(" parameter "::timestamptz, now()))"                           \
     " and (g.valid_until is null or coalesce(" parameter "::timestamptz, now()) < g.valid_until)"
+#define OF_ALL "num_nonnulls(g.account_id, g.domain_id, g.network, g.certificate) = 0"
 /* Which grants are in time changes with the clock, not with the directory. */
 #define IN_TIME_MS 1000
 #define LIMIT " limit 32"
@@ -35,14 +36,15 @@ static const struct db_statement of_account = {
     "directory_grants_account",
     "select case when g.account_id is not null then 0 when g.domain_id is not null then 1 else 2 end as rank," COLUMNS
     " where (g.account_id = $1::bigint or g.domain_id = $2::bigint"
-    "        or g.customer_id = $3::bigint and num_nonnulls(g.account_id, g.domain_id, g.network) = 0)"
+    "        or g.customer_id = $3::bigint and " OF_ALL ")"
     "   and" IN_TIME("$4") " order by rank, g.id" LIMIT,
 };
-/* Only networks that contain the same address are compared: the longest is the smallest. */
+/* A certificate names one client, a network some.  Only networks that contain the same address are compared: the longest is the smallest. */
 static const struct db_statement of_client = {
     "directory_grants_client",
-    "select coalesce(128 - masklen(g.network), 1000) as rank," COLUMNS " where (g.network >>= $1::text::inet"
-    "        or num_nonnulls(g.account_id, g.domain_id, g.network) = 0 and g.customer_id ="
+    "select case when g.certificate is not null then -1 else coalesce(128 - masklen(g.network), 1000) end as rank," COLUMNS
+    " where (g.network >>= $1::text::inet or g.certificate = $3::text"
+    "        or " OF_ALL " and g.customer_id ="
     "           (select n.customer_id from network n where n.cidr >>= $1::text::inet"
     "             order by masklen(n.cidr) desc limit 1))"
     "   and" IN_TIME("$2") " order by rank, g.id" LIMIT,
@@ -167,17 +169,19 @@ AWAITS enum db_status directory_grants_of_account(struct arena *arena, const str
     return read_grants(arena, &of_account, &params, account->id, out);
 }
 
-AWAITS enum db_status directory_grants_of_client(struct arena *arena, const char *client, int64_t at_ms,
-                                                 struct directory_grants *out)
+AWAITS enum db_status directory_grants_of_client(struct arena *arena, const char *client, struct slice certificate,
+                                                 int64_t at_ms, struct directory_grants *out)
 {
     char address[INET6_ADDRSTRLEN];
+    bool has_address = client && directory_client_address(client, address);
     struct params params;
 
     *out = (struct directory_grants){0};
-    if (!client || !directory_client_address(client, address))
+    if (!has_address && !certificate.n)
         return DB_FOUND;
     params_init(&params, arena);
-    params_text(&params, slice_str(address));
+    params_text(&params, has_address ? slice_str(address) : slice_of(NULL, 0));
     params_time(&params, at_ms);
+    params_text(&params, certificate.n ? certificate : slice_of(NULL, 0));
     return read_grants(arena, &of_client, &params, 0, out);
 }

@@ -17,7 +17,7 @@
     " array_to_string(sender_domains, ' '), array_to_string(recipient_domains, ' '), size_max, recipients_max,"        \
     " tls_required, valid_from, valid_until, created_at, counted_by,"                                                  \
     " messages_per_minute, messages_per_hour, messages_per_day, recipients_per_minute, recipients_per_hour,"           \
-    " recipients_per_day, bytes_per_day"
+    " recipients_per_day, bytes_per_day, certificate"
 
 const char *const provision_grant_limits[PROVISION_GRANT_LIMITS] = {
     "messages_per_minute", "messages_per_hour",  "messages_per_day", "recipients_per_minute",
@@ -52,6 +52,7 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->counted_by = row_text(rows, row, 18);
     for (unsigned i = 0; i < PROVISION_GRANT_LIMITS; i++)
         out->limits[i] = number(rows, row, 19 + i);
+    out->certificate = row_text(rows, row, 19 + PROVISION_GRANT_LIMITS);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -129,11 +130,11 @@ static const struct db_statement insert = {
     "insert into relay_grant (id, label, senders, sender_domains, recipients, recipient_domains, size_max,"
     "   recipients_max, at_limit, tls_required, valid_from, valid_until, counted_by, messages_per_minute,"
     "   messages_per_hour, messages_per_day, recipients_per_minute, recipients_per_hour, recipients_per_day, bytes_per_day,"
-    "   customer_id, account_id, domain_id, network)"
+    "   customer_id, account_id, domain_id, network, certificate)"
     " values ($1::bigint, $2::text, $3::text, $4::text[], $5::text, $6::text[], nullif($7::bigint, 0),"
     "   nullif($8::integer, 0), $9::text, $10::boolean, $11::timestamptz, $12::timestamptz, $13::text,"
     "   " LIMIT(1) ", " LIMIT(2) ", " LIMIT(3) ", " LIMIT(4) ", " LIMIT(5) ", " LIMIT(6) ", " LIMIT(7) ","
-    "   $15::bigint, nullif($16::bigint, 0), nullif($17::bigint, 0), $18::text::cidr)",
+    "   $15::bigint, nullif($16::bigint, 0), nullif($17::bigint, 0), $18::text::cidr, $19::text)",
 };
 static const struct db_statement require = {
     "provision_grant_require",
@@ -201,6 +202,7 @@ AWAITS enum db_write provision_grant_create(struct arena *arena, const struct pr
     params_int64(params, grant->account_id);
     params_int64(params, grant->domain_id);
     params_text(params, grant->network);
+    params_text(params, grant->certificate);
     return provision_run(unit, actor, refusal);
 }
 

@@ -11,12 +11,13 @@
 /* "messages_per_minute" ... "bytes_per_day": columns, and members in the API. */
 extern const char *const provision_grant_limits[PROVISION_GRANT_LIMITS];
 
-/* Who is meant: of account, domain and network at most one; none: the whole customer. */
+/* Who is meant: of account, domain, network and certificate at most one; none: the whole customer. */
 struct provision_grant {
     int64_t id, customer_id;
     int32_t revision;
     int64_t account_id, domain_id; /* 0: not by that */
     struct slice network;          /* {NULL,0}: not by that */
+    struct slice certificate;      /* its fingerprint; {NULL,0}: not by that */
     struct slice label;            /* {NULL,0}: none */
     struct slice senders;          /* "own", "domains", "any" */
     struct slice recipients;       /* "any", "domains", "customer" */

@@ -18,6 +18,7 @@ static struct {
 } members[] = {
     {"--account", "account", TEXT, NULL},
     {"--network", "network", TEXT, NULL},
+    {"--certificate", "certificate", TEXT, NULL},
     {"--senders", "senders", TEXT, NULL},
     {"--sender-domain", "sender_domains", LIST, NULL},
     {"--recipients", "recipients", TEXT, NULL},

@@ -85,7 +85,7 @@ static const struct resource {
      ALL_FOUR,
      "label",
      {"customer", NULL},
-     {"id", "label", "customer", "account", "domain", "network", "senders", "recipients", "valid_until", NULL}},
+     {"id", "label", "customer", "account", "domain", "network", "certificate", "senders", "recipients", NULL}},
     {"relay-checks", "/v1/relay-checks", MAY(VERB_CREATE), "recipient", {NULL}, {NULL}},
     {"decision", "/v1/decisions", MAY(VERB_SHOW), NULL, {NULL}, {NULL}},
     {"queue",

@@ -185,10 +185,10 @@ enum db_status directory_grants_of_account(struct arena *arena, const struct dir
     return world.directory_away ? DB_FAILED : DB_FOUND;
 }
 
-enum db_status directory_grants_of_client(struct arena *arena, const char *client, int64_t at_ms,
+enum db_status directory_grants_of_client(struct arena *arena, const char *client, struct slice certificate, int64_t at_ms,
                                           struct directory_grants *out)
 {
-    (void)arena, (void)client, (void)at_ms;
+    (void)arena, (void)client, (void)certificate, (void)at_ms;
     late();
     *out = (struct directory_grants){0};
     return world.directory_away ? DB_FAILED : DB_FOUND;

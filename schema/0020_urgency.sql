@@ -1,4 +1,4 @@
--- Posthouse, migration 16: how urgent a message is: by when it is to be delivered (RFC 2852), and before which others (RFC 6710).
+-- Posthouse, migration 20: how urgent a message is: by when it is to be delivered (RFC 2852), and before which others (RFC 6710).
 
 alter table queue_entry
     add deliver_by timestamptz,              -- then it is returned (BY=;R) or its sender told (BY=;N); null: neither, or told
