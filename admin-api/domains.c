@@ -53,6 +53,7 @@ static struct json_object *as_json(const struct provision_domain *domain)
     json_put_text(object, "subaddress_separator", domain->separator.n ? domain->separator : (struct slice){NULL, 0});
     json_put_text(object, "catch_all", domain->catch_all);
     json_put_text(object, "recipients", domain->kind == DIRECTORY_ALIAS ? (struct slice){NULL, 0} : domain->recipients);
+    json_put_text(object, "collector", domain->collector);
     json_put_id(object, "outage", domain->outage_id);
     json_put_time(object, "created_at", domain->created_ms);
     return object;
@@ -164,6 +165,12 @@ static struct slice read_catch_all(struct json_fields *f)
     return address;
 }
 
+/* {NULL,0}: not given, or null. */
+static struct slice read_collector(struct json_fields *f)
+{
+    return json_is_null(f, "collector") ? (struct slice){NULL, 0} : json_text(f, "collector", false, ADDRESS_MAX_BYTES);
+}
+
 static enum directory_kind read_kind(struct json_fields *f)
 {
     static const char *const words[] = {"hosted", "relay", "alias", NULL};
@@ -180,7 +187,7 @@ static const char *const valid_words[] = {"any", "listed", NULL};
 /* What a domain of this kind may have. */
 static void check_fields(struct json_fields *f, enum directory_kind kind)
 {
-    static const char *const own[] = {"next_hops", "subaddress_separator", "catch_all", "recipients"};
+    static const char *const own[] = {"next_hops", "subaddress_separator", "catch_all", "recipients", "collector"};
     for (unsigned i = 0; kind == DIRECTORY_ALIAS && i < sizeof own / sizeof *own; i++)
         if (json_given(f, own[i]) && !json_is_null(f, own[i]))
             json_reject(f, own[i], "is its target's");
@@ -188,6 +195,12 @@ static void check_fields(struct json_fields *f, enum directory_kind kind)
         json_reject(f, "target", "is for an alias only");
     if (kind == DIRECTORY_RELAY && json_given(f, "catch_all") && !json_is_null(f, "catch_all"))
         json_reject(f, "catch_all", "is for a hosted domain only");
+}
+
+/* False, and answered.  {NULL,0}: none. */
+static AWAITS bool resolve_collector(struct request *r, struct slice collector, int64_t *id)
+{
+    return !collector.p || accounts_resolve(r, "collector", collector, id);
 }
 
 /* False, and answered. */
@@ -212,9 +225,10 @@ AWAITS void domains_create(struct request *r)
     wanted.catch_all = read_catch_all(&f);
     wanted.recipients = json_choice(&f, "recipients", valid_words);
     struct slice target = json_text(&f, "target", wanted.kind == DIRECTORY_ALIAS, NAME_MAX_BYTES);
+    struct slice collector = read_collector(&f);
     check_fields(&f, wanted.kind);
-    if (wanted.kind == DIRECTORY_RELAY && wanted.hop_count == 0)
-        json_reject(&f, "next_hops", "a relay domain needs at least one next hop");
+    if (wanted.kind == DIRECTORY_RELAY && wanted.hop_count == 0 && !collector.p)
+        json_reject(&f, "next_hops", "a relay domain needs at least one next hop, or a collector");
     if (wanted.catch_all.p && wanted.hop_count > 0)
         json_reject(&f, "catch_all", "names that are not here go to the next hops");
     if (!json_end(&f))
@@ -222,7 +236,8 @@ AWAITS void domains_create(struct request *r)
 
     int64_t id = 0;
     struct provision_refusal refusal;
-    if (!customers_resolve(r, "customer", customer, &wanted.customer_id) || !resolve_target(r, target, &wanted.target_id))
+    if (!customers_resolve(r, "customer", customer, &wanted.customer_id) || !resolve_target(r, target, &wanted.target_id) ||
+        !resolve_collector(r, collector, &wanted.collector_id))
         return;
     r->actor.status = 201;
     if (!reply_failed_write(r, provision_domain_create(r->arena, &wanted, &r->actor, &id, &refusal), &refusal))
@@ -251,10 +266,11 @@ AWAITS void domains_change(struct request *r)
     change.catch_all = read_catch_all(&f);
     change.recipients = json_choice(&f, "recipients", valid_words);
     struct slice target = json_text(&f, "target", false, NAME_MAX_BYTES);
+    change.collector_given = json_given(&f, "collector");
+    struct slice collector = read_collector(&f);
     check_fields(&f, domain.kind);
-    if (change.hops_given && domain.kind == DIRECTORY_RELAY && change.hop_count == 0)
-        json_reject(&f, "next_hops", "a relay domain needs at least one next hop");
-    if (!json_end(&f) || !resolve_target(r, target, &change.target_id))
+    if (!json_end(&f) || !resolve_target(r, target, &change.target_id) ||
+        !resolve_collector(r, collector, &change.collector_id))
         return;
     r->actor.status = 200;
     if (!reply_failed_write(r, provision_domain_change(r->arena, &domain, &change, &r->actor, &refusal), &refusal))

@@ -82,6 +82,12 @@ bool stream_input_pending(const struct stream *stream);
  * What was written before goes out in clear first. */
 void stream_start_tls(struct stream *stream, struct tls *tls);
 
+/*
+ * From now on it is driven: no callback is called any more.  What was written is sent, what has come and was not dispatched
+ * stays to be read.  Not from a callback.
+ */
+void stream_take_over(struct stream *stream);
+
 /* ------------------------------------------------------------------ both */
 
 void stream_write(struct stream *stream, struct slice bytes);

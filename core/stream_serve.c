@@ -86,6 +86,14 @@ void stream_start_tls(struct stream *stream, struct tls *tls)
         stream_begin_tls(stream, tls);
 }
 
+void stream_take_over(struct stream *stream)
+{
+    stream->driven = true;
+    stream->handler = NULL;
+    stream->paused = stream->raw = false;
+    stream_kick(stream);
+}
+
 /* ------------------------------------------------------------------ lines */
 
 /* Length of the first line with its end, or 0; remembers how far it has looked. */

@@ -26,7 +26,7 @@ struct config {
     /* [tls] */
     char *tls_certificate, *tls_key, *tls_client_ca, *tls_min_version; /* the first two: lists, blanks between */
     /* [listen] */
-    char *listen_smtp, *listen_submission, *listen_submissions, *listen_imap, *listen_imaps, *listen_pop3, *listen_pop3s,
+    char *listen_smtp, *listen_submission, *listen_submissions, *listen_odmr, *listen_imap, *listen_imaps, *listen_pop3, *listen_pop3s,
         *listen_admin, *proxy_networks;
     /* [smtp] */
     int64_t message_size_max, header_size_max, header_fields_max, recipients_max, errors_max, received_max, own_received_max;

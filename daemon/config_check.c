@@ -154,6 +154,7 @@ void config_check(struct reader *reader)
     check_listen(reader, "imaps", c->listen_imaps);
     check_listen(reader, "pop3", c->listen_pop3);
     check_listen(reader, "pop3s", c->listen_pop3s);
+    check_listen(reader, "odmr", c->listen_odmr);
     check_listen(reader, "admin", c->listen_admin);
     check_smtp(reader);
     check_route(reader);

@@ -57,6 +57,7 @@ const struct setting config_settings[] = {
          "proxy:ADDRESS:PORT, here and below."),
     TEXT("listen", "submission", listen_submission, "", "Submission with STARTTLS (port 587)."),
     TEXT("listen", "submissions", listen_submissions, "", "Submission over TLS (port 465)."),
+    TEXT("listen", "odmr", listen_odmr, "", "On-demand mail relay (port 366): ATRN, for customers that collect their domain's mail."),
     TEXT("listen", "imap", listen_imap, "", "IMAP with STARTTLS (port 143)."),
     TEXT("listen", "imaps", listen_imaps, "", "IMAP over TLS (port 993)."),
     TEXT("listen", "pop3", listen_pop3, "", "POP3 with STLS (port 110)."),

@@ -196,8 +196,8 @@ static bool open_word(const char *word, void *arg)
 
 bool listen_open(const struct config *c, const struct listeners *have, struct listeners *out, char *error, size_t error_size)
 {
-    const char *const lists[] = {c->listen_smtp, c->listen_submission, c->listen_submissions, c->listen_imap,
-                                 c->listen_imaps, c->listen_pop3, c->listen_pop3s, c->listen_admin};
+    const char *const lists[] = {c->listen_smtp, c->listen_submission, c->listen_submissions, c->listen_odmr,
+                                 c->listen_imap, c->listen_imaps, c->listen_pop3, c->listen_pop3s, c->listen_admin};
 
     out->count = 0;
     for (unsigned i = 0; i < sizeof lists / sizeof lists[0]; i++) {

@@ -17,6 +17,7 @@ enum listen_service {
     LISTEN_SMTP,
     LISTEN_SUBMISSION,
     LISTEN_SUBMISSIONS,
+    LISTEN_ODMR,
     LISTEN_IMAP,
     LISTEN_IMAPS,
     LISTEN_POP3,

@@ -161,6 +161,7 @@ void runner_init(const struct runner_settings *s)
     start_for_ever(runner_expire_for_ever);
     outages_init();
     accept_on_committed(runner_on_committed);
+    smtp_on_turn(runner_turn);
 }
 
 void runner_release_pending(struct runner_destination *d)

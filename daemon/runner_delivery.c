@@ -335,7 +335,7 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     }
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
-    if (sort_outcomes(lane, batch, recipients, refused, silent, traced, failed))
+    if (sort_outcomes(lane, batch, recipients, refused, silent, traced, failed) && !lane->turned)
         runner_mark_good(lane->destination);
     if (silent->batch.count)
         relayed(lane, DSN_RELAYED, silent);
@@ -370,6 +370,27 @@ static AWAITS void leave_unprotected(struct runner_lane *lane, enum runner_prote
     smtp_client_quit(&lane->client);
 }
 
+/* The connection that the other side made is over, or not good enough: the rest waits for its next one. */
+static void all_wait(struct runner_batch *batch, const struct failed *failed)
+{
+    struct slice why = failed->why.n ? failed->why : SLICE("the connection that its collector made is over");
+
+    for (unsigned i = 0; i < batch->count; i++)
+        if (failed->cut)
+            put_off_cut(batch->entries[i], why);
+        else
+            runner_finish(batch->entries[i], QUEUE_AWAY, why, 0);
+    batch->count = 0;
+}
+
+static bool suits_turned(const struct runner_lane *lane, enum runner_protection wanted)
+{
+    struct runner_lack lack;
+
+    return wanted == RUNNER_PROTECTION_ANY || wanted == RUNNER_PROTECTION_VERIFIED ||
+           runner_protection_met(lane->client, wanted, &lack);
+}
+
 void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_walk walk = {.protection = runner_protection_wanted(batch->message)};
@@ -384,7 +405,12 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
     }
     if (!load(batch))
         return;
-    leave_unprotected(lane, walk.protection);
+    if (lane->turned && lane->client && !suits_turned(lane, walk.protection)) {
+        all_wait(batch, &(struct failed){SLICE("REQUIRETLS: it cannot be collected"), false});
+        return;
+    }
+    if (!lane->turned)
+        leave_unprotected(lane, walk.protection);
     while (batch->count) {
         bool reused;
 
@@ -395,6 +421,10 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
         runner_late(lane->arena, batch);
         if (!batch->count)
             return;
+        if (!lane->client && lane->turned) {
+            all_wait(batch, &failed);
+            return;
+        }
         if (!lane->client && !connect_lane(lane, batch, &walk, cut, failed.why))
             return;
         reused = smtp_client_used(lane->client);

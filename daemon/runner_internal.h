@@ -10,6 +10,7 @@
  *   runner_file.c      the same for mailboxes here
  *   runner_away.c      a destination that cannot be reached
  *   runner_hop.c       from a destination to an open connection
+ *   runner_turn.c      a lane over a connection that ATRN turned round
  *   runner_protect.c   how well that must be protected for a message
  *   runner_claim.c     what comes from the database: claims, leases
  *   runner_expiry.c    what time brings: expiry, delay, dead workers
@@ -26,6 +27,7 @@
 #include "core/task.h"
 #include "daemon/runner.h"
 #include "protocols/smtp_client.h"
+#include "protocols/smtp_turn.h"
 #include "relay/notice.h"
 #include "relay/route.h"
 #include "storage/accept.h"
@@ -104,6 +106,7 @@ struct runner_lane {
     struct arena *arena; /* of one batch */
     struct log_context log;
     struct runner_batch batch;
+    bool turned; /* the connection was made by the other side (ATRN): there is no other */
 };
 
 /* ------------------------------------------------------------------ memory */
@@ -148,6 +151,11 @@ void runner_release_pending(struct runner_destination *destination);
 bool runner_others_wait(void); /* for a stack */
 unsigned runner_limit(const struct runner_destination *destination); /* of lanes, now */
 AWAITS void runner_lane(void *arg);
+/* Lanes that live, for runner_surrender(). */
+void runner_lane_join(struct runner_lane *lane);
+void runner_lane_leave(struct runner_lane *lane);
+/* A smtp_turn_fn. */
+bool runner_turn(struct stream *stream, const struct smtp_turn *turn);
 /* Gives back what lanes hold and have not come to the final dot with.  How many are behind it. */
 unsigned runner_surrender(void);
 /* Ends or puts back every entry of the batch. */

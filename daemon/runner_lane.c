@@ -137,13 +137,13 @@ static AWAITS bool turn(struct runner_lane *lane, struct runner_batch *batch)
 
 /* ------------------------------------------------------------------ the living */
 
-static void lane_join(struct runner_lane *lane)
+void runner_lane_join(struct runner_lane *lane)
 {
     lane->next = lanes;
     lanes = lane;
 }
 
-static void lane_leave(struct runner_lane *lane)
+void runner_lane_leave(struct runner_lane *lane)
 {
     struct runner_lane **link = &lanes;
 
@@ -180,7 +180,7 @@ void runner_lane(void *arg)
         abort();
     lane->destination = arg;
     lane->arena = arena_new(SIZE_MAX);
-    lane_join(lane);
+    runner_lane_join(lane);
     log_set_context(&lane->log);
     unpark(lane);
     for (unsigned turns = 0; turn(lane, &lane->batch); turns++) {
@@ -190,7 +190,7 @@ void runner_lane(void *arg)
     }
     park(lane);
     log_set_context(NULL);
-    lane_leave(lane);
+    runner_lane_leave(lane);
     arena_free(&lane->arena);
     free(lane);
     runner_lane_ended(arg);

@@ -102,6 +102,9 @@ static void serve(int fd, enum listen_service service, const struct proxy_header
     case LISTEN_SUBMISSIONS:
         smtp_serve(fd, SMTP_ROLE_SUBMISSION, true, via, settings);
         return;
+    case LISTEN_ODMR:
+        smtp_serve(fd, SMTP_ROLE_ODMR, false, via, settings);
+        return;
     case LISTEN_IMAP:
         imap_serve(fd, false, via, settings);
         return;

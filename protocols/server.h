@@ -94,7 +94,7 @@ void server_set_tasks(struct task_pool *pool);
 
 /* via: what a proxy has said of the connection, or NULL. */
 
-enum smtp_role { SMTP_ROLE_MX, SMTP_ROLE_SUBMISSION };
+enum smtp_role { SMTP_ROLE_MX, SMTP_ROLE_SUBMISSION, SMTP_ROLE_ODMR };
 
 void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct proxy_header *via,
                 struct server_settings *settings);

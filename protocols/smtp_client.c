@@ -140,6 +140,27 @@ static AWAITS enum opening begin(struct smtp_client *client, struct arena *arena
     return tls ? turn_to_tls(client, arena, why) : OPENED;
 }
 
+static struct smtp_client *client_new(const struct smtp_client_settings *settings, struct stream *stream, const char *host)
+{
+    struct smtp_client *client = calloc(1, sizeof *client);
+
+    if (!client || !(client->host = strdup(host)))
+        abort();
+    client->settings = *settings;
+    client->stream = stream;
+    client->scratch = arena_new(SCRATCH_MAX);
+    return client;
+}
+
+/* It is not to be used: says good-bye if that makes sense. */
+static AWAITS void give_back(struct smtp_client *client)
+{
+    if (client->broken)
+        smtp_client_abort(&client);
+    else
+        smtp_client_quit(&client);
+}
+
 static AWAITS enum opening open_once(const struct smtp_client_settings *settings, struct arena *arena,
                                      const struct dns_address *address, const char *host, bool tls,
                                      struct smtp_client **out, struct slice *why)
@@ -154,21 +175,12 @@ static AWAITS enum opening open_once(const struct smtp_client_settings *settings
         *why = slice_str(arena_printf(arena, "%s while connecting", stream_status_text(status)));
         return OPENING_FAILED;
     }
-    client = calloc(1, sizeof *client);
-    if (!client || !(client->host = strdup(host)))
-        abort();
-    client->settings = *settings;
-    client->stream = stream;
-    client->scratch = arena_new(SCRATCH_MAX);
+    client = client_new(settings, stream, host);
     opening = begin(client, arena, tls, why);
-    if (opening == OPENED) {
+    if (opening == OPENED)
         *out = client;
-        return OPENED;
-    }
-    if (client->broken)
-        smtp_client_abort(&client);
     else
-        smtp_client_quit(&client);
+        give_back(client);
     return opening;
 }
 
@@ -190,6 +202,21 @@ bool smtp_client_open(const struct smtp_client_settings *settings, struct arena 
         opening = open_once(settings, arena, &with_port, host, false, out, why);
     }
     return opening == OPENED;
+}
+
+bool smtp_client_adopt(const struct smtp_client_settings *settings, struct arena *arena, struct stream **stream,
+                       const char *host, struct smtp_client **out, struct slice *why)
+{
+    struct smtp_client *client = client_new(settings, *stream, host);
+
+    *out = NULL;
+    *stream = NULL;
+    if (begin(client, arena, false, why) != OPENED) {
+        give_back(client);
+        return false;
+    }
+    *out = client;
+    return true;
 }
 
 /* ------------------------------------------------------------------ afterwards */

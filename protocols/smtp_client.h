@@ -45,6 +45,14 @@ AWAITS bool smtp_client_open(const struct smtp_client_settings *settings, struct
                              const struct dns_address *address, unsigned port, const char *host,
                              struct smtp_client **out, struct slice *why) __attribute__((warn_unused_result));
 
+struct stream;
+/*
+ * The same over a connection that the other side has made, and that was turned round (ATRN, RFC 2645 5.3): it is greeted and
+ * says EHLO; TLS stays as it is.  Takes the stream (driven), nulls *stream.
+ */
+AWAITS bool smtp_client_adopt(const struct smtp_client_settings *settings, struct arena *arena, struct stream **stream,
+                              const char *host, struct smtp_client **out, struct slice *why) __attribute__((warn_unused_result));
+
 enum smtp_client_outcome {
     SMTP_CLIENT_DELIVERED,
     SMTP_CLIENT_LATER,     /* 4xx, for this recipient */

@@ -13,6 +13,29 @@
 
 #define KEYWORDS_MAX 32
 
+static const char *auth_line(struct smtp_session *session)
+{
+    struct sasl_client client;
+
+    smtp_auth_client(session, &client);
+    return arena_printf(session->command, "AUTH %s", sasl_mechanisms(&client));
+}
+
+/* RFC 2645 5.1.1: what such a client may use. */
+static void reply_ehlo_odmr(struct smtp_session *session)
+{
+    const char *lines[KEYWORDS_MAX];
+    unsigned n = 0;
+
+    lines[n++] = session->settings->hostname;
+    lines[n++] = "ENHANCEDSTATUSCODES";
+    if (!stream_is_tls(session->stream) && session->settings->tls)
+        lines[n++] = "STARTTLS";
+    lines[n++] = auth_line(session);
+    lines[n++] = "ATRN";
+    smtp_reply_lines(session, 250, lines, n);
+}
+
 static void reply_ehlo(struct smtp_session *session)
 {
     const char *lines[KEYWORDS_MAX], *offer;
@@ -39,12 +62,8 @@ static void reply_ehlo(struct smtp_session *session)
         lines[n++] = "STARTTLS";
     if (tls) /* RFC 8689 section 2 */
         lines[n++] = "REQUIRETLS";
-    if (session->role == SMTP_ROLE_SUBMISSION) {
-        struct sasl_client client;
-
-        smtp_auth_client(session, &client);
-        lines[n++] = arena_printf(session->command, "AUTH %s", sasl_mechanisms(&client));
-    }
+    if (session->role == SMTP_ROLE_SUBMISSION)
+        lines[n++] = auth_line(session);
     smtp_reply_lines(session, 250, lines, n);
 }
 
@@ -72,7 +91,7 @@ void smtp_command_hello(struct smtp_session *session, struct slice arguments, bo
     session->esmtp = esmtp;
     session->helo = session->told_helo.n ? session->told_helo : slice_str(arena_slicedup(session->arena, name));
     if (esmtp)
-        reply_ehlo(session);
+        session->role == SMTP_ROLE_ODMR ? reply_ehlo_odmr(session) : reply_ehlo(session);
     else
         smtp_reply(session, 250, NULL, "%s", session->settings->hostname);
 }

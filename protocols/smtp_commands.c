@@ -76,6 +76,7 @@ static void command_helo(struct smtp_session *session, struct slice arguments)
 
 static void (*const commands[])(struct smtp_session *session, struct slice arguments) = {
     [SMTP_VERB_UNKNOWN] = command_unknown,
+    [SMTP_VERB_ATRN] = smtp_command_atrn,
     [SMTP_VERB_AUTH] = smtp_command_auth,
     [SMTP_VERB_BDAT] = smtp_command_bdat,
     [SMTP_VERB_DATA] = smtp_command_data,
@@ -94,7 +95,19 @@ static void (*const commands[])(struct smtp_session *session, struct slice argum
     [SMTP_VERB_XCLIENT] = smtp_command_xclient,
 };
 
+/* RFC 2645 5.4: "The provider MAY reject all commands other than EHLO, AUTH, ATRN, and QUIT with response code 502." */
+static bool is_of_odmr(enum smtp_verb verb)
+{
+    return verb != SMTP_VERB_MAIL && verb != SMTP_VERB_RCPT && verb != SMTP_VERB_DATA && verb != SMTP_VERB_BDAT &&
+           verb != SMTP_VERB_ETRN && verb != SMTP_VERB_XCLIENT;
+}
+
 void smtp_commands_run(struct smtp_session *session)
 {
-    commands[session->line.verb](session, session->line.arguments);
+    enum smtp_verb verb = session->line.verb;
+
+    if (session->role == SMTP_ROLE_ODMR && !is_of_odmr(verb))
+        smtp_reply_error(session, 502, "5.5.1", "This port is for ATRN; mail is taken on others");
+    else
+        commands[verb](session, session->line.arguments);
 }

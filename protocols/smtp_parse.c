@@ -39,7 +39,7 @@ const struct smtp_fault *smtp_parse_command(struct slice line, struct smtp_comma
         struct slice name;
         enum smtp_verb verb;
     } verbs[] = {
-        {{"AUTH", 4}, SMTP_VERB_AUTH}, {{"BDAT", 4}, SMTP_VERB_BDAT},
+        {{"ATRN", 4}, SMTP_VERB_ATRN}, {{"AUTH", 4}, SMTP_VERB_AUTH}, {{"BDAT", 4}, SMTP_VERB_BDAT},
         {{"DATA", 4}, SMTP_VERB_DATA}, {{"EHLO", 4}, SMTP_VERB_EHLO},
         {{"ETRN", 4}, SMTP_VERB_ETRN},
         {{"EXPN", 4}, SMTP_VERB_EXPN}, {{"HELO", 4}, SMTP_VERB_HELO}, {{"HELP", 4}, SMTP_VERB_HELP},

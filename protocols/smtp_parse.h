@@ -22,6 +22,7 @@ struct smtp_fault {
 
 enum smtp_verb {
     SMTP_VERB_UNKNOWN,
+    SMTP_VERB_ATRN,
     SMTP_VERB_AUTH,
     SMTP_VERB_BDAT,
     SMTP_VERB_DATA,

@@ -303,7 +303,7 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct pro
 {
     struct smtp_session *session = calloc(1, sizeof(*session));
     struct stream_limits limits = {
-        .line_max = role == SMTP_ROLE_SUBMISSION ? SMTP_AUTH_LINE_MAX : SMTP_LINE_MAX,
+        .line_max = role != SMTP_ROLE_MX ? SMTP_AUTH_LINE_MAX : SMTP_LINE_MAX,
         .read_timeout_ms = settings->smtp_timeout_ms,
         .write_timeout_ms = settings->smtp_timeout_ms,
     };

@@ -168,6 +168,7 @@ void smtp_commands_run(struct smtp_session *session); /* the one in session->lin
 void smtp_command_hello(struct smtp_session *session, struct slice arguments, bool esmtp); /* smtp_command_hello.c */
 void smtp_command_starttls(struct smtp_session *session, struct slice arguments);
 void smtp_command_xclient(struct smtp_session *session, struct slice arguments); /* smtp_command_xclient.c */
+void smtp_command_atrn(struct smtp_session *session, struct slice arguments); /* smtp_command_atrn.c */
 void smtp_command_auth(struct smtp_session *session, struct slice arguments); /* smtp_command_auth.c */
 void smtp_auth_on_line(struct smtp_session *session, struct slice line);
 void smtp_auth_drop(struct smtp_session *session);

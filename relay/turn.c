@@ -125,3 +125,37 @@ enum turn_verdict turn_ask(struct arena *arena, struct turn *turn, struct slice 
     turn->why = "the domains could not be looked up";
     return TURN_FAILED;
 }
+
+enum turn_verdict turn_collect(struct arena *arena, struct turn *turn, const struct slice *names, unsigned count)
+{
+    struct directory_collected *collected = NULL;
+    unsigned of = 0;
+
+    turn->domain_ids = NULL;
+    turn->count = 0;
+    turn->why = "the domains could not be looked up";
+    switch (directory_collected(arena, turn->account->id, TURN_DOMAINS_MAX, &collected, &of)) {
+    case DB_FOUND:
+    case DB_NONE: break;
+    case DB_FAILED: return TURN_FAILED;
+    }
+    turn->why = of ? "you do not collect for all of these domains" : "you do not collect the mail of a domain";
+    turn->domain_ids = arena_array(arena, of + 1, sizeof *turn->domain_ids);
+    for (unsigned i = 0; i < of; i++) {
+        bool named = !count;
+
+        for (unsigned j = 0; j < count && !named; j++)
+            named = slice_equal_nocase(names[j], collected[i].name);
+        if (named)
+            turn->domain_ids[turn->count++] = collected[i].id;
+    }
+    for (unsigned j = 0; j < count; j++) {
+        bool known = false;
+
+        for (unsigned i = 0; i < of && !known; i++)
+            known = slice_equal_nocase(names[j], collected[i].name);
+        if (!known)
+            return TURN_DENIED;
+    }
+    return turn->count ? TURN_ALLOWED : TURN_DENIED;
+}

@@ -359,3 +359,28 @@ AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t custo
         (*ids)[i] = row_int64(rows, i, 0);
     return DB_FOUND;
 }
+
+static const struct db_statement collected = {
+    "directory_collected",
+    "select id, name from domain where collector_id = $1::bigint order by name limit $2::integer",
+};
+
+AWAITS enum db_status directory_collected(struct arena *arena, int64_t account_id, unsigned limit,
+                                          struct directory_collected **out, unsigned *count)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    *out = NULL;
+    *count = 0;
+    params_init(&params, arena);
+    params_int64(&params, account_id);
+    params_int32(&params, (int32_t)limit);
+    enum db_status status = db_read(arena, &collected, &params, &rows);
+    if (status != DB_FOUND)
+        return status;
+    *count = rows_count(rows);
+    *out = arena_array(arena, *count, sizeof **out);
+    for (unsigned i = 0; i < *count; i++)
+        (*out)[i] = (struct directory_collected){row_int64(rows, i, 0), row_text(rows, i, 1)};
+    return DB_FOUND;
+}

@@ -126,4 +126,12 @@ AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, str
 AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t customer_id, struct slice name, unsigned limit,
                                               int64_t **ids, unsigned *count) __attribute__((warn_unused_result));
 
+struct directory_collected {
+    int64_t id;
+    struct slice name;
+};
+/* The domains whose mail the account collects, at most limit, by name; not remembered: a right that is taken away is gone. */
+AWAITS enum db_status directory_collected(struct arena *arena, int64_t account_id, unsigned limit,
+                                          struct directory_collected **out, unsigned *count) __attribute__((warn_unused_result));
+
 #endif

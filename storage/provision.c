@@ -42,6 +42,8 @@ static const struct {
     {"account_domain_fkey", {PROVISION_IN_USE, NULL, "the domain still has accounts", 0}},
     {"alias_domain_fkey", {PROVISION_IN_USE, NULL, "the domain still has aliases", 0}},
     {"domain_has_queue", {PROVISION_IN_USE, NULL, "mail for the domain is still in the queue", 0}},
+    {"domain_collector", {PROVISION_INVALID, "collector", "the customer has no such account", 0}},
+    {"domain_no_way", {PROVISION_INVALID, "next_hops", "a relay domain needs at least one next hop, or a collector", 0}},
     {"domain_target_kind", {PROVISION_INVALID, "target", "the customer has no such domain, or it is an alias itself", 0}},
     {"domain_target_fkey", {PROVISION_IN_USE, NULL, "another domain is an alias of it", 0}},
     {"recipient_listed_pkey", {PROVISION_TAKEN, "address", "the address is listed", 0}},

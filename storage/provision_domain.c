@@ -23,7 +23,7 @@
     "    from next_hop h where h.domain_id = d.id),"                                                                   \
     " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
     " d.target_id, (select t.name from domain t where t.id = d.target_id), d.subaddress_separator, d.catch_all,"       \
-    " d.recipients"                                                                                                    \
+    " d.recipients, d.collector_id, (select a.address from account a where a.id = d.collector_id)"                                                                                                    \
     " from domain d "
 
 static void read_hops(struct arena *arena, struct slice text, struct provision_domain *out)
@@ -76,6 +76,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->separator = row_text(rows, row, 9);
     out->catch_all = row_text(rows, row, 10);
     out->recipients = row_text(rows, row, 11);
+    out->collector_id = row_is_null(rows, row, 12) ? 0 : row_int64(rows, row, 12);
+    out->collector = row_text(rows, row, 13);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -138,9 +140,15 @@ static const struct db_statement require_customer = {
 static const struct db_statement insert = {
     "provision_domain_insert",
     "insert into domain (id, cell, customer_id, name, kind, target_id, subaddress_separator, catch_all,"
-    "                    recipients)"
+    "                    recipients, collector_id)"
     " values ($1::bigint, $2::smallint, $3::bigint, $4::text, $5::text, $6::bigint, coalesce($7::text, '+'), $8::text,"
-    "         coalesce($9::text, 'any'))",
+    "         coalesce($9::text, 'any'), $10::bigint)",
+};
+/* It gets the whole domain's mail. */
+static const struct db_statement require_collector = {
+    "provision_domain_require_collector",
+    "select refuse('domain_collector') where not exists (select from account"
+    "  where id = $1::bigint and customer_id = $2::bigint for key share)",
 };
 /* A second name of a second name could be one of itself. */
 static const struct db_statement require_target = {
@@ -190,6 +198,15 @@ static void add_require_target(struct db_unit *unit, int64_t target_id, int64_t 
     params_int64(params, customer_id);
 }
 
+static void add_require_collector(struct db_unit *unit, int64_t collector_id, int64_t customer_id)
+{
+    if (!collector_id)
+        return;
+    struct params *params = db_unit_add(unit, &require_collector);
+    params_int64(params, collector_id);
+    params_int64(params, customer_id);
+}
+
 AWAITS enum db_write provision_domain_create(struct arena *arena, const struct provision_domain *wanted,
                                              const struct provision_actor *actor, int64_t *id,
                                              struct provision_refusal *refusal)
@@ -199,6 +216,7 @@ AWAITS enum db_write provision_domain_create(struct arena *arena, const struct p
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require_customer), wanted->customer_id);
     add_require_target(unit, wanted->target_id, wanted->customer_id);
+    add_require_collector(unit, wanted->collector_id, wanted->customer_id);
     struct params *params = db_unit_add(unit, &insert);
     params_int64(params, *id);
     params_int16(params, (int16_t)cell);
@@ -209,6 +227,7 @@ AWAITS enum db_write provision_domain_create(struct arena *arena, const struct p
     params_text(params, wanted->separator);
     params_text(params, wanted->catch_all);
     params_text(params, wanted->recipients);
+    add_id(params, wanted->collector_id);
     if (wanted->hop_count > 0)
         add_hops(unit, *id, wanted->hops, wanted->hop_count);
     enum db_write result = provision_run(unit, actor, refusal);
@@ -228,7 +247,8 @@ static const struct db_statement set = {
     "update domain set target_id = coalesce($2::bigint, target_id),"
     "       subaddress_separator = coalesce($3::text, subaddress_separator),"
     "       catch_all = case when $4::boolean then $5::text else catch_all end,"
-    "       recipients = coalesce($6::text, recipients)"
+    "       recipients = coalesce($6::text, recipients),"
+    "       collector_id = case when $7::boolean then $8::bigint else collector_id end"
     " where id = $1::bigint",
 };
 /* Names that are not here are either somebody's here or elsewhere. */
@@ -236,6 +256,12 @@ static const struct db_statement require_one_place = {
     "provision_domain_one_place",
     "select refuse('domain_catch_all_hops') where exists (select from domain d where d.id = $1::bigint"
     "  and d.catch_all is not null and exists (select from next_hop where domain_id = d.id))",
+};
+/* Its mail must be able to leave. */
+static const struct db_statement require_way = {
+    "provision_domain_require_way",
+    "select refuse('domain_no_way') where exists (select from domain d where d.id = $1::bigint and d.kind = 'relay'"
+    "  and d.collector_id is null and not exists (select from next_hop where domain_id = d.id))",
 };
 static const struct db_statement remove_hops = {
     "provision_domain_remove_hops",
@@ -273,11 +299,15 @@ static void add_cell_and_id(struct db_unit *unit, const struct db_statement *sta
     params_int64(params, id);
 }
 
-static void add_change_of_hops(struct db_unit *unit, int64_t id, const struct provision_domain_change *change)
+static void add_change_of_hops(struct db_unit *unit, const struct provision_domain *domain,
+                               const struct provision_domain_change *change)
 {
+    int64_t id = domain->id;
+
     params_int64(db_unit_add(unit, &remove_hops), id);
-    if (change->hop_count > 0) {
+    if (change->hop_count > 0)
         add_hops(unit, id, change->hops, change->hop_count);
+    if (change->hop_count > 0 || domain->kind == DIRECTORY_RELAY) {
         add_destination(unit, &due_now, id);
         return;
     }
@@ -293,6 +323,7 @@ AWAITS enum db_write provision_domain_change(struct arena *arena, const struct p
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), domain->id);
     add_require_target(unit, change->target_id, domain->customer_id);
+    add_require_collector(unit, change->collector_id, domain->customer_id);
     struct params *params = db_unit_add(unit, &set);
     params_int64(params, domain->id);
     add_id(params, change->target_id);
@@ -300,9 +331,12 @@ AWAITS enum db_write provision_domain_change(struct arena *arena, const struct p
     params_bool(params, change->catch_all_given);
     params_text(params, change->catch_all);
     params_text(params, change->recipients);
+    params_bool(params, change->collector_given);
+    add_id(params, change->collector_id);
     if (change->hops_given)
-        add_change_of_hops(unit, domain->id, change);
+        add_change_of_hops(unit, domain, change);
     params_int64(db_unit_add(unit, &require_one_place), domain->id);
+    params_int64(db_unit_add(unit, &require_way), domain->id);
     enum db_write result = provision_run(unit, actor, refusal);
     if (result == DB_DONE && change->hops_given)
         hint_queue_changed();

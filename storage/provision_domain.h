@@ -19,6 +19,8 @@ struct provision_domain {
     struct slice separator;     /* at most two characters; empty: no subaddresses */
     struct slice catch_all;     /* {NULL,0}: none */
     struct slice recipients;    /* which are valid: "any", "listed" */
+    int64_t collector_id;       /* an account of the customer, which may have all that waits (ATRN); 0: none */
+    struct slice collector;     /* its address */
     int64_t outage_id; /* 0: its primary is not known to be away */
     int64_t created_ms;
 };
@@ -31,6 +33,8 @@ struct provision_domain_change {
     int64_t target_id;      /* 0: as it is */
     struct slice separator; /* {NULL,0}: as it is */
     struct slice recipients; /* {NULL,0}: as it is */
+    bool collector_given;
+    int64_t collector_id;   /* 0: none */
     bool catch_all_given;
     struct slice catch_all; /* {NULL,0}: none */
 };
@@ -47,7 +51,8 @@ AWAITS enum db_status provision_domain_get(struct arena *arena, struct slice key
 AWAITS enum db_status provision_domain_list(struct arena *arena, int64_t customer_id,
                                             const struct provision_page *page, struct provision_domain **out,
                                             unsigned *count) __attribute__((warn_unused_result));
-/* New next hops replace the old ones, and what waits is due at once.  A hosted domain loses its last only when nothing waits. */
+/* New next hops replace the old ones, and what waits is due at once.  A hosted domain loses its last only when nothing waits, a
+ * relay domain only if it has a collector. */
 AWAITS enum db_write provision_domain_change(struct arena *arena, const struct provision_domain *domain,
                                              const struct provision_domain_change *change,
                                              const struct provision_actor *actor, struct provision_refusal *refusal)

@@ -255,20 +255,14 @@ enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned c
     return found.count ? claim_take(arena, &found, true, QUEUE_CLAIMING_WAITING, out, count) : DB_NONE;
 }
 
-enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, enum queue_claiming what,
-                                  const int16_t *cells, unsigned cell_count, unsigned limit, struct queue_entry **out,
-                                  unsigned *count)
+enum db_status queue_claim_found(struct arena *arena, const struct db_statement *statement, const struct params *params,
+                                 enum queue_claiming what, unsigned limit, struct queue_entry **out, unsigned *count)
 {
     struct picked found = picked_new(arena, limit);
-    struct params params;
     struct rows *rows;
-    enum db_status status;
+    enum db_status status = db_read(arena, statement, params, &rows);
 
     *count = 0;
-    params_init(&params, arena);
-    params_int16s(&params, cells, cell_count);
-    params_int32(&params, (int32_t)limit);
-    status = db_read(arena, statement, &params, &rows);
     if (status != DB_FOUND)
         return status;
     for (unsigned i = 0; i < rows_count(rows) && i < limit; i++) {
@@ -277,6 +271,18 @@ enum db_status queue_claim_listed(struct arena *arena, const struct db_statement
         found.count++;
     }
     return claim_take(arena, &found, false, what, out, count);
+}
+
+enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, enum queue_claiming what,
+                                  const int16_t *cells, unsigned cell_count, unsigned limit, struct queue_entry **out,
+                                  unsigned *count)
+{
+    struct params params;
+
+    params_init(&params, arena);
+    params_int16s(&params, cells, cell_count);
+    params_int32(&params, (int32_t)limit);
+    return queue_claim_found(arena, statement, &params, what, limit, out, count);
 }
 
 enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,

@@ -34,6 +34,13 @@ static const struct db_statement pending_count = {
     "queue_pending_count", "select count(distinct message_id) from (select message_id from queue_entry"
                            "  where cell = $1::smallint and destination = $2::text and (worker is not null or due_at <= now())"
                            "  limit $3::integer) pending"};
+#define WAITING "q.worker is null and q.held_until is null"
+static const struct db_statement waiting_read = {
+    "queue_waiting_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and q.destination = $3::text"
+                          "   and q.id > $4::bigint and " WAITING " order by q.id limit $2::integer"};
+static const struct db_statement waiting_count = {
+    "queue_waiting_count", "select count(*) from (select from queue_entry q where q.cell = $1::smallint and q.destination = $2::text"
+                           "   and " WAITING " limit $3::integer) waiting"};
 static const struct db_statement due_count = {
     "queue_due_count", "select count(*), count(*) filter (where id < $3::bigint)"
                        "  from queue_entry where cell = $1::smallint and destination = $2::text"
@@ -114,6 +121,37 @@ enum db_write queue_start(int64_t domain_id, uint64_t *pending)
         *pending = (uint64_t)row_int64(unit->steps[2].rows, 0, 0);
     arena_free(&arena);
     return written;
+}
+
+enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, int64_t after, unsigned limit,
+                                  struct queue_entry **out, unsigned *count)
+{
+    int16_t cell = (int16_t)id_cell(domain_id);
+    struct params params;
+
+    params_init(&params, arena);
+    params_int16s(&params, &cell, 1);
+    params_int32(&params, (int32_t)limit);
+    params_text(&params, queue_destination_domain(arena, domain_id));
+    params_int64(&params, after);
+    return queue_claim_found(arena, &waiting_read, &params, QUEUE_CLAIMING_WAITING, limit, out, count);
+}
+
+enum db_status queue_waiting(int64_t domain_id, uint64_t *waiting)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct params params;
+    struct rows *rows;
+
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)id_cell(domain_id));
+    params_text(&params, queue_destination_domain(arena, domain_id));
+    params_int32(&params, QUEUE_PENDING_MAX + 1);
+    enum db_status status = db_read(arena, &waiting_count, &params, &rows);
+    if (status == DB_FOUND)
+        *waiting = (uint64_t)row_int64(rows, 0, 0);
+    arena_free(&arena);
+    return status;
 }
 
 enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)

@@ -10,6 +10,7 @@
 
 struct db_unit;
 struct db_statement;
+struct params;
 struct queue_entry;
 /* Runs the unit, again while it loses against another transaction. */
 AWAITS enum db_write queue_run_patiently(struct db_unit *unit) __attribute__((warn_unused_result));
@@ -19,7 +20,11 @@ enum queue_claiming {
     QUEUE_CLAIMING_REJECTED, /* held, and to be bounced */
     QUEUE_CLAIMING_LATE,     /* past deliver_by, held or not */
 };
-/* Claims what the statement lists, whatever its destination's state. */
+/* Claims what the statement lists, at most limit rows of (cell, id), whatever its destination's state. */
+AWAITS enum db_status queue_claim_found(struct arena *arena, const struct db_statement *statement, const struct params *params,
+                                        enum queue_claiming what, unsigned limit, struct queue_entry **out, unsigned *count)
+    __attribute__((warn_unused_result));
+/* The same for a statement of $1 cells, $2 limit. */
 AWAITS enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, enum queue_claiming what,
                                          const int16_t *cells, unsigned cell_count, unsigned limit, struct queue_entry **out,
                                          unsigned *count) __attribute__((warn_unused_result));

@@ -53,6 +53,7 @@ static struct {
     {"--valid-recipients", "recipients", TEXT, NULL},
     {"--alias-of", "target", TEXT, NULL},
     {"--catch-all", "catch_all", NONE_OR_TEXT, NULL},
+    {"--collector", "collector", NONE_OR_TEXT, NULL},
     {"--subaddress-separator", "subaddress_separator", NONE_OR_TEXT, NULL},
 };
 #define MEMBERS (sizeof members / sizeof *members)

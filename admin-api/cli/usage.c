@@ -14,6 +14,7 @@ void usage_print(FILE *to)
           "                   [--alias-of D]      (with next hops: a relay domain, without: a hosted one; hosted with\n"
           "                                        next hops: names that are not here are there)\n"
           "                   [--catch-all ADDRESS] [--subaddress-separator C] [--valid-recipients any|listed]\n"
+          "                   [--collector ACCOUNT]\n"
           "            change NAME [--next-hop ... | --alias-of D | --catch-all ADDRESS | ...]\n"
           "                                       (an empty value: none)\n"
           "  recipients list --domain D | show ADDRESS --domain D | create ADDRESS --domain D | delete ADDRESS --domain D\n"

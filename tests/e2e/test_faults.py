@@ -76,6 +76,10 @@ ELSEWHERE = {
     "queue_claim_rejected": "needs a hold that ends in a rejection: test_hold.py",
     "queue_claim_rejected_again": "asked only when the answer to such a claim was lost, as queue_claim_again",
     "cache_number": "not asked with the cache off, as here; test_cache.py takes the database away",
+    "queue_waiting_read": "a collector's connection (ATRN): test_atrn.py takes the database away",
+    "queue_waiting_count": "the same",
+    "directory_collected": "the same",
+    "provision_domain_require_collector": "a part of the transaction of provision_domain_insert: test_atrn.py",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (

@@ -18,7 +18,7 @@ from .process import (PATIENCE, Process, children, free_port, make_folder, port_
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(os.environ.get("POSTHOUSED", ROOT / "var/build/posthoused"))
-LISTENERS = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "admin")
+LISTENERS = ("smtp", "submission", "submissions", "odmr", "imap", "imaps", "pop3", "pop3s", "admin")
 PASSWORD = "posthouse-demo"
 
 # Findings end the process at once and are found in the log when the test stops it.
