@@ -13,9 +13,11 @@
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "core/cidr.h"
 #include "core/idn.h"
 #include "relay/permit.h"
 #include "storage/certificate.h"
+#include "storage/directory_route.h"
 #include "storage/name.h"
 #include "storage/provision_account.h"
 #include "storage/queue.h"
@@ -222,7 +224,7 @@ AWAITS void relay_checks_create(struct request *r)
     if (!json_begin(r, &f))
         return;
     struct slice client = json_text(&f, "client", false, INET6_ADDRSTRLEN);
-    if (client.p && !directory_client_address(arena_slicedup(r->arena, client), plain))
+    if (client.p && !cidr_plain_address(arena_slicedup(r->arena, client), plain))
         json_reject(&f, "client", "must be an IPv4 or IPv6 address");
     struct slice certificate = json_text(&f, "certificate", false, FINGERPRINT_MAX_BYTES);
     if (certificate.p && !certificate_fingerprint(r->arena, certificate, &permit.certificate))

@@ -22,6 +22,7 @@
 #include "core/secret.h"
 #include "daemon/runner_internal.h"
 #include "storage/directory.h"
+#include "storage/directory_route.h"
 
 #define ADDRESSES_MAX 8
 

@@ -12,6 +12,7 @@
 #include "core/dns.h"
 #include "core/slice.h"
 #include "storage/directory.h"
+#include "storage/directory_route.h"
 
 #define ROUTE_SMTP_PORT 25
 #define ROUTE_HOPS_MAX 16 /* more than that are not tried in one attempt */

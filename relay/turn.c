@@ -13,26 +13,14 @@
  */
 #include "relay/turn.h"
 
-#include <arpa/inet.h>
-#include <string.h>
-
+#include "core/cidr.h"
 #include "core/dns.h"
+#include "storage/directory_route.h"
 
 static const char stranger[] = "you are neither one of its customer's clients nor one of its next hops";
 
-static bool is_peer(const struct dns_address *address, const char *peer)
-{
-    const struct sockaddr *sa = (const struct sockaddr *)&address->address;
-    char numeric[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN];
-    const void *bytes = sa->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)sa)->sin_addr
-                                                 : (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr;
-
-    return inet_ntop(sa->sa_family, bytes, numeric, sizeof numeric) && directory_client_address(numeric, text) &&
-           strcmp(text, peer) == 0;
-}
-
 /* A next hop that cannot be looked up is none: the client may ask again. */
-static AWAITS enum turn_verdict ask_hops(struct arena *arena, struct turn *turn, int64_t domain_id, const char *peer)
+static AWAITS enum turn_verdict ask_hops(struct arena *arena, struct turn *turn, int64_t domain_id, const struct cidr *peer)
 {
     struct directory_hop *hops = NULL;
     unsigned count = 0;
@@ -49,7 +37,7 @@ static AWAITS enum turn_verdict ask_hops(struct arena *arena, struct turn *turn,
         if (dns_addresses(arena, hops[i].host, &addresses, &found) != DNS_FOUND)
             continue;
         for (unsigned j = 0; j < found; j++)
-            if (is_peer(&addresses[j], peer))
+            if (cidr_contains(peer, (const struct sockaddr *)&addresses[j].address))
                 return TURN_ALLOWED;
     }
     return TURN_DENIED;
@@ -79,7 +67,8 @@ static bool has_next_hops(const struct directory_domain *domain)
 static AWAITS enum turn_verdict ask_domain(struct arena *arena, struct turn *turn, struct slice name, int64_t customer_id)
 {
     struct directory_domain domain;
-    char peer[INET6_ADDRSTRLEN];
+    char plain[INET6_ADDRSTRLEN];
+    struct cidr peer;
     enum turn_verdict verdict = TURN_DENIED;
 
     switch (directory_domain(arena, name, &domain)) {
@@ -89,8 +78,8 @@ static AWAITS enum turn_verdict ask_domain(struct arena *arena, struct turn *tur
     }
     if (customer_id == domain.customer_id)
         verdict = TURN_ALLOWED;
-    else if (has_next_hops(&domain) && directory_client_address(turn->peer, peer))
-        verdict = ask_hops(arena, turn, domain.id, peer);
+    else if (has_next_hops(&domain) && cidr_plain_address(turn->peer, plain) && cidr_parse(plain, &peer))
+        verdict = ask_hops(arena, turn, domain.id, &peer);
     if (verdict != TURN_ALLOWED)
         return verdict;
     if (!domain.customer_active) {

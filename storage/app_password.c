@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define LOG_MODULE "app_password"
+#include "core/cidr.h"
 #include "core/log.h"
 #include "storage/db.h"
 #include "storage/directory.h"
@@ -94,7 +95,7 @@ AWAITS enum db_status app_password_find(struct arena *arena, int64_t account_id,
     params_int64(&params, account_id);
     params_bytes(&params, slice_of((const char *)digest, sizeof digest));
     params_text(&params, slice_str(scope));
-    params_text(&params, client && directory_client_address(client, address) ? slice_str(address) : slice_of(NULL, 0));
+    params_text(&params, client && cidr_plain_address(client, address) ? slice_str(address) : slice_of(NULL, 0));
     enum db_status status = db_read(arena, &find, &params, &rows);
     if (status != DB_FOUND)
         return status;

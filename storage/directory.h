@@ -111,27 +111,4 @@ struct directory_network {
 AWAITS enum db_status directory_network(struct arena *arena, const char *client, struct directory_network *out)
     __attribute__((warn_unused_result));
 
-/* The form that blocks are compared with: no zone, IPv4 as itself.  False: not an address (a client on a UNIX socket). */
-bool directory_client_address(const char *client, char out[INET6_ADDRSTRLEN]);
-
-struct directory_hop {
-    const char *host;
-    unsigned port;
-    unsigned priority;
-};
-/* A relay domain's next hops, in order. NONE: it has none (mail waits). */
-AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, struct directory_hop **out, unsigned *count)
-    __attribute__((warn_unused_result));
-/* The customer's domains with next hops that are name or below it, at most limit. */
-AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t customer_id, struct slice name, unsigned limit,
-                                              int64_t **ids, unsigned *count) __attribute__((warn_unused_result));
-
-struct directory_collected {
-    int64_t id;
-    struct slice name;
-};
-/* The domains whose mail the account collects, at most limit, by name; not remembered: a right that is taken away is gone. */
-AWAITS enum db_status directory_collected(struct arena *arena, int64_t account_id, unsigned limit,
-                                          struct directory_collected **out, unsigned *count) __attribute__((warn_unused_result));
-
 #endif

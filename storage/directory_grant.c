@@ -10,6 +10,7 @@
 
 #include <netinet/in.h>
 
+#include "core/cidr.h"
 #include "storage/cache.h"
 #include "storage/db.h"
 #include "storage/directory.h"
@@ -173,7 +174,7 @@ AWAITS enum db_status directory_grants_of_client(struct arena *arena, const char
                                                  int64_t at_ms, struct directory_grants *out)
 {
     char address[INET6_ADDRSTRLEN];
-    bool has_address = client && directory_client_address(client, address);
+    bool has_address = client && cidr_plain_address(client, address);
     struct params params;
 
     *out = (struct directory_grants){0};

@@ -26,6 +26,7 @@
 
 #define LOG_MODULE "guard"
 #include "core/arena.h"
+#include "core/cidr.h"
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/idn.h"
@@ -76,7 +77,7 @@ static bool client_key(const char *client, char key[CLIENT_SIZE])
     struct sockaddr_in four = {.sin_family = AF_INET};
     struct sockaddr_in6 six = {.sin6_family = AF_INET6};
 
-    if (!settings.window_ms || !client || !directory_client_address(client, address))
+    if (!settings.window_ms || !client || !cidr_plain_address(client, address))
         return false;
     if (inet_pton(AF_INET, address, &four.sin_addr) == 1) {
         snprintf(key, CLIENT_SIZE, "%s", address);

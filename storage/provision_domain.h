@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "storage/directory.h"
+#include "storage/directory_route.h"
 #include "storage/provision.h"
 
 #define PROVISION_HOPS_MAX 32
