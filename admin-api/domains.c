@@ -41,6 +41,17 @@ static struct slice kind_word(enum directory_kind kind)
     return SLICE("hosted");
 }
 
+static void put_recipients(struct json_object *object, const struct provision_domain *domain)
+{
+    bool alias = domain->kind == DIRECTORY_ALIAS;
+    json_put_text(object, "recipients", alias ? (struct slice){NULL, 0} : domain->recipients);
+    json_put_text(object, "unknown_while_away", alias ? (struct slice){NULL, 0} : domain->unknown_while_away);
+    if (domain->accepts_all.p)
+        json_put_bool(object, "primary_accepts_all", slice_equal(domain->accepts_all, SLICE("true")));
+    else
+        json_object_object_add(object, "primary_accepts_all", NULL);
+}
+
 static struct json_object *as_json(const struct provision_domain *domain)
 {
     struct json_object *object = json_object_new_object();
@@ -52,7 +63,7 @@ static struct json_object *as_json(const struct provision_domain *domain)
     json_object_object_add(object, "next_hops", hops_json(domain));
     json_put_text(object, "subaddress_separator", domain->separator.n ? domain->separator : (struct slice){NULL, 0});
     json_put_text(object, "catch_all", domain->catch_all);
-    json_put_text(object, "recipients", domain->kind == DIRECTORY_ALIAS ? (struct slice){NULL, 0} : domain->recipients);
+    put_recipients(object, domain);
     json_put_text(object, "collector", domain->collector);
     json_put_id(object, "outage", domain->outage_id);
     json_put_time(object, "created_at", domain->created_ms);
@@ -182,12 +193,14 @@ static enum directory_kind read_kind(struct json_fields *f)
                                                : DIRECTORY_HOSTED;
 }
 
-static const char *const valid_words[] = {"any", "listed", NULL};
+static const char *const valid_words[] = {"any", "listed", "learned", NULL};
+static const char *const unknown_words[] = {"defer", "accept", NULL};
 
 /* What a domain of this kind may have. */
 static void check_fields(struct json_fields *f, enum directory_kind kind)
 {
-    static const char *const own[] = {"next_hops", "subaddress_separator", "catch_all", "recipients", "collector"};
+    static const char *const own[] = {"next_hops", "subaddress_separator", "catch_all", "recipients", "unknown_while_away",
+                                      "collector"};
     for (unsigned i = 0; kind == DIRECTORY_ALIAS && i < sizeof own / sizeof *own; i++)
         if (json_given(f, own[i]) && !json_is_null(f, own[i]))
             json_reject(f, own[i], "is its target's");
@@ -224,6 +237,7 @@ AWAITS void domains_create(struct request *r)
     wanted.separator = read_separator(&f);
     wanted.catch_all = read_catch_all(&f);
     wanted.recipients = json_choice(&f, "recipients", valid_words);
+    wanted.unknown_while_away = json_choice(&f, "unknown_while_away", unknown_words);
     struct slice target = json_text(&f, "target", wanted.kind == DIRECTORY_ALIAS, NAME_MAX_BYTES);
     struct slice collector = read_collector(&f);
     check_fields(&f, wanted.kind);
@@ -265,6 +279,7 @@ AWAITS void domains_change(struct request *r)
     change.catch_all_given = json_given(&f, "catch_all");
     change.catch_all = read_catch_all(&f);
     change.recipients = json_choice(&f, "recipients", valid_words);
+    change.unknown_while_away = json_choice(&f, "unknown_while_away", unknown_words);
     struct slice target = json_text(&f, "target", false, NAME_MAX_BYTES);
     change.collector_given = json_given(&f, "collector");
     struct slice collector = read_collector(&f);

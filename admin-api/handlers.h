@@ -26,6 +26,10 @@ AWAITS bool domains_resolve(struct request *r, const char *field, struct slice k
 struct provision_domain;
 AWAITS bool domains_of_path(struct request *r, struct provision_domain *out) __attribute__((warn_unused_result));
 
+AWAITS void learned_recipients_list(struct request *r);
+AWAITS void learned_recipients_show(struct request *r);
+AWAITS void learned_recipients_delete(struct request *r);
+AWAITS void learned_recipients_delete_all(struct request *r);
 AWAITS void recipients_list(struct request *r);
 AWAITS void recipients_show(struct request *r);
 AWAITS void recipients_create(struct request *r);

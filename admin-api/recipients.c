@@ -48,7 +48,8 @@ AWAITS void recipients_list(struct request *r)
     struct slice after;
     unsigned limit, count = 0;
 
-    if (!request_query_check(r, parameters) || !request_page_by_text(r, ADDRESS_MAX_BYTES, &after, &limit) || !get_domain(r, &domain))
+    if (!request_query_check(r, parameters) || !request_page_by_text(r, ADDRESS_MAX_BYTES, &after, &limit) ||
+        !get_domain(r, &domain))
         return;
     if (provision_recipient_list(r->arena, domain.id, after, limit + 1, &recipients, &count) != DB_FOUND) {
         reply_away(r);
@@ -102,8 +103,8 @@ AWAITS void recipients_create(struct request *r)
         !get(r, &domain, address, &recipient))
         return;
     reply_json(r, 201, as_json(&recipient));
-    r->reply.location =
-        arena_printf(r->arena, "/v1/domains/%s/recipients/%s", id_print(domain.id, id), request_encode(r->arena, address));
+    r->reply.location = arena_printf(r->arena, "/v1/domains/%s/recipients/%s", id_print(domain.id, id),
+                                     request_encode(r->arena, address));
 }
 
 AWAITS void recipients_replace(struct request *r)
@@ -124,7 +125,8 @@ AWAITS void recipients_replace(struct request *r)
     if (!json_end(&f))
         return;
     r->actor.status = 204;
-    if (!reply_failed_write(r, provision_recipient_replace(r->arena, domain.id, addresses, count, &r->actor, &refusal), &refusal))
+    if (!reply_failed_write(r, provision_recipient_replace(r->arena, domain.id, addresses, count, &r->actor, &refusal),
+                            &refusal))
         reply_empty(r, 204);
 }
 

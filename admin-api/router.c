@@ -42,6 +42,14 @@ static const struct router_route routes[] = {
     {"GET", "/v1/domains/{domain}/recipients/{recipient}", "getRecipient", ROUTER_TOKEN, recipients_show},
     {"DELETE", "/v1/domains/{domain}/recipients/{recipient}", "deleteRecipient", ROUTER_TOKEN, recipients_delete},
 
+    {"GET", "/v1/domains/{domain}/learned-recipients", "listLearnedRecipients", ROUTER_TOKEN, learned_recipients_list},
+    {"DELETE", "/v1/domains/{domain}/learned-recipients", "deleteLearnedRecipients", ROUTER_TOKEN,
+     learned_recipients_delete_all},
+    {"GET", "/v1/domains/{domain}/learned-recipients/{recipient}", "getLearnedRecipient", ROUTER_TOKEN,
+     learned_recipients_show},
+    {"DELETE", "/v1/domains/{domain}/learned-recipients/{recipient}", "deleteLearnedRecipient", ROUTER_TOKEN,
+     learned_recipients_delete},
+
     {"GET", "/v1/accounts", "listAccounts", ROUTER_TOKEN, accounts_list},
     {"POST", "/v1/accounts", "createAccount", ROUTER_TOKEN, accounts_create},
     {"GET", "/v1/accounts/{account}", "getAccount", ROUTER_TOKEN, accounts_show},

@@ -13,12 +13,16 @@
 
 #define LOG_MODULE "admin"
 #include "admin-api/admin.h"
+#include "core/dns.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/task.h"
+#include "daemon/prober.h"
 #include "daemon/process.h"
+#include "daemon/settings.h"
 #include "daemon/stats.h"
 #include "storage/db.h"
+#include "storage/learned.h"
 #include "storage/node.h"
 #include "storage/schema.h"
 
@@ -119,6 +123,9 @@ int admin_run(const struct process_plan *p)
     admin_load_tls(&settings); /* reads the key: before privileges go */
     process_drop_privileges(p->config);
     process_open_storage(p->config, 1, 1);
+    dns_init(&(struct dns_settings){*p->config->dns_resolver ? p->config->dns_resolver : NULL, NULL});
+    learned_configure(settings_learned(p->config));
+    prober_init(settings_prober(p->config)); /* for the dry run, which asks as RCPT does */
     housekeeping = task_pool_new("housekeeping", 3, 3);
     admin_start(&settings);
     if (!task_start(housekeeping, keep_number, NULL))

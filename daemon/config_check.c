@@ -11,11 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/arena.h"
 #include "core/cidr.h"
 #include "core/log.h"
 #include "daemon/listen.h"
 #include "daemon/logging.h"
 #include "storage/db.h"
+#include "storage/name.h"
 
 #define TLS_PAIRS 64
 
@@ -124,6 +126,17 @@ static void check_resolver(struct reader *reader)
         config_complain(reader, line_of(reader, "dns", "resolver"), "resolver: \"%s\" is not ADDRESS or ADDRESS@PORT", text);
 }
 
+static void check_probe_sender(struct reader *reader)
+{
+    const char *sender = reader->config->probe_sender;
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct slice address;
+
+    if (*sender && !name_address(arena, slice_str(sender), &address))
+        config_complain(reader, line_of(reader, "recipients", "probe_sender"), "probe_sender: \"%s\" is not an address", sender);
+    arena_free(&arena);
+}
+
 static void check_texts(struct reader *reader)
 {
     struct config *c = reader->config;
@@ -131,6 +144,7 @@ static void check_texts(struct reader *reader)
 
     check_hostname(reader);
     check_resolver(reader);
+    check_probe_sender(reader);
     if (!logging_check(c->log_levels, error, sizeof error))
         config_complain(reader, line_of(reader, "daemon", "log_levels"), "log_levels: %s", error);
     if (!db_conninfo_valid(c->conninfo))

@@ -127,6 +127,17 @@ const struct setting config_settings[] = {
     {"delivery", "verify_tls", SETTING_SWITCH, offsetof(struct config, verify_tls), "no", 0, 0,
      "Next hops must offer TLS with a certificate that fits. Mail with REQUIRETLS always asks for that."},
 
+    TEXT("recipients", "probe_sender", probe_sender, "",
+         "Sender with which a primary is asked whether a recipient exists. Empty: the null sender."),
+    DURATION("recipients", "probe_timeout", probe_timeout_ms, "10s", 100, 5 * 60000,
+             "How long RCPT waits for the primary's answer; then what is known counts."),
+    NUMBER("recipients", "probes_per_domain", probes_per_domain, "2", 1, 100, "Connections at once to a domain's primary, per worker, to ask."),
+    DURATION("recipients", "valid_lifetime", valid_lifetime_ms, "7d", 1000, 3650 * DAY,
+             "How long a recipient that exists is known without asking again."),
+    DURATION("recipients", "invalid_lifetime", invalid_lifetime_ms, "1h", 1000, 3650 * DAY, "The same of one that does not."),
+    NUMBER("recipients", "learned_max", learned_max, "100000", 10, 10000000,
+           "Recipients of a domain that are remembered, and a tenth as many that do not exist."),
+
     TEXT("dns", "resolver", dns_resolver, "", "ADDRESS or ADDRESS@PORT. Default: as /etc/resolv.conf says."),
 
     TEXT("admin", "certificate_file", admin_certificate, "", "PEM: the API speaks HTTPS. Without it keep it on loopback or behind a proxy."),

@@ -154,11 +154,12 @@ void runner_init(const struct runner_settings *s)
     settings = *s;
     make_tls();
     lanes = task_pool_new("delivery", settings.deliveries_max, 0);
-    housekeeping = task_pool_new("runner", 4, 0);
+    housekeeping = task_pool_new("runner", 5, 0);
     start_for_ever(runner_report_for_ever);
     start_for_ever(runner_claim_for_ever);
     start_for_ever(runner_renew_for_ever);
     start_for_ever(runner_expire_for_ever);
+    start_for_ever(runner_learn_for_ever);
     outages_init();
     accept_on_committed(runner_on_committed);
     smtp_on_turn(runner_turn);

@@ -280,6 +280,7 @@ static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, 
 
         switch (r[i].outcome) {
         case SMTP_CLIENT_DELIVERED:
+            runner_learn(lane->client, entry, true);
             if (!r[i].dsn && notice_wanted(batch->message->sender, &entry->envelope, DSN_RELAYED))
                 set_apart(lane, silent, entry, &r[i]);
             else if (is_traced(entry, &r[i]))
@@ -294,7 +295,11 @@ static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, 
             put_off(entry, r[i].reply);
             break;
         case SMTP_CLIENT_LATER: put_off(entry, r[i].reply); break;
-        case SMTP_CLIENT_REFUSED: set_apart(lane, refused, entry, &r[i]); break;
+        case SMTP_CLIENT_REFUSED:
+            if (slice_equal(r[i].status, SLICE("5.1.1")))
+                runner_learn(lane->client, entry, false);
+            set_apart(lane, refused, entry, &r[i]);
+            break;
         case SMTP_CLIENT_CUT:
         case SMTP_CLIENT_AWAY:
             *failed = (struct failed){r[i].reply, r[i].outcome == SMTP_CLIENT_CUT};

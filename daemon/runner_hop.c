@@ -148,6 +148,7 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
         .greeting_timeout_ms = key->kind == ROUTE_DOMAIN ? settings->connect_timeout_ms : settings->reply_timeout_ms,
         .reply_timeout_ms = settings->reply_timeout_ms,
         .end_timeout_ms = settings->data_timeout_ms,
+        .primary = hop->primary,
     };
     struct runner_lack lack;
     struct slice why;

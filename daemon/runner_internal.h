@@ -16,6 +16,7 @@
  *   runner_expiry.c    what time brings: expiry, delay, dead workers
  *   runner_late.c      what is to be delivered by a certain time
  *   runner_notice.c    what senders are told
+ *   runner_learn.c     what deliveries tell of recipients
  *   runner_report.c    what goes back to it: outcomes, releases
  */
 #include "core/arena.h"
@@ -232,6 +233,12 @@ AWAITS void runner_mark_good(struct runner_destination *destination);
  */
 AWAITS bool runner_tell(enum dsn_action action, struct runner_entry *const *entries, const struct dsn_recipient *reasons,
                         unsigned count) __attribute__((warn_unused_result));
+
+/* ------------------------------------------------------------------ learning */
+
+/* The other side of this connection took mail for the entry's recipient, or said that there is none such. */
+void runner_learn(const struct smtp_client *client, const struct runner_entry *entry, bool valid);
+AWAITS void runner_learn_for_ever(void *arg);
 
 /* ------------------------------------------------------------------ reports */
 

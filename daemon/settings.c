@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "core/log.h"
+#include "daemon/prober.h"
+#include "storage/learned.h"
 
 static struct tls_server_settings tls_settings(const struct config *c)
 {
@@ -138,6 +140,28 @@ const struct runner_settings *settings_runner(const struct config *c)
         .queue_lifetime_ms = c->queue_lifetime_ms,
         .delay_notice_ms = c->delay_notice_ms,
     };
+    return &s;
+}
+
+const struct prober_settings *settings_prober(const struct config *c)
+{
+    static struct prober_settings s;
+
+    s = (struct prober_settings){
+        .hostname = c->hostname,
+        .sender = c->probe_sender,
+        .verify_tls = c->verify_tls,
+        .timeout_ms = (unsigned)c->probe_timeout_ms,
+        .per_domain_max = (unsigned)c->probes_per_domain,
+    };
+    return &s;
+}
+
+const struct learned_settings *settings_learned(const struct config *c)
+{
+    static struct learned_settings s;
+
+    s = (struct learned_settings){c->valid_lifetime_ms, c->invalid_lifetime_ms, (unsigned)c->learned_max};
     return &s;
 }
 

@@ -15,6 +15,10 @@ struct server_settings *settings_server(const struct config *config);
 const struct runner_settings *settings_runner(const struct config *config);
 struct limit_settings settings_limits(const struct config *config);
 /* Static; exempt must stay. */
+struct prober_settings;
+const struct prober_settings *settings_prober(const struct config *c);
+struct learned_settings;
+const struct learned_settings *settings_learned(const struct config *c);
 const struct guard_settings *settings_guard(const struct config *config, const struct cidr_list *exempt);
 
 #endif

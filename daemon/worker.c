@@ -33,6 +33,7 @@
 #include "core/offload.h"
 #include "core/spool.h"
 #include "core/task.h"
+#include "daemon/prober.h"
 #include "daemon/process.h"
 #include "daemon/runner.h"
 #include "daemon/settings.h"
@@ -48,6 +49,7 @@
 #include "storage/db.h"
 #include "storage/decision.h"
 #include "storage/guard.h"
+#include "storage/learned.h"
 #include "storage/maintenance.h"
 #include "storage/node.h"
 #include "storage/schema.h"
@@ -279,6 +281,7 @@ static void collect(void *arg)
     struct runner_counters run = {0};
     struct db_counters db;
     struct cache_counters cache;
+    struct prober_counters probes;
 
     (void)arg;
     accept_counters(&accepted);
@@ -286,6 +289,7 @@ static void collect(void *arg)
         runner_counters(&run);
     db_counters(&db);
     cache_counters(&cache);
+    prober_counters(&probes);
     stats_set(STAT_SMTP_SESSIONS, server_session_count(SERVER_SMTP));
     stats_set(STAT_SMTP_CONNECTIONS, smtp_counters.connections);
     stats_set(STAT_SMTP_CONNECTIONS_REFUSED, smtp_counters.connections_refused);
@@ -311,6 +315,9 @@ static void collect(void *arg)
     stats_set(STAT_BOUNCED, run.bounced);
     stats_set(STAT_DELIVERIES_ACTIVE, run.active);
     stats_set(STAT_OUTAGES_RUN, run.outages_open);
+    stats_set(STAT_PROBES, probes.asked);
+    stats_set(STAT_PROBES_TOLD, probes.told);
+    stats_set(STAT_PROBES_FAILED, probes.failed);
     stats_set(STAT_DB_UNITS, db.units);
     stats_set(STAT_DB_FAILED, db.failed);
     stats_set(STAT_DB_UNCERTAIN, db.uncertain);
@@ -424,6 +431,8 @@ int worker_run(const struct process_plan *p)
     process_open_storage(p->config, (unsigned)p->config->read_connections, (unsigned)p->config->write_connections);
     cache_open((size_t)p->config->cache_size);
     dns_init(&(struct dns_settings){*p->config->dns_resolver ? p->config->dns_resolver : NULL, NULL});
+    learned_configure(settings_learned(p->config));
+    prober_init(settings_prober(p->config));
     if (!cidr_list_parse(p->config->auth_exempt, &exempt, error, sizeof error))
         log_fatal(78, "[auth] exempt: %s", error);
     guard_init(settings_guard(p->config, &exempt));

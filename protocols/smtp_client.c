@@ -251,6 +251,11 @@ bool smtp_client_offers(const struct smtp_client *client, unsigned extension)
     return client->features.envelope & extension;
 }
 
+bool smtp_client_is_primary(const struct smtp_client *client)
+{
+    return client->settings.primary;
+}
+
 bool smtp_client_used(const struct smtp_client *client)
 {
     return client->used;

@@ -32,6 +32,7 @@ struct smtp_client_settings {
     unsigned greeting_timeout_ms;
     unsigned reply_timeout_ms; /* to commands; also without progress while the message is sent */
     unsigned end_timeout_ms;   /* to the final dot */
+    bool primary;              /* the caller's: kept for smtp_client_is_primary() */
 };
 
 struct smtp_client;
@@ -92,6 +93,18 @@ struct smtp_client_message {
 /* One transaction.  Fills every recipient's outcome. */
 AWAITS void smtp_client_send(struct smtp_client *client, struct arena *arena, struct smtp_client_message *message);
 
+struct smtp_client_answer {
+    bool to_recipient; /* false: MAIL was refused, so nothing is said about the recipient */
+    unsigned code;
+    struct slice enhanced, text; /* in the arena */
+};
+/*
+ * Would it take mail for the address?  smtp_client_ask.c; not over a connection that messages go over.  False: the connection went,
+ * or the server says that it will.
+ */
+AWAITS bool smtp_client_ask(struct smtp_client *client, struct arena *arena, struct slice sender, struct slice address,
+                            struct smtp_client_answer *out) __attribute__((warn_unused_result));
+
 /* Can another message be sent over it?  What is not usable is given up by the caller. */
 bool smtp_client_usable(const struct smtp_client *client);
 const char *smtp_client_host(const struct smtp_client *client);
@@ -100,6 +113,8 @@ bool smtp_client_encrypted(const struct smtp_client *client);
 bool smtp_client_verified(const struct smtp_client *client);
 bool smtp_client_named(const struct smtp_client *client);
 bool smtp_client_offers(const struct smtp_client *client, unsigned extension); /* ENVELOPE_* */
+/* Is it a host that knows which recipients exist, not one that stands in for it? */
+bool smtp_client_is_primary(const struct smtp_client *client);
 /* Has a transaction gone over it already?  A reused connection that fails says nothing about the host. */
 bool smtp_client_used(const struct smtp_client *client);
 

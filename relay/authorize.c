@@ -349,23 +349,43 @@ static void decide_hosted(struct arena *arena, struct slice address, const struc
         allow(out, AUTHORIZE_MAILBOX, "hosted");
 }
 
-/* Somebody here, even if he reads nothing at present, is known to the server behind it; so is who is listed. */
-static bool is_known(const struct directory_recipient *recipient)
+/* What its primary says, or said. */
+static void decide_learned(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
+                           const char *reason, struct authorize_decision *out)
 {
-    return recipient->listed || (recipient->has_account && recipient->account.state != DIRECTORY_CLOSED);
+    switch (recipient->existence) {
+    case DIRECTORY_UNASKED:
+    case DIRECTORY_EXISTS: allow(out, AUTHORIZE_RELAY, reason); return;
+    case DIRECTORY_EXISTED: allow(out, AUTHORIZE_RELAY, "frozen"); return;
+    case DIRECTORY_NOT_THERE:
+        refuse(out, AUTHORIZE_UNKNOWN, "unknown-to-primary", 550, "5.1.1",
+               arena_printf(arena, "<%.*s>: no such user: the domain's mail server does not know it", SLICE_ARG(address)));
+        return;
+    case DIRECTORY_UNKNOWN: break;
+    }
+    if (recipient->domain.accept_unknown)
+        allow(out, AUTHORIZE_RELAY, "unverified");
+    else /* RFC 3463: X.4.1, no answer from host */
+        refuse(out, AUTHORIZE_DENIED, "unverified", 451, "4.4.1",
+               arena_printf(arena, "<%.*s>: the domain's mail server cannot be asked for this address now, try again later",
+                            SLICE_ARG(address)));
 }
 
 static void decide_relay(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
                          struct authorize_decision *out)
 {
+    const char *reason = recipient->domain.kind == DIRECTORY_RELAY ? "relay-domain" : "elsewhere";
+
     if (!recipient->domain.customer_active)
         refuse(out, AUTHORIZE_DENIED, "domain-suspended", 550, "5.2.1",
                arena_printf(arena, "<%.*s>: mail for this domain is suspended", SLICE_ARG(address)));
-    else if (recipient->domain.valid == DIRECTORY_VALID_LISTED && !is_known(recipient))
+    else if (recipient->domain.valid == DIRECTORY_VALID_ANY || directory_is_known(recipient))
+        allow(out, AUTHORIZE_RELAY, reason);
+    else if (recipient->domain.valid == DIRECTORY_VALID_LEARNED)
+        decide_learned(arena, address, recipient, reason, out);
+    else
         refuse(out, AUTHORIZE_UNKNOWN, "not-listed", 550, "5.1.1",
                arena_printf(arena, "<%.*s>: no such user", SLICE_ARG(address)));
-    else
-        allow(out, AUTHORIZE_RELAY, recipient->domain.kind == DIRECTORY_RELAY ? "relay-domain" : "elsewhere");
 }
 
 /* Outside is reached by permission only: an account's, or a network's. */

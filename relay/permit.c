@@ -8,6 +8,8 @@
  *     first RCPT on port 25
  *     that is not ours          up to three more: the network, its grants, the sender's domain
  *
+ *     of a domain that learns       two more when the memory is not enough, and then its primary is asked, for seconds at the most
+ *
  *     end of data of a submission
  *     in another's name         one for each address in From and Sender that is not the sender
  *
@@ -18,6 +20,7 @@
  */
 #include "relay/permit.h"
 
+#include "core/clock.h"
 #include "core/idn.h"
 #include "storage/name.h"
 
@@ -129,6 +132,70 @@ static AWAITS bool look_up_client(struct arena *arena, struct permit *permit)
     return true;
 }
 
+static permit_ask_fn *ask;
+
+void permit_on_ask(permit_ask_fn *fn)
+{
+    ask = fn;
+}
+
+/* Does the address exist, as far as its primary knows?  False: our own knowledge could not be asked for. */
+static AWAITS bool look_up_existence(struct arena *arena, struct slice address, struct directory_recipient *found)
+{
+    int64_t domain_id = found->domain.id;
+    enum verify_next next = VERIFY_ASK;
+    struct learned known;
+
+    for (unsigned fresh = 0; fresh < 2 && next != VERIFY_ANSWERED; fresh++) {
+        if (learned_find(arena, domain_id, &address, 1, fresh, &known) == DB_FAILED)
+            return false;
+        next = verify_known(&known, found->domain.outage_id != 0, clock_now_ms(), &found->existence);
+    }
+    switch (next) {
+    case VERIFY_ANSWERED: break;
+    case VERIFY_REFRESH:
+        if (ask)
+            ask(domain_id, address, false);
+        break;
+    case VERIFY_ASK: found->existence = verify_asked(&known, ask ? ask(domain_id, address, true) : VERIFY_UNTOLD); break;
+    }
+    return true;
+}
+
+/*
+ * The targets of an expansion: what is known of them, in one look-up for each domain.  Nobody is asked: a thousand members would be
+ * a thousand questions; and what is not known is taken, as an administrator has named it.
+ */
+static AWAITS bool look_up_targets(struct arena *arena, const struct slice *addresses, struct directory_recipient *found,
+                                   unsigned count)
+{
+    struct slice *asked = arena_array(arena, count, sizeof *asked);
+    struct learned *known = arena_array(arena, count, sizeof *known);
+    bool *done = arena_array(arena, count, sizeof *done);
+
+    for (unsigned first = 0; first < count; first++) {
+        unsigned n = 0;
+
+        for (unsigned i = first; i < count; i++)
+            if (!done[i] && verify_wanted(&found[i]) && found[i].domain.id == found[first].domain.id)
+                asked[n++] = found[i].address.n ? found[i].address : addresses[i];
+        if (!n)
+            continue;
+        if (learned_find(arena, found[first].domain.id, asked, n, false, known) == DB_FAILED)
+            return false;
+        n = 0;
+        for (unsigned i = first; i < count; i++) {
+            if (done[i] || !verify_wanted(&found[i]) || found[i].domain.id != found[first].domain.id)
+                continue;
+            done[i] = true;
+            if (verify_known(&known[n++], found[i].domain.outage_id != 0, clock_now_ms(), &found[i].existence) == VERIFY_ASK ||
+                found[i].existence == DIRECTORY_UNKNOWN)
+                found[i].existence = DIRECTORY_UNASKED;
+        }
+    }
+    return true;
+}
+
 /* A group among them may ask whose network the client is in. */
 static AWAITS bool look_up_for(struct arena *arena, struct permit *permit, const struct directory_recipient *found, unsigned count)
 {
@@ -157,6 +224,8 @@ AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const stru
         if (directory_recipients(arena, addresses, count, found) == DB_FAILED)
             return false;
         if (permit && !look_up_for(arena, permit, found, count))
+            return false;
+        if (!look_up_targets(arena, addresses, found, count))
             return false;
         if (permit)
             client = client_of(permit);
@@ -188,6 +257,13 @@ AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct 
     client = client_of(permit);
     struct authorize_sender sender = sender_of(permit, recipient->before);
     authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
+    if (out->verdict == AUTHORIZE_RELAY && verify_wanted(&recipient->found)) { /* only what would be taken is asked for */
+        struct slice address = recipient->found.address.n ? recipient->found.address : recipient->address;
+
+        if (!look_up_existence(arena, address, &recipient->found))
+            return false;
+        authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
+    }
     if (out->verdict == AUTHORIZE_EXPANDED)
         return permit_expand(arena, permit, &sender, recipient, out);
     if (is_taken(out)) {

@@ -15,6 +15,7 @@
 #include "core/task.h"
 #include "relay/authorize.h"
 #include "relay/resolve.h"
+#include "relay/verify.h"
 #include "storage/directory.h"
 #include "storage/directory_grant.h"
 
@@ -50,6 +51,13 @@ struct permit_recipient {
     struct resolve_target *targets; /* whom it goes to, itself or those that it stands for; none: it is refused */
     unsigned target_count;
 };
+
+/*
+ * Asks the primary of a relay domain that learns about an address; what it says is learned.  wait: for a bounded time; else it is
+ * asked in its own time and the answer is UNTOLD.  Set once; without one nobody is asked.
+ */
+typedef enum verify_told permit_ask_fn(int64_t domain_id, struct slice address, bool wait);
+void permit_on_ask(permit_ask_fn *fn);
 
 /* False: it could not be asked (451). */
 AWAITS bool permit_sender(struct arena *arena, struct permit *permit, struct authorize_decision *out)

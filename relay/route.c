@@ -62,6 +62,8 @@ enum route_answer route_from_hops(struct arena *arena, const struct directory_ho
         priorities[at] = hops[i].priority;
         out->hops[at] = (struct route_hop){.host = hops[i].host, .port = hops[i].port};
     }
+    for (unsigned i = 0; i < count; i++)
+        out->hops[i].primary = priorities[i] == priorities[0];
     out->count = count < ROUTE_HOPS_MAX ? count : ROUTE_HOPS_MAX;
     return count ? ROUTE_FOUND : ROUTE_NO_HOPS;
 }

@@ -31,6 +31,7 @@ struct route_hop {
     const char *host;
     unsigned port;
     bool doubtful; /* an MX record named it that DNSSEC does not vouch for: its name proves nothing (RFC 8689 4.2.1) */
+    bool primary; /* of a relay domain: among the first in order */
 };
 struct route {
     struct route_hop *hops;

@@ -29,7 +29,8 @@ void cache_close(void);
 
 /*
  * As db_read().  statement must depend on nothing but its parameters, the clock, and the tables that have the trigger
- * directory_changed() (schema/0009_directory_change.sql).  age_max_ms: for what depends on the clock; 0: it does not.
+ * directory_changed() (schema/0009_directory_change.sql).  age_max_ms: for what depends on the clock, or on tables without the
+ * trigger and may be so old; 0: it does not.
  */
 AWAITS enum db_status cache_read(struct arena *arena, const struct db_statement *statement, const struct params *params,
                                  unsigned age_max_ms, struct rows **out) __attribute__((warn_unused_result));

@@ -94,7 +94,8 @@ AWAITS enum db_status directory_account(struct arena *arena, struct slice login,
 #define DOMAIN_COLUMNS                                                                                                 \
     "d.id, d.customer_id, d.cell, d.name, d.kind, dc.state = 'active',"                                                \
     " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
-    " d.kind = 'hosted' and exists (select from next_hop h where h.domain_id = d.id), d.recipients"
+    " d.kind = 'hosted' and exists (select from next_hop h where h.domain_id = d.id), d.recipients,"                \
+    " d.unknown_while_away = 'accept'"
 
 static const struct db_statement by_name = {
     "directory_domain",
@@ -143,7 +144,9 @@ static enum directory_kind kind_of(struct slice word)
 
 static enum directory_valid valid_of(struct slice word)
 {
-    return slice_equal(word, SLICE("listed")) ? DIRECTORY_VALID_LISTED : DIRECTORY_VALID_ANY;
+    return slice_equal(word, SLICE("learned"))  ? DIRECTORY_VALID_LEARNED
+           : slice_equal(word, SLICE("listed")) ? DIRECTORY_VALID_LISTED
+                                                : DIRECTORY_VALID_ANY;
 }
 
 static void read_domain(const struct rows *rows, unsigned row, struct directory_domain *out)
@@ -157,6 +160,7 @@ static void read_domain(const struct rows *rows, unsigned row, struct directory_
     out->outage_id = row_is_null(rows, row, 6) ? 0 : row_int64(rows, row, 6);
     out->elsewhere = row_bool(rows, row, 7);
     out->valid = valid_of(row_text(rows, row, 8));
+    out->accept_unknown = row_bool(rows, row, 9);
 }
 
 AWAITS enum db_status directory_domain(struct arena *arena, struct slice name, struct directory_domain *out)
@@ -205,7 +209,7 @@ static void make_catch_all(struct arena *arena, struct slice target, struct dire
 }
 
 enum {
-    COLUMN_ACCOUNT = 9, /* behind DOMAIN_COLUMNS */
+    COLUMN_ACCOUNT = 10, /* behind DOMAIN_COLUMNS */
     COLUMN_EXPANSION = COLUMN_ACCOUNT + 7,
     COLUMN_ADDRESS = COLUMN_EXPANSION + 6,
     COLUMN_CATCH_ALL,

@@ -65,6 +65,12 @@ static const struct db_statement orphans = {
                            "   and not exists (select from message m where m.cell = $1::smallint and m.id = b.message_id)"};
 static const struct db_statement old_usage = {
     "maintenance_usage", "delete from relay_usage where cell = $1::smallint and day < now() - interval '2 days'"};
+/* Frozen while there is an outage. */
+static const struct db_statement old_learned = {
+    "maintenance_learned", "delete from recipient_learned l where l.cell = $1::smallint and l.until < now() - interval '1 day'"
+                           "   and (not l.valid or l.until < now() - interval '30 days')"
+                           "   and not exists (select from outage o where o.cell = l.cell and o.domain_id = l.domain_id"
+                           "                      and o.ended_at is null)"};
 static const struct db_statement idle_destinations = {
     "maintenance_idle", "delete from destination d where d.cell = $1::smallint and d.due_at = 'infinity'"
                         "   and not exists (select from queue_entry q where q.cell = $1::smallint and q.destination = d.key)"};
@@ -164,6 +170,10 @@ static AWAITS void search_cell(unsigned cell, int64_t history_ms)
     unit = db_unit_new(arena);
     cell_step(unit, &old_usage, cell);
     run(unit, "old use of grants");
+
+    unit = db_unit_new(arena);
+    cell_step(unit, &old_learned, cell);
+    run(unit, "what was learned long ago");
     arena_free(&arena);
 }
 

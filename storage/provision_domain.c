@@ -23,7 +23,10 @@
     "    from next_hop h where h.domain_id = d.id),"                                                                   \
     " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
     " d.target_id, (select t.name from domain t where t.id = d.target_id), d.subaddress_separator, d.catch_all,"       \
-    " d.recipients, d.collector_id, (select a.address from account a where a.id = d.collector_id)"                                                                                                    \
+    " d.recipients, d.unknown_while_away,"                                                                             \
+    " (select p.accepts_all::text from recipient_probe p where p.cell = d.cell and p.domain_id = d.id"                 \
+    "                                                      and d.recipients = 'learned'),"                              \
+    " d.collector_id, (select a.address from account a where a.id = d.collector_id)"                                      \
     " from domain d "
 
 static void read_hops(struct arena *arena, struct slice text, struct provision_domain *out)
@@ -76,8 +79,10 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->separator = row_text(rows, row, 9);
     out->catch_all = row_text(rows, row, 10);
     out->recipients = row_text(rows, row, 11);
-    out->collector_id = row_is_null(rows, row, 12) ? 0 : row_int64(rows, row, 12);
-    out->collector = row_text(rows, row, 13);
+    out->unknown_while_away = row_text(rows, row, 12);
+    out->accepts_all = row_text(rows, row, 13);
+    out->collector_id = row_is_null(rows, row, 14) ? 0 : row_int64(rows, row, 14);
+    out->collector = row_text(rows, row, 15);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -140,9 +145,9 @@ static const struct db_statement require_customer = {
 static const struct db_statement insert = {
     "provision_domain_insert",
     "insert into domain (id, cell, customer_id, name, kind, target_id, subaddress_separator, catch_all,"
-    "                    recipients, collector_id)"
+    "                    recipients, collector_id, unknown_while_away)"
     " values ($1::bigint, $2::smallint, $3::bigint, $4::text, $5::text, $6::bigint, coalesce($7::text, '+'), $8::text,"
-    "         coalesce($9::text, 'any'), $10::bigint)",
+    "         coalesce($9::text, 'any'), $10::bigint, coalesce($11::text, 'defer'))",
 };
 /* It gets the whole domain's mail. */
 static const struct db_statement require_collector = {
@@ -228,6 +233,7 @@ AWAITS enum db_write provision_domain_create(struct arena *arena, const struct p
     params_text(params, wanted->catch_all);
     params_text(params, wanted->recipients);
     add_id(params, wanted->collector_id);
+    params_text(params, wanted->unknown_while_away);
     if (wanted->hop_count > 0)
         add_hops(unit, *id, wanted->hops, wanted->hop_count);
     enum db_write result = provision_run(unit, actor, refusal);
@@ -248,7 +254,8 @@ static const struct db_statement set = {
     "       subaddress_separator = coalesce($3::text, subaddress_separator),"
     "       catch_all = case when $4::boolean then $5::text else catch_all end,"
     "       recipients = coalesce($6::text, recipients),"
-    "       collector_id = case when $7::boolean then $8::bigint else collector_id end"
+    "       collector_id = case when $7::boolean then $8::bigint else collector_id end,"
+    "       unknown_while_away = coalesce($9::text, unknown_while_away)"
     " where id = $1::bigint",
 };
 /* Names that are not here are either somebody's here or elsewhere. */
@@ -333,6 +340,7 @@ AWAITS enum db_write provision_domain_change(struct arena *arena, const struct p
     params_text(params, change->recipients);
     params_bool(params, change->collector_given);
     add_id(params, change->collector_id);
+    params_text(params, change->unknown_while_away);
     if (change->hops_given)
         add_change_of_hops(unit, domain, change);
     params_int64(db_unit_add(unit, &require_one_place), domain->id);

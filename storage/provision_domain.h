@@ -19,7 +19,9 @@ struct provision_domain {
     struct slice target;        /* that domain's name */
     struct slice separator;     /* at most two characters; empty: no subaddresses */
     struct slice catch_all;     /* {NULL,0}: none */
-    struct slice recipients;    /* which are valid: "any", "listed" */
+    struct slice recipients;    /* which are valid: "any", "listed", "learned" */
+    struct slice unknown_while_away; /* learned: "defer" or "accept" */
+    struct slice accepts_all;   /* learned: does its primary take every recipient? "true", "false"; {NULL,0}: not known */
     int64_t collector_id;       /* an account of the customer, which may have all that waits (ATRN); 0: none */
     struct slice collector;     /* its address */
     int64_t outage_id; /* 0: its primary is not known to be away */
@@ -33,7 +35,7 @@ struct provision_domain_change {
     unsigned hop_count;
     int64_t target_id;      /* 0: as it is */
     struct slice separator; /* {NULL,0}: as it is */
-    struct slice recipients; /* {NULL,0}: as it is */
+    struct slice recipients, unknown_while_away; /* {NULL,0}: as it is */
     bool collector_given;
     int64_t collector_id;   /* 0: none */
     bool catch_all_given;
@@ -41,7 +43,7 @@ struct provision_domain_change {
 };
 
 /* The kind is for good: what is queued, held or filed already depends on it.  Of wanted all but what the database makes; a
- * separator or recipients of {NULL,0} are the default. */
+ * separator, recipients and unknown_while_away of {NULL,0} are the default. */
 AWAITS enum db_write provision_domain_create(struct arena *arena, const struct provision_domain *wanted,
                                              const struct provision_actor *actor, int64_t *id,
                                              struct provision_refusal *refusal) __attribute__((warn_unused_result));

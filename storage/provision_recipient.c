@@ -51,8 +51,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_rec
     out->created_ms = row_time(rows, row, 1);
 }
 
-AWAITS enum db_status provision_recipient_list(struct arena *arena, int64_t domain_id, struct slice after, unsigned limit,
-                                               struct provision_recipient **out, unsigned *count)
+AWAITS enum db_status provision_recipient_list(struct arena *arena, int64_t domain_id, struct slice after,
+                                               unsigned limit, struct provision_recipient **out, unsigned *count)
 {
     struct params params;
     struct rows *rows = NULL;

@@ -16,8 +16,8 @@ struct provision_recipient {
 };
 
 /* after: an address, exclusive; empty begins.  FOUND also when there is none. */
-AWAITS enum db_status provision_recipient_list(struct arena *arena, int64_t domain_id, struct slice after, unsigned limit,
-                                               struct provision_recipient **out, unsigned *count)
+AWAITS enum db_status provision_recipient_list(struct arena *arena, int64_t domain_id, struct slice after,
+                                               unsigned limit, struct provision_recipient **out, unsigned *count)
     __attribute__((warn_unused_result));
 AWAITS enum db_status provision_recipient_get(struct arena *arena, int64_t domain_id, struct slice address,
                                               struct provision_recipient *out) __attribute__((warn_unused_result));

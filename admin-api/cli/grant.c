@@ -51,6 +51,7 @@ static struct {
     {"--expires-at", "expires_at", TEXT, NULL},
     {"--kind", "kind", TEXT, NULL},
     {"--valid-recipients", "recipients", TEXT, NULL},
+    {"--unknown-while-away", "unknown_while_away", TEXT, NULL},
     {"--alias-of", "target", TEXT, NULL},
     {"--catch-all", "catch_all", NONE_OR_TEXT, NULL},
     {"--collector", "collector", NONE_OR_TEXT, NULL},

@@ -26,11 +26,12 @@
 #define HOPS_MAX 32
 #define ALIASES_MAX 500
 
-enum verb { VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_EVENTS, VERB_REPLACE };
+enum verb { VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_EVENTS, VERB_REPLACE, VERB_FORGET };
 #define MAY(verb) (1u << (verb))
+#define NAMELESS (MAY(VERB_LIST) | MAY(VERB_REPLACE) | MAY(VERB_FORGET))
 #define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
 
-static const char *const verb_names[] = {"list", "show", "create", "change", "delete", "events", "replace"};
+static const char *const verb_names[] = {"list", "show", "create", "change", "delete", "events", "replace", "forget"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource {
@@ -53,6 +54,12 @@ static const struct resource {
      "address",
      {NULL},
      {"address", "created_at", NULL}},
+    {"learned-recipients",
+     "/v1/domains/%s/learned-recipients",
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_DELETE) | MAY(VERB_FORGET),
+     NULL,
+     {NULL},
+     {"address", "valid", "learned_at", "until", NULL}},
     {"accounts",
      "/v1/accounts",
      ALL_FOUR,
@@ -449,6 +456,7 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         answer = must("PUT", path, body);
         break;
     case VERB_SHOW: answer = must("GET", path, NULL); break;
+    case VERB_FORGET:
     case VERB_DELETE: answer = must("DELETE", path, NULL); break;
     }
     if (answer)
@@ -473,7 +481,7 @@ int main(int argc, char **argv)
         verb++;
     if (!words[1] || verb == VERBS || !(resource->verbs & MAY(verb)))
         misuse("not a verb of this resource", words[1] ? words[1] : resource->name);
-    if ((verb == VERB_LIST || verb == VERB_REPLACE) != (words[2] == NULL))
+    if (((MAY(verb) & NAMELESS) != 0) != (words[2] == NULL))
         misuse(words[2] ? "too many words" : "a name is missing", words[2]);
 
     const char *url = options.url ? options.url : getenv("POSTHOUSE_URL");

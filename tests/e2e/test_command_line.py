@@ -48,6 +48,14 @@ def test_resources(posthouse, client):
     assert [json.loads(line)["address"] for line in client("recipients", "list", "--domain", "split.cli.test", "--json").split("\n")
             if line] == ["b@split.cli.test", "c@split.cli.test"]
     assert "--domain is missing" in client("recipients", "list", status=2)
+    client("domains", "change", "split.cli.test", "--valid-recipients", "learned", "--unknown-while-away", "accept")
+    posthouse.query("insert into recipient_learned (cell, domain_id, address, valid, learned_at, until) select cell, id, a, true,"
+                    " now(), now() from domain, unnest(array['x@split.cli.test', 'y@split.cli.test']) as a"
+                    " where domain.name = 'split.cli.test'")
+    client("learned-recipients", "delete", "x@split.cli.test", "--domain", "split.cli.test")
+    assert "y@split.cli.test" in client("learned-recipients", "list", "--domain", "split.cli.test")
+    client("learned-recipients", "forget", "--domain", "split.cli.test")
+    assert client("learned-recipients", "list", "--domain", "split.cli.test") == ""
     for name in ("second.cli.test", "split.cli.test"):
         client("domains", "delete", name)
     client("accounts", "create", "ann@cli.test", "--customer", "cli & co", "--alias", "a@cli.test", "--alias", "b@cli.test",

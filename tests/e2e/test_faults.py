@@ -80,6 +80,10 @@ ELSEWHERE = {
     "queue_waiting_count": "the same",
     "directory_collected": "the same",
     "provision_domain_require_collector": "a part of the transaction of provision_domain_insert: test_atrn.py",
+    "maintenance_learned": "every some minutes; what it deletes: tests/storage/test_learned.c",
+    "learned_note_all": "may be lost by design: it is asked again",
+    "learned_note_not_all": "the same",
+    "learned_note": "the same",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
@@ -334,11 +338,30 @@ class Workload:
         self.api("GET", "/v1/domains/r.test/recipients")
         self.api("GET", "/v1/domains/r.test/recipients/b@r.test")
         self.api("DELETE", "/v1/domains/r.test/recipients/a@r.test", None, GONE)
+        self.node.query("insert into recipient_learned (cell, domain_id, address, valid, learned_at, until) select cell, id,"
+                        " 'a@r.test', true, now(), now() from domain where name = 'r.test' on conflict do nothing")
+        self.api("GET", "/v1/domains/r.test/learned-recipients")
+        self.api("GET", "/v1/domains/r.test/learned-recipients/a@r.test", None, GONE)
+        self.api("DELETE", "/v1/domains/r.test/learned-recipients/a@r.test", None, GONE)
+        self.api("DELETE", "/v1/domains/r.test/learned-recipients")
         self.api("GET", "/v1/domains")
         self.api("GET", "/v1/domains?customer=c")
         self.api("GET", "/v1/domains/h.test")
         self.api("DELETE", "/v1/domains/h.test", None, GONE)
         self.api("DELETE", "/v1/domains/r.test", None, GONE)
+
+    def step_learned(self):
+        """The primary is asked, and the answer counts."""
+        def once():
+            with self.node.smtp() as client:
+                client.ehlo()
+                for code, text in (client.mail("joe@client.test"), client.rcpt("new@learning.faults.test")):
+                    if code in (421, 451):
+                        raise TryLater(text)
+            assert code == 250
+        self.patiently(once)
+        self.node.query("delete from recipient_learned")
+        self.node.query("delete from recipient_probe")
 
     def step_api_accounts(self):
         self.make_customer()
@@ -502,6 +525,8 @@ def workload(new_posthouse, own_postgres, sink, outside, authority):
         node.api.hosted_domain("faults.test", "faults")
         node.api.relay_domain("primary.faults.test", "faults", sink.port)
         node.api.relay_domain("dead.faults.test", "faults", 9)
+        node.api.post("/v1/domains", {"name": "learning.faults.test", "customer": "faults", "kind": "relay", "recipients": "learned",
+                                      "next_hops": [{"host": "127.0.0.1", "port": sink.port}]})
         for address in (BOB, CAROL):
             node.api.account(address, "faults")
         node.api.post("/v1/accounts", {"address": ANN, "customer": "faults", "password": PASSWORD, "aliases": [ALIAS]})

@@ -8,20 +8,34 @@ import pytest
 from harness.api import ApiError
 from harness.posthouse import make_message
 from harness.process import free_port, wait_until
+from harness.sink import Behaviour, Sink
 
 DOMAINS = {"one.test": "first", "two.test": "first", "three.test": "second"}
-MORE_DOMAINS = ["relay.test", "listed.test", "second.one.test", "split.test", "all.test", "outside.test", "y.test"]
+MORE_DOMAINS = ["relay.test", "learned.test", "frozen.test", "listed.test", "second.one.test", "split.test", "all.test", "outside.test", "y.test"]
 STATES = ["active", "active", "active", "suspended", "receive-only", "send-only", "closed"]
 
 
 @pytest.fixture(scope="module")
-def node(posthouse):
+def primary():
+    with Sink() as sink:
+        sink.behave = Behaviour(recipient_replies={"ann@learned.test": "250 2.1.5 Ok", "bob@learned.test": "450 4.2.0 later"},
+                                other_recipients="550 5.1.1 nobody")
+        yield sink
+
+
+@pytest.fixture(scope="module")
+def node(posthouse, primary):
     for customer in ("first", "second"):
         posthouse.api.customer(customer)
     for domain, customer in DOMAINS.items():
         posthouse.api.hosted_domain(domain, customer)
     hops = [{"host": "127.0.0.1", "port": free_port()}]
     posthouse.api.relay_domain("relay.test", "first", free_port())
+    for name, hop in (("learned.test", [{"host": "127.0.0.1", "port": primary.port}]), ("frozen.test", hops)):
+        posthouse.api.post("/v1/domains", {"name": name, "customer": "first", "kind": "relay", "next_hops": hop,
+                                           "recipients": "learned"})
+    posthouse.query("insert into recipient_learned (cell, domain_id, address, valid, learned_at, until) select cell, id,"
+                    " 'ann@frozen.test', true, now() - interval '1 hour', now() from domain where name = 'frozen.test'")
     posthouse.api.post("/v1/domains", {"name": "listed.test", "customer": "first", "kind": "relay", "next_hops": hops,
                                        "recipients": "listed"})
     posthouse.api.post("/v1/domains/listed.test/recipients", {"address": "ann@listed.test"})

@@ -24,10 +24,11 @@
 #include "storage/decision.h"
 #include "storage/directory.h"
 #include "storage/directory_grant.h"
+#include "storage/learned.h"
 #include "storage/node.h"
 
 static struct {
-    bool directory_away;
+    bool directory_away, learned_away;
     bool network; /* 127.0.0.1 is in a network of customer 1 */
     bool outage;  /* relayed.test's primary is away */
     bool node_dead;
@@ -92,6 +93,11 @@ static inline void find_domain(struct slice name, struct directory_recipient *ou
         out->domain.id = 13, out->domain.customer_id = 3, out->domain.cell = 30;
         out->domain.kind = DIRECTORY_RELAY;
         out->domain.outage_id = world.outage ? 77 : 0;
+    } else if (slice_equal_nocase(name, SLICE("learning.test"))) {
+        out->domain.id = 14, out->domain.customer_id = 3, out->domain.cell = 30;
+        out->domain.kind = DIRECTORY_RELAY;
+        out->domain.valid = DIRECTORY_VALID_LEARNED;
+        out->domain.outage_id = world.outage ? 78 : 0;
     } else {
         out->has_domain = false;
     }
@@ -142,6 +148,23 @@ enum db_status directory_recipients(struct arena *arena, const struct slice *add
     for (unsigned i = 0; i < count && status == DB_FOUND; i++)
         status = directory_recipient(arena, addresses[i], &out[i]);
     return status;
+}
+
+/* known@ and gone@learning.test were learned long ago, fresh@ just now. */
+enum db_status learned_find(struct arena *arena, int64_t domain_id, const struct slice *addresses, unsigned count, bool fresh,
+                            struct learned *out)
+{
+    (void)arena, (void)fresh;
+    late();
+    assert_int_equal(domain_id, 14);
+    for (unsigned i = 0; i < count; i++) {
+        bool young = slice_equal_nocase(addresses[i], SLICE("fresh@learning.test"));
+        bool valid = young || slice_equal_nocase(addresses[i], SLICE("known@learning.test"));
+
+        out[i] = (struct learned){.known = valid || slice_equal_nocase(addresses[i], SLICE("gone@learning.test")),
+                                  .valid = valid, .until_ms = young ? INT64_MAX / 2 : 1, .all_until_ms = INT64_MIN};
+    }
+    return world.learned_away ? DB_FAILED : DB_FOUND;
 }
 
 enum db_status directory_account(struct arena *arena, struct slice login, struct directory_account *out)

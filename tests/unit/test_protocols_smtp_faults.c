@@ -24,6 +24,20 @@ static void test_directory_away(void **state)
     quit();
 }
 
+static void test_learned_away(void **state)
+{
+    (void)state;
+    begin(SMTP_ROLE_MX);
+    ask("MAIL FROM:<joe@outside.test>", "250");
+    for (world.wait_ms = 0; world.wait_ms < 2; world.wait_ms++) {
+        world.learned_away = true;
+        ask("RCPT TO:<fresh@learning.test>", "451 4.3.0");
+        world.learned_away = false;
+        ask("RCPT TO:<fresh@learning.test>", "250");
+    }
+    quit();
+}
+
 static void test_commit(void **state)
 {
     static const struct {
@@ -86,6 +100,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_directory_away),
+        cmocka_unit_test(test_learned_away),
         cmocka_unit_test(test_commit),
         cmocka_unit_test(test_client_vanishes),
     };

@@ -2,6 +2,7 @@
  * SMTP sessions: who may send what to whom, as one message or several, pipelined and one byte at a time; AUTH.  Those that meet a
  * database that is away, or whose client vanishes, are in test_protocols_smtp_faults.c.
  */
+#include "relay/permit.h"
 #include "tests/unit/smtp_harness.h"
 
 static void test_local(void **state)
@@ -55,6 +56,53 @@ static void test_several_customers(void **state)
     assert_int_equal(copies[2].recipients[1].account_id, 0);
     assert_null(strstr(copies[0].content, " for <")); /* would tell one of the other */
     quit();
+}
+
+static unsigned questions;
+static enum verify_told says;
+
+static enum verify_told answer_question(int64_t domain_id, struct slice address, bool wait)
+{
+    (void)address;
+    assert_int_equal(domain_id, 14);
+    assert_true(wait);
+    late();
+    questions++;
+    return says;
+}
+
+/* A relay domain that learns its recipients: what is known counts, else its primary is asked, but never in an outage. */
+static void test_learning(void **state)
+{
+    (void)state;
+    permit_on_ask(answer_question);
+    questions = 0;
+    begin(SMTP_ROLE_MX);
+    ask("MAIL FROM:<joe@outside.test>", "250");
+    ask("RCPT TO:<fresh@learning.test>", "250");
+    assert_int_equal(questions, 0);
+    says = VERIFY_NOT_THERE;
+    ask("RCPT TO:<known@learning.test>", "550 5.1.1");
+    ask("RCPT TO:<new@learning.test>", "550 5.1.1");
+    says = VERIFY_EXISTS;
+    ask("RCPT TO:<gone@learning.test>", "250");
+    assert_int_equal(questions, 3);
+    says = VERIFY_UNTOLD;
+    ask("RCPT TO:<known@learning.test>", "250");
+    ask("RCPT TO:<gone@learning.test>", "550 5.1.1");
+    ask("RCPT TO:<new@learning.test>", "451 4.4.1");
+    quit();
+    begin(SMTP_ROLE_MX);
+    ask("MAIL FROM:<joe@outside.test>", "250");
+    world.outage = true;
+    questions = 0;
+    says = VERIFY_EXISTS;
+    ask("RCPT TO:<known@learning.test>", "250");
+    ask("RCPT TO:<gone@learning.test>", "550 5.1.1");
+    ask("RCPT TO:<new@learning.test>", "451 4.4.1");
+    assert_int_equal(questions, 0);
+    quit();
+    permit_on_ask(NULL);
 }
 
 /* NOTIFY=SUCCESS: the message and the notice are one transaction; what goes into the queue is told of later. */
@@ -325,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_local),
         cmocka_unit_test(test_several_customers),
+        cmocka_unit_test(test_learning),
         cmocka_unit_test(test_notice),
         cmocka_unit_test(test_notice_of_an_alias),
         cmocka_unit_test(test_outage),

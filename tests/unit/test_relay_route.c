@@ -85,6 +85,7 @@ static void test_hops_by_priority_and_stable(void **state)
     assert_string_equal(names(&route), "a b c d");
     assert_int_equal(route.hops[1].port, 26);
     assert_int_equal(route.hops[2].port, 2525);
+    assert_true(route.hops[0].primary && !route.hops[3].primary);
     assert_int_equal(route_from_hops(arena, hops, 0, &route), ROUTE_NO_HOPS);
     assert_int_equal(route.count, 0);
 }

@@ -30,7 +30,8 @@ class Behaviour:
     banner: str = "220 sink.test ESMTP"
     extensions: tuple = ("PIPELINING", "8BITMIME", "SIZE 104857600", "ENHANCEDSTATUSCODES")
     mail_reply: str = "250 2.1.0 Ok"
-    recipient_replies: dict = field(default_factory=dict)  # address -> reply; others get 250
+    recipient_replies: dict = field(default_factory=dict)  # address -> reply
+    other_recipients: str = "250 2.1.5 Ok"  # what all others get
     data_reply: str = "354 go on"
     end_reply: str = "250 2.0.0 stored"
     cut_at: str = ""       # "banner", "mail", "rcpt", "data", "body", "end": closes there without a word
@@ -120,7 +121,8 @@ class _Handler(socketserver.StreamRequestHandler):
                 if self.at("rcpt"):
                     return
                 address, _, more = rest.partition("<")[2].partition(">")
-                reply = sink.behave.recipient_replies.get(address, "250 2.1.5 Ok")
+                sink.asked.append((sender, address))
+                reply = sink.behave.recipient_replies.get(address, sink.behave.other_recipients)
                 if reply.startswith("2"):
                     recipients.append(address)
                     recipient_parameters.append(more.strip())
@@ -188,6 +190,7 @@ class Sink:
         self.behave = Behaviour()
         self.hold = threading.Event()
         self.connections = 0
+        self.asked = []  # (sender, recipient) of each RCPT
         self._received = []
         self._open = set()
         self._lock = threading.Lock()

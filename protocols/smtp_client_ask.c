@@ -1,0 +1,58 @@
+/*
+ * smtp_client_ask: asks a next hop whether it would take mail for an address, and sends none.
+ *
+ *     RSET            if a question was asked over the connection before
+ *     MAIL FROM:<>    or a sender
+ *     RCPT TO:<x>     the question
+ *
+ * written at once where PIPELINING (RFC 2920) is offered.  The transaction stays open: the next question, or QUIT, ends it.
+ *
+ * VRFY would be the command for it (RFC 5321 3.5.1), but hardly a server answers it with more than 252.
+ */
+#include "protocols/smtp_client_internal.h"
+
+enum { STEP_RESET, STEP_MAIL, STEP_RCPT, STEPS };
+
+static void write_step(struct smtp_client *client, unsigned step, struct slice sender, struct slice address)
+{
+    switch (step) {
+    case STEP_RESET: stream_printf(client->stream, "RSET\r\n"); break;
+    case STEP_MAIL: stream_printf(client->stream, "MAIL FROM:<%.*s>\r\n", SLICE_ARG(sender)); break;
+    default: stream_printf(client->stream, "RCPT TO:<%.*s>\r\n", SLICE_ARG(address)); break;
+    }
+}
+
+static bool lose(struct smtp_client *client, const char *trouble)
+{
+    client->broken = true;
+    client->trouble = trouble;
+    return false;
+}
+
+bool smtp_client_ask(struct smtp_client *client, struct arena *arena, struct slice sender, struct slice address,
+                     struct smtp_client_answer *out)
+{
+    unsigned first = client->dirty ? STEP_RESET : STEP_MAIL;
+    bool refused = false;
+
+    client->used = client->dirty = true;
+    for (unsigned step = first; client->features.pipelining && step < STEPS; step++)
+        write_step(client, step, sender, address);
+    for (unsigned step = first; step < STEPS; step++) {
+        if (!client->features.pipelining)
+            write_step(client, step, sender, address);
+        if (!smtp_client_await(client, client->settings.reply_timeout_ms, NULL))
+            return false;
+        if (client->reply.code == 421)
+            return lose(client, "the server closed the session");
+        if (refused) /* MAIL was; this is the 503 that follows */
+            continue;
+        *out = (struct smtp_client_answer){.to_recipient = step == STEP_RCPT, .code = client->reply.code};
+        out->enhanced = arena_slice(arena, client->reply.enhanced);
+        out->text = arena_slice(arena, slice_of(client->reply.text, client->reply.text_size));
+        refused = step == STEP_MAIL && client->reply.code / 100 != 2;
+        if (refused && !client->features.pipelining)
+            break;
+    }
+    return true;
+}
