@@ -38,6 +38,7 @@
 #include "relay/authorize.h"
 
 #include "core/id.h"
+#include "relay/authorize_internal.h"
 #include "relay/resolve.h"
 
 const char *authorize_verdict_word(enum authorize_verdict verdict)
@@ -52,18 +53,6 @@ const char *authorize_verdict_word(enum authorize_verdict verdict)
     case AUTHORIZE_DENIED: return "denied";
     }
     return "";
-}
-
-static void allow(struct authorize_decision *out, enum authorize_verdict verdict, const char *reason)
-{
-    *out = (struct authorize_decision){
-        verdict, reason, 250, verdict == AUTHORIZE_ALLOWED ? "2.1.0" : "2.1.5", "Ok", NULL, NULL};
-}
-
-static void refuse(struct authorize_decision *out, enum authorize_verdict verdict, const char *reason, unsigned code,
-                   const char *enhanced, const char *text)
-{
-    *out = (struct authorize_decision){verdict, reason, code, enhanced, text, NULL, NULL};
 }
 
 /* ------------------------------------------------------------------ grants */
@@ -331,63 +320,6 @@ bool authorize_needs_grant(const struct authorize_client *client, const struct d
     return client->role == AUTHORIZE_MX && (!recipient->has_domain || asks);
 }
 
-static void decide_hosted(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
-                          struct authorize_decision *out)
-{
-    const struct directory_account *account = &recipient->account;
-
-    if (!recipient->has_account || account->state == DIRECTORY_CLOSED)
-        refuse(out, AUTHORIZE_UNKNOWN, "unknown-user", 550, "5.1.1",
-               arena_printf(arena, "<%.*s>: no such user here", SLICE_ARG(address)));
-    else if (account->state == DIRECTORY_SEND_ONLY)
-        refuse(out, AUTHORIZE_DENIED, "recipient-send-only", 550, "5.2.1",
-               arena_printf(arena, "<%.*s>: this mailbox takes no mail", SLICE_ARG(address)));
-    else if (!directory_may_receive(account) || !recipient->domain.customer_active)
-        refuse(out, AUTHORIZE_DENIED, "recipient-suspended", 550, "5.2.1",
-               arena_printf(arena, "<%.*s>: this mailbox is suspended and takes no mail", SLICE_ARG(address)));
-    else
-        allow(out, AUTHORIZE_MAILBOX, "hosted");
-}
-
-/* What its primary says, or said. */
-static void decide_learned(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
-                           const char *reason, struct authorize_decision *out)
-{
-    switch (recipient->existence) {
-    case DIRECTORY_UNASKED:
-    case DIRECTORY_EXISTS: allow(out, AUTHORIZE_RELAY, reason); return;
-    case DIRECTORY_EXISTED: allow(out, AUTHORIZE_RELAY, "frozen"); return;
-    case DIRECTORY_NOT_THERE:
-        refuse(out, AUTHORIZE_UNKNOWN, "unknown-to-primary", 550, "5.1.1",
-               arena_printf(arena, "<%.*s>: no such user: the domain's mail server does not know it", SLICE_ARG(address)));
-        return;
-    case DIRECTORY_UNKNOWN: break;
-    }
-    if (recipient->domain.accept_unknown)
-        allow(out, AUTHORIZE_RELAY, "unverified");
-    else /* RFC 3463: X.4.1, no answer from host */
-        refuse(out, AUTHORIZE_DENIED, "unverified", 451, "4.4.1",
-               arena_printf(arena, "<%.*s>: the domain's mail server cannot be asked for this address now, try again later",
-                            SLICE_ARG(address)));
-}
-
-static void decide_relay(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
-                         struct authorize_decision *out)
-{
-    const char *reason = recipient->domain.kind == DIRECTORY_RELAY ? "relay-domain" : "elsewhere";
-
-    if (!recipient->domain.customer_active)
-        refuse(out, AUTHORIZE_DENIED, "domain-suspended", 550, "5.2.1",
-               arena_printf(arena, "<%.*s>: mail for this domain is suspended", SLICE_ARG(address)));
-    else if (recipient->domain.valid == DIRECTORY_VALID_ANY || directory_is_known(recipient))
-        allow(out, AUTHORIZE_RELAY, reason);
-    else if (recipient->domain.valid == DIRECTORY_VALID_LEARNED)
-        decide_learned(arena, address, recipient, reason, out);
-    else
-        refuse(out, AUTHORIZE_UNKNOWN, "not-listed", 550, "5.1.1",
-               arena_printf(arena, "<%.*s>: no such user", SLICE_ARG(address)));
-}
-
 /* Outside is reached by permission only: an account's, or a network's. */
 static void decide_outside(struct arena *arena, const struct authorize_client *client,
                            const struct authorize_sender *sender, struct slice address, struct authorize_decision *out)
@@ -419,25 +351,6 @@ static void decide_outside(struct arena *arena, const struct authorize_client *c
         return;
     }
     allow(out, AUTHORIZE_OUTSIDE, "network");
-}
-
-void authorize_delivery(struct arena *arena, struct slice address, const struct directory_recipient *recipient,
-                        struct authorize_decision *out)
-{
-    if (!recipient->has_domain) {
-        allow(out, AUTHORIZE_OUTSIDE, "expansion");
-        return;
-    }
-    switch (recipient->domain.kind) {
-    case DIRECTORY_ALIAS: /* it is never looked up as that: its target is */
-    case DIRECTORY_HOSTED:
-        if (recipient->domain.elsewhere && !recipient->has_account)
-            decide_relay(arena, address, recipient, out);
-        else
-            decide_hosted(arena, address, recipient, out);
-        break;
-    case DIRECTORY_RELAY: decide_relay(arena, address, recipient, out); break;
-    }
 }
 
 /* May it go to an alias or a group at all?  Whom that is, is found out next. */
