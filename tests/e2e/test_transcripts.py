@@ -57,6 +57,15 @@ def prepare(node):
     node.api.hosted_domain(DOMAIN, "transcripts")
     node.api.relay_domain("relayed.test", "transcripts", free_port())
     node.api.account("carol@relayed.test", "transcripts")
+    for domain, more in (("second.test", {"kind": "alias", "target": DOMAIN}), ("caught.test", {"catch_all": "carol@relayed.test"}),
+                         ("split.test", {"next_hops": [{"host": "127.0.0.1", "port": free_port()}]}),
+                         ("listed.test", {"next_hops": [{"host": "127.0.0.1", "port": free_port()}], "recipients": "listed"}),
+                         ("learned.test", {"kind": "relay", "next_hops": [{"host": "127.0.0.1", "port": free_port()}],
+                                           "recipients": "learned"})):
+        node.api.post("/v1/domains", {"name": domain, "customer": "transcripts", "kind": "hosted", **more})
+    for name in ("listed.test", "learned.test"):
+        node.api.post(f"/v1/domains/{name}/recipients", {"address": f"dora@{name}"})
+    node.api.account("eve@split.test", "transcripts")
     for name, target in (("all", "carol@relayed.test"), ("nowhere", f"nobody@{DOMAIN}"), ("around", f"members@{DOMAIN}")):
         node.api.post("/v1/aliases", {"address": f"{name}@{DOMAIN}", "targets": [target]})
     for senders in ("members", "customer"):
