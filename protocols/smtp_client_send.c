@@ -140,12 +140,25 @@ static void write_mail(struct transaction *t, size_t size)
     write_parameters(t, smtp_parameter_print_mail(t->arena, &envelope, features->envelope));
 }
 
+/* An ORCPT of type utf-8 is kept in ASCII; with SMTPUTF8 it should be UTF-8 (RFC 6533 section 3). */
+static struct envelope_rcpt envelope_on_wire(struct transaction *t, const struct envelope_rcpt *envelope)
+{
+    static const struct slice type = {"utf-8;", 6};
+    struct envelope_rcpt out = *envelope;
+
+    if (!t->utf8 || out.orcpt.n <= type.n || !slice_equal_nocase(slice_of(out.orcpt.p, type.n), type) ||
+        !idn_unescape(t->arena, envelope->orcpt, false, &out.orcpt))
+        return *envelope;
+    return out;
+}
+
 static void write_recipient(struct transaction *t, const struct smtp_client_recipient *recipient)
 {
+    struct envelope_rcpt envelope = envelope_on_wire(t, recipient->envelope);
     struct slice address = address_on_wire(t, recipient->address);
 
     stream_printf(t->client->stream, "RCPT TO:<%.*s>", SLICE_ARG(address));
-    write_parameters(t, smtp_parameter_print_rcpt(t->arena, recipient->envelope, t->client->features.envelope));
+    write_parameters(t, smtp_parameter_print_rcpt(t->arena, &envelope, t->client->features.envelope));
 }
 
 /* step 0: MAIL, 1 to count: RCPT, count + 1: DATA.  Recipients who are withheld have none. */

@@ -1,15 +1,19 @@
 """SMTPUTF8 (RFC 6531, 6532, 6533): addresses and headers that are not ASCII, from the first hop to the mailbox or the next."""
 import base64
 import email
+import email.policy
 import imaplib
+import json
+import os
 import poplib
 import quopri
 import smtplib
+import subprocess
 from urllib.parse import quote
 
 import pytest
 
-from harness.posthouse import PASSWORD
+from harness.posthouse import PASSWORD, PROGRAM
 from harness.process import wait_until
 from harness.sink import Behaviour
 
@@ -94,10 +98,10 @@ def parts_of(report):
 
 def test_it_goes_on_as_it_came(node, sink):
     sink.behave = Behaviour(extensions=UTF8)
-    send(node, DELTA, content=message("sch\u00f6n"))
+    send(node, DELTA, content=message("sch\u00f6n"), rcpt="ORCPT=utf-8;\\x{3B4}\\x{2B}@old.test")
     wait_gone(node)
     (got,) = sink.messages
-    assert got.recipients == [DELTA]
+    assert got.recipients == [DELTA] and got.recipient_parameters == ["ORCPT=utf-8;\u03b4\\x{2B}@old.test"]
     assert {"SMTPUTF8", "BODY=8BITMIME"} <= set(got.mail_parameters.split())
     assert "Subject: sch\u00f6n\r\n".encode() in got.data
     assert b"with UTF8SMTP\r\n" in got.data and f"for <{DELTA}>".encode() in got.data
@@ -178,6 +182,25 @@ def test_the_report_for_a_sender_who_needs_it(node, sink):
     assert "To: <\u03b1@\u043f\u0440\u0438\u043c\u0435\u0440.test>\r\n".encode() in report.data
 
 
+def test_postfix_takes_it(new_posthouse, postfix):
+    """A message of Python's email package, by smtplib's own way, to a real server that offers SMTPUTF8."""
+    postfix.start()
+    node = new_posthouse().start()
+    node.api.customer("utf8")
+    node.api.relay_domain("relayed.test", "utf8", postfix.port)
+    letter = email.message.EmailMessage(policy=email.policy.SMTPUTF8)
+    letter["From"], letter["To"], letter["Subject"] = "\u03b1@b\u00fccher.test", "dave@relayed.test", "sch\u00f6n"
+    letter.set_content("Hello.\n")
+    with node.smtp() as connection:
+        assert connection.send_message(letter) == {}
+    wait_until(lambda: any("sch\u00f6n" in text for text in map(raw, postfix.messages())), "Postfix has it")
+    wait_gone(node)
+
+
+def raw(text):
+    return text.decode() if isinstance(text, bytes) else str(text)
+
+
 # ------------------------------------------------------------------ here
 
 
@@ -230,6 +253,16 @@ def test_relay_checks_say_what_rcpt_says(node):
         said = f"{reply['enhanced']} {reply['text']}"
         assert code == reply["code"]
         assert text.decode("ascii").partition(" (decision ")[0] == said
+
+
+def test_command_line(node):
+    def run(*arguments):
+        environment = {"PATH": os.environ["PATH"], "HOME": str(node.folder), "POSTHOUSE_TOKEN": node.token, "LC_ALL": "C.UTF-8"}
+        done = subprocess.run([PROGRAM.parent / "posthouse", "--url", f"http://127.0.0.1:{node.ports['admin']}", *arguments],
+                              capture_output=True, text=True, timeout=60, env=environment, check=True)
+        return done.stdout
+    assert json.loads(run("accounts", "show", "J\u00dcRGEN@B\u00fccher.test", "--json"))["address"] == JURGEN_STORED
+    assert JURGEN_STORED in run("accounts", "list")
 
 
 def test_its_owner_signs_in(node):
