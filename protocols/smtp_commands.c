@@ -46,10 +46,72 @@ static void command_vrfy(struct smtp_session *session, struct slice arguments)
         smtp_reply(session, 252, "2.0.0", "Cannot verify; send to it and see");
 }
 
+/* What HELP tells; EXPN, which is never there, is not among it. */
+static const struct help {
+    enum smtp_verb verb;
+    struct slice name;
+    const char *syntax;
+} helps[] = {
+    {SMTP_VERB_EHLO, {"EHLO", 4}, "EHLO name"},
+    {SMTP_VERB_HELO, {"HELO", 4}, "HELO name"},
+    {SMTP_VERB_STARTTLS, {"STARTTLS", 8}, "STARTTLS"},
+    {SMTP_VERB_AUTH, {"AUTH", 4}, "AUTH mechanism [initial-response]"},
+    {SMTP_VERB_XCLIENT, {"XCLIENT", 7}, "XCLIENT attribute=value..."},
+    {SMTP_VERB_MAIL, {"MAIL", 4}, "MAIL FROM:<address> [parameters], of the extensions that EHLO lists"},
+    {SMTP_VERB_RCPT, {"RCPT", 4}, "RCPT TO:<address> [parameters], of the extensions that EHLO lists"},
+    {SMTP_VERB_DATA, {"DATA", 4}, "DATA; after 354 the message, and a line with a dot"},
+    {SMTP_VERB_BDAT, {"BDAT", 4}, "BDAT size [LAST]; then so many octets of the message"},
+    {SMTP_VERB_RSET, {"RSET", 4}, "RSET"},
+    {SMTP_VERB_VRFY, {"VRFY", 4}, "VRFY address [SMTPUTF8]; nobody is verified"},
+    {SMTP_VERB_ETRN, {"ETRN", 4}, "ETRN domain, or @domain with those below it"},
+    {SMTP_VERB_ATRN, {"ATRN", 4}, "ATRN [domain,...]"},
+    {SMTP_VERB_NOOP, {"NOOP", 4}, "NOOP [text]"},
+    {SMTP_VERB_HELP, {"HELP", 4}, "HELP [command]"},
+    {SMTP_VERB_QUIT, {"QUIT", 4}, "QUIT"},
+};
+#define HELPS (sizeof(helps) / sizeof(helps[0]))
+
+/* RFC 2645 5.4: "The provider MAY reject all commands other than EHLO, AUTH, ATRN, and QUIT with response code 502." */
+static bool is_of_odmr(enum smtp_verb verb)
+{
+    return verb != SMTP_VERB_MAIL && verb != SMTP_VERB_RCPT && verb != SMTP_VERB_DATA && verb != SMTP_VERB_BDAT &&
+           verb != SMTP_VERB_ETRN && verb != SMTP_VERB_XCLIENT;
+}
+
+/* What EHLO does not offer here is not told of, either. */
+static bool helps_here(const struct smtp_session *session, enum smtp_verb verb)
+{
+    bool odmr = session->role == SMTP_ROLE_ODMR;
+
+    if (odmr && !is_of_odmr(verb))
+        return false;
+    if (verb == SMTP_VERB_STARTTLS)
+        return session->settings->tls && !stream_is_tls(session->stream) && !session->told;
+    if (verb == SMTP_VERB_AUTH)
+        return odmr || session->role == SMTP_ROLE_SUBMISSION;
+    if (verb == SMTP_VERB_XCLIENT)
+        return session->may_xclient;
+    return verb != SMTP_VERB_ATRN || odmr;
+}
+
+/* help = "HELP" [ SP String ]; 211 and 214, or 504 (RFC 5321 4.1.1.8, 4.3.2) */
 static void command_help(struct smtp_session *session, struct slice arguments)
 {
-    (void)arguments;
-    smtp_reply(session, 214, "2.0.0", "See RFC 5321");
+    const char *list = "";
+
+    for (size_t i = 0; i < HELPS; i++) {
+        if (!helps_here(session, helps[i].verb))
+            continue;
+        if (slice_equal_nocase(arguments, helps[i].name)) {
+            smtp_reply(session, 214, "2.0.0", "%s", helps[i].syntax);
+            return;
+        }
+        list = arena_printf(session->command, "%s %s", list, helps[i].name.p);
+    }
+    if (arguments.n)
+        smtp_reply_error(session, 504, "5.5.4", "There is no such command here");
+    else
+        smtp_reply(session, 214, "2.0.0", "Commands:%s", list);
 }
 
 static void command_expn(struct smtp_session *session, struct slice arguments)
@@ -94,13 +156,6 @@ static void (*const commands[])(struct smtp_session *session, struct slice argum
     [SMTP_VERB_VRFY] = command_vrfy,
     [SMTP_VERB_XCLIENT] = smtp_command_xclient,
 };
-
-/* RFC 2645 5.4: "The provider MAY reject all commands other than EHLO, AUTH, ATRN, and QUIT with response code 502." */
-static bool is_of_odmr(enum smtp_verb verb)
-{
-    return verb != SMTP_VERB_MAIL && verb != SMTP_VERB_RCPT && verb != SMTP_VERB_DATA && verb != SMTP_VERB_BDAT &&
-           verb != SMTP_VERB_ETRN && verb != SMTP_VERB_XCLIENT;
-}
 
 void smtp_commands_run(struct smtp_session *session)
 {

@@ -169,8 +169,19 @@ def matches(expected, line):
     return fnmatch.fnmatchcase(line, pattern)
 
 
+def check_enhanced(line, commands):
+    """RFC 2034: each line of each reply has a code of its class, but for the greeting, EHLO, HELO and 3xx."""
+    match = re.match(r"([2-5])\d\d[ -](?:([245])\.\d{1,3}\.\d{1,3}(?: |$))?", line)
+    assert match, f"this is no reply: {line!r}"
+    if match.group(2):
+        assert match.group(1) == match.group(2), f"the codes contradict each other: {line!r}"
+    elif match.group(1) != "3":
+        assert commands & {b"", b"EHLO", b"HELO", b"XCLIENT"}, f"an enhanced code is missing: {line!r}"
+
+
 def play(transcript, player):
     pending, skipping = b"", False
+    smtp, commands = transcript.port.startswith(("smtp", "submission")), {b""}  # "": the greeting is to come
     for number, raw in transcript.lines:
         line = player.fill_in(raw)
         if line.startswith(("C:", "C>")):
@@ -179,13 +190,17 @@ def play(transcript, player):
             continue
         if pending:
             player.send(pending)
+            commands = {text.split(b" ")[0].strip().upper() or b"-" for text in pending.splitlines()}
             pending = b""
         if line.startswith("S..."):
             skipping = True
         elif line.startswith(("S:", "S~")):
-            got = player.read_line()
-            while skipping and not matches(line, got):
+            while True:
                 got = player.read_line()
+                if smtp:
+                    check_enhanced(got, commands)
+                if not skipping or matches(line, got):
+                    break
             skipping = False
             assert matches(line, got), f"line {number}: expected {line[2:].strip()!r}, got {got!r}"
         elif line == "TLS":
