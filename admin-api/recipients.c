@@ -138,7 +138,7 @@ AWAITS void recipients_delete(struct request *r)
     if (!get_domain(r, &domain))
         return;
     r->actor.status = 204;
-    struct slice address = arena_lower(r->arena, r->key2);
+    struct slice address = name_key(r->arena, r->key2);
     if (!reply_failed_write(r, provision_recipient_delete(r->arena, domain.id, address, &r->actor, &refusal), &refusal))
         reply_empty(r, 204);
 }

@@ -16,8 +16,10 @@
 #include <string.h>
 
 #define LOG_MODULE "certificate"
+#include "core/idn.h"
 #include "core/log.h"
 #include "storage/db.h"
+#include "storage/name.h"
 
 #define USED_INTERVAL "10 minutes"
 
@@ -42,9 +44,9 @@ bool certificate_fingerprint(struct arena *arena, struct slice in, struct slice 
 static bool printable(struct slice text)
 {
     for (size_t i = 0; i < text.n; i++)
-        if (text.p[i] < 0x20 || text.p[i] > 0x7e)
+        if ((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f)
             return false;
-    return true;
+    return idn_is_utf8(text);
 }
 
 /* Each part of the condition has its index. */
@@ -75,7 +77,7 @@ AWAITS enum db_status certificate_find(struct arena *arena, const struct certifi
     params_text(&params, question->fingerprint);
     params_texts(&params, addresses, question->address_count);
     params_text(&params, slice_str(question->scope));
-    params_text(&params, question->account.n ? arena_lower(arena, question->account) : slice_of(NULL, 0));
+    params_text(&params, question->account.n ? name_key(arena, question->account) : slice_of(NULL, 0));
     enum db_status status = db_read(arena, &find, &params, &rows);
     if (status != DB_FOUND)
         return status;

@@ -221,6 +221,21 @@ def test_a_name_is_found_whichever_way_it_is_written(node):
     assert node.api.get("/v1/aliases/" + quote("\u039b@B\u00fccher.test"))["targets"] == [JURGEN_STORED, "\u03b4@xn--pxa.test"]
 
 
+def test_valid_recipients_and_subaddresses(node):
+    """What else the directory knows of addresses: lists of relay domains, subaddresses, catch-alls, domain aliases."""
+    node.api.patch("/v1/domains/relayed.test", {"recipients": "listed"})
+    node.api.request("PUT", "/v1/domains/relayed.test/recipients", {"addresses": ["\u0394@relayed.test"]})
+    node.api.patch("/v1/domains/" + quote("b\u00fccher.test"), {"subaddress_separator": "+"})
+    with node.smtp() as connection:
+        connection.ehlo()
+        connection.command_encoding = "utf-8"
+        connection.docmd(f"MAIL FROM:<{SENDER}> SMTPUTF8")
+        assert connection.docmd(f"RCPT TO:<{DELTA}>")[0] == 250
+        assert connection.docmd("RCPT TO:<\u03b5@relayed.test>")[0] == 550
+        assert connection.docmd("RCPT TO:<J\u00fcrgen+\u043c@b\u00fccher.test>")[0] == 250
+    assert node.api.request("DELETE", "/v1/domains/relayed.test/recipients/" + quote("\u0394@relayed.test"))[0] == 204
+
+
 def submit(node, login, sender, content, options=OPTIONS):
     with smtplib.SMTP_SSL("127.0.0.1", node.ports["submissions"], context=node.certificate.context()) as connection:
         connection.ehlo()
