@@ -14,3 +14,12 @@ create index queue_entry_held on queue_entry (cell, held_until) where held_until
 
 drop index queue_entry_waiting;
 create index queue_entry_waiting on queue_entry (cell, destination, id) where worker is null and held_until is null;
+create index queue_entry_waiting on queue_entry (cell, destination, id) where worker is null and held_until is null;
+
+-- What a relay grant does at a limit of a minute, an hour or a day may be: take the message, and hold it.
+
+alter table relay_grant drop constraint relay_grant_at_limit_check;
+alter table relay_grant
+    add constraint relay_grant_at_limit_check check (at_limit in ('refuse', 'defer', 'hold')),
+    add hold_seconds bigint not null default 432000 check (hold_seconds > 0), -- unless somebody decides before
+    add hold_then    text not null default 'reject' check (hold_then in ('release', 'reject'));
