@@ -94,6 +94,10 @@ AWAITS void decisions_show(struct request *r);
 
 struct queue_view_entry;
 AWAITS void queue_list(struct request *r);
+AWAITS void queue_entry_show(struct request *r);
+AWAITS void queue_entry_hold(struct request *r);
+AWAITS void queue_entry_release(struct request *r);
+AWAITS void queue_entry_reject(struct request *r);
 struct json_object *queue_entry_json(const struct queue_view_entry *entry);
 AWAITS void messages_show(struct request *r);
 AWAITS void messages_events(struct request *r);

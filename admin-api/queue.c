@@ -1,10 +1,19 @@
-/* /v1/queue: what is on its way, one entry per recipient, in pages. */
+/*
+ * /v1/queue: what is on its way, one entry per recipient, in pages; and what an administrator decides about one: hold, release,
+ * reject.  The answer to a decision is the entry as it stands then; it is carried out within about a second.
+ */
 #include <json-c/json.h>
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "core/clock.h"
+#include "core/id.h"
 #include "storage/name.h"
+#include "storage/provision_queue.h"
 #include "storage/queue_view.h"
+
+#define REASON_MAX_BYTES 500
+#define HOLD_MAX_MS (INT64_C(365) * 24 * 60 * 60 * 1000)
 
 static struct slice state_word(const struct queue_view_entry *entry)
 {
@@ -69,4 +78,89 @@ AWAITS void queue_list(struct request *r)
     for (unsigned i = 0; i < count; i++)
         json_object_array_add(items, queue_entry_json(&entries[i]));
     reply_list(r, items, next);
+}
+
+/* ------------------------------------------------------------------ one entry */
+
+/* False, and answered. */
+static AWAITS bool get(struct request *r, struct queue_view_entry *out)
+{
+    int64_t id = 0;
+    switch (id_parse(r->key, &id) ? queue_view_entry(r->arena, id, out) : DB_NONE) {
+    case DB_FOUND: return true;
+    case DB_NONE: reply_not_found(r); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
+}
+
+/* A decision needs no body; what is in one must be nothing.  False, and answered. */
+static bool no_members(struct request *r)
+{
+    struct json_fields f;
+    return !r->body.n || (json_begin(r, &f) && json_end(&f));
+}
+
+AWAITS void queue_entry_show(struct request *r)
+{
+    struct queue_view_entry entry;
+    if (get(r, &entry))
+        reply_json(r, 200, queue_entry_json(&entry));
+}
+
+AWAITS void queue_entry_hold(struct request *r)
+{
+    static const char *const words[] = {"release", "reject", NULL};
+    struct json_fields f;
+    struct queue_view_entry entry;
+    struct provision_refusal refusal;
+    struct hold hold = {.by = HOLD_BY_ADMINISTRATOR};
+    int64_t now = clock_now_ms();
+    if (!json_begin(r, &f))
+        return;
+    hold.reason = json_text(&f, "reason", true, REASON_MAX_BYTES);
+    hold.until_ms = json_time(&f, "until", INT64_MIN);
+    if (hold.until_ms <= now || hold.until_ms > now + HOLD_MAX_MS)
+        json_reject(&f, "until", "must be given, later than now, and within a year");
+    struct slice then = json_choice(&f, "then", words);
+    if (!then.p || !hold_then_parse(then, &hold.then))
+        json_reject(&f, "then", "must be given: release or reject");
+    if (!json_end(&f) || !get(r, &entry))
+        return;
+    r->actor.status = 200;
+    if (!reply_failed_write(r, provision_queue_hold(r->arena, entry.id, &hold, &r->actor, &refusal), &refusal))
+        queue_entry_show(r);
+}
+
+/* It may be gone by now, so the answer is what was, with the decision. */
+static void reply_decided(struct request *r, struct queue_view_entry *entry, enum hold_then then)
+{
+    if (!entry->hold.until_ms)
+        entry->hold = (struct hold){.by = HOLD_BY_ADMINISTRATOR, .reason = SLICE("rejected")};
+    entry->hold.until_ms = clock_now_ms();
+    entry->hold.then = then;
+    reply_json(r, 200, queue_entry_json(entry));
+}
+
+AWAITS void queue_entry_release(struct request *r)
+{
+    struct queue_view_entry entry;
+    struct provision_refusal refusal;
+    if (!no_members(r) || !get(r, &entry))
+        return;
+    r->actor.status = 200;
+    if (!reply_failed_write(r, provision_queue_release(r->arena, entry.id, &r->actor, &refusal), &refusal))
+        reply_decided(r, &entry, HOLD_THEN_RELEASE);
+}
+
+AWAITS void queue_entry_reject(struct request *r)
+{
+    struct queue_view_entry entry;
+    struct provision_refusal refusal;
+    if (!no_members(r) || !get(r, &entry))
+        return;
+    r->actor.status = 200;
+    if (!reply_failed_write(r, provision_queue_reject(r->arena, entry.id, &r->actor, &refusal), &refusal))
+        reply_decided(r, &entry, HOLD_THEN_REJECT);
 }

@@ -157,7 +157,7 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
     if (recipient->target_count == 1) /* the usual case has its route at hand */
         json_object_object_get_ex(json_object_array_get_idx(targets, 0), "route", &route);
     struct json_object *object = json_object_new_object(), *reply = json_object_new_object();
-    json_put_text(object, "verdict", slice_str(authorize_verdict_word(decision->verdict)));
+    json_put_text(object, "verdict", decision->held ? SLICE("held") : slice_str(authorize_verdict_word(decision->verdict)));
     json_put_text(object, "why", slice_str(decision->reason));
     json_put_id(object, "grant", decision->grant ? decision->grant->id : 0);
     json_put_text(object, "limit", slice_str(decision->limit));

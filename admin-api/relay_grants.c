@@ -20,6 +20,8 @@
 #define SIZE_MAX_BYTES ((int64_t)1 << 40)
 #define RECIPIENTS_MAX 1000000
 #define AMOUNT_MAX ((int64_t)1 << 50)
+#define HOLD_MIN_SECONDS 60
+#define HOLD_MAX_SECONDS (365 * 24 * 60 * 60)
 
 static struct json_object *domains_json(const struct slice *domains, unsigned count)
 {
@@ -55,6 +57,8 @@ static struct json_object *as_json(const struct provision_grant *grant)
     put_limit(object, "size_max", grant->size_max);
     put_limit(object, "recipients_max", grant->recipients_max);
     json_put_text(object, "at_limit", grant->at_limit);
+    json_put_number(object, "hold_seconds", grant->hold_seconds);
+    json_put_text(object, "hold_then", grant->hold_then);
     json_put_bool(object, "tls_required", grant->tls_required);
     json_put_text(object, "counted_by", grant->counted_by);
     for (unsigned i = 0; i < PROVISION_GRANT_LIMITS; i++)
@@ -140,7 +144,8 @@ static void read_members(struct json_fields *f, struct provision_grant *grant)
 {
     static const char *const senders[] = {"own", "domains", "any", NULL};
     static const char *const recipients[] = {"any", "domains", "customer", NULL};
-    static const char *const at_limit[] = {"refuse", "defer", NULL};
+    static const char *const at_limit[] = {"refuse", "defer", "hold", NULL};
+    static const char *const hold_then[] = {"release", "reject", NULL};
     static const char *const counted_by[] = {"grant", "account", NULL};
 
     if (json_is_null(f, "label"))
@@ -154,6 +159,8 @@ static void read_members(struct json_fields *f, struct provision_grant *grant)
     read_limit(f, "size_max", SIZE_MAX_BYTES, &grant->size_max);
     read_limit(f, "recipients_max", RECIPIENTS_MAX, &grant->recipients_max);
     read_choice(f, "at_limit", at_limit, &grant->at_limit);
+    grant->hold_seconds = json_number(f, "hold_seconds", HOLD_MIN_SECONDS, HOLD_MAX_SECONDS, grant->hold_seconds);
+    read_choice(f, "hold_then", hold_then, &grant->hold_then);
     read_choice(f, "counted_by", counted_by, &grant->counted_by);
     for (unsigned i = 0; i < PROVISION_GRANT_LIMITS; i++)
         read_limit(f, provision_grant_limits[i], AMOUNT_MAX, &grant->limits[i]);
@@ -169,6 +176,8 @@ AWAITS void relay_grants_create(struct request *r)
         .senders = SLICE("own"),
         .recipients = SLICE("any"),
         .at_limit = SLICE("defer"),
+        .hold_seconds = 5 * 24 * 60 * 60,
+        .hold_then = SLICE("reject"),
         .counted_by = SLICE("grant"),
         .valid_from_ms = INT64_MIN,
         .valid_until_ms = INT64_MIN,

@@ -101,6 +101,10 @@ static const struct router_route routes[] = {
     {"GET", "/v1/decisions/{decision}", "getDecision", ROUTER_TOKEN, decisions_show},
 
     {"GET", "/v1/queue", "listQueue", ROUTER_TOKEN, queue_list},
+    {"GET", "/v1/queue/{entry}", "getQueueEntry", ROUTER_TOKEN, queue_entry_show},
+    {"POST", "/v1/queue/{entry}/hold", "holdQueueEntry", ROUTER_TOKEN, queue_entry_hold},
+    {"POST", "/v1/queue/{entry}/release", "releaseQueueEntry", ROUTER_TOKEN, queue_entry_release},
+    {"POST", "/v1/queue/{entry}/reject", "rejectQueueEntry", ROUTER_TOKEN, queue_entry_reject},
     {"GET", "/v1/messages/{message}", "getMessage", ROUTER_TOKEN, messages_show},
     {"GET", "/v1/messages/{message}/events", "listMessageEvents", ROUTER_TOKEN, messages_events},
     {"GET", "/v1/bans", "listBans", ROUTER_TOKEN, bans_list},

@@ -36,8 +36,7 @@ static struct accept_recipient make_recipient(const struct smtp_session *session
                                               int64_t now_ms)
 {
     const struct server_settings *settings = session->settings;
-    bool held = smtp_hold_until(session->transaction, now_ms) != 0;
-    bool readable = from->mailbox_id != 0 || (held && from->account_id);
+    bool readable = from->mailbox_id != 0 || (smtp_hold_is(session, from, now_ms) && from->account_id);
     struct accept_recipient out = {
         .address = from->address,
         .original = from->expanded ? from->original : (struct slice){NULL, 0},
@@ -55,7 +54,7 @@ static struct accept_recipient make_recipient(const struct smtp_session *session
                                     settings->delay_notice_ms),
     };
 
-    smtp_hold_apply(session, now_ms, &out);
+    smtp_hold_apply(session, from, now_ms, &out);
     return out;
 }
 
@@ -163,8 +162,7 @@ static void accepted(struct smtp_session *session, const struct accept_message *
 {
     const struct smtp_transaction *transaction = session->transaction;
     const struct directory_grant *by = transaction->recipients->grant;
-    int64_t held_ms = messages[0].recipients[0].hold.until_ms;
-    char id[ID_TEXT_SIZE], grant[ID_TEXT_SIZE], until[CLOCK_RFC3339_SIZE];
+    char id[ID_TEXT_SIZE], grant[ID_TEXT_SIZE];
 
     for (unsigned i = 0; i < count; i++)
         log_info("message accepted", log_id("message", messages[i].id), log_slice("sender", messages[i].sender),
@@ -173,11 +171,8 @@ static void accepted(struct smtp_session *session, const struct accept_message *
                  log_str("grant", by ? id_print(by->id, grant) : transaction->recipients->reason));
     smtp_counters.messages_accepted++;
     smtp_counters.recipients_accepted += transaction->recipient_count;
-    if (held_ms)
-        smtp_reply(session, 250, "2.0.0", "Ok: queued as %s, held until %s", id_print(messages[0].id, id),
-                   clock_rfc3339(held_ms, until));
-    else
-        smtp_reply(session, 250, "2.0.0", "Ok: queued as %s", id_print(messages[0].id, id));
+    smtp_reply(session, 250, "2.0.0", "Ok: queued as %s%s", id_print(messages[0].id, id),
+               smtp_hold_words(session, messages, count));
 }
 
 static void deferred(struct smtp_session *session, const char *reason)

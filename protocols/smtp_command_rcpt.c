@@ -34,6 +34,7 @@ static struct smtp_recipient fill_in(const struct smtp_session *session, const s
         .verdict = target->verdict,
         .reason = decision->reason,
         .grant = decision->grant,
+        .held_limit = decision->held ? decision->limit : NULL,
         .customer_id = found->domain.customer_id,
         .cell = found->domain.cell,
     };

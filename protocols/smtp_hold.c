@@ -4,6 +4,8 @@
  *     EHLO            FUTURERELEASE 2592000 2026-12-27T07:31:26Z           (RFC 4865 section 2; submission only)
  *     MAIL            HOLDFOR=seconds, or HOLDUNTIL=date and time
  *
+ * Or the client's relay grant has reached a limit and says "hold": RCPT and the final reply tell, and an administrator decides.
+ *
  * The time is checked at MAIL and counted from the end of data.  A held message is a queue entry for each recipient, those with a
  * mailbox here included (destination "mailbox"); nothing is delivered, shown or reported of it until its time has come
  * (storage/hold.h).  Received and Date say what they would have said without.
@@ -11,6 +13,7 @@
  * A time that has passed already is no mistake: the message is released at once.
  */
 #include "core/clock.h"
+#include "core/id.h"
 #include "protocols/smtp_session.h"
 #include "storage/queue.h"
 
@@ -41,30 +44,67 @@ const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, con
     return until > now + most ? &too_long : NULL;
 }
 
-int64_t smtp_hold_until(const struct smtp_transaction *transaction, int64_t now_ms)
+bool smtp_hold_is(const struct smtp_session *session, const struct smtp_recipient *recipient, int64_t now_ms)
 {
-    return envelope_release(&transaction->envelope, now_ms);
+    return recipient->held_limit || envelope_release(&session->transaction->envelope, now_ms);
 }
 
-void smtp_hold_apply(const struct smtp_session *session, int64_t now_ms, struct accept_recipient *recipient)
+static struct hold asked_for(const struct smtp_session *session, int64_t until_ms)
 {
     const struct envelope_mail *envelope = &session->transaction->envelope;
-    int64_t until = smtp_hold_until(session->transaction, now_ms);
     bool interval = envelope->hold_for.p != NULL;
 
-    if (!until)
-        return;
-    recipient->hold = (struct hold){
-        .until_ms = until,
+    return (struct hold){
+        .until_ms = until_ms,
         .by = HOLD_BY_SENDER,
         .then = HOLD_THEN_RELEASE,
         .reason = slice_str(arena_printf(session->transaction_arena, "%s=%.*s", interval ? "HOLDFOR" : "HOLDUNTIL",
                                          SLICE_ARG(interval ? envelope->hold_for : envelope->hold_until))),
     };
+}
+
+static struct hold at_limit(const struct smtp_session *session, const struct smtp_recipient *from, int64_t now_ms)
+{
+    char id[ID_TEXT_SIZE];
+
+    return (struct hold){
+        .until_ms = now_ms + from->grant->hold_ms,
+        .by = HOLD_BY_LIMIT,
+        .then = from->grant->hold_then,
+        .reason = slice_str(arena_printf(session->transaction_arena, "%s of grant %s is reached", from->held_limit,
+                                         id_print(from->grant->id, id))),
+    };
+}
+
+void smtp_hold_apply(const struct smtp_session *session, const struct smtp_recipient *from, int64_t now_ms,
+                     struct accept_recipient *recipient)
+{
+    int64_t until = envelope_release(&session->transaction->envelope, now_ms);
+
+    if (!smtp_hold_is(session, from, now_ms))
+        return;
+    recipient->hold = from->held_limit ? at_limit(session, from, now_ms) : asked_for(session, until);
+    recipient->due_ms = from->held_limit ? until : 0; /* who decides about the limit does not make it come before */
     recipient->waiting = true;
     recipient->mailbox_id = 0; /* not yet, outage or not */
     if (!recipient->queue) {
         recipient->queue = true;
         recipient->destination = QUEUE_DESTINATION_MAILBOX;
     }
+}
+
+const char *smtp_hold_words(const struct smtp_session *session, const struct accept_message *messages, unsigned count)
+{
+    char until[CLOCK_RFC3339_SIZE];
+
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned j = 0; j < messages[i].recipient_count; j++) {
+            const struct hold *hold = &messages[i].recipients[j].hold;
+
+            if (hold->until_ms && hold->by == HOLD_BY_LIMIT)
+                return arena_printf(session->command, ", held until it is released: %.*s", SLICE_ARG(hold->reason));
+            if (hold->until_ms)
+                return arena_printf(session->command, ", held until %s", clock_rfc3339(hold->until_ms, until));
+        }
+    return "";
 }

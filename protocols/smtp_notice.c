@@ -21,11 +21,10 @@ static unsigned gather_delivered(const struct smtp_session *session, const struc
     int64_t customer_id = message->customer_id;
     unsigned count = 0;
 
-    if (smtp_hold_until(transaction, message->received_ms)) /* told when it is filed */
-        return 0;
 
     for (const struct smtp_recipient *r = transaction->recipients; r; r = r->next)
         if (r->customer_id == customer_id && r->mailbox_id && !r->destination.n &&
+            !smtp_hold_is(session, r, message->received_ms) && /* else it is told when it is filed */
             notice_wanted(transaction->sender.address, &r->envelope, DSN_DELIVERED))
             out[count++] =
                 (struct dsn_recipient){.address = r->address, .original = r->envelope.orcpt, .status = SLICE("2.1.5")};

@@ -50,6 +50,7 @@ struct smtp_recipient {
     enum authorize_verdict verdict;
     const char *reason;  /* what permitted it, for the log */
     const struct directory_grant *grant; /* the relay grant, in the transaction's arena, or NULL */
+    const char *held_limit; /* taken, but held by that grant, as this limit of it is reached; or NULL */
     int64_t customer_id; /* whose mail this becomes: the recipient's, for outside the sender's */
     unsigned cell;
     int64_t mailbox_id;       /* INBOX to be filled now, or 0 */
@@ -202,13 +203,16 @@ void smtp_refuse(struct smtp_session *session, const char *command, struct slice
                  const struct authorize_decision *decision);
 
 /*
- * smtp_hold.c.  Offer: the line of EHLO; NULL: none.  Check: NULL is well.  Until: when the message is to be released, 0: at once.
- * Apply: what that means for a recipient as it would be without.
+ * smtp_hold.c.  Offer: the line of EHLO; NULL: none.  Check: NULL is well.  Is: the recipient's copy is not delivered at once.
+ * Apply: what that means for it as it would be without.
  */
 const char *smtp_hold_offer(const struct smtp_session *session);
 const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, const struct envelope_mail *envelope);
-int64_t smtp_hold_until(const struct smtp_transaction *transaction, int64_t now_ms);
-void smtp_hold_apply(const struct smtp_session *session, int64_t now_ms, struct accept_recipient *recipient);
+bool smtp_hold_is(const struct smtp_session *session, const struct smtp_recipient *recipient, int64_t now_ms);
+void smtp_hold_apply(const struct smtp_session *session, const struct smtp_recipient *from, int64_t now_ms,
+                     struct accept_recipient *recipient);
+/* ", held until ..." for the reply; empty: none of them is. */
+const char *smtp_hold_words(const struct smtp_session *session, const struct accept_message *messages, unsigned count);
 /* smtp_screen.c: one more MAIL, one more RCPT.  False, and answered: the client has sent too much. */
 bool smtp_screen_message(struct smtp_session *session) __attribute__((warn_unused_result));
 bool smtp_screen_recipient(struct smtp_session *session, struct slice address) __attribute__((warn_unused_result));

@@ -31,7 +31,8 @@
  *     and servers show certificates that they have made themselves.
  *   - A message that is too big for a grant does not become smaller: 552 whatever the grant says of limits.  Too many
  *     recipients are 452, after which clients send the rest in a second transaction (RFC 5321 section
- *     4.5.3.1.10), or 550 if the grant says refuse.  A limit of a minute, an hour or a day is 451 4.7.1 or 550 5.7.1.
+ *     4.5.3.1.10), or 550 if the grant says refuse.  A limit of a minute, an hour or a day is 451 4.7.1 or 550 5.7.1; or the
+ *     message is taken and held (at_limit "hold"), unless another grant permits it without.
  *
  * The most specific true reason is given, because its reader is a person whose mail was refused.
  */
@@ -227,24 +228,45 @@ static void explain(const struct question *q, const struct directory_grant *gran
     out->grant = grant;
 }
 
-/* There are grants.  NULL: none permits it, and *out says why. */
-static const struct directory_grant *choose(const struct question *q, struct authorize_decision *out)
+/* There are grants.  NULL: none permits it, and *out says why.  *held: it does, but the message waits for somebody to decide. */
+static const struct directory_grant *choose(const struct question *q, struct authorize_decision *out, bool *held)
 {
     const struct directory_grants *grants = &q->client->grants;
-    const struct directory_grant *nearest = NULL;
+    const struct directory_grant *nearest = NULL, *holds = NULL;
     enum step farthest = STEP_CUSTOMER;
 
     for (unsigned i = 0; i < grants->count; i++) {
         enum step step = try_grant(q, &grants->list[i]);
         if (step == STEP_GRANTED)
             return &grants->list[i];
+        if (step == STEP_WINDOW && grants->list[i].at_limit == DIRECTORY_LIMIT_HOLD && !holds)
+            holds = &grants->list[i];
         if (!nearest || step > farthest) {
             nearest = &grants->list[i];
             farthest = step;
         }
     }
+    *held = holds != NULL;
+    if (holds)
+        return holds;
     explain(q, nearest, farthest, out);
     return NULL;
+}
+
+/* By which grant, if it is taken; and that it is held. */
+static void take(const struct question *q, const struct directory_grant *grant, bool held, struct authorize_decision *out)
+{
+    struct window window;
+    char id[ID_TEXT_SIZE];
+
+    out->grant = grant;
+    if (!held || out->code != 250)
+        return;
+    window = find_full(q, grant);
+    out->held = true;
+    out->limit = window.limit;
+    out->text = arena_printf(q->arena, "Ok, to be held: grant %s permits %llu %s in a %s", id_print(grant->id, id),
+                             (unsigned long long)window.permitted, window.unit, window.span);
 }
 
 /* ------------------------------------------------------------------ MAIL */
@@ -277,7 +299,8 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
     }
     if (client->grants.count) {
         const struct question question = {arena, client, sender, NULL, {"", 0}};
-        if (choose(&question, out))
+        bool held = false;
+        if (choose(&question, out, &held))
             allow(out, AUTHORIZE_ALLOWED, "grant");
         return;
     }
@@ -380,10 +403,11 @@ void authorize_recipient(struct arena *arena, const struct authorize_client *cli
         refuse(out, AUTHORIZE_DENIED, "not-authenticated", 530, "5.7.0", "Authentication required");
         return;
     }
+    const struct question question = {arena, client, sender, recipient, address};
     const struct directory_grant *grant = NULL;
+    bool held = false;
     if (client->grants.count && (client->account || !recipient->has_domain)) {
-        const struct question question = {arena, client, sender, recipient, address};
-        grant = choose(&question, out);
+        grant = choose(&question, out, &held);
         if (!grant)
             return;
     }
@@ -392,15 +416,16 @@ void authorize_recipient(struct arena *arena, const struct authorize_client *cli
             allow(out, AUTHORIZE_OUTSIDE, "grant");
         else
             decide_outside(arena, client, sender, address, out);
-        out->grant = grant;
         if (out->verdict == AUTHORIZE_OUTSIDE && literal)
             refuse(out, AUTHORIZE_DENIED, "address-literal", 550, "5.1.2",
                    arena_printf(arena, "<%.*s>: mail to address literals is not relayed", SLICE_ARG(address)));
+        else
+            take(&question, grant, held, out);
         return;
     }
     if (recipient->has_expansion)
         decide_expansion(arena, client, sender, address, recipient, out);
     else
         authorize_delivery(arena, address, recipient, out);
-    out->grant = grant;
+    take(&question, grant, held, out);
 }

@@ -65,6 +65,7 @@ struct authorize_decision {
     const struct directory_grant *grant;
     /* Which limit of it was reached: "size_max", "recipients_max", "messages_per_hour" and so on; NULL: none. */
     const char *limit;
+    bool held; /* it is taken, and held for grant->hold_ms, as that limit is reached */
 };
 
 void authorize_sender(struct arena *arena, const struct authorize_client *client, const struct authorize_sender *sender,

@@ -5,14 +5,14 @@
 
 static inline void allow(struct authorize_decision *out, enum authorize_verdict verdict, const char *reason)
 {
-    *out = (struct authorize_decision){verdict, reason, 250, verdict == AUTHORIZE_ALLOWED ? "2.1.0" : "2.1.5",
-                                       "Ok",    NULL,   NULL};
+    *out = (struct authorize_decision){
+        verdict, reason, 250, verdict == AUTHORIZE_ALLOWED ? "2.1.0" : "2.1.5", "Ok", NULL, NULL, false};
 }
 
 static inline void refuse(struct authorize_decision *out, enum authorize_verdict verdict, const char *reason,
                           unsigned code, const char *enhanced, const char *text)
 {
-    *out = (struct authorize_decision){verdict, reason, code, enhanced, text, NULL, NULL};
+    *out = (struct authorize_decision){verdict, reason, code, enhanced, text, NULL, NULL, false};
 }
 
 #endif

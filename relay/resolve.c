@@ -150,7 +150,7 @@ static void refuse(struct resolve *r, enum authorize_verdict verdict, const char
     const struct directory_grant *grant = out->grant;
 
     r->count = 0;
-    *out = (struct authorize_decision){verdict, reason, code, enhanced, NULL, grant, NULL};
+    *out = (struct authorize_decision){verdict, reason, code, enhanced, NULL, grant, NULL, false};
     out->text = arena_printf(r->arena, "<%.*s>: %s", SLICE_ARG(r->address), format);
 }
 

@@ -14,7 +14,6 @@ create index queue_entry_held on queue_entry (cell, held_until) where held_until
 
 drop index queue_entry_waiting;
 create index queue_entry_waiting on queue_entry (cell, destination, id) where worker is null and held_until is null;
-create index queue_entry_waiting on queue_entry (cell, destination, id) where worker is null and held_until is null;
 
 -- What a relay grant does at a limit of a minute, an hour or a day may be: take the message, and hold it.
 

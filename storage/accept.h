@@ -43,6 +43,7 @@ struct accept_recipient {
     int64_t account_id;       /* whose INBOX shows it during an outage, or it goes to (destination "mailbox"); or 0 */
     bool waiting;             /* do not lease it to this worker: its destination is known to be away, or it is held */
     struct hold hold;         /* nobody delivers it before; waiting then, too */
+    int64_t due_ms;           /* with hold: nor, whoever decides, before this; 0: at once */
     int64_t expires_ms;
     int64_t deliver_by_ms; /* when it is late (RFC 2852); 0: never */
     int64_t delay_ms; /* if waiting: when the sender is told of the delay; 0: never */

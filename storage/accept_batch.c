@@ -47,15 +47,16 @@ static const struct db_statement insert_entries = {
     "insert into queue_entry (cell, id, message_id, recipient, domain_id, destination, due_at, expires_at, account_id,"
     "                         shown, worker, lease_until, parameters, delay_at, held_until, held_by, held_reason, held_then,"
     "                         deliver_by)"
-    " select cell, id, message_id, recipient, nullif(domain_id, 0), destination, now(), expires_at, nullif(account_id, 0),"
+    " select cell, id, message_id, recipient, nullif(domain_id, 0), destination, coalesce(due_at, now()), expires_at, nullif(account_id, 0),"
     "        shown, case when waiting then null else $11::smallint end,"
     "        case when waiting then null else now() + $12::integer * interval '1 ms' end,"
     "        parameters, case when waiting then delay_at end, held_until, held_by, held_reason, held_then, deliver_by"
     "   from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],"
     "               $8::bigint[], $9::boolean[], $10::boolean[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::text[],"
-    "               $17::text[], $18::text[], $19::timestamptz[])"
+    "               $17::text[], $18::text[], $19::timestamptz[],"
+    "               $20::timestamptz[])"
     "        u (cell, id, message_id, recipient, domain_id, destination, expires_at, account_id, shown, waiting,"
-    "           parameters, delay_at, held_until, held_by, held_reason, held_then, deliver_by)"};
+    "           parameters, delay_at, held_until, held_by, held_reason, held_then, deliver_by, due_at)"};
 static const struct db_statement take_uids = {
     "accept_uids", "update mailbox m set uidnext = m.uidnext + u.n, modseq = m.modseq + 1"
                    "  from unnest($1::smallint[], $2::bigint[], $3::integer[]) u (cell, id, n)"
@@ -239,7 +240,7 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
     struct slice *destinations = arena_array(b->arena, n, sizeof *destinations);
     struct slice *parameters = arena_array(b->arena, n, sizeof *parameters);
     int64_t *delays = arena_array(b->arena, n, sizeof *delays), *held = arena_array(b->arena, n, sizeof *held);
-    int64_t *deadlines = arena_array(b->arena, n, sizeof *deadlines);
+    int64_t *deadlines = arena_array(b->arena, n, sizeof *deadlines), *due = arena_array(b->arena, n, sizeof *due);
     struct slice *held_by = arena_array(b->arena, n, sizeof *held_by), *then = arena_array(b->arena, n, sizeof *then);
     struct slice *reasons = arena_array(b->arena, n, sizeof *reasons);
     bool *shown = arena_array(b->arena, n, sizeof *shown), *waiting = arena_array(b->arena, n, sizeof *waiting);
@@ -263,6 +264,7 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
         parameters[i] = r->parameters;
         delays[i] = r->delay_ms ? r->delay_ms : INT64_MIN; /* null */
         deadlines[i] = r->deliver_by_ms ? r->deliver_by_ms : INT64_MIN;
+        due[i] = r->due_ms ? r->due_ms : INT64_MIN;
         held[i] = r->hold.until_ms ? r->hold.until_ms : INT64_MIN;
         held_by[i] = slice_str(r->hold.until_ms ? hold_by_word(r->hold.by) : NULL);
         reasons[i] = r->hold.until_ms ? r->hold.reason : (struct slice){NULL, 0};
@@ -288,6 +290,7 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
     params_texts(p, reasons, n);
     params_texts(p, then, n);
     params_times(p, deadlines, n);
+    params_times(p, due, n);
 }
 
 static struct slice joined(struct arena *arena, const struct slice *words, unsigned count)

@@ -22,7 +22,7 @@
     " coalesce(g.recipients_max, 0), g.at_limit, g.tls_required, g.counted_by = 'account',"                            \
     " coalesce(g.messages_per_minute, 0), coalesce(g.messages_per_hour, 0), coalesce(g.messages_per_day, 0),"          \
     " coalesce(g.recipients_per_minute, 0), coalesce(g.recipients_per_hour, 0), coalesce(g.recipients_per_day, 0),"    \
-    " coalesce(g.bytes_per_day, 0)"                                                                                    \
+    " coalesce(g.bytes_per_day, 0), g.hold_seconds, g.hold_then"                                                                                    \
     " from relay_grant g join customer c on c.id = g.customer_id"
 #define IN_TIME(parameter)                                                                                             \
     " (g.valid_from is null or g.valid_from <= coalesce(" parameter "::timestamptz, now()))"                           \
@@ -80,6 +80,13 @@ static bool read_amounts(const struct rows *rows, unsigned row, unsigned first, 
     return any != 0;
 }
 
+static enum directory_limit at_limit_of(struct slice word)
+{
+    return slice_equal(word, SLICE("refuse")) ? DIRECTORY_LIMIT_REFUSE
+           : slice_equal(word, SLICE("hold")) ? DIRECTORY_LIMIT_HOLD
+                                              : DIRECTORY_LIMIT_DEFER;
+}
+
 static void read_row(struct arena *arena, const struct rows *rows, unsigned row, int64_t account_id,
                      struct directory_grant *out)
 {
@@ -93,10 +100,12 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->recipient_domains = provision_words(arena, row_text(rows, row, 8), &out->recipient_domain_count);
     out->size_max = (uint64_t)row_int64(rows, row, 9);
     out->recipients_max = (unsigned)row_int64(rows, row, 10);
-    out->at_limit = slice_equal(row_text(rows, row, 11), SLICE("refuse")) ? DIRECTORY_LIMIT_REFUSE : DIRECTORY_LIMIT_DEFER;
+    out->at_limit = at_limit_of(row_text(rows, row, 11));
     out->tls_required = row_bool(rows, row, 12);
     out->counted_for = row_bool(rows, row, 13) ? account_id : 0;
     out->counted = read_amounts(rows, row, 14, &out->limits);
+    out->hold_ms = row_int64(rows, row, 21) * 1000;
+    hold_then_parse(row_text(rows, row, 22), &out->hold_then);
 }
 
 #define OF(span, column) " coalesce(sum(u." column ") filter (where u." span " = date_trunc('" span "', now(), 'UTC')), 0)::bigint"

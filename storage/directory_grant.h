@@ -14,6 +14,7 @@
 #include "core/arena.h"
 #include "core/slice.h"
 #include "core/task.h"
+#include "storage/hold.h"
 #include "storage/status.h"
 
 #define DIRECTORY_GRANTS_MAX 32 /* the oldest ones; more are not looked at */
@@ -28,7 +29,11 @@ enum directory_recipients {
     DIRECTORY_RECIPIENTS_DOMAINS,  /* in recipient_domains */
     DIRECTORY_RECIPIENTS_CUSTOMER, /* in domains of the grant's customer */
 };
-enum directory_limit { DIRECTORY_LIMIT_REFUSE, DIRECTORY_LIMIT_DEFER };
+enum directory_limit {
+    DIRECTORY_LIMIT_REFUSE,
+    DIRECTORY_LIMIT_DEFER,
+    DIRECTORY_LIMIT_HOLD, /* at those of a minute, an hour or a day; at others like DEFER */
+};
 
 enum directory_span { DIRECTORY_MINUTE, DIRECTORY_HOUR, DIRECTORY_DAY };
 #define DIRECTORY_SPANS 3
@@ -49,6 +54,8 @@ struct directory_grant {
     uint64_t size_max;       /* 0: none of its own */
     unsigned recipients_max; /* 0: none of its own */
     enum directory_limit at_limit;
+    int64_t hold_ms; /* HOLD: so long, then: */
+    enum hold_then hold_then;
     bool tls_required;
     bool counted;                    /* it has limits below */
     int64_t counted_for;             /* the account whose use counts; 0: everybody's */

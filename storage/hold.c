@@ -41,8 +41,8 @@ static const struct db_statement wake = {
 static const struct db_statement release = {
     "hold_release",
     "update queue_entry h set held_until = null, held_by = null, held_reason = null, held_then = null,"
-    "       due_at = greatest(h.due_at, now()), expires_at = h.expires_at + (now() - m.received_at),"
-    "       delay_at = h.delay_at + (now() - m.received_at)"
+    "       due_at = greatest(h.due_at, now()), expires_at = h.expires_at + (greatest(h.due_at, now()) - m.received_at),"
+    "       delay_at = h.delay_at + (greatest(h.due_at, now()) - m.received_at)"
     "  from (select q.cell, q.id, q.message_id" THESE("release") ") t"
     "  join message m on m.cell = t.cell and m.id = t.message_id"
     " where h.cell = t.cell and h.id = t.id"};

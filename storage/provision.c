@@ -69,6 +69,9 @@ static const struct {
     {"allowed_network_key", {PROVISION_TAKEN, "network", "the network is on the list", 0}},
     {"allowed_network_many", {PROVISION_IN_USE, NULL, "the list has 10,000 networks: delete one first", 0}},
     {"allowed_network_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has allowed networks", 0}},
+    {"entry_active", {PROVISION_IN_USE, NULL, "it is being delivered at this moment: look, and try again", 0}},
+    {"entry_not_held", {PROVISION_IN_USE, NULL, "it is not held", 0}},
+
     {"network_cidr_key", {PROVISION_TAKEN, "cidr", "the network exists", 0}},
 
     {"grant_account", {PROVISION_INVALID, "account", "the customer has no such account", 0}},

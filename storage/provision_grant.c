@@ -17,7 +17,7 @@
     " array_to_string(sender_domains, ' '), array_to_string(recipient_domains, ' '), size_max, recipients_max,"        \
     " tls_required, valid_from, valid_until, created_at, counted_by,"                                                  \
     " messages_per_minute, messages_per_hour, messages_per_day, recipients_per_minute, recipients_per_hour,"           \
-    " recipients_per_day, bytes_per_day, certificate"
+    " recipients_per_day, bytes_per_day, certificate, hold_seconds, hold_then"
 
 const char *const provision_grant_limits[PROVISION_GRANT_LIMITS] = {
     "messages_per_minute", "messages_per_hour",  "messages_per_day", "recipients_per_minute",
@@ -53,6 +53,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     for (unsigned i = 0; i < PROVISION_GRANT_LIMITS; i++)
         out->limits[i] = number(rows, row, 19 + i);
     out->certificate = row_text(rows, row, 19 + PROVISION_GRANT_LIMITS);
+    out->hold_seconds = row_int64(rows, row, 20 + PROVISION_GRANT_LIMITS);
+    out->hold_then = row_text(rows, row, 21 + PROVISION_GRANT_LIMITS);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -130,11 +132,11 @@ static const struct db_statement insert = {
     "insert into relay_grant (id, label, senders, sender_domains, recipients, recipient_domains, size_max,"
     "   recipients_max, at_limit, tls_required, valid_from, valid_until, counted_by, messages_per_minute,"
     "   messages_per_hour, messages_per_day, recipients_per_minute, recipients_per_hour, recipients_per_day, bytes_per_day,"
-    "   customer_id, account_id, domain_id, network, certificate)"
+    "   hold_seconds, hold_then, customer_id, account_id, domain_id, network, certificate)"
     " values ($1::bigint, $2::text, $3::text, $4::text[], $5::text, $6::text[], nullif($7::bigint, 0),"
     "   nullif($8::integer, 0), $9::text, $10::boolean, $11::timestamptz, $12::timestamptz, $13::text,"
     "   " LIMIT(1) ", " LIMIT(2) ", " LIMIT(3) ", " LIMIT(4) ", " LIMIT(5) ", " LIMIT(6) ", " LIMIT(7) ","
-    "   $15::bigint, nullif($16::bigint, 0), nullif($17::bigint, 0), $18::text::cidr, $19::text)",
+    "   $15::bigint, $16::text, $17::bigint, nullif($18::bigint, 0), nullif($19::bigint, 0), $20::text::cidr, $21::text)",
 };
 static const struct db_statement require = {
     "provision_grant_require",
@@ -152,7 +154,7 @@ static const struct db_statement update = {
     "   valid_from = $11::timestamptz, valid_until = $12::timestamptz, counted_by = $13::text,"
     "   messages_per_minute = " LIMIT(1) ", messages_per_hour = " LIMIT(2) ", messages_per_day = " LIMIT(3) ","
     "   recipients_per_minute = " LIMIT(4) ", recipients_per_hour = " LIMIT(5) ", recipients_per_day = " LIMIT(6) ","
-    "   bytes_per_day = " LIMIT(7)
+    "   bytes_per_day = " LIMIT(7) ", hold_seconds = $15::bigint, hold_then = $16::text"
     " where id = $1::bigint",
 };
 
@@ -175,6 +177,8 @@ static struct params *add_write(struct db_unit *unit, const struct db_statement 
     params_time(params, grant->valid_until_ms);
     params_text(params, grant->counted_by);
     params_int64s(params, grant->limits, PROVISION_GRANT_LIMITS);
+    params_int64(params, grant->hold_seconds);
+    params_text(params, grant->hold_then);
     return params;
 }
 

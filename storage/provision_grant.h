@@ -21,7 +21,9 @@ struct provision_grant {
     struct slice label;            /* {NULL,0}: none */
     struct slice senders;          /* "own", "domains", "any" */
     struct slice recipients;       /* "any", "domains", "customer" */
-    struct slice at_limit;         /* "refuse", "defer" */
+    struct slice at_limit;         /* "refuse", "defer", "hold" */
+    int64_t hold_seconds;          /* with "hold" */
+    struct slice hold_then;        /* "release", "reject" */
     struct slice *sender_domains, *recipient_domains;
     unsigned sender_domain_count, recipient_domain_count;
     int64_t size_max, recipients_max; /* 0: none */

@@ -1,6 +1,7 @@
 /*
  * grant: the options of `relay-grants create`, `relay-checks create`, `app-passwords create`, `certificates create`,
- * `allowed-networks create`, `aliases create`, `groups create` and `domains`, as a table: each becomes a member of the same name, with '_' for '-'.
+ * `allowed-networks create`, `aliases create`, `groups create`, `queue hold` and `domains`, as a table: each becomes a
+ * member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
@@ -26,6 +27,11 @@ static struct {
     {"--size-max", "size_max", NUMBER, NULL},
     {"--recipients-max", "recipients_max", NUMBER, NULL},
     {"--at-limit", "at_limit", TEXT, NULL},
+    {"--hold-seconds", "hold_seconds", NUMBER, NULL},
+    {"--hold-then", "hold_then", TEXT, NULL},
+    {"--until", "until", TEXT, NULL},
+    {"--then", "then", TEXT, NULL},
+    {"--reason", "reason", TEXT, NULL},
     {"--tls-required", "tls_required", FLAG, NULL},
     {"--valid-from", "valid_from", TEXT, NULL},
     {"--valid-until", "valid_until", TEXT, NULL},

@@ -26,12 +26,16 @@
 #define HOPS_MAX 32
 #define ALIASES_MAX 500
 
-enum verb { VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_EVENTS, VERB_REPLACE, VERB_FORGET };
+enum verb {
+    VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_REPLACE, VERB_FORGET,
+    VERB_EVENTS, VERB_HOLD, VERB_RELEASE, VERB_REJECT, /* these are the last part of the path */
+};
 #define MAY(verb) (1u << (verb))
 #define NAMELESS (MAY(VERB_LIST) | MAY(VERB_REPLACE) | MAY(VERB_FORGET))
 #define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
 
-static const char *const verb_names[] = {"list", "show", "create", "change", "delete", "events", "replace", "forget"};
+static const char *const verb_names[] = {"list",    "show",   "create", "change", "delete", "replace",
+                                         "forget",  "events", "hold",   "release", "reject"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource {
@@ -97,10 +101,10 @@ static const struct resource {
     {"decision", "/v1/decisions", MAY(VERB_SHOW), NULL, {NULL}, {NULL}},
     {"queue",
      "/v1/queue",
-     MAY(VERB_LIST),
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT),
      NULL,
      {"domain", NULL},
-     {"message", "sender", "recipient", "state", "held", "attempts", "due_at", "last_reply", NULL}},
+     {"id", "message", "sender", "recipient", "state", "held", "attempts", "due_at", "last_reply", NULL}},
     {"message",
      "/v1/messages",
      MAY(VERB_SHOW) | MAY(VERB_EVENTS),
@@ -426,7 +430,8 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
     if (name && verb != VERB_CREATE) {
         char *escaped = client_escape(name);
         size_t n = strlen(path);
-        if (snprintf(path + n, sizeof path - n, "/%s%s", escaped, verb == VERB_EVENTS ? "/events" : "") >=
+        bool below = verb >= VERB_EVENTS;
+        if (snprintf(path + n, sizeof path - n, "/%s%s%s", escaped, below ? "/" : "", below ? verb_names[verb] : "") >=
             (int)(sizeof path - n))
             misuse("too long", name);
         free(escaped);
@@ -455,6 +460,13 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         body = list_of_lines();
         answer = must("PUT", path, body);
         break;
+    case VERB_HOLD:
+        body = json_object_new_object();
+        grant_put(body);
+        answer = must("POST", path, body);
+        break;
+    case VERB_RELEASE:
+    case VERB_REJECT: answer = must("POST", path, NULL); break;
     case VERB_SHOW: answer = must("GET", path, NULL); break;
     case VERB_FORGET:
     case VERB_DELETE: answer = must("DELETE", path, NULL); break;

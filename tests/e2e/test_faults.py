@@ -73,7 +73,6 @@ ELSEWHERE = {
     "queue_claim_late_again": "asked only when the answer to such a claim was lost, as queue_claim_again",
     "queue_delayed_read": "every some seconds for mail that was put off; a notice that could not be asked for comes later",
     "queue_not_delayed": "the same",
-    "queue_claim_rejected": "needs a hold that ends in a rejection: test_hold.py",
     "queue_claim_rejected_again": "asked only when the answer to such a claim was lost, as queue_claim_again",
     "cache_number": "not asked with the cache off, as here; test_cache.py takes the database away",
     "queue_waiting_read": "a collector's connection (ATRN): test_atrn.py takes the database away",
@@ -462,6 +461,27 @@ class Workload:
         self.api("GET", f"/v1/messages/{queued['message']}/events")
         for path in ("/v1/outages", "/v1/bans", "/readyz", "/metrics"):
             self.api("GET", path)
+
+    def step_hold(self):
+        """What is decided about entries that nobody delivers."""
+        (queued,) = self.api("GET", "/v1/queue?domain=dead.faults.test")["items"]
+        path = f"/v1/queue/{queued['id']}"
+        until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400))
+        self.api("POST", f"{path}/hold", {"until": until, "then": "reject", "reason": "a fault"})
+        self.api("GET", path)
+        self.api("POST", f"{path}/release", None, DONE)
+        wait_until(lambda: self.api("GET", path)["state"] == "waiting", "it is released", timeout=60)
+        self.mail("dead2@dead.faults.test", sender="<>")
+        (rejected,) = self.patiently(self.dead2)
+        self.api("POST", f"/v1/queue/{rejected}/reject", None, GONE)
+        self.settled()
+
+    def dead2(self):
+        found = [entry["id"] for entry in self.api("GET", "/v1/queue?domain=dead.faults.test")["items"]
+                 if entry["recipient"].startswith("dead2@") and entry["state"] == "waiting"]
+        if not found:
+            raise TryLater("it is being delivered")
+        return found
 
     def step_decision(self):
         """A refusal, and then what the API tells of it."""

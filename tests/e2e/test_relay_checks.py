@@ -126,7 +126,7 @@ def random_grant(dice):
                            {"senders": "domains", "sender_domains": dice.sample(sorted(DOMAINS), 2)}])
     recipients = dice.choice([{"recipients": "any"}, {"recipients": "customer"},
                               {"recipients": "domains", "recipient_domains": ["outside.test", dice.choice(sorted(DOMAINS))]}])
-    more = {"tls_required": dice.random() < 0.2, "at_limit": dice.choice(["refuse", "defer"])}
+    more = {"tls_required": dice.random() < 0.2, "at_limit": dice.choice(["refuse", "defer", "hold"])}
     if dice.random() < 0.3:
         more["size_max"] = 1000
     if dice.random() < 0.2:

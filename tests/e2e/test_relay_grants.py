@@ -82,7 +82,7 @@ def test_resource(node, grant):
     plain = grant(label="plain")
     assert plain == {**plain, "account": None, "domain": None, "network": None, "senders": "own", "sender_domains": [],
                      "recipients": "any", "recipient_domains": [], "size_max": None, "recipients_max": None,
-                     "at_limit": "defer", "tls_required": False, "counted_by": "grant", **dict.fromkeys(LIMITS), "valid_from": None, "valid_until": None}
+                     "at_limit": "defer", "hold_seconds": 432000, "hold_then": "reject", "tls_required": False, "counted_by": "grant", **dict.fromkeys(LIMITS), "valid_from": None, "valid_until": None}
     assert plain["customer"] == node.api.get("/v1/customers/granted")["id"]
     full = grant(domain="grant.test", senders="domains", sender_domains=["Grant.TEST.", "second.test"], recipients="domains",
                  recipient_domains=["outside.test"], size_max=1000, recipients_max=3, at_limit="refuse", tls_required=True,

@@ -398,6 +398,47 @@ static void test_windows(void **state)
         }
 }
 
+/* What passes a window is taken, and held; other limits and other reasons are as with "defer". */
+static void test_hold(void **state)
+{
+    struct authorize_client client = make_client(AUTHORIZE_SUBMISSION, true, false);
+    struct authorize_sender sender = {SLICE("x@z.test"), false, 0, 10, 0};
+    struct directory_recipient outside = {0};
+    struct directory_grant grants[2] = {make_grant(DIRECTORY_SENDERS_ANY, DIRECTORY_RECIPIENTS_ANY),
+                                        make_grant(DIRECTORY_SENDERS_ANY, DIRECTORY_RECIPIENTS_ANY)};
+    struct authorize_decision decision;
+
+    (void)state;
+    account.state = DIRECTORY_ACTIVE;
+    client.grants = (struct directory_grants){grants, 1};
+    grants[0].counted = true;
+    grants[0].at_limit = DIRECTORY_LIMIT_HOLD;
+    grants[0].limits.messages[DIRECTORY_HOUR] = grants[0].used.messages[DIRECTORY_HOUR] = 5;
+    authorize_sender(arena, &client, &sender, &decision);
+    assert_int_equal(decision.verdict, AUTHORIZE_ALLOWED);
+    assert_false(decision.held);
+    authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+    assert_int_equal(decision.verdict, AUTHORIZE_OUTSIDE);
+    assert_true(decision.held);
+    assert_int_equal(decision.code, 250);
+    assert_string_equal(decision.limit, "messages_per_hour");
+    assert_ptr_equal(decision.grant, &grants[0]);
+    assert_non_null(strstr(decision.text, "permits 5 messages in a hour"));
+
+    authorize_recipient(arena, &client, &sender, SLICE("a@[192.0.2.1]"), true, &outside, &decision);
+    assert_int_equal(decision.code, 550);
+    assert_false(decision.held);
+    grants[0].recipients_max = 1;
+    sender.recipients = 1;
+    authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+    assert_int_equal(decision.code, 452);
+    sender.recipients = 0;
+    client.grants.count = 2; /* the other one permits it without */
+    authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+    assert_false(decision.held);
+    assert_ptr_equal(decision.grant, &grants[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +452,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_grant, setup, teardown),
         cmocka_unit_test_setup_teardown(test_grants_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_windows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

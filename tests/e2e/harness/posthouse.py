@@ -212,10 +212,9 @@ class Posthouse:
     def inbox(self, login, password=PASSWORD):
         """All messages of the INBOX as bytes, by IMAP, without setting \\Seen."""
         with self.imap(login, password) as connection:
-            status, answer = connection.select("INBOX", readonly=True)
-            assert status == "OK", answer  # after a restart: not yet
-            count = answer[0]
-            if int(count) == 0:
+            status, counts = connection.select("INBOX", readonly=True)
+            assert status == "OK", counts  # after a restart: not yet
+            if int(counts[-1]) == 0:  # more than one EXISTS: mail came meanwhile
                 return []
             status, parts = connection.fetch("1:*", "(BODY.PEEK[])")
             assert status == "OK", parts
