@@ -46,6 +46,7 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
     json_put_bool(object, "held", entry->shown);
     object_put_hold(object, &entry->hold);
     json_put_number(object, "size", (int64_t)entry->size);
+    json_put_number(object, "priority", entry->priority);
     json_put_number(object, "attempts", entry->attempts);
     json_put_time(object, "received_at", entry->received_ms);
     json_put_time(object, "due_at", entry->due_ms);

@@ -119,6 +119,7 @@ struct runner_entry *runner_entry_claimed(const struct queue_entry *q)
     entry->account_id = q->account_id;
     entry->expires_ms = q->expires_ms;
     runner_entry_deadline(entry, q->deliver_by_ms);
+    entry->priority = q->priority;
     smtp_parameter_read_rcpt(m->arena, q->parameters, &entry->envelope);
     entry->attempts = (unsigned)q->attempts;
     entry->lease_ends = q->lease_ends;

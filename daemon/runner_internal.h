@@ -62,6 +62,7 @@ struct runner_entry {
     struct slice recipient;
     struct envelope_rcpt envelope;
     unsigned attempts;
+    int priority;         /* RFC 6710: higher goes first */
     uint64_t lease_ends;  /* steady clock, earlier than the database's */
     unsigned renewing;    /* the round of renewal that it is in */
     bool claimed;         /* from the database: its destination was due */
@@ -76,7 +77,7 @@ struct runner_destination {
     bool ready;
     char *key;
     struct route_key route;
-    struct runner_entry *first, *last; /* pending, by id */
+    struct runner_entry *first, *last; /* pending, by priority, then by id */
     unsigned pending, entries;         /* entries: all that refer to it */
     unsigned lanes, connected, limit;
     bool sequential;         /* an outage is being drained: one lane, in order */
@@ -129,7 +130,7 @@ void runner_entry_deadline(struct runner_entry *entry, int64_t deliver_by_ms);
 unsigned runner_deadlines(void); /* entries that have one */
 struct runner_entry *runner_entry_find(int64_t id);
 void runner_entry_free(struct runner_entry *entry); /* and its message with the last */
-void runner_entry_put(struct runner_entry *entry);  /* pending, in order of ids */
+void runner_entry_put(struct runner_entry *entry);  /* pending, in order of priority and ids */
 void runner_entry_take(struct runner_entry *entry);
 void runner_entries_each(void (*fn)(struct runner_entry *entry, void *arg), void *arg);
 bool runner_lease_good(const struct runner_entry *entry);

@@ -4,7 +4,7 @@
  * An entry (one recipient) refers to its message and its destination.  Messages hold content, or the place for it:
  * what was accepted here comes with its spool, what was claimed is loaded when its turn comes.  An entry is
  *
- *   pending    in its destination's list, by id, which is the order of acceptance
+ *   pending    in its destination's list, by priority (RFC 6710), then by id, which is the order of acceptance
  *   in work    a lane has it (runner_delivery.c)
  *   reported   its outcome waits to be recorded (runner_report.c)
  *
@@ -244,13 +244,18 @@ void runner_entry_free(struct runner_entry *entry)
         message_free(entry->message);
 }
 
+static bool goes_after(const struct runner_entry *one, const struct runner_entry *other)
+{
+    return one->priority != other->priority ? one->priority < other->priority : one->id > other->id;
+}
+
 /* From the end: what comes is nearly always the newest. */
 void runner_entry_put(struct runner_entry *entry)
 {
     struct runner_destination *d = entry->destination;
     struct runner_entry *before = d->last;
 
-    while (before && before->id > entry->id)
+    while (before && goes_after(before, entry))
         before = before->previous;
     entry->previous = before;
     entry->next = before ? before->next : d->first;
@@ -339,6 +344,7 @@ void runner_on_committed(const struct accept_message *message)
         entry->account_id = r->account_id;
         entry->expires_ms = r->expires_ms;
         runner_entry_deadline(entry, r->deliver_by_ms);
+        entry->priority = message->priority;
         smtp_parameter_read_rcpt(m->arena, r->parameters, &entry->envelope);
         /* The database counts from the transaction; this much later at most. */
         entry->lease_ends = clock_steady_ms() + QUEUE_LEASE_MS - RUNNER_LEASE_MARGIN_MS;

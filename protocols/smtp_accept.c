@@ -70,6 +70,7 @@ static void begin_message(const struct smtp_session *session, const struct smtp_
     out->sender = transaction->sender.address;
     out->parameters = smtp_parameter_print_mail(arena, &transaction->envelope, ENVELOPE_ALL);
     out->eight_bit = transaction->eight_bit;
+    out->priority = transaction->envelope.priority;
     out->received_ms = now_ms;
     out->client = session->peer;
     out->helo = session->helo.p;
@@ -167,7 +168,7 @@ static void accepted(struct smtp_session *session, const struct accept_message *
     for (unsigned i = 0; i < count; i++)
         log_info("message accepted", log_id("message", messages[i].id), log_slice("sender", messages[i].sender),
                  log_int("recipients", messages[i].recipient_count), log_int("size", (int64_t)transaction->size),
-                 log_str("protocol", messages[i].protocol),
+                 log_str("protocol", messages[i].protocol), log_int("priority", messages[i].priority),
                  log_str("grant", by ? id_print(by->id, grant) : transaction->recipients->reason));
     smtp_counters.messages_accepted++;
     smtp_counters.recipients_accepted += transaction->recipient_count;

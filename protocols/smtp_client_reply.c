@@ -153,6 +153,8 @@ void smtp_client_features_line(struct smtp_client_features *features, unsigned n
 
         features->envelope |= ENVELOPE_DELIVERBY;
         features->by_min = least < INT32_MAX ? (int64_t)least : INT32_MAX;
+    } else if (slice_equal_nocase(word, SLICE("MT-PRIORITY"))) {
+        features->envelope |= ENVELOPE_MT_PRIORITY;
     } else if (slice_equal_nocase(word, SLICE("STARTTLS"))) {
         features->starttls = true;
     } else if (slice_equal_nocase(word, SLICE("SIZE"))) {

@@ -54,6 +54,7 @@ static void reply_ehlo(struct smtp_session *session)
     lines[n++] = "DELIVERBY"; /* RFC 2852: without a least time, as one second can be enough */
     /* RFC 9422: what rcpt() counts.  MAILMAX is not limited. */
     lines[n++] = arena_printf(session->command, "LIMITS RCPTMAX=%u", session->settings->recipients_max);
+    lines[n++] = "MT-PRIORITY"; /* RFC 6710: no policy is named; each of the 19 values is one */
     if ((offer = smtp_hold_offer(session)))
         lines[n++] = offer;
     if (session->may_xclient)

@@ -3,7 +3,7 @@
  *
  *     mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF        (RFC 5321 4.1.1.2)
  *
- * On port 25 any sender will do, and nothing is looked up.  A submission's sender must be permitted to the account
+ * On port 25 any sender will do, and nothing is looked up, unless the message is to go before others (MT-PRIORITY).  A submission's sender must be permitted to the account
  * (relay/permit.h), which is looked up anew for each message.
  */
 #define LOG_MODULE "smtp"
@@ -16,7 +16,25 @@ static void reply_unavailable(struct smtp_session *session)
     smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
 }
 
-/* On port 25 it waits for nothing. */
+/* RFC 6710 4.1: a stranger's message goes before nobody's.  False: it was answered. */
+static AWAITS bool lower_priority(struct smtp_session *session)
+{
+    struct smtp_transaction *transaction = session->transaction;
+    bool known = false;
+
+    if (!permit_known(session->command, &transaction->permit, &known)) {
+        reply_unavailable(session);
+        return false;
+    }
+    if (known)
+        return true;
+    log_info("priority lowered", log_slice("sender", transaction->sender.address), log_int("from", transaction->envelope.priority));
+    transaction->envelope.priority = 0;
+    smtp_reply(session, 250, "2.3.6", "0 is the priority of this message: a higher one is for clients that are known here");
+    return false;
+}
+
+/* On port 25 it waits for nothing, but to find out whether a stranger asks for priority. */
 static AWAITS void mail(struct smtp_session *session)
 {
     struct permit *permit = &session->transaction->permit;
@@ -36,6 +54,8 @@ static AWAITS void mail(struct smtp_session *session)
         smtp_session_reset(session);
         return;
     }
+    if (session->transaction->envelope.priority > 0 && !lower_priority(session))
+        return;
     smtp_reply(session, decision.code, decision.enhanced, "%s", decision.text);
 }
 
@@ -108,7 +128,7 @@ void smtp_command_mail(struct smtp_session *session, struct slice arguments)
     transaction->permit = make_permit(session, &parsed);
     transaction->size_max = session->settings->message_size_max;
     session->transaction = transaction;
-    if (session->role == SMTP_ROLE_SUBMISSION)
+    if (session->role == SMTP_ROLE_SUBMISSION || parsed.envelope.priority > 0)
         smtp_session_run(session, mail);
     else
         mail(session);

@@ -40,6 +40,7 @@ static const struct smtp_fault fault_hold_for = {501, "5.5.4", "HOLDFOR is a num
 static const struct smtp_fault fault_hold_until = {501, "5.5.4", "HOLDUNTIL is a date and time as in 2026-12-24T08:00:00Z"};
 static const struct smtp_fault fault_hold_twice = {501, "5.5.4", "HOLDFOR and HOLDUNTIL exclude each other"};
 static const struct smtp_fault fault_by = {501, "5.5.4", "BY is seconds, \";\", R or N, and T or not; R has some seconds"};
+static const struct smtp_fault fault_priority = {501, "5.5.2", "MT-PRIORITY is a number from -9 to 9"}; /* RFC 6710 4.1 */
 static const struct smtp_fault fault_notify = {501, "5.5.4", "NOTIFY is NEVER, or a list of SUCCESS, FAILURE, DELAY"};
 static const struct smtp_fault fault_orcpt = {501, "5.5.4", "ORCPT is a type, \";\" and up to 500 characters of xtext"};
 
@@ -240,6 +241,25 @@ static const char *print_by(struct arena *arena, const struct envelope_mail *env
                         envelope->by == ENVELOPE_BY_RETURN ? "R" : "N", envelope->by_trace ? "T" : "");
 }
 
+/* priority-value = (["-"] NZDIGIT) / "0" (RFC 6710 section 7) */
+static const struct smtp_fault *read_priority(struct arena *arena, struct slice value, struct smtp_mail *out)
+{
+    struct slice rest = value;
+    bool negative = cursor_take(&rest, '-');
+
+    (void)arena;
+    if (rest.n != 1 || !cursor_is_digit(*rest.p) || (negative && *rest.p == '0'))
+        return &fault_priority;
+    out->envelope.has_priority = true;
+    out->envelope.priority = negative ? '0' - *rest.p : *rest.p - '0';
+    return NULL;
+}
+
+static const char *print_priority(struct arena *arena, const struct envelope_mail *envelope)
+{
+    return envelope->has_priority ? arena_printf(arena, "MT-PRIORITY=%d", envelope->priority) : NULL;
+}
+
 static const struct mail_row {
     struct slice name;
     unsigned extension; /* ENVELOPE_*; 0: it ends here */
@@ -253,6 +273,7 @@ static const struct mail_row {
     {{"RET", 3}, ENVELOPE_DSN, 0, read_ret, print_ret},
     {{"ENVID", 5}, ENVELOPE_DSN, 0, read_envid, print_envid},
     {{"BY", 2}, ENVELOPE_DELIVERBY, 0, read_by, print_by},
+    {{"MT-PRIORITY", 11}, ENVELOPE_MT_PRIORITY, 0, read_priority, print_priority},
     {{"HOLDFOR", 7}, ENVELOPE_FUTURERELEASE, SMTP_PARAMETER_SUBMISSION, read_hold_for, print_hold_for},
     {{"HOLDUNTIL", 9}, ENVELOPE_FUTURERELEASE, SMTP_PARAMETER_SUBMISSION, read_hold_until, print_hold_until},
     {{"SMTPUTF8", 8}, ENVELOPE_SMTPUTF8, 0, read_smtputf8, print_smtputf8},

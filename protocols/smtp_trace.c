@@ -14,6 +14,8 @@
  *
  * The clause "tls" names the cipher suite as it is registered with IANA (RFC 8314 section 4.3).
  *
+ * So does "PRIORITY" the priority that was asked for, or what became of it (RFC 6710 section 7).
+ *
  * A submission may lack Date and Message-ID; they then follow, the same in all copies.
  *
  * The name after "from" is what the client called itself.  The grammar wants a domain or an address literal there;
@@ -59,7 +61,7 @@ static struct slice shown(struct arena *arena, const struct smtp_session *sessio
 struct slice smtp_trace(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms,
                         struct slice recipient)
 {
-    const char *literal = client_literal(arena, session), *known_as = "", *tls = "", *for_clause = "";
+    const char *literal = client_literal(arena, session), *known_as = "", *tls = "", *for_clause = "", *priority = "";
     struct slice name = session->helo, sender = session->transaction->sender.address;
     char id_text[ID_TEXT_SIZE], date[CLOCK_RFC5322_SIZE];
 
@@ -70,6 +72,8 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
     if (stream_is_tls(session->stream))
         tls = arena_printf(arena, "\r\n\ttls %s (%s)", stream_tls_cipher(session->stream),
                            stream_tls_version(session->stream));
+    if (session->transaction->envelope.has_priority) /* RFC 6710 section 7 */
+        priority = arena_printf(arena, "\r\n\tPRIORITY %d", session->transaction->envelope.priority);
     if (may_name(session, recipient)) {
         recipient = shown(arena, session, recipient);
         for_clause = arena_printf(arena, " for <%.*s>", SLICE_ARG(recipient));
@@ -79,11 +83,11 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
                                   "Return-Path: <%.*s>\r\n"
                                   "Received: from %.*s (%s%s)\r\n"
                                   "\tby %s with %s\r\n"
-                                  "\tid %s%s%s;\r\n"
+                                  "\tid %s%s%s%s;\r\n"
                                   "\t%s\r\n",
                                   SLICE_ARG(sender), SLICE_ARG(name), known_as, literal,
                                   session->settings->hostname, smtp_trace_protocol(session), id_print(id, id_text),
-                                  for_clause, tls, clock_rfc5322(now_ms, date)));
+                                  for_clause, tls, priority, clock_rfc5322(now_ms, date)));
 }
 
 struct slice smtp_trace_missing(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms)

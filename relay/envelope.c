@@ -78,6 +78,7 @@ struct envelope_mail envelope_passed_on(const struct envelope_mail *envelope, in
     struct envelope_mail out = *envelope;
     int64_t spent_ms = now_ms > received_ms ? now_ms - received_ms : 0;
 
+    out.has_priority = true;
     out.by_seconds -= (spent_ms + 999) / 1000;
     if (out.by == ENVELOPE_BY_RETURN && out.by_seconds < 1)
         out.by_seconds = 1;

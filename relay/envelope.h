@@ -20,6 +20,7 @@ enum {
     ENVELOPE_SMTPUTF8 = 1 << 2,   /* RFC 6531 */
     ENVELOPE_FUTURERELEASE = 1 << 3, /* RFC 4865: kept with the message, and never passed on: it waits here */
     ENVELOPE_DELIVERBY = 1 << 4,  /* RFC 2852 */
+    ENVELOPE_MT_PRIORITY = 1 << 5, /* RFC 6710 */
     ENVELOPE_OURS = 1 << 30,      /* none: what we note for ourselves, and no next hop is told */
 };
 #define ENVELOPE_ALL (~0u)
@@ -46,6 +47,8 @@ struct envelope_mail {
     struct slice hold_for, hold_until; /* HOLDFOR, HOLDUNTIL, RFC 4865: one of them at most; p NULL: not given */
     enum envelope_by by;
     bool by_trace;      /* T: its sender hears of each relay */
+    bool has_priority; /* it was given, or changed */
+    int priority;      /* MT-PRIORITY, RFC 6710: -9 to 9; higher goes first */
     int64_t by_seconds; /* from when it was received; 0 or less: the time was over before, and its sender knows */
 };
 
@@ -79,7 +82,7 @@ int64_t envelope_release(const struct envelope_mail *envelope, int64_t received_
 int64_t envelope_deadline(const struct envelope_mail *envelope, int64_t received_ms);
 /* The time is over, and it must not go on (BY=;R). */
 bool envelope_expired(const struct envelope_mail *envelope, int64_t received_ms, int64_t now_ms);
-/* As it is to be passed on at this moment, RFC 2852 4.1.4.1: with the time that is left. */
+/* As it is to be passed on at this moment: with the time that is left (RFC 2852 4.1.4.1), and any priority (RFC 6710 4.2). */
 struct envelope_mail envelope_passed_on(const struct envelope_mail *envelope, int64_t received_ms, int64_t now_ms);
 
 #endif

@@ -299,6 +299,9 @@ enum notice_made notice_make(struct arena *arena, const struct notice_settings *
 
         message->received_ms = clock_now_ms();
         message->sender = SLICE("");
+        message->priority = notice->envelope.priority; /* RFC 6710 4.6 */
+        if (message->priority)
+            message->parameters = slice_str(arena_printf(arena, "MT-PRIORITY=%d", message->priority));
         message->protocol = "LOCAL";
         message->prefix = SLICE("Return-Path: <>\r\n");
         message->parameters = parameters_of(arena, notice);

@@ -196,6 +196,16 @@ static AWAITS bool look_up_targets(struct arena *arena, const struct slice *addr
     return true;
 }
 
+AWAITS bool permit_known(struct arena *arena, struct permit *permit, bool *known)
+{
+    if (!permit->account && !look_up_client(arena, permit))
+        return false;
+    *known = permit->account || (permit->has_network && permit->network.customer_active);
+    for (unsigned i = 0; i < permit->grants.count; i++)
+        *known |= permit->grants.list[i].customer_active;
+    return true;
+}
+
 /* A group among them may ask whose network the client is in. */
 static AWAITS bool look_up_for(struct arena *arena, struct permit *permit, const struct directory_recipient *found, unsigned count)
 {

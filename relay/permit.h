@@ -70,6 +70,9 @@ AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const stru
                           struct permit_recipient *recipient, struct authorize_decision *out)
     __attribute__((warn_unused_result));
 
+/* Is the client somebody's whom we know: an account, or in a network of an active customer, or granted something?  False: 451. */
+AWAITS bool permit_known(struct arena *arena, struct permit *permit, bool *known) __attribute__((warn_unused_result));
+
 /* An address in the header of a submission, by what permitted a recipient: see authorize_author(). */
 AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant, const char *field,
                           struct slice address, struct authorize_decision *out) __attribute__((warn_unused_result));

@@ -71,6 +71,7 @@ struct accept_message {
     struct slice sender; /* "" : null sender */
     struct slice parameters; /* of MAIL, like those of a recipient */
     bool eight_bit;
+    int priority; /* of its queue entries, -9 to 9 (RFC 6710) */
     int64_t received_ms;
     const char *client, *helo, *protocol, *tls; /* NULL allowed but for protocol */
     int64_t grant_id; /* the relay grant that permitted it, for its event; 0: none */

@@ -1,8 +1,8 @@
 /*
  * queue: claiming and leases.  Destinations are in queue_destination.c, what deliveries report in queue_report.c.
  *
- * Claiming is a read and a write.  The read walks destinations that are due, and of each the oldest entries that
- * are due: a dead destination with 100,000 entries is not looked at, because its own due_at lies ahead.  The write takes the
+ * Claiming is a read and a write.  The read walks destinations that are due, and of each the entries of highest priority, and of
+ * these the oldest, that are due: a dead destination with 100,000 entries is not looked at, because its own due_at lies ahead.  The write takes the
  * candidates by id and checks again that nobody has them; as only the holder of a cell's lease claims in it, there is
  * nearly never anybody.  (FOR UPDATE SKIP LOCKED in one statement would do on one PostgreSQL, but not over several
  * cells on Citus.)
@@ -34,7 +34,7 @@
 #define ENTRY_COLUMNS                                                                                      \
     "q.id, q.message_id, m.customer_id, m.account_id, m.sender, q.recipient, q.destination,"               \
     " q.domain_id, q.account_id, m.eight_bit, m.size, m.received_at, q.expires_at, q.attempts,"  \
-    " m.parameters, q.parameters, q.last_reply, q.deliver_by"
+    " m.parameters, q.parameters, q.last_reply, q.deliver_by, q.priority"
 
 static const struct db_statement claim_read = {
     "queue_claim_read",
@@ -145,6 +145,7 @@ static void entries_take(struct arena *arena, const struct rows *rows, uint64_t 
             .mail_parameters = row_text(rows, i, 14),
             .parameters = row_text(rows, i, 15),
             .last_reply = row_text(rows, i, 16),
+            .priority = (int)row_int64(rows, i, 18),
             .deliver_by_ms = row_is_null(rows, i, 17) ? 0 : row_time(rows, i, 17),
         };
     qsort(*out, *count, sizeof **out, by_id);

@@ -37,6 +37,7 @@ struct queue_entry {
     int64_t received_ms, expires_ms;
     int64_t deliver_by_ms; /* when it is late (RFC 2852); 0: never, or its sender was told */
     int32_t attempts;
+    int priority;        /* higher goes first */
     uint64_t lease_ends; /* steady clock, before the database's lease_until */
 };
 
@@ -47,7 +48,7 @@ struct slice queue_destination_mx(struct arena *arena, struct slice domain);
 #define QUEUE_DESTINATION_MAILBOX SLICE("mailbox")
 
 /*
- * Claims up to limit waiting entries that are due, oldest first within each destination, at most
+ * Claims up to limit waiting entries that are due, those of higher priority, then the oldest first within each destination, at most
  * per_destination of each, and leases them to this worker.  Cells: those leased to us.  A claim whose answer is lost is
  * repeated until there is one: it returns late, but forgets nothing that was leased to us.
  */

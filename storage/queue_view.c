@@ -22,11 +22,11 @@
 #define ENTRY                                                                                                          \
     "q.id, q.message_id, m.sender, q.recipient, q.destination, m.size, q.worker is not null, q.shown, q.attempts,"     \
     " m.received_at, q.expires_at, greatest(q.due_at, d.due_at), q.last_attempt_at, q.last_reply,"               \
-    " q.held_until, q.held_by, q.held_reason, q.held_then, q.deliver_by"
+    " q.held_until, q.held_by, q.held_reason, q.held_then, q.deliver_by, q.priority"
 #define JOINS                                                                                                          \
     " join message m on m.cell = q.cell and m.id = q.message_id"                                                       \
     " left join destination d on d.cell = q.cell and d.key = q.destination "
-#define ENTRY_COLUMNS 19
+#define ENTRY_COLUMNS 20
 
 static void read_entry(const struct rows *rows, unsigned row, struct queue_view_entry *out)
 {
@@ -45,6 +45,7 @@ static void read_entry(const struct rows *rows, unsigned row, struct queue_view_
     out->last_attempt_ms = row_time(rows, row, 12);
     out->last_reply = row_text(rows, row, 13);
     out->deliver_by_ms = row_time(rows, row, 18);
+    out->priority = (int)row_int64(rows, row, 19);
     out->hold = (struct hold){0};
     if (row_is_null(rows, row, 14))
         return;

@@ -21,6 +21,7 @@ struct queue_view_entry {
     bool shown;  /* readable in the recipient's INBOX meanwhile */
     struct hold hold; /* until_ms 0: not held */
     int32_t attempts;
+    int priority;
     int64_t received_ms, expires_ms;
     int64_t deliver_by_ms;   /* INT64_MIN: not asked for, or over and told */
     int64_t due_ms;          /* its own or its destination's, whichever is later */

@@ -122,6 +122,8 @@ static void test_features(void **state)
     assert_int_equal(f.by_min, 240);
     smtp_client_features_line(&f, 1, SLICE("250-DELIVERBY"));
     assert_int_equal(f.by_min, 0);
+    smtp_client_features_line(&f, 1, SLICE("250-MT-PRIORITY MIXER"));
+    assert_int_equal(f.envelope, ENVELOPE_DELIVERBY | ENVELOPE_MT_PRIORITY);
 }
 
 static void encode(const char *in, size_t step, char *out)

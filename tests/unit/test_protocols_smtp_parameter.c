@@ -239,6 +239,47 @@ static void test_deliver_by(void **state)
     }
 }
 
+static void test_priority(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned code;
+        const char *printed;
+    } cases[] = {
+        {"", 0, NULL},
+        {" MT-PRIORITY=0", 0, "MT-PRIORITY=0"},
+        {" mt-priority=9", 0, "MT-PRIORITY=9"},
+        {" MT-PRIORITY=-9", 0, "MT-PRIORITY=-9"},
+        {" MT-PRIORITY=-0", 501, NULL},
+        {" MT-PRIORITY=+1", 501, NULL},
+        {" MT-PRIORITY=10", 501, NULL},
+        {" MT-PRIORITY=-10", 501, NULL},
+        {" MT-PRIORITY=00", 501, NULL},
+        {" MT-PRIORITY=-", 501, NULL},
+        {" MT-PRIORITY=a", 501, NULL},
+        {" MT-PRIORITY=", 501, NULL},
+        {" MT-PRIORITY", 501, NULL},
+        {" MT-PRIORITY=1 MT-PRIORITY=1", 501, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct smtp_mail mail = {0};
+        const struct smtp_fault *fault = smtp_parameter_mail(arena, slice_str(cases[i].text), false, &mail);
+        struct slice printed = smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_ALL);
+        struct envelope_mail again;
+
+        check(fault, cases[i].code, printed, cases[i].printed, cases[i].text);
+        assert_null(smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_DSN | ENVELOPE_DELIVERBY).p);
+        if (fault)
+            continue;
+        smtp_parameter_read_mail(arena, printed, &again);
+        assert_int_equal(again.priority, mail.envelope.priority);
+        again = envelope_passed_on(&again, 0, 0); /* a next hop that offers it is told, asked for or not */
+        check(NULL, 0, smtp_parameter_print_mail(arena, &again, ENVELOPE_MT_PRIORITY),
+              cases[i].printed ? cases[i].printed : "MT-PRIORITY=0", cases[i].text);
+    }
+}
+
 static void test_stored_by_a_newer_version(void **state)
 {
     struct envelope_mail mail;
@@ -259,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_rcpt),
         cmocka_unit_test(test_future_release),
         cmocka_unit_test(test_deliver_by),
+        cmocka_unit_test(test_priority),
         cmocka_unit_test(test_stored_by_a_newer_version),
     };
 
