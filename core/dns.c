@@ -23,12 +23,12 @@
 #include <unistd.h>
 
 #define LOG_MODULE "dns"
+#include "core/dns_internal.h"
 #include "core/log.h"
 #include "core/loop.h"
 
 #define LOOKUP_MS 30000
 #define RECORDS_MAX 64
-#define NAME_SIZE 256
 #define TRUST_ANCHOR "/usr/share/dns/root.key"
 
 enum { TYPE_A = 1, TYPE_MX = 15, TYPE_AAAA = 28, CLASS_IN = 1, RCODE_NOERROR = 0, RCODE_NXDOMAIN = 3 };
@@ -92,6 +92,11 @@ void dns_init(const struct dns_settings *settings)
     warm_up();
 }
 
+struct ub_ctx *dns_context(void)
+{
+    return context;
+}
+
 void dns_done(void)
 {
     if (readable)
@@ -148,13 +153,16 @@ static AWAITS void queries_wait(struct query *queries, unsigned count, struct ta
             ub_cancel(context, queries[i].id);
 }
 
-static enum dns_status query_status(const struct query *query)
+enum dns_status dns_result_status(const struct ub_result *r)
 {
-    const struct ub_result *r = query->result;
-
     if (!r || r->bogus || (r->rcode != RCODE_NOERROR && r->rcode != RCODE_NXDOMAIN))
         return DNS_FAILED;
     return r->havedata ? DNS_FOUND : DNS_NONE;
+}
+
+static enum dns_status query_status(const struct query *query)
+{
+    return dns_result_status(query->result);
 }
 
 static unsigned record_count(const struct query *query)
@@ -168,15 +176,14 @@ static unsigned record_count(const struct query *query)
 
 /* ------------------------------------------------------------------ MX */
 
-/* RFC 1035 section 3.1: labels, each a length and its bytes, up to the root's length 0.  Lower case, no final dot. */
-static bool name_parse(const unsigned char *wire, size_t n, char out[NAME_SIZE])
+bool dns_name_parse(const unsigned char *wire, size_t n, char out[DNS_NAME_SIZE])
 {
     size_t at = 0, used = 0;
 
     while (at < n && wire[at] > 0) {
         size_t label = wire[at++];
 
-        if (label > 63 || label > n - at || used + label + 2 > NAME_SIZE)
+        if (label > 63 || label > n - at || used + label + 2 > DNS_NAME_SIZE)
             return false;
         if (used > 0)
             out[used++] = '.';
@@ -193,9 +200,9 @@ static bool name_parse(const unsigned char *wire, size_t n, char out[NAME_SIZE])
 static bool mx_parse(struct arena *arena, const char *data, int length, struct dns_mx *out)
 {
     const unsigned char *bytes = (const unsigned char *)data;
-    char name[NAME_SIZE];
+    char name[DNS_NAME_SIZE];
 
-    if (length < 3 || !name_parse(bytes + 2, (size_t)length - 2, name))
+    if (length < 3 || !dns_name_parse(bytes + 2, (size_t)length - 2, name))
         return false;
     out->preference = (unsigned)bytes[0] << 8 | bytes[1];
     out->host = arena_strdup(arena, name);
