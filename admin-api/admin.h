@@ -18,6 +18,7 @@ struct admin_settings {
     uint64_t message_size_max;
     const char *default_route_host; /* NULL: MX */
     unsigned default_route_port;
+    unsigned dns_wait_ms; /* for what DNS says of a client */
     /* Lines of other processes for /metrics, in the exposition format; appended as they are.  May be NULL. */
     char *(*metrics)(void); /* malloc'ed */
 };

@@ -80,6 +80,17 @@ AWAITS void allowed_networks_show(struct request *r);
 AWAITS void allowed_networks_change(struct request *r);
 AWAITS void allowed_networks_delete(struct request *r);
 
+AWAITS void dns_lists_list(struct request *r);
+AWAITS void dns_lists_create(struct request *r);
+AWAITS void dns_lists_show(struct request *r);
+AWAITS void dns_lists_change(struct request *r);
+AWAITS void dns_lists_delete(struct request *r);
+AWAITS void client_policies_list(struct request *r);
+AWAITS void client_policies_create(struct request *r);
+AWAITS void client_policies_show(struct request *r);
+AWAITS void client_policies_change(struct request *r);
+AWAITS void client_policies_delete(struct request *r);
+
 AWAITS void relay_grants_list(struct request *r);
 AWAITS void relay_grants_create(struct request *r);
 AWAITS void relay_grants_show(struct request *r);
@@ -88,7 +99,8 @@ AWAITS void relay_grants_delete(struct request *r);
 
 AWAITS void relay_checks_create(struct request *r);
 /* What this server's configuration says; host NULL: no default route.  The text must stay. */
-void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port);
+void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port,
+                            unsigned dns_wait_ms);
 
 AWAITS void decisions_show(struct request *r);
 

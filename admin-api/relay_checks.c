@@ -13,6 +13,7 @@
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "admin-api/relay_checks_client.h"
 #include "core/cidr.h"
 #include "core/idn.h"
 #include "relay/permit.h"
@@ -29,10 +30,12 @@ static struct {
     uint64_t message_size_max;
     const char *default_route_host;
     unsigned default_route_port;
+    unsigned dns_wait_ms;
 } server;
 
-void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port)
+void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port, unsigned dns_wait_ms)
 {
+    server.dns_wait_ms = dns_wait_ms;
     server.message_size_max = message_size_max;
     server.default_route_host = default_route_host;
     server.default_route_port = default_route_port;
@@ -145,8 +148,9 @@ static struct json_object *headroom_json(const struct permit *permit, const stru
     return object;
 }
 
+/* stranger NULL: nothing was asked about the client. */
 static AWAITS void answer(struct request *r, const struct permit *permit, const struct permit_recipient *recipient,
-                          const char *command, const struct authorize_decision *decision)
+                          const char *command, const struct authorize_decision *decision, const struct screen_report *stranger)
 {
     struct json_object *targets = NULL, *route = NULL;
 
@@ -164,6 +168,7 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
     json_object_object_add(object, "route", json_object_get(route));
     json_object_object_add(object, "targets", targets);
     json_object_object_add(object, "headroom", headroom_json(permit, decision->grant));
+    json_object_object_add(object, "stranger", stranger ? relay_checks_client_json(stranger) : NULL);
     json_put_text(object, "command", slice_str(command));
     json_put_number(reply, "code", decision->code);
     json_put_text(reply, "enhanced", slice_str(decision->enhanced));
@@ -172,18 +177,34 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
     reply_json(r, 200, object);
 }
 
-static AWAITS void check(struct request *r, struct permit *permit, struct permit_recipient *recipient)
+/* The recipient would be taken; would it be taken from this client?  As smtp_command_rcpt.c asks. */
+static AWAITS void check_stranger(struct request *r, struct permit *permit, struct permit_recipient *recipient,
+                                  struct authorize_decision *decision)
+{
+    struct screen_report report;
+
+    switch (relay_checks_client(r, permit, recipient, server.dns_wait_ms, &report, decision)) {
+    case SCREEN_FAILED: reply_away(r); return;
+    case SCREEN_REFUSED: recipient->target_count = 0; break;
+    case SCREEN_PASSED: break;
+    }
+    answer(r, permit, recipient, "RCPT", decision, &report);
+}
+
+static AWAITS void check(struct request *r, struct permit *permit, struct permit_recipient *recipient, bool client_given)
 {
     struct authorize_decision decision;
 
     if (!permit_sender(r->arena, permit, &decision))
         reply_away(r);
     else if (decision.verdict != AUTHORIZE_ALLOWED)
-        answer(r, permit, recipient, "MAIL", &decision);
+        answer(r, permit, recipient, "MAIL", &decision, NULL);
     else if (!permit_recipient(r->arena, permit, recipient, &decision))
         reply_away(r);
+    else if (!client_given || permit->role != AUTHORIZE_MX || !recipient->target_count)
+        answer(r, permit, recipient, "RCPT", &decision, NULL);
     else
-        answer(r, permit, recipient, "RCPT", &decision);
+        check_stranger(r, permit, recipient, &decision);
 }
 
 /* The account as sign-in would give it.  False, and answered. */
@@ -249,5 +270,5 @@ AWAITS void relay_checks_create(struct request *r)
             return;
         permit.account = &account;
     }
-    check(r, &permit, &recipient);
+    check(r, &permit, &recipient, client.p != NULL);
 }

@@ -91,6 +91,18 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/allowed-networks/{allowed_network}", "changeAllowedNetwork", ROUTER_TOKEN, allowed_networks_change},
     {"DELETE", "/v1/allowed-networks/{allowed_network}", "deleteAllowedNetwork", ROUTER_TOKEN, allowed_networks_delete},
 
+    {"GET", "/v1/dns-lists", "listDnsLists", ROUTER_TOKEN, dns_lists_list},
+    {"POST", "/v1/dns-lists", "createDnsList", ROUTER_TOKEN, dns_lists_create},
+    {"GET", "/v1/dns-lists/{dns_list}", "getDnsList", ROUTER_TOKEN, dns_lists_show},
+    {"PATCH", "/v1/dns-lists/{dns_list}", "changeDnsList", ROUTER_TOKEN, dns_lists_change},
+    {"DELETE", "/v1/dns-lists/{dns_list}", "deleteDnsList", ROUTER_TOKEN, dns_lists_delete},
+
+    {"GET", "/v1/client-policies", "listClientPolicies", ROUTER_TOKEN, client_policies_list},
+    {"POST", "/v1/client-policies", "createClientPolicy", ROUTER_TOKEN, client_policies_create},
+    {"GET", "/v1/client-policies/{client_policy}", "getClientPolicy", ROUTER_TOKEN, client_policies_show},
+    {"PATCH", "/v1/client-policies/{client_policy}", "changeClientPolicy", ROUTER_TOKEN, client_policies_change},
+    {"DELETE", "/v1/client-policies/{client_policy}", "deleteClientPolicy", ROUTER_TOKEN, client_policies_delete},
+
     {"GET", "/v1/relay-grants", "listRelayGrants", ROUTER_TOKEN, relay_grants_list},
     {"POST", "/v1/relay-grants", "createRelayGrant", ROUTER_TOKEN, relay_grants_create},
     {"GET", "/v1/relay-grants/{grant}", "getRelayGrant", ROUTER_TOKEN, relay_grants_show},

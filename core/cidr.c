@@ -91,6 +91,27 @@ bool cidr_plain_address(const char *client, char out[INET6_ADDRSTRLEN])
     return true;
 }
 
+bool cidr_block_of(const char *client, unsigned bits_ipv4, unsigned bits_ipv6, char out[CIDR_TEXT_SIZE])
+{
+    unsigned char bytes[16], block[16] = {0};
+    char text[INET6_ADDRSTRLEN];
+    unsigned bits = bits_ipv6;
+    int family = AF_INET6;
+
+    if (!cidr_plain_address(client, text))
+        return false;
+    if (!strchr(text, ':')) {
+        family = AF_INET;
+        bits = bits_ipv4;
+    }
+    inet_pton(family, text, bytes);
+    memcpy(block, bytes, bits / 8);
+    if (bits % 8)
+        block[bits / 8] = bytes[bits / 8] & (unsigned char)(0xff << (8 - bits % 8));
+    snprintf(out, CIDR_TEXT_SIZE, "%s/%u", inet_ntop(family, block, text, sizeof text), bits);
+    return true;
+}
+
 bool cidr_list_parse(const char *text, struct cidr_list *out, char *error, size_t error_size)
 {
     char word[WORD_SIZE];

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#define CIDR_TEXT_SIZE 64
+
 struct cidr {
     int family; /* AF_INET, AF_INET6 */
     unsigned bits;
@@ -20,6 +22,9 @@ bool cidr_contains(const struct cidr *block, const struct sockaddr *address);
 /* The form that blocks are compared with: no zone ("fe80::1%eth0"), and an IPv4 client of an IPv6 socket ("::ffff:192.0.2.1") is what it
  * is.  False: not an address (a client on a UNIX socket). */
 bool cidr_plain_address(const char *client, char out[INET6_ADDRSTRLEN]);
+
+/* "192.0.2.0/24", "2001:db8::/64": the address's block of that length.  False: not an address. */
+bool cidr_block_of(const char *client, unsigned bits_ipv4, unsigned bits_ipv6, char out[CIDR_TEXT_SIZE]);
 
 struct cidr_list {
     unsigned count;

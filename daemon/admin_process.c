@@ -108,6 +108,7 @@ int admin_run(const struct process_plan *p)
         .connections_max = (unsigned)p->config->admin_connections_max,
         .connections_per_client_max = (unsigned)p->config->admin_connections_per_client_max,
         .message_size_max = p->config->message_size_max,
+        .dns_wait_ms = (unsigned)p->config->dns_wait_ms,
         .default_route_host = p->config->default_route_host,
         .default_route_port = p->config->default_route_port,
         .metrics = stats_exposition,

@@ -41,7 +41,7 @@ struct config {
     int64_t auth_window_ms, auth_ban_ms, auth_address_failures, auth_account_failures, auth_attack_failures;
     /* [clients] */
     int64_t network_ipv4, network_ipv6, sessions_per_network_max, connections_per_minute, network_connections_per_minute;
-    int64_t messages_per_minute, recipients_per_minute;
+    int64_t messages_per_minute, recipients_per_minute, tarpit_after, tarpit_max_ms, dns_wait_ms;
     /* [delivery] */
     char *default_route;
     int64_t deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;

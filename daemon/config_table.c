@@ -114,6 +114,11 @@ const struct setting config_settings[] = {
     NUMBER("clients", "network_connections_per_minute", network_connections_per_minute, "3000", 0, 60000000, "From one network."),
     NUMBER("clients", "messages_per_minute", messages_per_minute, "1200", 0, 60000000, "MAILs on port 25 from one IPv4 address or IPv6 /64."),
     NUMBER("clients", "recipients_per_minute", recipients_per_minute, "12000", 0, 60000000, "RCPTs on port 25 from one IPv4 address or IPv6 /64."),
+    NUMBER("clients", "tarpit_after", tarpit_after, "20", 0, 1000000,
+           "Refusals on port 25 that one IPv4 address or IPv6 /64 is told at once, about in a minute; each further one takes twice as long."),
+    DURATION("clients", "tarpit_max", tarpit_max_ms, "10s", 0, 120000, "The longest that a refusal takes. 0s: all are told at once."),
+    DURATION("clients", "dns_wait", dns_wait_ms, "5s", 0, 60000,
+             "RCPT waits for DNS lists and reverse names, which only a client policy asks for, until so long after the client came."),
 
     TEXT("delivery", "default_route", default_route, "", "HOST:PORT of a smart host for mail to outside. Empty: MX look-up."),
     NUMBER("delivery", "deliveries_max", deliveries_max, "100", 1, 10000, "Deliveries at once, per worker."),

@@ -95,6 +95,7 @@ struct server_settings *settings_server(const struct config *c)
         .recipients_max = (unsigned)c->recipients_max,
         .errors_max = (unsigned)c->errors_max,
         .greeting_delay_ms = (unsigned)c->greeting_delay_ms,
+        .dns_wait_ms = (unsigned)c->dns_wait_ms,
         .smtp_timeout_ms = (unsigned)c->smtp_timeout_ms,
         .mailboxes_max = (unsigned)c->mailboxes_max,
         .imap_timeout_ms = (unsigned)c->imap_timeout_ms,
@@ -191,5 +192,7 @@ struct limit_settings settings_limits(const struct config *c)
         .network_connections = (unsigned)c->network_connections_per_minute,
         .address_messages = (unsigned)c->messages_per_minute,
         .address_recipients = (unsigned)c->recipients_per_minute,
+        .tarpit_after = (unsigned)c->tarpit_after,
+        .tarpit_max_ms = (unsigned)c->tarpit_max_ms,
     };
 }

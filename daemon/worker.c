@@ -44,11 +44,12 @@
 #include "protocols/server.h"
 #include "protocols/smtp_counters.h"
 #include "storage/accept.h"
-#include "storage/allow.h"
 #include "storage/cache.h"
 #include "storage/db.h"
 #include "storage/decision.h"
+#include "storage/greylist.h"
 #include "storage/guard.h"
+#include "storage/known.h"
 #include "storage/learned.h"
 #include "storage/maintenance.h"
 #include "storage/node.h"
@@ -193,6 +194,7 @@ static void leave(void *arg)
 {
     (void)arg;
     decision_flush();
+    greylist_flush();
     if (node_alive() && node_leave() != DB_DONE)
         log_warn("could not give back leases; they run out");
     loop_stop();
@@ -385,11 +387,11 @@ static AWAITS bool wait_for_database(void)
         if (schema_check(why, sizeof why) == SCHEMA_CURRENT) {
             if (succeeds && node_bury(plan->config->hostname, dead) == DB_DONE)
                 succeeds = false;
-            if (allow_refresh() == DB_FOUND && node_register(plan->config->hostname) == DB_DONE) {
+            if (known_refresh() == DB_FOUND && node_register(plan->config->hostname) == DB_DONE) {
                 succession_note(plan->slot, node_identity());
                 return true;
             }
-            snprintf(why, sizeof why, "no allow-list, or no number for this worker, yet");
+            snprintf(why, sizeof why, "no lists, or no number for this worker, yet");
         }
         if (strcmp(why, told) != 0)
             log_warn("waiting for the database", log_str("why", why));
@@ -410,7 +412,7 @@ static AWAITS void boot(void *arg)
     runner_running = true;
     serving = true;
     if (!task_start(housekeeping, guard_for_ever, NULL) || !task_start(housekeeping, renew_for_ever, NULL) || !task_start(housekeeping, sweep_for_ever, NULL) ||
-        !task_start(housekeeping, decision_write_for_ever, NULL) || !task_start(housekeeping, allow_refresh_for_ever, NULL))
+        !task_start(housekeeping, decision_write_for_ever, NULL) || !task_start(housekeeping, known_refresh_for_ever, NULL) || !task_start(housekeeping, greylist_write_for_ever, NULL))
         log_fatal(1, "no stack for housekeeping");
     doors_set(true);
 }
@@ -441,7 +443,7 @@ int worker_run(const struct process_plan *p)
     limit_set(&limits);
     server_set_sessions_max((unsigned)p->config->sessions_max);
     server_set_tasks(task_pool_new("session", (unsigned)p->config->tasks, (unsigned)p->config->sessions_max));
-    housekeeping = task_pool_new("housekeeping", 7, 4);
+    housekeeping = task_pool_new("housekeeping", 8, 4);
     doors_make();
     collect(NULL);
     if (!task_start(housekeeping, boot, NULL))

@@ -11,7 +11,6 @@
  */
 #include "protocols/limit.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +18,10 @@
 #include "core/rate.h"
 #include "storage/allow.h"
 
-enum kind { ADDRESS_CONNECTIONS = 1, NETWORK_CONNECTIONS, ADDRESS_MESSAGES, ADDRESS_RECIPIENTS };
+enum kind { ADDRESS_CONNECTIONS = 1, NETWORK_CONNECTIONS, ADDRESS_MESSAGES, ADDRESS_RECIPIENTS, ADDRESS_REFUSALS };
+
+#define TARPIT_FIRST_MS 250
+#define TARPIT_STEPS 10
 
 static struct limit_settings settings;
 
@@ -35,39 +37,21 @@ const struct limit_settings *limit_get(void)
 
 /* ------------------------------------------------------------------ who it is */
 
-/* "192.0.2.0/24", without the bits behind the length. */
-static void print_block(int family, const unsigned char *address, unsigned bits, char *out, size_t size)
-{
-    unsigned char bytes[16] = {0};
-    char text[INET6_ADDRSTRLEN];
-
-    memcpy(bytes, address, bits / 8);
-    if (bits % 8)
-        bytes[bits / 8] = address[bits / 8] & (unsigned char)(0xff << (8 - bits % 8));
-    snprintf(out, size, "%s/%u", inet_ntop(family, bytes, text, sizeof text), bits);
-}
-
 void limit_client(const char *peer, struct limit_client *out)
 {
-    char plain[INET6_ADDRSTRLEN];
-    struct in_addr four;
-    struct in6_addr six;
+    char plain[INET6_ADDRSTRLEN], network[CIDR_TEXT_SIZE];
 
     *out = (struct limit_client){.peer = peer};
     snprintf(out->address, sizeof out->address, "%.63s", peer);
     if (!cidr_plain_address(peer, plain))
         return;
-    if (inet_pton(AF_INET, plain, &four) == 1) {
-        out->loopback = ntohl(four.s_addr) >> 24 == 127;
+    out->loopback = strncmp(plain, "127.", 4) == 0 || strcmp(plain, "::1") == 0;
+    if (strchr(plain, ':'))
+        cidr_block_of(plain, 32, 64, out->address);
+    else
         snprintf(out->address, sizeof out->address, "%s", plain);
-        print_block(AF_INET, (unsigned char *)&four, settings.network_ipv4, out->network + 1, sizeof out->network - 1);
-    } else {
-        inet_pton(AF_INET6, plain, &six);
-        out->loopback = IN6_IS_ADDR_LOOPBACK(&six);
-        print_block(AF_INET6, six.s6_addr, 64, out->address, sizeof out->address);
-        print_block(AF_INET6, six.s6_addr, settings.network_ipv6, out->network + 1, sizeof out->network - 1);
-    }
-    out->network[0] = '=';
+    cidr_block_of(plain, settings.network_ipv4, settings.network_ipv6, network);
+    snprintf(out->network, sizeof out->network, "=%.62s", network);
 }
 
 bool limit_exempt(const struct limit_client *client)
@@ -100,4 +84,18 @@ bool limit_message(const struct limit_client *client)
 bool limit_recipient(const struct limit_client *client)
 {
     return take(client, ADDRESS_RECIPIENTS, client->address, settings.address_recipients);
+}
+
+/* tarpit_after and TARPIT_STEPS fit into the bucket, which empties within a minute; from tarpit_after on each doubles the delay. */
+unsigned limit_refusal(const struct limit_client *client)
+{
+    unsigned level, ms;
+
+    if (!settings.tarpit_max_ms || client->loopback)
+        return 0;
+    level = rate_add(ADDRESS_REFUSALS, client->address, settings.tarpit_after + TARPIT_STEPS);
+    if (level <= settings.tarpit_after || limit_exempt(client))
+        return 0;
+    ms = TARPIT_FIRST_MS << (level - settings.tarpit_after - 1);
+    return ms < settings.tarpit_max_ms ? ms : settings.tarpit_max_ms;
 }

@@ -16,6 +16,8 @@ struct limit_settings {
     unsigned address_sessions, network_sessions;       /* at once */
     unsigned address_connections, network_connections; /* in a minute */
     unsigned address_messages, address_recipients;     /* in a minute, on port 25 */
+    unsigned tarpit_after;                             /* refusals that are answered at once */
+    unsigned tarpit_max_ms;                            /* the longest that an answer waits; 0: none does */
 };
 void limit_set(const struct limit_settings *settings);
 const struct limit_settings *limit_get(void);
@@ -35,5 +37,8 @@ bool limit_address_connection(const struct limit_client *client) __attribute__((
 bool limit_network_connection(const struct limit_client *client) __attribute__((warn_unused_result));
 bool limit_message(const struct limit_client *client) __attribute__((warn_unused_result));
 bool limit_recipient(const struct limit_client *client) __attribute__((warn_unused_result));
+
+/* One more refusal; how long its answer should wait. */
+unsigned limit_refusal(const struct limit_client *client);
 
 #endif

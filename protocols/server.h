@@ -28,6 +28,7 @@ struct server_settings {
     unsigned recipients_max;      /* per transaction; at least 100 (RFC 5321 4.5.3.1.8) */
     unsigned errors_max;          /* bad commands before we hang up */
     unsigned greeting_delay_ms;   /* port 25: who speaks earlier is refused; 0: nobody */
+    unsigned dns_wait_ms;         /* port 25: RCPT waits for what DNS says of the client, so long from when it came */
     unsigned smtp_timeout_ms;     /* RFC 5321 4.5.3.2: 5 minutes */
     unsigned mailboxes_max;       /* of one account; also names that it subscribes to */
     unsigned imap_timeout_ms;     /* RFC 3501 5.4: at least 30 minutes */

@@ -11,6 +11,8 @@
  * One RCPT may come to several targets: an alias or a group (relay/resolve.h).  They are found here, and each has a place in the
  * transaction's list; the address that the client named stays with them.
  *
+ * Then a stranger may have to answer for himself (smtp_screen.c), by the policy of the recipient's domain.
+ *
  * What was accepted is decided for good here: end of data does not look again.
  */
 #define LOG_MODULE "smtp"
@@ -181,6 +183,8 @@ static AWAITS void rcpt(struct smtp_session *session)
         refuse(session, path.address, asked.found.domain.cell, &decision);
         return;
     }
+    if (!smtp_screen_client(session, &asked))
+        return;
     if (transaction->target_count + asked.target_count > TARGETS_MAX) {
         smtp_reply(session, 452, "4.5.3", "Too many recipients behind these addresses; send the message again to the rest");
         return;

@@ -46,6 +46,7 @@ static void begin_again(struct smtp_session *session, struct smtp_xclient *clien
     session->told_plain = client->plain_smtp;
     server_session_remove(&session->server);
     session->registered = server_session_add(&session->server, SERVER_SMTP, session->peer);
+    smtp_screen_begin(session);
 }
 
 void smtp_command_xclient(struct smtp_session *session, struct slice arguments)

@@ -4,8 +4,14 @@
 #include <stdint.h>
 
 /* What strangers were refused for, or put off. */
-enum smtp_refused { SMTP_REFUSED_RATE };
-#define SMTP_REFUSED 1
+enum smtp_refused {
+    SMTP_REFUSED_RATE,
+    SMTP_REFUSED_DNS_LIST,
+    SMTP_REFUSED_REVERSE_NAME,
+    SMTP_REFUSED_SCORE, /* no list of good clients speaks for it */
+    SMTP_REFUSED_GREYLIST,
+};
+#define SMTP_REFUSED 5
 
 struct smtp_counters {
     uint64_t connections;         /* accepted */
@@ -17,6 +23,7 @@ struct smtp_counters {
     uint64_t recipients_unknown;
     uint64_t recipients_denied;
     uint64_t refused[SMTP_REFUSED];
+    uint64_t tarpitted;           /* answers held back */
     uint64_t auth_succeeded, auth_failed;
 };
 extern struct smtp_counters smtp_counters;

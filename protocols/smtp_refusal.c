@@ -41,4 +41,6 @@ void smtp_refuse(struct smtp_session *session, const char *command, struct slice
         smtp_reply(session, decision->code, decision->enhanced, "%s (decision %s)", decision->text, id_print(id, text));
     else
         smtp_reply(session, decision->code, decision->enhanced, "%s", decision->text);
+    if (decision->code >= 500)
+        smtp_screen_tarpit(session);
 }

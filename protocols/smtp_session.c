@@ -46,6 +46,7 @@ static void session_free(struct smtp_session *session)
     smtp_auth_drop(session);
     smtp_session_reset(session);
     loop_timer_clear(&session->hold);
+    screen_dns_free(&session->screen);
     if (session->stream)
         stream_close(&session->stream);
     evbuffer_free(session->replies);
@@ -330,6 +331,8 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct pro
     if (session->registered) {
         smtp_counters.connections++;
         log_debug("session begins");
+        if (!session->may_xclient) /* else it is about others that it brings mail */
+            smtp_screen_begin(session);
         if (role == SMTP_ROLE_MX && !implicit_tls && settings->greeting_delay_ms)
             greet_after_silence(session);
         else if (!implicit_tls)

@@ -29,6 +29,7 @@
 #include "protocols/smtp_parse.h"
 #include "relay/authorize.h"
 #include "relay/permit.h"
+#include "relay/screen_dns.h"
 #include "storage/accept.h"
 #include "storage/directory.h"
 
@@ -110,6 +111,7 @@ struct smtp_session {
     struct slice client_name, told_helo; /* in the session's arena; empty: not told */
     bool told_plain;                     /* the client said HELO */
 
+    struct screen_dns *screen; /* what DNS says of the client; NULL: nobody wants to know */
     bool greeted; /* EHLO or HELO was answered */
     bool esmtp;
     struct slice helo; /* in the session's arena */
@@ -216,6 +218,12 @@ const char *smtp_hold_words(const struct smtp_session *session, const struct acc
 /* smtp_screen.c: one more MAIL, one more RCPT.  False, and answered: the client has sent too much. */
 bool smtp_screen_message(struct smtp_session *session) __attribute__((warn_unused_result));
 bool smtp_screen_recipient(struct smtp_session *session, struct slice address) __attribute__((warn_unused_result));
+/* A client has come: what DNS knows of it is asked. */
+void smtp_screen_begin(struct smtp_session *session);
+/* May it bring mail for a recipient that permit_recipient() took?  False, and answered: no, or not yet. */
+AWAITS bool smtp_screen_client(struct smtp_session *session, const struct permit_recipient *recipient) __attribute__((warn_unused_result));
+/* It was refused for good: the answer waits, the longer the more refusals it collects. */
+void smtp_screen_tarpit(struct smtp_session *session);
 
 /* smtp_accept.c: the task at the end of data. */
 AWAITS void smtp_accept(struct smtp_session *session);

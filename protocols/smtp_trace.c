@@ -20,7 +20,8 @@
  *
  * The name after "from" is what the client called itself.  The grammar wants a domain or an address literal there;
  * any other word was accepted in EHLO (see smtp_parse.h), and is then replaced by the client's address.  What
- * the client is called in DNS is not looked up: it costs a wait and says little; if a proxy tells it (XCLIENT), it is shown.
+ * the client is called in DNS (TCP-info) is shown if a proxy tells it (XCLIENT), or if a policy for strangers asked for it and it leads
+ * back; for the sake of this line it is not looked up.
  */
 #include <arpa/inet.h>
 
@@ -69,6 +70,8 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
         name = slice_str(literal);
     if (session->client_name.n)
         known_as = arena_printf(arena, "%.*s ", SLICE_ARG(session->client_name));
+    else if (screen_dns_name(session->screen))
+        known_as = arena_printf(arena, "%s ", screen_dns_name(session->screen));
     if (stream_is_tls(session->stream))
         tls = arena_printf(arena, "\r\n\ttls %s (%s)", stream_tls_cipher(session->stream),
                            stream_tls_version(session->stream));

@@ -206,6 +206,11 @@ AWAITS bool permit_known(struct arena *arena, struct permit *permit, bool *known
     return true;
 }
 
+AWAITS bool permit_client(struct arena *arena, struct permit *permit)
+{
+    return look_up_client(arena, permit);
+}
+
 /* A group among them may ask whose network the client is in. */
 static AWAITS bool look_up_for(struct arena *arena, struct permit *permit, const struct directory_recipient *found, unsigned count)
 {

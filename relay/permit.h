@@ -65,6 +65,9 @@ AWAITS bool permit_sender(struct arena *arena, struct permit *permit, struct aut
 AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
                              struct authorize_decision *out) __attribute__((warn_unused_result));
 
+/* Port 25: whose network the client is in, and what it is granted; asked for once. False: could not be asked. */
+AWAITS bool permit_client(struct arena *arena, struct permit *permit) __attribute__((warn_unused_result));
+
 /* Those that an expansion stands for, as far as they can be reached.  permit NULL: we ourselves send.  False: could not be asked. */
 AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const struct authorize_sender *sender,
                           struct permit_recipient *recipient, struct authorize_decision *out)

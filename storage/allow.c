@@ -2,26 +2,17 @@
  * allow: the allow-list in memory.
  *
  * The list is small, asked on the loop, and changed seldom, so all of it is kept: sorted by length of prefix, and within a length by
- * address.  An address is looked for once in each length that there is, by bisection.
- *
- * It is read anew when the number of the directory's changes is another one (storage/cache.c tells why that is certain), which is
- * asked every REFRESH_MS.  The number is asked before the list, so a change in between is read twice rather than not at all.  While
- * the database is away the list stays: clients that are known to be good are good then, too.
+ * address.  An address is looked for once in each length that there is, by bisection.  When it is read: storage/known.c.
  */
 #include "storage/allow.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LOG_MODULE "allow"
-#include "core/arena.h"
 #include "core/cidr.h"
 #include "core/clock.h"
-#include "core/log.h"
 #include "storage/db.h"
 
-#define REFRESH_MS 700
 #define LENGTHS_MAX (33 + 129)
 
 struct entry {
@@ -33,8 +24,6 @@ static struct entry *entries;
 static unsigned count;
 static unsigned lengths[LENGTHS_MAX]; /* where each begins */
 static unsigned length_count;
-static bool known;
-static int64_t number;
 
 /* ------------------------------------------------------------------ asking */
 
@@ -103,7 +92,6 @@ bool allow_covers(const char *client, int64_t customer_id)
 
 /* ------------------------------------------------------------------ knowing */
 
-static const struct db_statement changes = {"allow_changes", "select sum(number)::bigint from directory_change"};
 static const struct db_statement list = {
     "allow_list",
     "select network::text, coalesce(customer_id, 0), valid_until from allowed_network"
@@ -136,43 +124,15 @@ static void remember(struct arena *arena, const struct rows *rows)
             lengths[length_count++] = i;
 }
 
-static AWAITS enum db_status refresh(struct arena *arena)
+AWAITS enum db_status allow_read(struct arena *arena)
 {
     struct params params;
     struct rows *rows = NULL;
-    int64_t now;
 
     params_init(&params, arena);
-    if (db_read(arena, &changes, &params, &rows) != DB_FOUND)
-        return DB_FAILED;
-    now = row_int64(rows, 0, 0);
-    if (known && now == number)
-        return DB_FOUND;
     params_int32(&params, ALLOW_MAX);
     if (db_read(arena, &list, &params, &rows) == DB_FAILED)
         return DB_FAILED;
     remember(arena, rows);
-    known = true;
-    number = now;
-    log_debug("allow-list read", log_int("networks", count));
     return DB_FOUND;
-}
-
-AWAITS enum db_status allow_refresh(void)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    enum db_status status = refresh(arena);
-
-    arena_free(&arena);
-    return status;
-}
-
-AWAITS void allow_refresh_for_ever(void *unused)
-{
-    (void)unused;
-    for (;;) {
-        if (db_ready() && allow_refresh() == DB_FAILED)
-            log_debug("the allow-list stays as it was known");
-        task_sleep(REFRESH_MS);
-    }
 }

@@ -72,6 +72,12 @@ static const struct {
     {"entry_active", {PROVISION_IN_USE, NULL, "it is being delivered at this moment: look, and try again", 0}},
     {"entry_not_held", {PROVISION_IN_USE, NULL, "it is not held", 0}},
 
+    {"dns_list_key", {PROVISION_TAKEN, "zone", "the zone is listed with these answers", 0}},
+    {"dns_list_many", {PROVISION_IN_USE, NULL, "there are 32 lists: delete one first", 0}},
+    {"client_policy_key", {PROVISION_TAKEN, NULL, "there is a policy for that", 0}},
+    {"client_policy_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has client policies", 0}},
+    {"client_policy_greylist_at", {PROVISION_INVALID, "greylist_at", "must be given if greylist is \"suspects\", and only then", 0}},
+    {"policy_domain", {PROVISION_INVALID, "domain", "the domain is gone", 0}},
     {"network_cidr_key", {PROVISION_TAKEN, "cidr", "the network exists", 0}},
 
     {"grant_account", {PROVISION_INVALID, "account", "the customer has no such account", 0}},

@@ -1,7 +1,6 @@
 /*
- * grant: the options of `relay-grants create`, `relay-checks create`, `app-passwords create`, `certificates create`,
- * `allowed-networks create`, `aliases create`, `groups create`, `queue hold` and `domains`, as a table: each becomes a
- * member of the same name, with '_' for '-'.
+ * grant: the options of `create` (relay-grants, relay-checks, app-passwords, certificates, aliases, groups, allowed-networks, dns-lists,
+ * client-policies, domains), of `domains change` and `queue hold`, as a table: each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
@@ -53,6 +52,15 @@ static struct {
     {"--address", "address", TEXT, NULL},
     {"--scope", "scopes", LIST, NULL},
     {"--from", "networks", LIST, NULL},
+    {"--score", "score", NUMBER, NULL},
+    {"--answer", "answers", LIST, NULL},
+    {"--refuse-at", "refuse_at", NUMBER, NULL},
+    {"--reverse-name", "reverse_name", TEXT, NULL},
+    {"--reverse-score", "reverse_score", NUMBER, NULL},
+    {"--greylist", "greylist", TEXT, NULL},
+    {"--greylist-at", "greylist_at", NUMBER, NULL},
+    {"--greylist-delay", "greylist_delay", NUMBER, NULL},
+    {"--greylist-passes", "greylist_passes", NUMBER, NULL},
     {"--label", "label", TEXT, NULL},
     {"--expires-at", "expires_at", TEXT, NULL},
     {"--kind", "kind", TEXT, NULL},

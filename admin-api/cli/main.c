@@ -91,6 +91,13 @@ static const struct resource {
      "network",
      {"customer", NULL},
      {"id", "network", "customer", "label", "valid_until", NULL}},
+    {"dns-lists", "/v1/dns-lists", ALL_FOUR, "zone", {NULL}, {"id", "zone", "answers", "score", "label", NULL}},
+    {"client-policies",
+     "/v1/client-policies",
+     ALL_FOUR,
+     "label",
+     {"customer", NULL},
+     {"id", "label", "customer", "domain", "refuse_at", "reverse_name", "greylist", NULL}},
     {"relay-grants",
      "/v1/relay-grants",
      ALL_FOUR,
@@ -305,7 +312,7 @@ static struct json_object *creation(const struct resource *resource, const char 
     put(body, resource->key, name);
     if (options.customer)
         put(body, "customer", options.customer);
-    if (strncmp(resource->name, "relay-", 6) == 0 && options.domain)
+    if (options.domain && (strncmp(resource->name, "relay-", 6) == 0 || strcmp(resource->name, "client-policies") == 0))
         put(body, "domain", options.domain);
     grant_put(body);
     if (strcmp(resource->name, "domains") == 0) {

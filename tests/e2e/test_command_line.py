@@ -75,6 +75,18 @@ def test_resources(posthouse, client):
     assert "a partner" in client("allowed-networks", "list", "--customer", "cli & co")
     assert "203.0.113.0/26" in client("allowed-networks", "show", allowed["id"])
     client("allowed-networks", "delete", allowed["id"])
+    bl = json.loads(client("dns-lists", "create", "bl.example", "--score", "5", "--answer", "127.0.0.2", "--answer", "127.0.0.4/30",
+                           "--label", "x", "--json"))
+    assert (bl["score"], bl["answers"]) == (5, ["127.0.0.2/32", "127.0.0.4/30"])
+    assert "bl.example" in client("dns-lists", "list")
+    client("dns-lists", "delete", bl["id"])
+    for whose in (("--customer", "cli & co"), ("--domain", "cli.test")):
+        policy = json.loads(client("client-policies", "create", "ours", *whose, "--refuse-at", "5", "--reverse-name", "score",
+                                   "--reverse-score", "2", "--greylist", "suspects", "--greylist-at", "-1", "--greylist-delay",
+                                   "60", "--greylist-passes", "0", "--json"))
+        assert (policy["label"], policy["refuse_at"], policy["greylist_at"]) == ("ours", 5, -1)
+        assert "ours" in client("client-policies", "list", "--customer", "cli & co")
+        client("client-policies", "delete", policy["id"])
 
     made = json.loads(client("relay-grants", "create", "for ann", "--customer", "cli & co", "--account", "ann@cli.test",
                              "--senders", "domains", "--sender-domain", "a.test", "--sender-domain", "b.test", "--size-max",

@@ -61,8 +61,12 @@ ELSEWHERE = {
     "guard_write": "may be lost by design: the process that counted knows, the others learn of the next",
     "guard_read": "every second; test_bans.py takes the database away",
     "guard_forget": "every ten minutes",
-    "allow_changes": "every 700 ms; what is known stays: test_clients_limits.py",
+    "known_changes": "every 700 ms; what is known stays: test_clients_limits.py",
     "allow_list": "the same",
+    "dns_list_all": "the same",
+    "client_policy_uses": "the same",
+    "greylist_write": "may be lost by design: who was put off comes again",
+    "greylist_write_clients": "the same",
     "provision_ban_get": "needs a ban: test_bans.py",
     "provision_ban_require": "the same",
     "provision_ban_lift": "the same",
@@ -88,7 +92,7 @@ ELSEWHERE = {
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
     "maintenance_gone", "maintenance_history", "maintenance_idle", "maintenance_lock", "maintenance_lost_mail",
     "maintenance_orphans", "maintenance_partitions", "maintenance_purge", "maintenance_released", "maintenance_unlist",
-    "maintenance_usage")})
+    "maintenance_usage", "maintenance_greylist", "maintenance_greylist_client")})
 
 
 def statements():
@@ -441,6 +445,36 @@ class Workload:
             self.api("PATCH", path, {"label": "x"})
             self.api("DELETE", path, None, GONE)
 
+    def step_api_strangers(self):
+        self.make_customer()
+        self.api("POST", "/v1/domains", {"name": "s.test", "customer": "c", "kind": "hosted"}, DONE)
+        for _ in range(2):
+            self.api("POST", "/v1/dns-lists", {"zone": "bl.example", "score": 1}, DONE)
+            self.api("POST", "/v1/client-policies", {"customer": "c"}, DONE)
+            self.api("POST", "/v1/client-policies", {"domain": "s.test"}, DONE)
+        self.api("GET", "/v1/client-policies?customer=c")
+        for path, change in (("/v1/dns-lists", {"score": 2}), ("/v1/client-policies", {"label": "x"})):
+            for each in self.api("GET", path)["items"]:
+                if each.get("label") == "stays":
+                    continue
+                self.api("GET", f"{path}/{each['id']}")
+                self.api("PATCH", f"{path}/{each['id']}", change)
+                self.api("DELETE", f"{path}/{each['id']}", None, GONE)
+        self.api("DELETE", "/v1/domains/s.test", None, GONE)
+
+    def step_stranger(self):
+        """Is put off by a policy, and by the database for as long as that is away."""
+        def once():
+            with self.node.smtp() as client:
+                client.ehlo("proxy.test")
+                client.docmd("XCLIENT", "ADDR=198.18.0.1")
+                client.ehlo("client.test")
+                for code, text in (client.mail("joe@client.test"), client.rcpt("bob@strange.faults.test")):
+                    if code == 421 or text.startswith(b"4.3."):
+                        raise TryLater(text)
+            assert (code, text[:5]) == (451, b"4.7.1")
+        self.patiently(once)
+
     def step_api_grants(self):
         for who in ({"account": BOB}, {"domain": "faults.test"}):
             self.api("POST", "/v1/relay-grants", {"customer": "faults", "label": "fault", **who}, DONE)
@@ -538,7 +572,8 @@ def workload(new_posthouse, own_postgres, sink, outside, authority):
     faulty = FaultyPostgres(own_postgres)
     node = new_posthouse(postgres=faulty, default_route=outside.port, settings={
         "daemon.workers": 1, "delivery.probe_interval": "200ms", "database.statement_timeout": "500ms",
-        "database.cache_size": 0, "tls.client_ca_file": authority.certificate})
+        "database.cache_size": 0, "tls.client_ca_file": authority.certificate,
+        "smtp.xclient_networks": "127.0.0.1"})
     try:
         node.start()
         node.api.customer("faults")
@@ -552,6 +587,9 @@ def workload(new_posthouse, own_postgres, sink, outside, authority):
         node.api.post("/v1/accounts", {"address": ANN, "customer": "faults", "password": PASSWORD, "aliases": [ALIAS]})
         node.api.post("/v1/relay-grants", {"customer": "faults", "account": ANN, "messages_per_day": 1000000})
         node.api.post("/v1/networks", {"cidr": "127.0.0.0/8", "customer": "faults"})
+        node.api.hosted_domain("strange.faults.test", "faults")
+        node.api.account("bob@strange.faults.test", "faults")
+        node.api.post("/v1/client-policies", {"domain": "strange.faults.test", "greylist": "always", "label": "stays"})
         node.send("joe@client.test", "dead@dead.faults.test", make_message("dead"))
         yield Workload(node, sink, outside, authority.client())
         node.close()

@@ -1,6 +1,6 @@
 /*
  * storage/maintenance against a real PostgreSQL: partitions made ahead and dropped in time, chunks whose message never came,
- * mail without a destination, history past its time, and bodies that go when the last reference does, whoever adds or takes
+ * mail without a destination, history past its time, old rows of the greylist, and bodies that go when the last reference does, whoever adds or takes
  * one while they are being purged.
  */
 #include "storage/body.h"
@@ -360,6 +360,38 @@ static void test_history_past_its_time(void **state)
     in_task(history);
 }
 
+/* ------------------------------------------------------------------ greylist */
+
+static const struct db_statement come = {
+    "test_come", "insert into greylist (cell, triple, client, first_at, last_at, passes)"
+                 " select 7, sha256(t.name::bytea), '192.0.2.0/24', now() - t.age, now() - t.age, t.passes from (values"
+                 " ('young', interval '1 day', 0), ('never again', interval '3 days', 0), ('passed', interval '35 days', 1),"
+                 " ('long ago', interval '37 days', 1)) t (name, age, passes)"};
+static const struct db_statement come_again = {
+    "test_come_again", "insert into greylist_client values (7, 'young', 1, now() - interval '35 days'), (7, 'old', 1, now() - interval '37 days'),"
+                       " (8, 'of another cell', 1, now() - interval '37 days')"};
+static const struct db_statement left = {
+    "test_left", "select count(*) from greylist where triple in (sha256('young'::bytea), sha256('passed'::bytea))"};
+static const struct db_statement all_left = {"test_all_left", "select count(*) from greylist"};
+static const struct db_statement clients_left = {"test_clients_left", "select count(*) from greylist_client where client <> 'old'"};
+static const struct db_statement all_clients_left = {"test_all_clients_left", "select count(*) from greylist_client"};
+
+static void greylist(void *arg)
+{
+    (void)arg;
+    expect(change(&come) == DB_DONE);
+    expect(change(&come_again) == DB_DONE);
+    maintain();
+    expect(number(&left) == 2 && number(&all_left) == 2);
+    expect(number(&clients_left) == 2 && number(&all_clients_left) == 2);
+}
+
+static void test_who_did_not_come_again_is_forgotten(void **state)
+{
+    (void)state;
+    in_task(greylist);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_a_body_whose_last_reference_goes_meanwhile_is_not_forgotten),
         cmocka_unit_test(test_many_come_and_go_while_others_purge),
         cmocka_unit_test(test_history_past_its_time),
+        cmocka_unit_test(test_who_did_not_come_again_is_forgotten),
     };
     if (!getenv("POSTHOUSE_TEST_CONNINFO"))
         return EXIT_SKIPPED;

@@ -1,0 +1,15 @@
+#ifndef STORAGE_KNOWN_H
+#define STORAGE_KNOWN_H
+/*
+ * known: what a process has in memory of the directory, whole, because it is asked where nothing can be waited for: the allow-list
+ * (allow.h), the DNS lists (dns_list.h), and whether there are policies for strangers at all (client_policy.h).
+ */
+#include "core/task.h"
+#include "storage/status.h"
+
+/* Reads them if the directory is another one than when they were read.  FAILED: what is known stays. */
+AWAITS enum db_status known_refresh(void) __attribute__((warn_unused_result));
+/* A task of the worker's: what is known is about a second old at most, while the database can be asked. */
+AWAITS void known_refresh_for_ever(void *unused);
+
+#endif
