@@ -21,6 +21,7 @@
 #include "daemon/process.h"
 #include "daemon/settings.h"
 #include "daemon/stats.h"
+#include "relay/screen_dns.h"
 #include "storage/db.h"
 #include "storage/learned.h"
 #include "storage/node.h"
@@ -128,6 +129,7 @@ int admin_run(const struct process_plan *p)
     learned_configure(settings_learned(p->config));
     prober_init(settings_prober(p->config)); /* for the dry run, which asks as RCPT does */
     housekeeping = task_pool_new("housekeeping", 3, 3);
+    screen_dns_set_waiters_max(settings.connections_max / 4 + 1);
     admin_start(&settings);
     if (!task_start(housekeeping, keep_number, NULL))
         return 1;

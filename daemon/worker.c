@@ -43,6 +43,7 @@
 #include "protocols/sasl.h"
 #include "protocols/server.h"
 #include "protocols/smtp_counters.h"
+#include "relay/screen_dns.h"
 #include "storage/accept.h"
 #include "storage/cache.h"
 #include "storage/db.h"
@@ -442,6 +443,7 @@ int worker_run(const struct process_plan *p)
     limits = settings_limits(p->config);
     limit_set(&limits);
     server_set_sessions_max((unsigned)p->config->sessions_max);
+    screen_dns_set_waiters_max((unsigned)p->config->tasks / 4);
     server_set_tasks(task_pool_new("session", (unsigned)p->config->tasks, (unsigned)p->config->sessions_max));
     housekeeping = task_pool_new("housekeeping", 8, 4);
     doors_make();

@@ -76,7 +76,5 @@ void smtp_command_xclient(struct smtp_session *session, struct slice arguments)
         smtp_reply(session, 220, NULL, "%s ESMTP Posthouse", session->settings->hostname);
         return;
     }
-    smtp_counters.connections_refused++;
-    smtp_reply_goodbye(session, 421, session->server.refusal == SERVER_DRAINING ? "4.3.2" : "4.7.0",
-                       server_refusal_text(&session->server));
+    smtp_screen_not_served(session);
 }

@@ -10,10 +10,12 @@
  * Who collects refusals waits longer for each (tarpit): the answer is held back by a timer, which costs no task.
  */
 #define LOG_MODULE "smtp"
+#include "core/id.h"
 #include "core/log.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
 #include "relay/screen_client.h"
+#include "storage/decision.h"
 
 static void refuse_rate(struct smtp_session *session, const char *command, struct slice recipient, const char *what,
                         const char *limit)
@@ -47,6 +49,44 @@ bool smtp_screen_recipient(struct smtp_session *session, struct slice address)
         return true;
     refuse_rate(session, "RCPT", address, "recipients", "recipients_per_minute");
     return false;
+}
+
+/* NULL: it is no limit of the client's. */
+static const char *connection_limit(enum server_refusal refusal)
+{
+    switch (refusal) {
+    case SERVER_DRAINING:
+    case SERVER_FULL: break;
+    case SERVER_ADDRESS_SESSIONS: return "sessions_per_client_max";
+    case SERVER_NETWORK_SESSIONS: return "sessions_per_network_max";
+    case SERVER_ADDRESS_RATE: return "connections_per_minute";
+    case SERVER_NETWORK_RATE: return "network_connections_per_minute";
+    }
+    return NULL;
+}
+
+void smtp_screen_not_served(struct smtp_session *session)
+{
+    const char *text = server_refusal_text(&session->server), *limit = connection_limit(session->server.refusal);
+    char id_text[ID_TEXT_SIZE];
+    int64_t id = 0;
+
+    smtp_counters.connections_refused++;
+    if (limit)
+        id = decision_note(&(struct decision){
+            .command = SLICE("CONNECT"),
+            .client = slice_str(session->peer),
+            .sender = SLICE(""),
+            .verdict = slice_str(authorize_verdict_word(AUTHORIZE_DENIED)),
+            .reason = SLICE("client-connections"),
+            .limit = slice_str(limit),
+            .code = 421,
+            .enhanced = SLICE("4.7.0"),
+            .text = slice_str(text),
+        });
+    if (id)
+        text = arena_printf(session->command, "%s (decision %s)", text, id_print(id, id_text));
+    smtp_reply_goodbye(session, 421, session->server.refusal == SERVER_DRAINING ? "4.3.2" : "4.7.0", text);
 }
 
 /* ------------------------------------------------------------------ who it is */

@@ -338,9 +338,7 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct pro
         else if (!implicit_tls)
             greet(session);
     } else {
-        smtp_counters.connections_refused++;
-        smtp_reply_goodbye(session, 421, session->server.refusal == SERVER_DRAINING ? "4.3.2" : "4.7.0",
-                           server_refusal_text(&session->server));
+        smtp_screen_not_served(session);
     }
     smtp_session_settle(session);
     log_set_context(NULL);

@@ -7,6 +7,9 @@
  *
  * A hard run: a list is down.  screen_dns_wait() gives up, the list counts as failed, which is logged and counted, and says nothing.
  *
+ * A harder one: DNS itself is down, and each stranger's first recipient would hold a task.  So only some may wait (a part of the tasks there
+ * are); the others go on at once.
+ *
  * Bounded: the lists by DNS_LISTS_MAX, names by NAMES_MAX, all look-ups of the process by core/dns_ask.h.  Lists are as they were when it
  * began.  Answers of 127.255.255.0/24 are how lists say that they do not want to be asked: failed, never a hit.
  */
@@ -28,6 +31,7 @@
 #define TEXT_SIZE 200
 #define NAME_SIZE 256
 #define MEMORY 65536
+#define TELL_MS 1000 /* the rest is told when debugging */
 
 struct list {
     struct screen_dns *dns;
@@ -59,6 +63,12 @@ struct screen_dns {
 };
 
 struct screen_dns_counters screen_dns_counters;
+static unsigned waiters, waiters_max;
+
+void screen_dns_set_waiters_max(unsigned max)
+{
+    waiters_max = max;
+}
 
 static bool is_done(const struct screen_dns *dns)
 {
@@ -85,8 +95,17 @@ static void wake_if_done(struct screen_dns *dns)
 
 static void fail(struct list *list, const char *why)
 {
+    static uint64_t told_ms;
+    uint64_t now = clock_steady_ms();
+
     list->failed = true;
     screen_dns_counters.failed++;
+    if (now - told_ms < TELL_MS) {
+        log_debug("no answer of a DNS list", log_str("zone", list->known.zone), log_str("client", list->dns->client),
+                  log_str("reason", why));
+        return;
+    }
+    told_ms = now;
     log_info("no answer of a DNS list", log_str("zone", list->known.zone), log_str("client", list->dns->client),
              log_str("reason", why));
 }
@@ -278,11 +297,13 @@ AWAITS void screen_dns_wait(struct screen_dns *dns, unsigned max_ms)
 
     if (is_done(dns))
         return;
-    if (passed < max_ms) {
+    if (passed < max_ms && waiters < waiters_max) {
+        waiters++;
         dns->waiting = &wait;
         loop_timer_set(&timer, max_ms - passed, on_deadline, dns);
         task_wait(&wait);
         loop_timer_clear(&timer);
+        waiters--;
     }
     give_up(dns, true);
 }

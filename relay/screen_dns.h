@@ -18,6 +18,8 @@ struct screen_dns *screen_dns_begin(const char *client, bool lists, bool name);
 /* What is not answered yet is given up. */
 void screen_dns_free(struct screen_dns **dns);
 bool screen_dns_has(const struct screen_dns *dns, bool lists, bool name);
+/* How many tasks of the process may wait at once; more do not wait, and take what is known.  At first: none may. */
+void screen_dns_set_waiters_max(unsigned max);
 /* Until all is answered, or max_ms have passed since it began; what is open then counts as failed. */
 AWAITS void screen_dns_wait(struct screen_dns *dns, unsigned max_ms);
 /* What is known by now; in the arena. */

@@ -5,8 +5,9 @@
  * next ones gather in a second arena.  A batch that fails is tried again; the ids are ours, so one whose answer was lost is not
  * written twice.  One that fails TRIES_MAX times while the database answers others is given up.
  *
- * The rate is a bucket of DECISION_BURST that fills by DECISION_RATE a second, one for strangers and one for clients that an
- * account or a grant names: somebody who guesses at addresses cannot use up what explains refusals to customers.
+ * The rate is a bucket of DECISION_BURST that fills by DECISION_RATE a second: one for strangers, one for clients that an
+ * account or a grant names, one for connections that are not served.  Somebody who guesses at addresses cannot use up what explains
+ * refusals to customers, and a flood of connections not what explains anything else.
  */
 #include "storage/decision.h"
 
@@ -38,7 +39,7 @@ static unsigned tries; /* that failed, of what is being written */
 static struct bucket {
     unsigned left;
     uint64_t filled_ms;
-} strangers = {DECISION_BURST, 0}, customers = {DECISION_BURST, 0};
+} strangers = {DECISION_BURST, 0}, customers = {DECISION_BURST, 0}, connections = {DECISION_BURST, 0};
 static unsigned unnoted; /* since they were last told of */
 static struct task_wait wait;
 static bool waiting;
@@ -74,7 +75,9 @@ static struct slice keep(struct arena *arena, struct slice text)
 
 int64_t decision_note(const struct decision *decision)
 {
-    struct bucket *bucket = decision->account_id || decision->grant_id ? &customers : &strangers;
+    struct bucket *bucket = decision->account_id || decision->grant_id          ? &customers
+                            : slice_equal(decision->command, SLICE("CONNECT")) ? &connections
+                                                                               : &strangers;
 
     if (!node_alive() || gathered.count + writing.count >= DECISION_PENDING_MAX || !take_from(bucket)) {
         unnoted++;

@@ -25,7 +25,7 @@
 struct decision {
     int64_t id, at_ms;      /* filled in by decision_note() */
     unsigned cell;          /* whose: the customer's that it is about; 0: nobody's */
-    struct slice command;   /* "MAIL", "RCPT", "DATA" */
+    struct slice command;   /* "MAIL", "RCPT", "DATA"; "CONNECT": it is not served */
     struct slice client;    /* {NULL,0}: not known */
     int64_t account_id;     /* who had signed in; 0: nobody */
     bool tls;

@@ -49,6 +49,11 @@ def test_new_connections_of_an_address(new_node):
             assert greeting(node, client % number if "%" in client else client).startswith("220 ")
         refused = greeting(node, client % 7 if "%" in client else client)
         assert refused.startswith("421 4.7.0 ") and "new connections from your address" in refused
+        decision = "/v1/decisions/" + re.search(r"\(decision (\w+)\)", refused).group(1)
+        wait_until(lambda: node.api.request("GET", decision)[0] == 200, "the decision is written")
+        told = node.api.get(decision)
+        assert (told["command"], told["why"], told["limit"]) == ("CONNECT", "client-connections", "connections_per_minute")
+        assert (told["client"], told["recipient"], told["reply"]["code"]) == (client % 7 if "%" in client else client, None, 421)
     assert greeting(node, "198.51.100.2").startswith("220 ")
     assert greeting(node, "2001:db8:0:1::1").startswith("220 ")
     wait_until(lambda: metric(node, 'posthouse_connections_refused_total{reason="address-rate"}') == 2, "it is counted")
