@@ -42,6 +42,10 @@ struct config {
     /* [clients] */
     int64_t network_ipv4, network_ipv6, sessions_per_network_max, connections_per_minute, network_connections_per_minute;
     int64_t messages_per_minute, recipients_per_minute, tarpit_after, tarpit_max_ms, dns_wait_ms;
+    /* [oauth] */
+    char *oauth_introspection_url, *oauth_client, *oauth_secret_file, *oauth_jwks, *oauth_ca_file;
+    char *oauth_issuer, *oauth_audience, *oauth_scope, *oauth_account_claim;
+    int64_t oauth_timeout_ms, oauth_keys_ms, oauth_answer_ms;
     /* [delivery] */
     char *default_route;
     int64_t deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;

@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "daemon/listen.h"
 #include "daemon/logging.h"
+#include "protocols/oauth.h"
 #include "storage/db.h"
 #include "storage/name.h"
 
@@ -151,6 +152,38 @@ static void check_texts(struct reader *reader)
         config_complain(reader, line_of(reader, "database", "conninfo"), "conninfo is not a libpq connection string");
 }
 
+/* RFC 6749 section 3.3: one scope-token.  It is sent to clients within JSON. */
+static bool is_scope(const char *text)
+{
+    for (; *text; text++)
+        if (*text <= ' ' || *text > '~' || *text == '"' || *text == '\\')
+            return false;
+    return true;
+}
+
+static void check_oauth(struct reader *reader)
+{
+    const struct config *c = reader->config;
+
+    if (*c->oauth_introspection_url && !oauth_url_valid(c->oauth_introspection_url))
+        config_complain(reader, line_of(reader, "oauth", "introspection_url"),
+                        "introspection_url must be https://..., or http:// to this machine");
+    if (strstr(c->oauth_jwks, "://") && !oauth_url_valid(c->oauth_jwks))
+        config_complain(reader, line_of(reader, "oauth", "jwks"), "jwks must be a file, https://..., or http:// to this machine");
+    if (*c->oauth_jwks && (!*c->oauth_issuer || !*c->oauth_audience))
+        config_complain(reader, line_of(reader, "oauth", "jwks"),
+                        "jwks needs issuer and audience: the issuer's keys sign tokens for others as well");
+    if ((*c->oauth_client != '\0') != (*c->oauth_secret_file != '\0'))
+        config_complain(reader, line_of(reader, "oauth", *c->oauth_client ? "client" : "secret_file"),
+                        "client and secret_file go together");
+    if (*c->oauth_client && !*c->oauth_introspection_url)
+        config_complain(reader, line_of(reader, "oauth", "client"), "client needs introspection_url");
+    if (!is_scope(c->oauth_scope))
+        config_complain(reader, line_of(reader, "oauth", "scope"), "scope must be one word, without quotes");
+    if (!*c->oauth_account_claim)
+        config_complain(reader, line_of(reader, "oauth", "account_claim"), "account_claim must name a member");
+}
+
 void config_check(struct reader *reader)
 {
     struct config *c = reader->config;
@@ -158,6 +191,7 @@ void config_check(struct reader *reader)
 
     check_texts(reader);
     check_tls(reader);
+    check_oauth(reader);
     check_networks(reader, "listen", "proxy_networks", c->proxy_networks);
     check_networks(reader, "smtp", "xclient_networks", c->xclient_networks);
     check_networks(reader, "auth", "exempt", c->auth_exempt);

@@ -76,7 +76,7 @@ bool settings_check(const struct config *c, char *error, size_t error_size)
                  config_where(c, "daemon", "user", where, sizeof where), c->user, c->user);
         return false;
     }
-    return spool_check(c, error, error_size) && tls_check(c, "tls", &tls, error, error_size) &&
+    return spool_check(c, error, error_size) && settings_oauth_check(c, error, error_size) && tls_check(c, "tls", &tls, error, error_size) &&
            tls_check(c, "admin", &(struct tls_server_settings){c->admin_certificate, c->admin_key, NULL, false}, error,
                      error_size);
 }

@@ -4,6 +4,7 @@
 #include "daemon/config.h"
 #include "daemon/runner.h"
 #include "protocols/limit.h"
+#include "protocols/oauth.h"
 #include "protocols/server.h"
 #include "storage/guard.h"
 
@@ -20,5 +21,10 @@ const struct prober_settings *settings_prober(const struct config *c);
 struct learned_settings;
 const struct learned_settings *settings_learned(const struct config *c);
 const struct guard_settings *settings_guard(const struct config *config, const struct cidr_list *exempt);
+
+/* settings_oauth.c.  Static; reads the secret: before privileges go.  Fatal (78) if it cannot be read. */
+const struct oauth_settings *settings_oauth(const struct config *config);
+/* Can its files be used?  settings_check() asks. */
+bool settings_oauth_check(const struct config *config, char *error, size_t error_size) __attribute__((warn_unused_result));
 
 #endif

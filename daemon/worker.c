@@ -426,6 +426,7 @@ int worker_run(const struct process_plan *p)
     plan = p;
     process_begin(p, on_order);
     settings = settings_server(p->config); /* reads the key: before privileges go */
+    const struct oauth_settings *oauth = settings_oauth(p->config);
     process_drop_privileges(p->config);
     if (!cidr_list_parse(p->config->proxy_networks, &proxies, error, sizeof error))
         log_fatal(78, "[listen] proxy_networks: %s", error);
@@ -440,6 +441,7 @@ int worker_run(const struct process_plan *p)
         log_fatal(78, "[auth] exempt: %s", error);
     guard_init(settings_guard(p->config, &exempt));
     sasl_start(p->config->hostname);
+    oauth_start(oauth);
     limits = settings_limits(p->config);
     limit_set(&limits);
     server_set_sessions_max((unsigned)p->config->sessions_max);

@@ -14,7 +14,8 @@
  * Channel binding: libsasl compares what the client has mixed in with what it is told beforehand, refuses who says that we offer
  * none ("y": somebody has taken the -PLUS forms out of what we listed), and lets others do without.
  *
- * EXTERNAL does not go through libsasl: attempt->step is what takes its messages (sasl_external.c).
+ * EXTERNAL, OAUTHBEARER and XOAUTH2 do not go through libsasl: attempt->step is what takes their messages (sasl_external.c,
+ * sasl_oauth.c).
  *
  * Who may sign in, and what a stranger learns (nothing but yes or no), is protocols/login.c's business.  A database that is
  * away sets `unavailable`, which outranks whatever libsasl makes of it.
@@ -329,11 +330,22 @@ static bool ends_in_plus(struct slice mechanism)
     return mechanism.n > 5 && slice_equal_nocase(slice_skip(mechanism, mechanism.n - 5), SLICE("-PLUS"));
 }
 
-static AWAITS enum sasl_result step(struct sasl_attempt *attempt, struct slice message)
+static AWAITS enum sasl_result step(struct sasl_attempt *attempt, struct slice message, struct slice *challenge)
 {
-    enum sasl_result result = attempt->step(attempt, message);
+    enum sasl_result result = attempt->step(attempt, message, challenge);
 
-    return result == SASL_RESULT_DENIED ? denied(attempt) : result;
+    return result == SASL_RESULT_DENIED && !attempt->refused ? denied(attempt) : result;
+}
+
+/* Is it one of ours?  Then attempt->step. */
+static bool is_own(struct sasl_attempt *attempt, struct slice mechanism)
+{
+    attempt->xoauth2 = slice_equal_nocase(mechanism, SLICE("XOAUTH2"));
+    if (slice_equal_nocase(mechanism, SLICE("EXTERNAL")))
+        attempt->step = sasl_external_step;
+    else if (attempt->xoauth2 || slice_equal_nocase(mechanism, SLICE("OAUTHBEARER")))
+        attempt->step = sasl_oauth_step;
+    return attempt->step != NULL;
 }
 
 enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *arena, struct slice mechanism,
@@ -350,10 +362,9 @@ enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *
         return SASL_RESULT_UNAVAILABLE;
     if (guard_banned(attempt->login.client, (struct slice){NULL, 0}))
         return SASL_RESULT_BANNED;
-    if (slice_equal_nocase(mechanism, SLICE("EXTERNAL"))) {
-        attempt->step = sasl_external_step;
+    if (is_own(attempt, mechanism)) {
         if (initial.p)
-            return step(attempt, initial);
+            return step(attempt, initial, challenge);
         *challenge = SLICE("");
         return SASL_RESULT_CHALLENGE;
     }
@@ -377,7 +388,7 @@ enum sasl_result sasl_attempt_continue(struct sasl_attempt *attempt, struct aren
 
     *challenge = (struct slice){NULL, 0};
     if (attempt->step)
-        return step(attempt, response);
+        return step(attempt, response, challenge);
     if (!is_admissible(attempt, response))
         return attempt->unavailable ? unavailable(attempt) : denied(attempt);
     status = sasl_server_step(attempt->connection, response.p ? response.p : "", (unsigned)response.n, &out, &length);

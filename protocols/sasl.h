@@ -2,7 +2,7 @@
 #define PROTOCOLS_SASL_H
 /*
  * sasl: authentication for SMTP, IMAP and POP3 by Cyrus SASL, with our own auxprop plugin over the
- * account store, and by mechanisms of our own beside it (EXTERNAL).  The only place that sees libsasl2.
+ * account store, and by mechanisms of our own beside it (EXTERNAL, OAUTHBEARER, XOAUTH2).  The only place that sees libsasl2.
  *
  * libsasl asks for secrets through synchronous callbacks; ours wait for the database by suspending the
  * task, so every call below must be made in a task.  A sasl_conn_t exists only while an attempt runs.
@@ -12,7 +12,7 @@
  * is away" is UNAVAILABLE (454 4.7.0, NO [UNAVAILABLE], -ERR [SYS/TEMP]).  Secrets are wiped.
  *
  * EXTERNAL is offered to who has shown a certificate that was verified, SCRAM's -PLUS forms to a connection that has a channel
- * binding (core/tls_binding.c).
+ * binding (core/tls_binding.c), OAUTHBEARER and XOAUTH2 over TLS where they are configured (protocols/oauth.h).
  */
 #include <stdbool.h>
 

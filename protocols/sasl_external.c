@@ -17,8 +17,9 @@
 #include "protocols/sasl_internal.h"
 #include "storage/guard.h"
 
-AWAITS enum sasl_result sasl_external_step(struct sasl_attempt *attempt, struct slice message)
+AWAITS enum sasl_result sasl_external_step(struct sasl_attempt *attempt, struct slice message, struct slice *challenge)
 {
+    (void)challenge;
     if (message.n && memchr(message.p, '\0', message.n))
         return SASL_RESULT_MALFORMED;
     if (message.n > LOGIN_NAME_MAX)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "core/stream.h"
+#include "protocols/oauth.h"
 #include "protocols/sasl_internal.h"
 #include "storage/credential.h"
 
@@ -17,6 +18,7 @@ enum need {
     NEEDS_TLS, /* the password itself is sent */
     NEEDS_BINDING,
     NEEDS_CERTIFICATE,
+    NEEDS_OAUTH, /* and TLS: the token itself is sent */
 };
 
 static const struct {
@@ -29,6 +31,8 @@ static const struct {
     {"SCRAM-SHA-1-PLUS", NEEDS_BINDING, true},
     {"SCRAM-SHA-256", NEEDS_NOTHING, false},
     {"SCRAM-SHA-1", NEEDS_NOTHING, true},
+    {"OAUTHBEARER", NEEDS_OAUTH, false},
+    {"XOAUTH2", NEEDS_OAUTH, false},
     {"PLAIN", NEEDS_TLS, false},
     {"LOGIN", NEEDS_TLS, false},
 };
@@ -43,6 +47,7 @@ static bool offered(unsigned number, const struct sasl_client *client)
     case NEEDS_TLS: return client->tls;
     case NEEDS_BINDING: return client->tls && client->binding;
     case NEEDS_CERTIFICATE: return client->tls && client->certificate;
+    case NEEDS_OAUTH: return client->tls && oauth_offered();
     }
     return false;
 }

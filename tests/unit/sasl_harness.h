@@ -7,6 +7,7 @@
  * the primitives of core/secret, which test_core_secret holds against published vectors.
  */
 #include "core/secret.h"
+#include "protocols/oauth.h"
 #include "protocols/sasl.h"
 #include "storage/app_password.h"
 #include "storage/certificate.h"
@@ -37,6 +38,8 @@ static struct {
     const char *certificate_of, *asked;  /* the account; as whom the client wanted to sign in */
     struct slice certificate_addresses;  /* what was asked with, between blanks */
     unsigned certificate_marks;
+    bool oauth;                        /* it is offered */
+    enum oauth_answer token;           /* whose it is can be told, and is certificate_of */
     bool sha1;                         /* SCRAM-SHA-1 is wanted */
     const struct tls_binding *binding; /* of the connection */
 } fake;
@@ -66,6 +69,25 @@ enum db_status installation_salt_key(struct slice *out)
 {
     *out = slice_str(fake.salt_key_bytes);
     return fake.salt_key;
+}
+
+bool oauth_offered(void)
+{
+    return fake.oauth;
+}
+
+const char *oauth_scope(void)
+{
+    return "mail";
+}
+
+enum oauth_answer oauth_verify(struct arena *into, struct slice token, struct slice *account)
+{
+    task_sleep(0);
+    if (fake.token == OAUTH_YES && !slice_equal(token, SLICE("good.token-1")))
+        return OAUTH_NO;
+    *account = fake.token == OAUTH_YES ? arena_slice(into, slice_str(fake.certificate_of)) : (struct slice){NULL, 0};
+    return fake.token;
 }
 
 bool credential_wants_sha1(void)

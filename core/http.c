@@ -1,0 +1,202 @@
+/*
+ * http: libcurl's multi interface on our loop.
+ *
+ * libcurl says which sockets to watch and when it wants to be called; both are events of ours, and everything that it does
+ * (connecting, TLS) happens there, on the loop's own stack.  A task adds an exchange, sleeps, and is woken when libcurl is
+ * done with it.  Names are looked up by libcurl's thread; connections are kept by it for the next question.
+ *
+ * Bounded by the number of tasks that ask; each exchange ends by its own time limit at the latest, so nothing is cancelled.
+ *
+ * What was posted is the caller's and wiped by him; copies in libcurl's and OpenSSL's buffers are not.
+ */
+#include "core/http.h"
+
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_MODULE "http"
+#include "core/log.h"
+#include "core/loop.h"
+
+struct exchange {
+    struct task_wait wait;
+    CURLcode code;
+    char *bytes; /* malloc'ed */
+    size_t size, max;
+};
+
+static CURLM *multi;
+static struct loop_timer timer;
+
+/* ------------------------------------------------------------------ between libcurl and the loop */
+
+static void collect(void)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(multi, &left)))
+        if (message->msg == CURLMSG_DONE) {
+            struct exchange *exchange = NULL;
+
+            curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
+            exchange->code = message->data.result;
+            task_wake(&exchange->wait);
+        }
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    int running;
+
+    (void)arg;
+    curl_multi_socket_action(
+        multi, fd, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0), &running);
+    collect();
+}
+
+static void on_time(void *arg)
+{
+    int running;
+
+    (void)arg;
+    curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect();
+}
+
+static int set_timer(CURLM *handle, long ms, void *arg)
+{
+    (void)handle, (void)arg;
+    if (ms < 0)
+        loop_timer_clear(&timer);
+    else
+        loop_timer_set(&timer, (uint64_t)ms, on_time, NULL);
+    return 0;
+}
+
+/* known: the event that we have given to the socket before; NULL: it is new. */
+static int watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+{
+    struct event *event = known;
+    short kinds = (short)((what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0) | EV_PERSIST);
+
+    (void)easy, (void)arg;
+    if (event)
+        event_free(event);
+    event = what == CURL_POLL_REMOVE ? NULL : event_new(loop_base(), fd, kinds, on_event, NULL);
+    if (event && event_add(event, NULL) != 0)
+        abort();
+    curl_multi_assign(multi, fd, event);
+    return 0;
+}
+
+void http_init(void)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(multi = curl_multi_init()))
+        log_fatal(1, "libcurl does not start");
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 8L);
+}
+
+void http_done(void)
+{
+    if (!multi)
+        return;
+    curl_multi_cleanup(multi);
+    multi = NULL;
+    loop_timer_clear(&timer);
+    curl_global_cleanup();
+}
+
+/* ------------------------------------------------------------------ asking */
+
+static size_t on_body(char *bytes, size_t one, size_t size, void *arg)
+{
+    struct exchange *exchange = arg;
+
+    (void)one;
+    if (size > exchange->max - exchange->size)
+        return 0; /* libcurl ends it: CURLE_WRITE_ERROR */
+    exchange->bytes = realloc(exchange->bytes, exchange->size + size);
+    if (!exchange->bytes)
+        abort();
+    memcpy(exchange->bytes + exchange->size, bytes, size);
+    exchange->size += size;
+    return size;
+}
+
+static void set_up(CURL *easy, const struct http_request *request, struct exchange *exchange)
+{
+    curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "Posthouse");
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+    if (request->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
+    if (request->user) {
+        curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        curl_easy_setopt(easy, CURLOPT_USERNAME, request->user);
+        curl_easy_setopt(easy, CURLOPT_PASSWORD, request->password ? request->password : "");
+    }
+    if (request->form.p) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->form.n);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->form.p); /* not copied */
+    }
+}
+
+AWAITS bool http_fetch(struct arena *arena, const struct http_request *request, unsigned *status, struct slice *body)
+{
+    struct exchange exchange = {.wait = TASK_WAIT_INIT, .code = CURLE_FAILED_INIT, .max = request->answer_max};
+    CURL *easy = curl_easy_init();
+    long code = 0;
+
+    if (!easy)
+        abort();
+    set_up(easy, request, &exchange);
+    if (curl_multi_add_handle(multi, easy) == CURLM_OK) {
+        task_wait(&exchange.wait);
+        curl_multi_remove_handle(multi, easy);
+    }
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &code);
+    curl_easy_cleanup(easy);
+    *status = (unsigned)code;
+    *body = arena_slice(arena, slice_of(exchange.bytes ? exchange.bytes : "", exchange.size));
+    free(exchange.bytes);
+    if (exchange.code != CURLE_OK)
+        log_warn("no answer by HTTP", log_str("url", request->url),
+                 log_str("reason", curl_easy_strerror(exchange.code)));
+    return exchange.code == CURLE_OK;
+}
+
+void http_form_add(char *form, const char *name, struct slice value)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *out = form + strlen(form);
+
+    if (out != form)
+        *out++ = '&';
+    memcpy(out, name, strlen(name));
+    out += strlen(name);
+    *out++ = '=';
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+
+        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("-._~", c))) {
+            *out++ = (char)c;
+        } else {
+            *out++ = '%';
+            *out++ = digits[c >> 4];
+            *out++ = digits[c & 15];
+        }
+    }
+    *out = '\0';
+}

@@ -1,0 +1,35 @@
+#ifndef CORE_HTTP_H
+#define CORE_HTTP_H
+/*
+ * http: asking another server by HTTP, in a task.  The only place, with the command line, that sees libcurl.
+ *
+ * https is verified, always.  Redirections are not followed, no proxy of the environment is asked, and what is asked and
+ * answered is bounded in time and size.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+
+void http_init(void); /* after fork, after loop_init() */
+void http_done(void);
+
+struct http_request {
+    const char *url;   /* http or https */
+    struct slice form; /* posted, as application/x-www-form-urlencoded; {NULL,0}: GET.  Must stay until the answer */
+    const char *user, *password; /* Basic (RFC 7617); NULL: none */
+    const char *ca_file;         /* PEM; NULL: the system's authorities */
+    unsigned timeout_ms;         /* for all of it */
+    size_t answer_max;
+};
+
+/* The body in the arena.  False: not asked, or no whole answer (logged). */
+AWAITS bool http_fetch(struct arena *arena, const struct http_request *request, unsigned *status, struct slice *body)
+    __attribute__((warn_unused_result));
+
+/* Appends name=value, percent-encoded, to a form that has room for 3 bytes for each of the value's. */
+void http_form_add(char *form, const char *name, struct slice value);
+
+#endif
