@@ -11,7 +11,7 @@
  * A primary that takes everything is found out by asking it, after its first yes, for a name that cannot exist; then the domain is
  * noted as such instead of the name, and nobody asks again until that is old.
  *
- * Bounds.  A session's task waits timeout_ms at the most and WAITERS_MAX of them at once, so that a primary that is slow cannot
+ * Bounds.  A session's task waits timeout_ms at the most and waiters_max of them at once, so that a primary that is slow cannot
  * take all stacks of the sessions; a lane's task has a pool of its own.  A primary that could not be reached is not tried again for
  * DEAD_MS: what comes meanwhile is answered from what is known.  Once mail fails there is an outage, and nobody asks any more.
  *
@@ -41,7 +41,6 @@
 #include "storage/learned.h"
 
 #define LANES_MAX 32
-#define WAITERS_MAX 64
 #define DOMAINS_MAX 1000
 #define QUESTIONS_MAX 100 /* of a domain, waiting */
 #define ADDRESSES_MAX 4   /* of the primaries, tried for one connection */
@@ -407,7 +406,7 @@ static AWAITS enum verify_told ask(int64_t domain_id, struct slice address, bool
         answer(d, q, VERIFY_UNTOLD);
         return VERIFY_UNTOLD;
     }
-    return wait && waiting < WAITERS_MAX ? wait_for(q) : VERIFY_UNTOLD;
+    return wait && waiting < settings.waiters_max ? wait_for(q) : VERIFY_UNTOLD;
 }
 
 void prober_init(const struct prober_settings *s)

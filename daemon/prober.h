@@ -15,6 +15,7 @@ struct prober_settings {
     bool verify_tls;
     unsigned timeout_ms;     /* of a wait; also for each step of the dialogue */
     unsigned per_domain_max; /* connections at once */
+    unsigned waiters_max;    /* tasks that wait at once, of those that have something else to do */
 };
 
 /* After dns_init().  Registers itself with permit_on_ask(). */

@@ -154,6 +154,7 @@ const struct prober_settings *settings_prober(const struct config *c)
         .verify_tls = c->verify_tls,
         .timeout_ms = (unsigned)c->probe_timeout_ms,
         .per_domain_max = (unsigned)c->probes_per_domain,
+        .waiters_max = (unsigned)c->tasks / 4, /* the rest is for commands that ask nobody */
     };
     return &s;
 }

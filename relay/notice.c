@@ -16,7 +16,8 @@
  * NOTIFY=NEVER has none of the three words.
  *
  * Where a notice goes is decided as for any recipient: into a mailbox here, to a relay domain's next hops, or outside, or
- * to each of those that an alias stands for.  A sender in a domain of ours who does not exist, or receives nothing, is nobody.
+ * to each of those that an alias stands for.  A sender in a domain of ours who does not exist, or receives nothing, is nobody;
+ * so is one of whom a relay domain's primary has said so.
  *
  * RET=FULL is honoured for failures (RFC 3461 4.3) of messages up to FULL_MAX, as 6.2 permits: a report that is too big for
  * its next hop would be lost without a trace.  For the same reason it is not declared as 8BITMIME: it goes as
@@ -82,6 +83,8 @@ static AWAITS enum notice_made find_targets(struct arena *arena, struct slice se
     case DB_NONE: return NOTICE_NOBODY;
     case DB_FAILED: return NOTICE_LATER;
     }
+    if (!permit_existing(arena, &sender, &to->found, 1))
+        return NOTICE_LATER;
     if (to->found.has_expansion) {
         if (!permit_expand(arena, NULL, &nobody, to, &decision))
             return NOTICE_LATER;

@@ -162,12 +162,9 @@ static AWAITS bool look_up_existence(struct arena *arena, struct slice address, 
     return true;
 }
 
-/*
- * The targets of an expansion: what is known of them, in one look-up for each domain.  Nobody is asked: a thousand members would be
- * a thousand questions; and what is not known is taken, as an administrator has named it.
- */
-static AWAITS bool look_up_targets(struct arena *arena, const struct slice *addresses, struct directory_recipient *found,
-                                   unsigned count)
+/* One look-up for each domain.  Nobody is asked: a thousand members would be a thousand questions; and what is not known is taken, as an
+ * administrator has named it. */
+AWAITS bool permit_existing(struct arena *arena, const struct slice *addresses, struct directory_recipient *found, unsigned count)
 {
     struct slice *asked = arena_array(arena, count, sizeof *asked);
     struct learned *known = arena_array(arena, count, sizeof *known);
@@ -240,7 +237,7 @@ AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const stru
             return false;
         if (permit && !look_up_for(arena, permit, found, count))
             return false;
-        if (!look_up_targets(arena, addresses, found, count))
+        if (!permit_existing(arena, addresses, found, count))
             return false;
         if (permit)
             client = client_of(permit);

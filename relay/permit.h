@@ -75,6 +75,12 @@ AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const stru
 
 /* Is the client somebody's whom we know: an account, or in a network of an active customer, or granted something?  False: 451. */
 AWAITS bool permit_known(struct arena *arena, struct permit *permit, bool *known) __attribute__((warn_unused_result));
+/*
+ * What is known of addresses in relay domains that learn, into found[].existence; nobody is asked, and what is not known stays UNASKED.
+ * For the targets of an expansion, and for whom we ourselves write to.
+ */
+AWAITS bool permit_existing(struct arena *arena, const struct slice *addresses, struct directory_recipient *found, unsigned count)
+    __attribute__((warn_unused_result));
 
 /* An address in the header of a submission, by what permitted a recipient: see authorize_author(). */
 AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant, const char *field,

@@ -1,6 +1,7 @@
 """Addresses that are somebody's without being listed: subaddresses, catch-alls, second names of domains, split domains."""
 import email
 import smtplib
+import socket
 
 import pytest
 
@@ -345,3 +346,20 @@ def test_a_list_counts_within_a_second_on_all_nodes(listed):
         listed.query("insert into recipient_listed (domain_id, address) select id, 'bob@listed.test' from domain"
                      " where name = 'listed.test'")  # as another node does
         wait_until(lambda: session.rcpt("bob@listed.test")[0] == 250, "it counts", timeout=2)
+
+
+def test_few_long_bodies_at_once(listed):
+    head = (f"PUT {LIST} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {listed.api.token}\r\nContent-Type: application/json\r\n"
+            "Content-Length: 3000000\r\n\r\n").encode()
+    body = {"addresses": [f"user-with-a-usual-name{number:06}@listed.test" for number in range(40000)]}
+    slow = []
+    try:
+        for _ in range(4):
+            slow.append(socket.create_connection(("127.0.0.1", listed.ports["admin"]), timeout=30))
+            slow[-1].sendall(head + b" " * 2000000)
+        wait_until(lambda: listed.api.request("PUT", LIST, body)[0] == 503, "there is no room for another")
+        assert listed.api.request("PUT", LIST, {"addresses": []})[0] == 204
+    finally:
+        for connection in slow:
+            connection.close()
+    wait_until(lambda: listed.api.request("PUT", LIST, body)[0] == 204, "there is room again")

@@ -156,12 +156,42 @@ static void test_what_comes_back(void **state)
     assert_non_null(strstr(text, "text/rfc822-headers"));
 }
 
+/* Who does not exist as far as anybody knows is told nothing; who cannot be asked for is told later. */
+static void test_learned_senders(void **state)
+{
+    const struct notice_settings settings = {"mx.test", false, 1000};
+    static const struct {
+        struct slice sender;
+        bool away;
+        enum notice_made made;
+    } cases[] = {
+        {SLICE("known@learning.test"), false, NOTICE_MADE},
+        {SLICE("new@learning.test"), false, NOTICE_MADE},
+        {SLICE("gone@learning.test"), false, NOTICE_NOBODY},
+        {SLICE("known@learning.test"), true, NOTICE_LATER},
+    };
+    const struct dsn_recipient recipient = {.address = SLICE("x@y.test"), .status = SLICE("5.1.1")};
+    (void)state;
+    world.outage = true; /* what was learned long ago counts */
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct notice notice = {.sender = cases[i].sender, .action = DSN_FAILED, .recipients = &recipient, .count = 1};
+        struct accept_message *messages = NULL;
+        unsigned count = 0;
+
+        world.learned_away = cases[i].away;
+        assert_int_equal(notice_make(arena, &settings, &notice, &messages, &count), cases[i].made);
+        notice_done(messages, count);
+    }
+    world.outage = world.learned_away = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wanted),
         cmocka_unit_test(test_where_to),
         cmocka_unit_test(test_what_comes_back),
+        cmocka_unit_test(test_learned_senders),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
