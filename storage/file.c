@@ -88,9 +88,11 @@ enum db_write file_entries(const int64_t *entry_ids, unsigned count)
     unsigned uid_step = file_add(unit, entry_ids, count);
     uint64_t give_up = clock_steady_ms() + FILE_PATIENCE_MS, now;
     enum db_write written = queue_run_patiently(unit);
+    bool doubtful;
 
-    /* Once more: what was done is not done again, what was not is. */
-    while (written == DB_UNCERTAIN && (now = clock_steady_ms()) < give_up) {
+    /* Once more, until there is an answer: what was done is not done again, what was not is. */
+    doubtful = written == DB_UNCERTAIN;
+    while (doubtful && (written == DB_UNCERTAIN || written == DB_UNDONE) && (now = clock_steady_ms()) < give_up) {
         db_certain_wait((unsigned)(give_up - now));
         task_sleep(FILE_PAUSE_MS);
         written = queue_run_patiently(unit);

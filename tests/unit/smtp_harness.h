@@ -28,6 +28,7 @@ static struct server_settings settings = {
     .header_size_max = 65536,
     .header_fields_max = 1000,
     .queue_lifetime_ms = 1000,
+    .future_release_max_ms = 100000,
     .default_route = false,
 };
 

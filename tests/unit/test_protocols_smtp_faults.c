@@ -15,6 +15,14 @@ static void test_directory_away(void **state)
     ask("RCPT TO:<alice@hosted.test>", "250");
     quit();
 
+    begin(SMTP_ROLE_MX); /* whether he may be urgent cannot be found out */
+    world.directory_away = true;
+    world.wait_ms = 1;
+    ask("MAIL FROM:<joe@outside.test> MT-PRIORITY=3", "451 4.3.0");
+    ask("RCPT TO:<alice@hosted.test>", "503");
+    ask("MAIL FROM:<joe@outside.test> MT-PRIORITY=-3", "250");
+    quit();
+
     begin(SMTP_ROLE_SUBMISSION);
     ask("AUTH PLAIN eWVz", "235 2.7.0");
     world.directory_away = true;

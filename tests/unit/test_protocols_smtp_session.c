@@ -194,6 +194,39 @@ static void test_outage(void **state)
     quit();
 }
 
+/* FUTURERELEASE: everybody has an entry that waits, outage or not, and nobody has it in his mailbox, or hears of it, yet. */
+static void test_future_release(void **state)
+{
+    (void)state;
+    begin(SMTP_ROLE_SUBMISSION);
+    world.outage = true;
+    ask("AUTH PLAIN eWVz", "235 2.7.0");
+    ask("MAIL FROM:<alice@hosted.test> HOLDFOR=101", "501 5.5.4");
+    ask("MAIL FROM:<alice@hosted.test> HOLDFOR=50 BY=49;R", "501 5.5.4 BY is over");
+    ask("MAIL FROM:<alice@hosted.test> HOLDFOR=50 BY=60;R", "250");
+    ask("RCPT TO:<alice@hosted.test> NOTIFY=SUCCESS", "250");
+    ask("RCPT TO:<carol@relayed.test>", "250");
+    ask("RCPT TO:<joe@elsewhere.test>", "250");
+    ask("DATA", "354");
+    ask(".", "250 2.0.0 Ok: queued as ");
+    assert_non_null(strstr(client.text, ", held until 20"));
+    assert_int_equal(copy_count, 2);
+    for (unsigned i = 0, n = 0; i < copy_count; i++)
+        for (unsigned j = 0; j < copies[i].recipient_count; j++, n++) {
+            const struct accept_recipient *r = &copies[i].recipients[j];
+
+            assert_true(r->queue && r->waiting && !r->mailbox_id);
+            assert_int_equal(r->hold.by, HOLD_BY_SENDER);
+            assert_int_equal(r->hold.then, HOLD_THEN_RELEASE);
+            assert_int_equal(r->deliver_by_ms - r->hold.until_ms, 10000);
+            if (strcmp(copies[i].addresses[j], "alice@hosted.test") == 0) {
+                assert_string_equal(copies[i].destinations[j], "mailbox");
+                assert_int_equal(r->account_id, 100);
+            }
+        }
+    quit();
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -377,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_notice),
         cmocka_unit_test(test_notice_of_an_alias),
         cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_future_release),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_refusals_are_noted),
         cmocka_unit_test(test_expansion),
