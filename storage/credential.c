@@ -6,6 +6,10 @@
  * is the price of not sending passwords.  Keys for SCRAM-SHA-1 are made only where they are wanted: each form that is stored is one more to
  * guess passwords with, and the thief of a table takes the cheapest.
  *
+ * Both are made of what SASLprep (RFC 4013) leaves of the password, as SCRAM's clients do (RFC 5802 section 2.2), and a password that comes
+ * is compared in that form (RFC 4616 section 2), then as it came: other systems hashed the bytes.  One that SASLprep refuses is used as
+ * it is: its owner may sign in by PLAIN, and by SCRAM with clients that do not prepare either.
+ *
  * The work is done on offload's threads with copies that are wiped there.  Verifying against no hash does the same work
  * with a made-up one, so that an unknown account costs what a wrong password costs; and a hash of another system that is cheaper than
  * ours does that work besides its own.
@@ -18,6 +22,7 @@
 
 #include "core/offload.h"
 #include "core/secret.h"
+#include "storage/credential_prepare.h"
 #include "storage/credential_scheme.h"
 
 #define SCRAM_SALT 16
@@ -150,12 +155,14 @@ static struct slice scram_form(struct arena *arena, const char *name, enum secre
 bool credential_make(struct arena *arena, struct slice password, struct credential *out)
 {
     struct crypt_job *job = malloc(sizeof *job);
+    struct slice prepared = password;
     bool ok;
 
     if (!job)
         abort();
     *out = (struct credential){0};
-    ok = job_init(job, password);
+    (void)credential_prepare(arena, password, &prepared);
+    ok = job_init(job, prepared);
     if (ok) {
         secret_random(job->sha256.salt, sizeof job->sha256.salt);
         job->wants_sha1 = sha1_wanted;
@@ -175,7 +182,7 @@ bool credential_make(struct arena *arena, struct slice password, struct credenti
     return ok;
 }
 
-bool credential_verify(struct slice hash, struct slice password)
+static AWAITS bool verify(struct slice hash, struct slice password)
 {
     struct crypt_job *job = malloc(sizeof *job);
     bool ok;
@@ -193,6 +200,19 @@ bool credential_verify(struct slice hash, struct slice password)
     }
     secret_wipe(job, sizeof *job);
     free(job);
+    return ok;
+}
+
+bool credential_verify(struct slice hash, struct slice password)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct slice prepared;
+    bool differs = credential_prepare(arena, password, &prepared) && !slice_equal(prepared, password);
+    bool ok = verify(hash, differs ? prepared : password);
+
+    if (!ok && differs)
+        ok = verify(hash, password);
+    arena_free(&arena);
     return ok;
 }
 

@@ -22,9 +22,9 @@ struct credential {
 /* Once per process, before the first is made: are keys for SCRAM-SHA-1 made, too?  At first they are not. */
 void credential_want_sha1(bool wanted);
 bool credential_wants_sha1(void);
-/* In the arena. False: too long, empty, contains NUL, or the library refused. */
+/* Of its SASLprep, in the arena. False: too long, empty, contains NUL, or the library refused. */
 AWAITS bool credential_make(struct arena *arena, struct slice password, struct credential *out);
-/* hash {NULL,0}: does the work against a dummy and says false. */
+/* Its SASLprep, or it as it stands.  hash {NULL,0}: does the work against a dummy and says false. */
 AWAITS bool credential_verify(struct slice hash, struct slice password);
 /* credential_scheme_admit(), and does this machine's libxcrypt do it?  NULL: good, *stored; else why not. */
 const char *credential_admit(struct arena *arena, struct slice given, struct slice *stored)

@@ -110,6 +110,22 @@ def test_nobody_signs_in_as_another(node, protocol):
         assert client.auth("PLAIN", encoded(f"{ANN}\0{ANN}\0{PASSWORD}"))[0] == "yes"
 
 
+def test_a_password_however_it_is_typed(node, protocol):
+    """SASLprep (RFC 4013): the letter in one code point or in two, the blank that does not break; SCRAM's clients prepare it."""
+    composed, typed, other = "caf\u00e9 ol\u00e9", "cafe\u0301\u00a0ole\u0301", "cafe ole"
+    login = f"typed-{protocol}@signing.test"
+    node.api.account(login, "signing", typed)
+    for way, password, expected in (("plain", composed, "yes"), ("plain", typed, "yes"), ("login", typed, "yes"), ("scram", composed, "yes"),
+                                    ("plain", other, "no"), ("scram", other, "no")):
+        with Signing(node, protocol, tls=True) as client:
+            assert getattr(client, way)(login, password)[0] == expected, (way, password)
+    face = "\U0001f600 and more"  # which SASLprep does not know
+    node.api.patch(f"/v1/accounts/{login}", {"password": face})
+    for password, expected in ((face, "yes"), (face[1:], "no")):
+        with Signing(node, protocol, tls=True) as client:
+            assert client.plain(login, password)[0] == expected
+
+
 # ------------------------------------------------------------------ the dialogue
 
 
