@@ -293,6 +293,11 @@ def test_its_owner_signs_in(node):
         pop3.close()
 
 
+def test_it_is_looked_up_in_dns_by_its_a_label(node):
+    reply = node.api.post("/v1/relay-checks", {"account": JURGEN, "sender": JURGEN, "recipient": "\u03b4@\u0394.test"})
+    assert reply["route"]["destination"] == "mx:xn--pxa.test"
+
+
 def test_imap_tells_it_in_ascii(node):
     send(node, SENDER, sender=JURGEN, content=message("sch\u00f6n", sender=JURGEN, to=SENDER))
     with imaplib.IMAP4("127.0.0.1", node.ports["imap"]) as imap:
