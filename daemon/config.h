@@ -37,7 +37,7 @@ struct config {
     int64_t mailboxes_max, imap_timeout_ms, pop3_timeout_ms, login_timeout_ms;
     /* [auth] */
     char *auth_exempt;
-    bool scram_sha1;
+    bool scram_sha1, channel_binding;
     int64_t auth_window_ms, auth_ban_ms, auth_address_failures, auth_account_failures, auth_attack_failures;
     /* [clients] */
     int64_t network_ipv4, network_ipv6, sessions_per_network_max, connections_per_minute, network_connections_per_minute;

@@ -104,6 +104,8 @@ const struct setting config_settings[] = {
     TEXT("auth", "exempt", auth_exempt, "127.0.0.0/8 ::1", "Blocks of addresses that are not counted and never banned."),
     {"auth", "scram_sha1", SETTING_SWITCH, offsetof(struct config, scram_sha1), "no", 0, 0,
      "Offers SCRAM-SHA-1, for clients that know no other, and stores keys for it, which are quicker to guess with."},
+    {"auth", "channel_binding", SETTING_SWITCH, offsetof(struct config, channel_binding), "no", 0, 0,
+     "Offers the -PLUS forms of SCRAM over TLS. Some clients take the strongest that they see, cannot bind, and give up: mutt with libgsasl."},
 
     NUMBER("clients", "network_ipv4", network_ipv4, "24", 8, 32, "Length of the prefix that makes a network of IPv4 addresses, for the limits below."),
     NUMBER("clients", "network_ipv6", network_ipv6, "48", 16, 64, "The same for IPv6."),

@@ -441,6 +441,7 @@ int worker_run(const struct process_plan *p)
         log_fatal(78, "[auth] exempt: %s", error);
     guard_init(settings_guard(p->config, &exempt));
     sasl_start(p->config->hostname);
+    sasl_bind_channels(p->config->channel_binding);
     oauth_start(oauth);
     limits = settings_limits(p->config);
     limit_set(&limits);

@@ -27,6 +27,8 @@ struct stream;
 /* Once per process, after fork: registers the plugin.  Fatal when libsasl cannot start. */
 void sasl_start(const char *hostname);
 void sasl_stop(void);
+/* Are the -PLUS forms offered?  They are not, at first. */
+void sasl_bind_channels(bool on);
 
 enum sasl_result {
     SASL_RESULT_CHALLENGE,   /* send *challenge (not yet base64), come back with the answer */

@@ -4,7 +4,8 @@
  * One table for both, so that what is listed is what works.  The order is that of strength, as we see it; clients choose by an
  * order of their own.
  *
- * SCRAM-SHA-1 is offered where its keys are made (storage/credential.h).
+ * The -PLUS forms are a setting: a client that leaves the choice to libgsasl (mutt, as Debian 12 has it) takes the strongest that is
+ * listed, cannot bind, and gives up.  SCRAM-SHA-1 is offered where its keys are made (storage/credential.h).
  */
 #include <stdio.h>
 
@@ -37,6 +38,13 @@ static const struct {
     {"LOGIN", NEEDS_TLS, false},
 };
 #define MECHANISMS (sizeof mechanisms / sizeof *mechanisms)
+
+static bool binds_channels;
+
+void sasl_bind_channels(bool on)
+{
+    binds_channels = on;
+}
 
 static bool offered(unsigned number, const struct sasl_client *client)
 {
@@ -84,6 +92,6 @@ void sasl_describe_client(struct sasl_client *client, struct arena *arena, const
     if (stream_tls_peer(stream, arena, certificate) && certificate->verified)
         client->certificate = certificate;
     binding = arena_alloc(arena, sizeof *binding);
-    if (stream_tls_binding(stream, binding))
+    if (binds_channels && stream_tls_binding(stream, binding))
         client->binding = binding;
 }

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.parametrize("protocol", PROTOCOLS)
 
 @pytest.fixture(scope="module")
 def node(postgres, certificate):
-    made = Posthouse(postgres, certificate, settings={"smtp.xclient_networks": "127.0.0.1"})
+    made = Posthouse(postgres, certificate, settings={"smtp.xclient_networks": "127.0.0.1", "auth.channel_binding": "yes"})
     try:
         made.start()
         made.api.customer("bound")

@@ -22,7 +22,7 @@ def prepare(node):
 
 @pytest.fixture(scope="module")
 def node(postgres, certificate):
-    made = Posthouse(postgres, certificate, settings={"auth.scram_sha1": "yes"})
+    made = Posthouse(postgres, certificate, settings={"auth.scram_sha1": "yes", "auth.channel_binding": "yes"})
     try:
         yield prepare(made)
     finally:

@@ -176,8 +176,8 @@ def test_network_grant(new_posthouse, sink):
 
 @pytest.mark.parametrize("port, tls, mechanisms", [
     ("submission", False, "SCRAM-SHA-256"),
-    ("submission", True, "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"),
-    ("submissions", True, "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"),
+    ("submission", True, "SCRAM-SHA-256 PLAIN LOGIN"),
+    ("submissions", True, "SCRAM-SHA-256 PLAIN LOGIN"),
 ])
 def test_authentication_matrix(node, port, tls, mechanisms):
     def connect():
