@@ -77,7 +77,7 @@ static AWAITS void end_holds(struct arena *arena)
     case DB_NONE: return;
     case DB_FAILED: runner_trouble(); return;
     }
-    bounce(arena, list, count, SLICE("5.7.1"), SLICE("it was held here, and not released"));
+    bounce(arena, list, count, SLICE("5.7.1"), SLICE("not released for delivery by the administration of this system"));
 }
 
 /* Entries of one message: told, or to be told at the next look; either way they wait on. */

@@ -84,6 +84,8 @@ void smtp_hold_apply(const struct smtp_session *session, const struct smtp_recip
     if (!smtp_hold_is(session, from, now_ms))
         return;
     recipient->hold = from->held_limit ? at_limit(session, from, now_ms) : asked_for(session, until);
+    recipient->expires_ms += recipient->hold.until_ms - now_ms;
+    recipient->delay_ms += recipient->delay_ms ? recipient->hold.until_ms - now_ms : 0;
     recipient->due_ms = from->held_limit ? until : 0; /* who decides about the limit does not make it come before */
     recipient->waiting = true;
     recipient->mailbox_id = 0; /* not yet, outage or not */

@@ -1,7 +1,7 @@
 /*
  * permit: from a transaction to what is known about it, in as few round trips as can be.
  *
- *     MAIL on port 25           none
+ *     MAIL on port 25           none; if it asks for priority, what the first RCPT that is not ours would ask
  *     MAIL of a submission      two: the account with the sender's owner, and the account's grants
  *     RCPT                      one: the domain and what is behind the address; for an alias or a group one more for each
  *                               level: its targets, theirs, and so on

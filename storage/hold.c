@@ -6,8 +6,9 @@
  * are; one that an administrator decided about meanwhile is left out by all of them.  Nothing is leased for it: the process that
  * dies in between has done all of it or nothing.
  *
- * Lifetime and delay notice were set when the message was accepted; at the release both are moved by the time that has passed
- * since.
+ * While an entry is held its lifetime, and the time until a delay is told of, stand still: expires_at and delay_at are what they will
+ * be if it is released at held_until, and whoever moves held_until moves them.  So they lie ahead, and those who look for what is
+ * over do not come by.
  *
  * An entry that is to be rejected is claimed, as it takes a report to its sender (daemon/runner_expiry.c).  It stays held while it is
  * leased, and so is found again should that worker die.
@@ -41,11 +42,9 @@ static const struct db_statement wake = {
 static const struct db_statement release = {
     "hold_release",
     "update queue_entry h set held_until = null, held_by = null, held_reason = null, held_then = null,"
-    "       due_at = greatest(h.due_at, now()), expires_at = h.expires_at + (greatest(h.due_at, now()) - m.received_at),"
-    "       delay_at = h.delay_at + (greatest(h.due_at, now()) - m.received_at)"
-    "  from (select q.cell, q.id, q.message_id" THESE("release") ") t"
-    "  join message m on m.cell = t.cell and m.id = t.message_id"
-    " where h.cell = t.cell and h.id = t.id"};
+    "       due_at = greatest(h.due_at, now()), expires_at = h.expires_at + (greatest(h.due_at, now()) - h.held_until),"
+    "       delay_at = h.delay_at + (greatest(h.due_at, now()) - h.held_until)"
+    "  from (select q.cell, q.id" THESE("release") ") t where h.cell = t.cell and h.id = t.id"};
 static const struct db_statement rejected_read = {
     "hold_rejected_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE("reject")
                           " order by q.held_until limit $2::integer"};

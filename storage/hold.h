@@ -4,7 +4,7 @@
  * hold: queue entries that wait on purpose: until a moment, or until somebody decides.  schema/STATES.md has the states.
  *
  * A held entry is in nobody's memory, and nothing is claimed, bounced for its lifetime, told late or shown of it.  Its lifetime and
- * the time for a delay notice count from its release.
+ * the time for a delay notice stand still meanwhile: expires_at and delay_at are those of a release at until_ms.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -11,6 +11,10 @@
 #include "core/id.h"
 #include "storage/db.h"
 
+/* Lifetime and delay notice stand still while it is held (storage/hold.c). */
+#define MOVED(to)                                                                                                      \
+    " expires_at = expires_at + (" to " - coalesce(held_until, now())),"                                               \
+    " delay_at = delay_at + (" to " - coalesce(held_until, now()))"
 #define THIS " cell = $1::smallint and id = $2::bigint"
 
 static const struct db_statement require = {
@@ -33,12 +37,12 @@ static const struct db_statement event = {
 static const struct db_statement hold_entry = {
     "provision_queue_hold",
     "update queue_entry set held_until = $3::timestamptz, held_by = 'administrator', held_reason = $4::text,"
-    "   held_then = $5::text where" THIS,
+    "   held_then = $5::text," MOVED("$3::timestamptz") " where" THIS,
 };
 static const struct db_statement decide = {
     "provision_queue_decide",
     "update queue_entry set held_until = now(), held_then = $3::text, held_by = coalesce(held_by, 'administrator'),"
-    "   held_reason = coalesce(held_reason, 'rejected') where" THIS,
+    "   held_reason = coalesce(held_reason, 'rejected')," MOVED("now()") " where" THIS,
 };
 
 static struct params *step(struct db_unit *unit, const struct db_statement *statement, int64_t id)

@@ -58,8 +58,6 @@ static void read_entry(const struct rows *rows, unsigned row, struct queue_view_
         out->due_ms = out->hold.until_ms;
     if (out->hold.then == HOLD_THEN_REJECT)
         out->expires_ms = out->hold.until_ms;
-    else
-        out->expires_ms += out->hold.until_ms - out->received_ms;
 }
 
 /* ------------------------------------------------------------------ the list */

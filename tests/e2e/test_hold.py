@@ -198,7 +198,10 @@ def test_an_administrator_holds(node, sink):
     for missing in body:
         assert refused(node, queue(node)[CAROL], "hold", {k: v for k, v in body.items() if k != missing}) == 422
     assert refused(node, queue(node)[CAROL], "release") == 409  # it is not held
+    lifetime = "select round(extract(epoch from expires_at - coalesce(held_until, now())) / 100) from queue_entry"
+    before = node.query(lifetime)
     entry = wait_for_the_lane(node, "hold", body)
+    assert node.query(lifetime) == before  # it stands still
     assert entry["state"] == "held" and entry["hold"]["by"] == "administrator" and entry["hold"]["reason"] == "a virus?"
     sink.behave = Behaviour()
     assert node.api.get(f"/v1/queue/{entry['id']}") == queue(node)[CAROL]
