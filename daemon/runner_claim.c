@@ -1,6 +1,6 @@
 /*
- * runner_claim: what comes from the database: mail that is due, and leases that must be renewed.  What time brings by itself is in
- * runner_expiry.c.
+ * runner_claim: what comes from the database: mail that is due, and leases that must be renewed.  What time brings by
+ * itself is in runner_expiry.c.
  *
  * Claiming is a poll of CLAIM_MS, shortened by hints and by lanes that run dry (runner_claim_kick); it stops while
  * half of memory is taken.  Only the holder of a cell claims in it (storage/node.h).

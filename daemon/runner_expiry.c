@@ -1,11 +1,12 @@
 /*
- * runner_expiry: what time brings: held mail whose time has come, mail whose lifetime is over, mail that is so late that its sender is
- * told, or later than he permits, and what dead workers left.  One task looks, every EXPIRE_MS; each look is an index probe that mostly finds nothing.
+ * runner_expiry: what time brings: held mail whose time has come, mail whose lifetime is over, mail that is so late
+ * that its sender is told, or later than he permits, and what dead workers left.  One task looks, every EXPIRE_MS;
+ * each look is an index probe that mostly finds nothing.
  *
- * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living have run
- * out as well, among them those of entries that *were* delivered and whose outcome is just about to be recorded.
- * So nothing is taken back until the database has answered for CALM_MS: their owners come first.  A worker that has
- * just started cannot know whether it was away, and waits as long.
+ * Taking back dead workers' entries has one danger: after the database was away for a minute, leases of the living
+ * have run out as well, among them those of entries that *were* delivered and whose outcome is just about to be
+ * recorded.  So nothing is taken back until the database has answered for CALM_MS: their owners come first.  A worker
+ * that has just started cannot know whether it was away, and waits as long.
  */
 #define LOG_MODULE "runner"
 #include "core/clock.h"

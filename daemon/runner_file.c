@@ -2,14 +2,14 @@
  * runner_file: one batch for mailboxes here: what had been held comes to its end.
  *
  * There is no connection and nothing is sent: the message goes into each INBOX and its entry ends in one transaction
- * (storage/file.h), so it is filed once, whatever breaks.  Nothing is reported afterwards; only what could not be filed goes back by
- * runner_report.c.
+ * (storage/file.h), so it is filed once, whatever breaks.  Nothing is reported afterwards; only what could not be
+ * filed goes back by runner_report.c.
  *
- * A sender who asked to hear of success (RFC 3461 5.2.3) is told in the same transaction; what was filed with his notice is passed
- * over by the second.
+ * A sender who asked to hear of success (RFC 3461 5.2.3) is told in the same transaction; what was filed with his
+ * notice is passed over by the second.
  *
- * An account that went meanwhile, or takes no mail any more, is found by the transaction itself.  The batch is then done one by one,
- * and the sender hears of the guilty.
+ * An account that went meanwhile, or takes no mail any more, is found by the transaction itself.  The batch is then
+ * done one by one, and the sender hears of the guilty.
  */
 #include <string.h>
 

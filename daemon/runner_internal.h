@@ -266,8 +266,9 @@ bool runner_calm(void);
 /* Of this worker, now: a copy, as node_cells() is valid until the next wait only. */
 unsigned runner_cells(int16_t cells[ID_CELLS]);
 /*
- * Not pending.  NULL: it is in memory already, at work or delivered and about to be recorded.  One that is being given back may be
- * claimed before the task that gave it back hears so; it then stands here twice for a moment, which is right.
+ * Not pending.  NULL: it is in memory already, at work or delivered and about to be recorded.  One that is being given
+ * back may be claimed before the task that gave it back hears so; it then stands here twice for a moment, which is
+ * right.
  */
 struct runner_entry *runner_entry_claimed(const struct queue_entry *q);
 

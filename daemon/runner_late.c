@@ -5,9 +5,10 @@
  *             again before the final dot
  *     BY=;N   its sender is told, once, in the transaction that forgets the time; then it is mail like any other
  *
- * Who has the entry looks at its time: the database's index for what waits or is held (queue_claim_late), runner_late_pending() for
- * what is in memory and no lane has taken, and the lane for what it has.  One that a lane has when the time comes is dealt with when
- * the next hop has spoken; it cannot be bounced before, as it may have been taken.
+ * Who has the entry looks at its time: the database's index for what waits or is held (queue_claim_late),
+ * runner_late_pending() for what is in memory and no lane has taken, and the lane for what it has.  One that a lane
+ * has when the time comes is dealt with when the next hop has spoken; it cannot be bounced before, as it may have
+ * been taken.
  *
  * What is late for both reasons, BY and `delay_notice`, is told of twice: the reports say different things.
  */

@@ -3,8 +3,8 @@
  *
  *     mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF        (RFC 5321 4.1.1.2)
  *
- * On port 25 any sender will do, and nothing is looked up, unless the message is to go before others (MT-PRIORITY).  A submission's sender must be permitted to the account
- * (relay/permit.h), which is looked up anew for each message.
+ * On port 25 any sender will do, and nothing is looked up, unless the message is to go before others (MT-PRIORITY).
+ * A submission's sender must be permitted to the account (relay/permit.h), which is looked up anew for each message.
  */
 #define LOG_MODULE "smtp"
 #include "core/log.h"
@@ -28,7 +28,8 @@ static AWAITS bool lower_priority(struct smtp_session *session)
     }
     if (known)
         return true;
-    log_info("priority lowered", log_slice("sender", transaction->sender.address), log_int("from", transaction->envelope.priority));
+    log_info("priority lowered", log_slice("sender", transaction->sender.address),
+             log_int("from", transaction->envelope.priority));
     transaction->envelope.priority = 0;
     smtp_reply(session, 250, "2.3.6", "0 is the priority of this message: a higher one is for clients that are known here");
     return false;

@@ -4,11 +4,12 @@
  *     EHLO            FUTURERELEASE 2592000 2026-12-27T07:31:26Z           (RFC 4865 section 2; submission only)
  *     MAIL            HOLDFOR=seconds, or HOLDUNTIL=date and time
  *
- * Or the client's relay grant has reached a limit and says "hold": RCPT and the final reply tell, and an administrator decides.
+ * Or the client's relay grant has reached a limit and says "hold": RCPT and the final reply tell, and an
+ * administrator decides.
  *
- * The time is checked at MAIL and counted from the end of data.  A held message is a queue entry for each recipient, those with a
- * mailbox here included (destination "mailbox"); nothing is delivered, shown or reported of it until its time has come
- * (storage/hold.h).  Received and Date say what they would have said without.
+ * The time is checked at MAIL and counted from the end of data.  A held message is a queue entry for each recipient,
+ * those with a mailbox here included (destination "mailbox"); nothing is delivered, shown or reported of it until its
+ * time has come (storage/hold.h).  Received and Date say what they would have said without.
  *
  * A time that has passed already is no mistake: the message is released at once.
  */

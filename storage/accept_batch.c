@@ -47,14 +47,14 @@ static const struct db_statement insert_entries = {
     "insert into queue_entry (cell, id, message_id, recipient, domain_id, destination, due_at, expires_at, account_id,"
     "                         shown, worker, lease_until, parameters, delay_at, held_until, held_by, held_reason, held_then,"
     "                         deliver_by, priority)"
-    " select cell, id, message_id, recipient, nullif(domain_id, 0), destination, coalesce(due_at, now()), expires_at, nullif(account_id, 0),"
-    "        shown, case when waiting then null else $11::smallint end,"
+    " select cell, id, message_id, recipient, nullif(domain_id, 0), destination, coalesce(due_at, now()), expires_at,"
+    "        nullif(account_id, 0), shown, case when waiting then null else $11::smallint end,"
     "        case when waiting then null else now() + $12::integer * interval '1 ms' end,"
     "        parameters, case when waiting then delay_at end, held_until, held_by, held_reason, held_then, deliver_by, priority"
     "   from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],"
     "               $8::bigint[], $9::boolean[], $10::boolean[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::text[],"
-    "               $17::text[], $18::text[], $19::timestamptz[],"
-    "               $20::timestamptz[], $21::smallint[])"
+    "               $17::text[], $18::text[], $19::timestamptz[], $20::timestamptz[],"
+    "               $21::smallint[])"
     "        u (cell, id, message_id, recipient, domain_id, destination, expires_at, account_id, shown, waiting,"
     "           parameters, delay_at, held_until, held_by, held_reason, held_then, deliver_by, due_at, priority)"};
 static const struct db_statement take_uids = {

@@ -1,9 +1,10 @@
 /*
  * file: queue entries into mailboxes.
  *
- * The lock comes first and in a statement of its own: the later ones, which see a newer snapshot, agree about which entries are
- * still ours.  UIDs are taken by adding to uidnext and counting back from it (as in show.c).  An account that is gone, or takes no
- * mail, joins to nothing: its mailbox becomes null, and the NOT NULL constraint refuses the whole, so nothing is lost silently.
+ * The lock comes first and in a statement of its own: the later ones, which see a newer snapshot, agree about which
+ * entries are still ours.  UIDs are taken by adding to uidnext and counting back from it (as in show.c).  An account
+ * that is gone, or takes no mail, joins to nothing: its mailbox becomes null, and the NOT NULL constraint refuses the
+ * whole, so nothing is lost silently.
  *
  * INTERNALDATE is the time of filing (RFC 3501 2.3.3: of final delivery), not of acceptance.
  */

@@ -3,8 +3,8 @@
 /*
  * file: puts queue entries with destination "mailbox" into the INBOXes of their accounts, and ends them.
  *
- * One transaction: the message is in the mailbox and its entry gone, or neither.  Only entries that are leased to this worker are
- * touched; one that is gone was filed before, so it may be repeated.
+ * One transaction: the message is in the mailbox and its entry gone, or neither.  Only entries that are leased to
+ * this worker are touched; one that is gone was filed before, so it may be repeated.
  */
 #include <stdint.h>
 
@@ -14,7 +14,8 @@
 struct db_unit;
 struct rows;
 
-/* DONE: all of them that were ours are filed, now or before.  REFUSED: an account among them is gone, or takes no mail any more; nothing was done. */
+/* DONE: all of them that were ours are filed, now or before.  REFUSED: an account among them is gone, or takes no mail any more;
+ * nothing was done. */
 AWAITS enum db_write file_entries(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
 
 /* For accept_batch.c: the same as a part of its transaction.  The step whose rows file_tell() wants after DONE. */

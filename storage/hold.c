@@ -1,17 +1,17 @@
 /*
  * hold: what becomes of held entries when their time has come.
  *
- * Releasing is one transaction for many entries: lock them, record the event, make them wait like any other, and wake their
- * destinations.  The lock is a statement of its own, so that the later ones, which see a newer snapshot, agree about which they
- * are; one that an administrator decided about meanwhile is left out by all of them.  Nothing is leased for it: the process that
- * dies in between has done all of it or nothing.
+ * Releasing is one transaction for many entries: lock them, record the event, make them wait like any other, and wake
+ * their destinations.  The lock is a statement of its own, so that the later ones, which see a newer snapshot, agree
+ * about which they are; one that an administrator decided about meanwhile is left out by all of them.  Nothing is
+ * leased for it: the process that dies in between has done all of it or nothing.
  *
- * While an entry is held its lifetime, and the time until a delay is told of, stand still: expires_at and delay_at are what they will
- * be if it is released at held_until, and whoever moves held_until moves them.  So they lie ahead, and those who look for what is
- * over do not come by.
+ * While an entry is held its lifetime, and the time until a delay is told of, stand still: expires_at and delay_at
+ * are what they will be if it is released at held_until, and whoever moves held_until moves them.  So they lie ahead,
+ * and those who look for what is over do not come by.
  *
- * An entry that is to be rejected is claimed, as it takes a report to its sender (daemon/runner_expiry.c).  It stays held while it is
- * leased, and so is found again should that worker die.
+ * An entry that is to be rejected is claimed, as it takes a report to its sender (daemon/runner_expiry.c).  It stays
+ * held while it is leased, and so is found again should that worker die.
  */
 #include "storage/hold.h"
 

@@ -3,8 +3,9 @@
 /*
  * hold: queue entries that wait on purpose: until a moment, or until somebody decides.  schema/STATES.md has the states.
  *
- * A held entry is in nobody's memory, and nothing is claimed, bounced for its lifetime, told late or shown of it.  Its lifetime and
- * the time for a delay notice stand still meanwhile: expires_at and delay_at are those of a release at until_ms.
+ * A held entry is in nobody's memory, and nothing is claimed, bounced for its lifetime, told late or shown of it.
+ * Its lifetime and the time for a delay notice stand still meanwhile: expires_at and delay_at are those of a release
+ * at until_ms.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,8 +33,8 @@ bool hold_by_parse(struct slice word, enum hold_by *out);
 bool hold_then_parse(struct slice word, enum hold_then *out);
 
 /*
- * Releases those whose time has come and that are to be released: they wait like any other from now on.  One transaction; may be
- * repeated.  *count: how many; limit: there may be more.
+ * Releases those whose time has come and that are to be released: they wait like any other from now on.  One
+ * transaction; may be repeated. *count: how many; limit: there may be more.
  */
 AWAITS enum db_write hold_release_due(const int16_t *cells, unsigned cell_count, unsigned limit, unsigned *count)
     __attribute__((warn_unused_result));

@@ -1,9 +1,9 @@
 /*
  * What an administrator decides about a queue entry.
  *
- * Each decision moves held_until and held_then, and is an event of the message and a row of the audit log, in one transaction.
- * Releasing and rejecting are thus the same as a hold whose time has come, and have one road (storage/hold.c): rejected was to bounce
- * here, as the process of the API sends nothing.
+ * Each decision moves held_until and held_then, and is an event of the message and a row of the audit log, in one
+ * transaction. Releasing and rejecting are thus the same as a hold whose time has come, and have one road
+ * (storage/hold.c): rejected was to bounce here, as the process of the API sends nothing.
  */
 #include "storage/provision_queue.h"
 

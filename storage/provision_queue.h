@@ -1,10 +1,11 @@
 #ifndef STORAGE_PROVISION_QUEUE_H
 #define STORAGE_PROVISION_QUEUE_H
 /*
- * provision_queue: what an administrator decides about a queue entry.  See provision.h; storage/hold.h has what becomes of it.
+ * provision_queue: what an administrator decides about a queue entry.  See provision.h; storage/hold.h has what
+ * becomes of it.
  *
- * A decision is made for entries that are in nobody's memory: one that is being delivered at this moment is IN_USE.  It is durable when
- * this returns DONE; the worker that holds the cell carries it out within about a second.
+ * A decision is made for entries that are in nobody's memory: one that is being delivered at this moment is IN_USE.
+ * It is durable when this returns DONE; the worker that holds the cell carries it out within about a second.
  */
 #include "storage/hold.h"
 #include "storage/provision.h"

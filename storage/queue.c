@@ -1,16 +1,16 @@
 /*
  * queue: claiming and leases.  Destinations are in queue_destination.c, what deliveries report in queue_report.c.
  *
- * Claiming is a read and a write.  The read walks destinations that are due, and of each the entries of highest priority, and of
- * these the oldest, that are due: a dead destination with 100,000 entries is not looked at, because its own due_at lies ahead.  The write takes the
- * candidates by id and checks again that nobody has them; as only the holder of a cell's lease claims in it, there is
- * nearly never anybody.  (FOR UPDATE SKIP LOCKED in one statement would do on one PostgreSQL, but not over several
- * cells on Citus.)
+ * Claiming is a read and a write.  The read walks destinations that are due, and of each the entries of highest
+ * priority, and of these the oldest, that are due: a dead destination with 100,000 entries is not looked at, because
+ * its own due_at lies ahead.  The write takes the candidates by id and checks again that nobody has them; as only the
+ * holder of a cell's lease claims in it, there is nearly never anybody. (FOR UPDATE SKIP LOCKED in one statement
+ * would do on one PostgreSQL, but not over several cells on Citus.)
  *
- * A destination that has failed gives out one entry at a time, as a probe, and is put off while that one is under way; what the
- * delivery reports then moves it.  A destination that is due but has nothing claimable is moved to the time of its
- * earliest entry: its row is locked first and the entries are read in a statement after it, so that an entry deferred
- * meanwhile cannot be overlooked (queue_report takes the same lock after its own changes).
+ * A destination that has failed gives out one entry at a time, as a probe, and is put off while that one is under
+ * way; what the delivery reports then moves it.  A destination that is due but has nothing claimable is moved to the
+ * time of its earliest entry: its row is locked first and the entries are read in a statement after it, so that an
+ * entry deferred meanwhile cannot be overlooked (queue_report takes the same lock after its own changes).
  *
  * A claim whose answer is lost may have leased entries to us that we know nothing of.  It is made again for the same
  * entries, and then takes, beside those that wait, those that are ours already: they are the first one's doing, or are
