@@ -82,7 +82,7 @@ static struct slice unfolded(struct arena *arena, const char *p, size_t n)
     n = n < MIME_FIELD_MAX ? n : MIME_FIELD_MAX;
     out = arena_alloc(arena, n + 1);
 
-    while (n && (*p == ' ' || *p == '\t')) {
+    while (n && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n')) { /* it may begin with a folded line */
         p++;
         n--;
     }
@@ -250,7 +250,7 @@ static void take_type(struct arena *arena, struct mime_part *part, bool in_diges
     part->message = slice_equal_nocase(part->type, SLICE("message")) && slice_equal_nocase(part->subtype, SLICE("rfc822"));
 }
 
-static struct slice param(const struct mime_part *part, const char *name)
+struct slice mime_param(const struct mime_part *part, const char *name)
 {
     for (const struct mime_param *p = part->params; p; p = p->next)
         if (slice_equal_nocase(p->name, slice_str(name)))
@@ -295,7 +295,7 @@ static struct slice without_line_end(const char *p, size_t n)
 
 static void scan_multipart(struct scan *scan, struct mime_part *part, unsigned depth)
 {
-    struct slice boundary = param(part, "boundary");
+    struct slice boundary = mime_param(part, "boundary");
     bool digest = slice_equal_nocase(part->subtype, SLICE("digest"));
     const char *p = part->body.p, *end = part->body.p + part->body.n, *start = NULL;
     struct mime_part **last = &part->child;
@@ -354,6 +354,16 @@ struct mime_part *mime_parse(struct arena *arena, struct slice bytes)
 
     mime_start();
     return scan_part(&scan, bytes, 0, false);
+}
+
+const struct mime_part *mime_head(struct arena *arena, struct slice header, bool in_digest)
+{
+    struct mime_part *part = arena_alloc(arena, sizeof *part);
+
+    mime_start();
+    part->header = header;
+    take_type(arena, part, in_digest);
+    return part;
 }
 
 /* A part's numbers count its multipart's parts; a message/rfc822 part is numbered through to what is in it (RFC 3501

@@ -42,6 +42,11 @@ struct evbuffer;
 /* bytes must stay; the rest is in the arena.  Never NULL: anything is at least text/plain. */
 struct mime_part *mime_parse(struct arena *arena, struct slice bytes);
 
+/* A part's header alone: its type and parameters.  in_digest: it has no type of its own but message/rfc822. */
+const struct mime_part *mime_head(struct arena *arena, struct slice header, bool in_digest);
+/* {NULL,0}: it has none. */
+struct slice mime_param(const struct mime_part *part, const char *name);
+
 /* RFC 3501 7.4.2, appended to out. */
 void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct mime_part *message);
 void mime_write_structure(struct evbuffer *out, struct arena *arena, const struct mime_part *part, bool extended);
@@ -56,6 +61,11 @@ bool mime_headers_eight_bit(const struct mime_part *root);
 
 /* A field's value, unfolded, as it is written; {NULL,0}: absent.  The first of several. */
 struct slice mime_field(struct arena *arena, struct slice header, const char *name);
+
+/* Takes the first field off the front of *rest, as it is; what has no colon has an empty name.  False: there is none. */
+bool mime_take_field(struct slice *rest, struct slice *name, struct slice *raw);
+/* The token of Content-Transfer-Encoding, without comments and other ornaments; {NULL,0}: none. */
+struct slice mime_encoding(struct arena *arena, struct slice header);
 
 /* -------- who it is from */
 
