@@ -7,8 +7,8 @@
  * end even if it is unwanted, and only then answered: else its content would be taken for commands.  For the same reason a
  * BDAT whose size cannot be read, or is beyond all measure, ends the session.
  *
- * The chunks together obey the rules of DATA (smtp_command_data.c), but that dots mean nothing: BINARYMIME is not
- * offered, so the message is made of lines.  A line may go over the edge of a chunk, and so may its CRLF.  The last line
+ * The chunks together obey the rules of DATA (smtp_command_data.c), but that dots mean nothing: the message is made of
+ * lines, unless MAIL said BODY=BINARYMIME (section 3).  A line may go over the edge of a chunk, and so may its CRLF.  The last line
  * need not end in CRLF; it is kept as it came.
  *
  * After the first chunk only BDAT, NOOP and what ends the transaction make sense: RCPT and DATA are refused.  A chunk that

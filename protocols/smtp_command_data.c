@@ -11,7 +11,8 @@
  * without being kept, because only there the client listens for an answer.  A client that goes on to send twice what
  * is allowed is hung up on.  So is one that trickles: after GRACE_MS DATA must have come at SLOWEST on average.
  *
- * A submitted message goes through one more filter on its way to the spool, which takes its Bcc out (smtp_fields.c).
+ * Two filters may stand before the spool: what is sent as BODY=BINARYMIME becomes a message of lines (mime_binary.c), and
+ * a submitted message loses its Bcc (smtp_fields.c).  The size that counts for limits is that of what came.
  *
  * Lines of the message may be longer than the 1,000 octets of section 4.5.3.1.6, and 8-bit whether BODY said so or
  * not: both are everywhere in real mail, are kept as they came, and harm nobody here.
@@ -36,6 +37,17 @@ static void spool(void *arg, struct slice bytes)
         log_error("no room in the spool", log_int("size", (int64_t)transaction->size));
 }
 
+static void filter(void *arg, struct slice bytes)
+{
+    struct smtp_session *session = arg;
+    struct smtp_transaction *transaction = session->transaction;
+
+    if (session->role == SMTP_ROLE_SUBMISSION)
+        smtp_fields_feed(&transaction->fields, bytes, spool, transaction);
+    else
+        spool(transaction, bytes);
+}
+
 static void keep(void *arg, struct slice bytes)
 {
     struct smtp_session *session = arg;
@@ -45,16 +57,29 @@ static void keep(void *arg, struct slice bytes)
     if (transaction->size > transaction->size_max)
         spool_unref(&transaction->spool); /* the rest is counted, not kept */
     smtp_header_feed(&transaction->header, bytes);
-    if (session->role == SMTP_ROLE_SUBMISSION)
-        smtp_fields_feed(&transaction->fields, bytes, spool, transaction);
+    if (transaction->binary)
+        mime_binary_feed(transaction->binary, bytes, filter, session);
     else
-        spool(transaction, bytes);
+        filter(session, bytes);
+}
+
+/* Bytes that need not be lines: the dot machine is asked only for what it counts in the header. */
+static void feed_binary(struct smtp_session *session, struct slice *bytes)
+{
+    if (!session->transaction->dot.body)
+        smtp_dot_feed(&session->transaction->dot, bytes, keep, session);
+    else
+        keep(session, *bytes);
 }
 
 bool smtp_data_feed(struct smtp_session *session, struct slice *bytes)
 {
     struct smtp_transaction *transaction = session->transaction;
 
+    if (transaction->binary) {
+        feed_binary(session, bytes);
+        return false;
+    }
     if (session->settings->normalize_newlines)
         return smtp_newline_feed(&transaction->newline, &transaction->dot, bytes, keep, session);
     return smtp_dot_feed(&transaction->dot, bytes, keep, session);
@@ -64,7 +89,12 @@ void smtp_data_finish(struct smtp_session *session)
 {
     struct smtp_transaction *transaction = session->transaction;
 
-    if (transaction->chunked) {
+    if (transaction->binary) {
+        mime_binary_finish(transaction->binary, filter, session);
+        if (mime_binary_converted(transaction->binary))
+            log_info("binary parts converted", log_slice("sender", transaction->sender.address),
+                     log_int("fields", mime_binary_converted(transaction->binary)));
+    } else if (transaction->chunked) {
         smtp_newline_finish(&transaction->newline, &transaction->dot, keep, session);
         smtp_dot_finish(&transaction->dot);
     }
@@ -87,13 +117,33 @@ static void refuse(struct smtp_session *session, unsigned code, const char *enha
     smtp_reply(session, code, enhanced, "%s", text);
 }
 
+/* True, and answered. */
+static bool binary_refused(struct smtp_session *session)
+{
+    switch (mime_binary_fault(session->transaction->binary)) {
+    case MIME_BINARY_FINE: return false;
+    case MIME_BINARY_UNDECLARED:
+        refuse(session, 554, "5.6.0", "binary-undeclared", "NUL, or CR or LF alone, outside of parts that say they are binary");
+        break;
+    case MIME_BINARY_SIGNED:
+        refuse(session, 554, "5.6.2", "binary-signed", "A signed part would have to be converted; sign it without binary");
+        break;
+    case MIME_BINARY_MALFORMED:
+        refuse(session, 554, "5.6.0", "binary-malformed", "The MIME structure is not clear enough to convert binary parts");
+        break;
+    }
+    return true;
+}
+
 bool smtp_data_refused(struct smtp_session *session)
 {
     const struct smtp_transaction *transaction = session->transaction;
 
-    if (transaction->dot.bare)
+    if (transaction->binary && binary_refused(session))
+        return true;
+    if (!transaction->binary && transaction->dot.bare)
         refuse(session, 554, "5.6.0", "bare-cr-lf", "The message has a CR or LF alone; lines end in CRLF");
-    else if (transaction->dot.nul)
+    else if (!transaction->binary && transaction->dot.nul)
         refuse(session, 554, "5.6.0", "nul", "The message has a NUL character");
     else if (!transaction->spool)
         refuse(session, 552, "5.3.4", "too-big", "Message too big");
@@ -199,9 +249,10 @@ void smtp_command_data(struct smtp_session *session, struct slice arguments)
         smtp_reply_fault(session, fault);
         return;
     }
-    if (session->transaction->chunked) { /* RFC 3030 section 2: only RSET helps now */
+    if (session->transaction->chunked || session->transaction->binary) { /* RFC 3030 sections 2, 3: only RSET helps now */
         session->transaction->failed = true;
-        smtp_reply_error(session, 503, "5.5.1", "DATA is not allowed after BDAT");
+        smtp_reply_error(session, 503, "5.5.1",
+                         session->transaction->chunked ? "DATA is not allowed after BDAT" : "BODY=BINARYMIME is sent by BDAT");
         return;
     }
     smtp_data_begin(session);

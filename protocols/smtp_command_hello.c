@@ -48,6 +48,7 @@ static void reply_ehlo(struct smtp_session *session)
     lines[n++] = "8BITMIME";
     lines[n++] = "ENHANCEDSTATUSCODES";
     lines[n++] = "CHUNKING";
+    lines[n++] = "BINARYMIME";
     lines[n++] = "DSN";
     lines[n++] = "ETRN";
     lines[n++] = "SMTPUTF8";

@@ -95,6 +95,21 @@ static unsigned where(const struct smtp_session *session)
            (stream_is_tls(session->stream) ? SMTP_PARAMETER_TLS : 0);
 }
 
+static void free_binary(void *arg)
+{
+    struct mime_binary *binary = arg;
+
+    mime_binary_free(&binary);
+}
+
+/* What comes is stored as 8BITMIME, whatever the next hop offers: mime_binary.c. */
+static void expect_binary(struct smtp_session *session, struct smtp_transaction *transaction)
+{
+    transaction->binary = mime_binary_new(session->settings->header_size_max);
+    arena_on_done(session->transaction_arena, free_binary, transaction->binary);
+    transaction->eight_bit = true;
+}
+
 void smtp_command_mail(struct smtp_session *session, struct slice arguments)
 {
     struct smtp_mail parsed;
@@ -125,6 +140,8 @@ void smtp_command_mail(struct smtp_session *session, struct slice arguments)
     transaction->envelope = parsed.envelope;
     transaction->eight_bit = parsed.eight_bit;
     transaction->utf8 = parsed.envelope.utf8;
+    if (parsed.binary)
+        expect_binary(session, transaction);
     transaction->tail = &transaction->recipients;
     transaction->permit = make_permit(session, &parsed);
     transaction->size_max = session->settings->message_size_max;

@@ -11,7 +11,7 @@
 #define BY_MAX 9      /* digits, RFC 2852 section 4 */
 
 static const struct smtp_fault fault_size = {501, "5.5.4", "Bad SIZE value"};
-static const struct smtp_fault fault_body = {501, "5.5.4", "BODY is 7BIT or 8BITMIME"};
+static const struct smtp_fault fault_body = {501, "5.5.4", "BODY is 7BIT, 8BITMIME or BINARYMIME"};
 static const struct smtp_fault fault_auth = {501, "5.5.4", "Bad AUTH value"};
 static const struct smtp_fault fault_ret = {501, "5.5.4", "RET is FULL or HDRS"};
 static const struct smtp_fault fault_envid = {501, "5.5.4", "ENVID is up to 100 characters of xtext"};
@@ -34,7 +34,8 @@ static const struct smtp_fault *read_body(struct arena *arena, struct slice valu
 {
     (void)arena;
     out->eight_bit = slice_equal_nocase(value, SLICE("8BITMIME"));
-    return out->eight_bit || slice_equal_nocase(value, SLICE("7BIT")) ? NULL : &fault_body;
+    out->binary = slice_equal_nocase(value, SLICE("BINARYMIME"));
+    return out->eight_bit || out->binary || slice_equal_nocase(value, SLICE("7BIT")) ? NULL : &fault_body;
 }
 
 /*

@@ -53,6 +53,7 @@ struct smtp_mail {
     struct smtp_path sender;
     uint64_t size;  /* SIZE=; 0: not given */
     bool eight_bit; /* BODY=8BITMIME */
+    bool binary;    /* BODY=BINARYMIME */
     struct envelope_mail envelope;
 };
 /* Where a MAIL is said; some parameters are understood only there. */

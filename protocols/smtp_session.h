@@ -21,6 +21,7 @@
 #include "core/spool.h"
 #include "core/stream.h"
 #include "protocols/sasl.h"
+#include "protocols/mime_binary.h"
 #include "protocols/server.h"
 #include "protocols/smtp_dot.h"
 #include "protocols/smtp_fields.h"
@@ -65,7 +66,8 @@ struct smtp_recipient {
 struct smtp_transaction {
     struct smtp_path sender;
     struct envelope_mail envelope;
-    bool eight_bit;
+    bool eight_bit;             /* what is stored is declared so */
+    struct mime_binary *binary; /* BODY=BINARYMIME; else NULL */
     bool utf8; /* MAIL had SMTPUTF8; envelope.utf8 tells in the end whether it was needed */
     struct smtp_recipient *recipients, **tail;
     unsigned recipient_count; /* as RCPT named them */
