@@ -189,25 +189,6 @@ enum db_status directory_domain(struct arena *arena, struct slice name, struct d
     return found.has_domain ? DB_FOUND : DB_NONE;
 }
 
-bool directory_client_address(const char *client, char out[INET6_ADDRSTRLEN])
-{
-    return cidr_plain_address(client, out);
-}
-
-/* ETRN finds nothing that waits. */
-enum db_status directory_hops(struct arena *arena, int64_t domain_id, struct directory_hop **hops, unsigned *count)
-{
-    (void)arena, (void)domain_id, (void)hops, (void)count;
-    return world.directory_away ? DB_FAILED : DB_NONE;
-}
-
-enum db_status directory_relayed_below(struct arena *arena, int64_t customer_id, struct slice name, unsigned limit, int64_t **ids,
-                                       unsigned *count)
-{
-    (void)arena, (void)customer_id, (void)name, (void)limit, (void)ids, (void)count;
-    return world.directory_away ? DB_FAILED : DB_NONE;
-}
-
 enum db_status directory_network(struct arena *arena, const char *client, struct directory_network *out)
 {
     (void)arena;
