@@ -7,8 +7,12 @@
  *
  * written at once where PIPELINING (RFC 2920) is offered.  The transaction stays open: the next question, or QUIT, ends it.
  *
+ * An address that is not ASCII is asked for with SMTPUTF8.  Where that is not offered the answer is known: what would be sent
+ * there cannot be (RFC 6531 3.2, and 3.5 would rather have it said at RCPT).
+ *
  * VRFY would be the command for it (RFC 5321 3.5.1), but hardly a server answers it with more than 252.
  */
+#include "core/idn.h"
 #include "protocols/smtp_client_internal.h"
 
 enum { STEP_RESET, STEP_MAIL, STEP_RCPT, STEPS };
@@ -17,7 +21,9 @@ static void write_step(struct smtp_client *client, unsigned step, struct slice s
 {
     switch (step) {
     case STEP_RESET: stream_printf(client->stream, "RSET\r\n"); break;
-    case STEP_MAIL: stream_printf(client->stream, "MAIL FROM:<%.*s>\r\n", SLICE_ARG(sender)); break;
+    case STEP_MAIL:
+        stream_printf(client->stream, "MAIL FROM:<%.*s>%s\r\n", SLICE_ARG(sender), idn_is_ascii(address) ? "" : " SMTPUTF8");
+        break;
     default: stream_printf(client->stream, "RCPT TO:<%.*s>\r\n", SLICE_ARG(address)); break;
     }
 }
@@ -35,6 +41,16 @@ bool smtp_client_ask(struct smtp_client *client, struct arena *arena, struct sli
     unsigned first = client->dirty ? STEP_RESET : STEP_MAIL;
     bool refused = false;
 
+    if (!idn_is_ascii(address)) {
+        if (!smtp_client_offers(client, ENVELOPE_SMTPUTF8)) {
+            if (client->used) /* it said so a while ago; a new connection tells what it offers now */
+                return false;
+            client->used = true;
+            *out = (struct smtp_client_answer){true, 550, SLICE("5.6.7"), SLICE("550 5.6.7 SMTPUTF8 is not offered")};
+            return true;
+        }
+        address = idn_address_unicode(arena, address);
+    }
     client->used = client->dirty = true;
     for (unsigned step = first; client->features.pipelining && step < STEPS; step++)
         write_step(client, step, sender, address);

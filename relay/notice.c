@@ -236,15 +236,18 @@ static struct slice read_all(struct arena *arena, const struct notice *notice)
     return slice_of(all, n);
 }
 
-/* What the report itself asks for on its way: RFC 8689 section 5, and its To field may be UTF-8. */
+/* What the report itself asks for on its way: RFC 8689 section 5, RFC 6710 4.6, and its To field may be UTF-8. */
 static struct slice parameters_of(struct arena *arena, const struct notice *notice)
 {
-    bool utf8 = !idn_is_ascii(notice->sender), tls = notice->envelope.require_tls;
+    const char *words = "";
 
-    if (!utf8 && !tls)
-        return (struct slice){NULL, 0};
-    return slice_str(arena_printf(arena, "%s%s%s", utf8 ? ENVELOPE_SMTPUTF8_STORED : "", utf8 && tls ? " " : "",
-                                  tls ? ENVELOPE_REQUIRETLS_STORED : ""));
+    if (!idn_is_ascii(notice->sender))
+        words = " " ENVELOPE_SMTPUTF8_STORED;
+    if (notice->envelope.require_tls)
+        words = arena_printf(arena, "%s " ENVELOPE_REQUIRETLS_STORED, words);
+    if (notice->envelope.priority)
+        words = arena_printf(arena, "%s MT-PRIORITY=%d", words, notice->envelope.priority);
+    return *words ? slice_str(words + 1) : (struct slice){NULL, 0};
 }
 
 /* RFC 3461 4.3, RFC 8689 section 5. */
@@ -302,9 +305,7 @@ enum notice_made notice_make(struct arena *arena, const struct notice_settings *
 
         message->received_ms = clock_now_ms();
         message->sender = SLICE("");
-        message->priority = notice->envelope.priority; /* RFC 6710 4.6 */
-        if (message->priority)
-            message->parameters = slice_str(arena_printf(arena, "MT-PRIORITY=%d", message->priority));
+        message->priority = notice->envelope.priority;
         message->protocol = "LOCAL";
         message->prefix = SLICE("Return-Path: <>\r\n");
         message->parameters = parameters_of(arena, notice);

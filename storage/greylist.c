@@ -21,6 +21,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "storage/db.h"
+#include "storage/name.h"
 
 #define WRITE_MS 200
 #define CLIENT_SIZE 64
@@ -47,7 +48,7 @@ bool greylist_key(struct arena *arena, unsigned cell, const char *client, struct
 {
     char block[CLIENT_SIZE];
     unsigned char digest[SECRET_SHA256_SIZE];
-    struct slice from = arena_lower(arena, sender), to = arena_lower(arena, recipient);
+    struct slice from = name_key(arena, sender), to = name_key(arena, recipient);
 
     if (!cidr_block_of(client, 24, 64, block))
         return false;

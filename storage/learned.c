@@ -19,6 +19,7 @@
 #include "core/id.h"
 #include "storage/cache.h"
 #include "storage/db.h"
+#include "storage/name.h"
 
 #define LEARNED_AGE_MS 10000
 #define INVALID_SHARE 10
@@ -63,7 +64,7 @@ AWAITS enum db_status learned_find(struct arena *arena, int64_t domain_id, const
     struct rows *rows = NULL;
 
     for (unsigned i = 0; i < count; i++)
-        lower[i] = arena_lower(arena, addresses[i]);
+        lower[i] = name_key(arena, addresses[i]);
     params_init(&params, arena);
     params_int16(&params, (int16_t)id_cell(domain_id));
     params_int64(&params, domain_id);
@@ -132,7 +133,7 @@ static struct params *add_facts(struct db_unit *unit, const struct db_statement 
 
     for (unsigned i = 0; i < count; i++) {
         domains[i] = facts[i].domain_id;
-        addresses[i] = arena_lower(unit->arena, facts[i].address);
+        addresses[i] = name_key(unit->arena, facts[i].address);
         valid[i] = facts[i].valid;
     }
     params_int64s(params, domains, count);

@@ -8,6 +8,7 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/name.h"
 
 static const struct db_statement list = {
     "provision_learned_list",
@@ -88,7 +89,7 @@ AWAITS enum db_status provision_learned_get(struct arena *arena, int64_t domain_
     struct rows *rows = NULL;
     params_init(&params, arena);
     add_domain(&params, domain_id);
-    params_text(&params, arena_lower(arena, address));
+    params_text(&params, name_key(arena, address));
     enum db_status status = db_read(arena, &get, &params, &rows);
     if (status == DB_FOUND)
         read_row(rows, 0, out);
@@ -103,7 +104,7 @@ AWAITS enum db_write provision_learned_forget(struct arena *arena, int64_t domai
     for (unsigned i = 0; i < 2; i++) {
         struct params *params = db_unit_add(unit, steps[i]);
         add_domain(params, domain_id);
-        params_text(params, arena_lower(arena, address));
+        params_text(params, name_key(arena, address));
     }
     params_int64(db_unit_add(unit, &tell), domain_id);
     return provision_run(unit, actor, refusal);

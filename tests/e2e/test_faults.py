@@ -589,7 +589,7 @@ def workload(new_posthouse, own_postgres, sink, outside, authority):
         node.api.post("/v1/networks", {"cidr": "127.0.0.0/8", "customer": "faults"})
         node.api.hosted_domain("strange.faults.test", "faults")
         node.api.account("bob@strange.faults.test", "faults")
-        node.api.post("/v1/client-policies", {"domain": "strange.faults.test", "greylist": "always", "label": "stays"})
+        node.api.post("/v1/client-policies", {"domain": "strange.faults.test", "greylist": "always", "greylist_delay": 3600, "label": "stays"})
         node.send("joe@client.test", "dead@dead.faults.test", make_message("dead"))
         yield Workload(node, sink, outside, authority.client())
         node.close()

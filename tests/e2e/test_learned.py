@@ -106,6 +106,31 @@ def test_the_primary_is_asked_once(node, sink):
     assert "posthouse_recipient_probes_total" in metrics
 
 
+def rcpt_utf8(node, recipient):
+    with node.smtp() as session:
+        session.ehlo("client.test")
+        session.command_encoding = "utf-8"
+        assert session.docmd("MAIL FROM:<joe@outside.test> SMTPUTF8")[0] == 250
+        code, text = session.docmd(f"RCPT TO:<{recipient}>")
+        return code, text.split()[0].decode()
+
+
+def test_an_address_that_is_not_ascii(node, sink):
+    """It is asked for with SMTPUTF8, and is known whichever way it is written; where that is not offered it cannot exist."""
+    jose, decomposed = f"jos\u00e9@{DOMAIN}", f"Jose\u0301@{DOMAIN}"
+    assert rcpt_utf8(node, jose) == UNKNOWN
+    assert jose not in asked(sink), "it could not be asked"
+    wait_equal(lambda: learned(node), {jose: False}, "it is learned")
+    sink.stop()  # the connection that is kept knows what was offered
+    sink.behave = knows(jose, extensions=Behaviour().extensions + ("SMTPUTF8",))
+    sink.start()
+    node.api.delete(LEARNED)
+    wait_until(lambda: rcpt_utf8(node, jose) == OK, "the other worker has forgotten, too")
+    count = len(asked(sink))
+    wait_equal(lambda: learned(node), {jose: True}, "it is learned")
+    assert rcpt_utf8(node, decomposed) == OK and len(asked(sink)) == count
+
+
 def test_the_dry_run_asks_too(node, sink):
     assert check(node, BOB) == ("relay-domain", 250) and check(node, NOBODY) == ("unknown-to-primary", 550)
     assert sorted(asked(sink)) == [BOB, NOBODY]

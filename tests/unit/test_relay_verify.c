@@ -27,7 +27,7 @@ static void test_replies(void **state)
         {550, "5.1.7", VERIFY_UNTOLD},      {550, "5.1.8", VERIFY_UNTOLD},      {552, "5.2.2", VERIFY_UNTOLD},
         {554, "", VERIFY_UNTOLD},           {552, "", VERIFY_UNTOLD},           {450, "4.1.1", VERIFY_UNTOLD},
         {451, "", VERIFY_UNTOLD},           {450, "5.1.1", VERIFY_UNTOLD},      {503, "", VERIFY_UNTOLD},
-        {354, "", VERIFY_UNTOLD},
+        {354, "", VERIFY_UNTOLD},           {550, "5.6.7", VERIFY_NOT_THERE},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
