@@ -89,7 +89,7 @@ static bool client_enter_both(const struct limit_client *who, enum server_refusa
     if (!client_enter(who, who->address, limit_get()->address_sessions))
         return false;
     *refusal = SERVER_NETWORK_SESSIONS;
-    if (!client_enter(who, who->network, limit_get()->network_sessions)) {
+    if (!client_enter(who, who->network, *who->network ? limit_get()->network_sessions : 0)) {
         client_leave(who->address);
         return false;
     }

@@ -39,6 +39,14 @@ struct screen_dns *screen_client_begin(const char *peer)
     return screen_dns_begin(peer, use->scores && lists, use->names);
 }
 
+/* RFC 5321 section 4.5.1: every effort is made to take mail for postmaster, from any system. */
+static bool is_for_postmaster(struct slice address)
+{
+    static const struct slice local = SLICE("postmaster@");
+
+    return address.n > local.n && slice_equal_nocase(slice_of(address.p, local.n), local);
+}
+
 /* FOUND: it is a stranger to whom the policy applies; NONE: *exempt tells why not. */
 static AWAITS enum db_status find_policy(struct arena *arena, struct permit *permit,
                                          const struct permit_recipient *recipient, struct client_policy *policy,
@@ -55,6 +63,9 @@ static AWAITS enum db_status find_policy(struct arena *arena, struct permit *per
     enum db_status status = client_policy_find(arena, domain->id, domain->customer_id, policy);
     if (status != DB_FOUND)
         return status;
+    *exempt = SCREEN_POSTMASTER;
+    if (is_for_postmaster(recipient->address))
+        return DB_NONE;
     *exempt = SCREEN_ALLOWED;
     if (allow_covers(permit->peer, domain->customer_id))
         return DB_NONE;
@@ -132,6 +143,7 @@ const char *screen_exempt_word(enum screen_exempt exempt)
     case SCREEN_NO_POLICY: return "no-policy";
     case SCREEN_OURS: return "ours";
     case SCREEN_ALLOWED: return "allowed";
+    case SCREEN_POSTMASTER: return "postmaster";
     case SCREEN_PERMITTED: return "permitted";
     }
     return NULL;

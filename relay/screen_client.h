@@ -17,10 +17,11 @@
 /* Why nothing is asked of it. */
 enum screen_exempt {
     SCREEN_NOT_EXEMPT,
-    SCREEN_NO_POLICY, /* nobody wants to know */
-    SCREEN_OURS,      /* signed in, or loopback */
-    SCREEN_ALLOWED,   /* on the allow-list */
-    SCREEN_PERMITTED, /* in a customer's network, or with a grant */
+    SCREEN_NO_POLICY,  /* nobody wants to know */
+    SCREEN_OURS,       /* signed in, or loopback */
+    SCREEN_ALLOWED,    /* on the allow-list */
+    SCREEN_POSTMASTER, /* it is for him, whoever sends */
+    SCREEN_PERMITTED,  /* in a customer's network, or with a grant */
 };
 
 struct screen_report {

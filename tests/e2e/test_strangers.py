@@ -171,6 +171,10 @@ def test_who_is_no_stranger(node, api, names):
     assert rcpt(node, "198.18.4.2").startswith("550")
     assert check(node, "127.0.0.1")["stranger"]["exempt"] == "ours"
     assert check(node, "198.18.4.2", "ann@other.test")["stranger"]["exempt"] == "no-policy"
+    alias = api.post("/v1/aliases", {"address": "postmaster@strangers.test", "targets": ["ann@strangers.test"]})
+    assert rcpt(node, "198.18.4.2", "Postmaster@strangers.test").startswith("250")  # RFC 5321 4.5.1
+    assert check(node, "198.18.4.2", "postmaster@strangers.test")["stranger"]["exempt"] == "postmaster"
+    api.delete(f"/v1/aliases/{alias['id']}")
     node.send("joe@outside.test", "ann@strangers.test", make_message("from the machine itself"))
     node.submit("ann@other.test", "ann@strangers.test", make_message("signed in", sender="ann@other.test"))
     api.delete(f"/v1/relay-grants/{grant['id']}"), api.delete(f"/v1/networks/{network['id']}")
