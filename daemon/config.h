@@ -51,6 +51,7 @@ struct config {
     int64_t deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;
     int64_t connect_timeout_ms, reply_timeout_ms, data_timeout_ms;
     bool verify_tls;
+    bool chunking;
     /* [recipients] */
     char *probe_sender;
     int64_t probe_timeout_ms, probes_per_domain, valid_lifetime_ms, invalid_lifetime_ms, learned_max;

@@ -149,6 +149,8 @@ const struct setting config_settings[] = {
     DURATION("delivery", "data_timeout", data_timeout_ms, "10m", 100, HOUR, "For the reply to the final dot (4.5.3.2.6)."),
     {"delivery", "verify_tls", SETTING_SWITCH, offsetof(struct config, verify_tls), "no", 0, 0,
      "Next hops must offer TLS with a certificate that fits. Mail with REQUIRETLS always asks for that."},
+    {"delivery", "chunking", SETTING_SWITCH, offsetof(struct config, chunking), "no", 0, 0,
+     "BDAT (RFC 3030) to next hops that offer CHUNKING: a third less work with large messages, not less time."},
 
     TEXT("recipients", "probe_sender", probe_sender, "",
          "Sender with which a primary is asked whether a recipient exists. Empty: the null sender."),

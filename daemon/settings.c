@@ -138,6 +138,7 @@ const struct runner_settings *settings_runner(const struct config *c)
         .retry_first_ms = (unsigned)c->retry_first_ms,
         .retry_max_ms = (unsigned)c->retry_max_ms,
         .verify_tls = c->verify_tls,
+        .chunking = c->chunking,
         .queue_lifetime_ms = c->queue_lifetime_ms,
         .delay_notice_ms = c->delay_notice_ms,
     };

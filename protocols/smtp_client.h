@@ -6,8 +6,8 @@
  * The caller chooses the address and owns the connection; it may keep it between messages (idle, without a
  * task) and give it up with smtp_client_quit() or smtp_client_abort().
  *
- * Every recipient gets an outcome.  The one that matters most is UNCERTAIN: the connection went after the final dot and
- * before its reply (RFC 5321 6.1, RFC 1047).  The message must be sent again; it may then be there twice, and nowhere
+ * Every recipient gets an outcome.  The one that matters most is UNCERTAIN: the connection went after the final dot (or BDAT's last
+ * chunk, here and below) and before its reply (RFC 5321 6.1, RFC 1047).  The message must be sent again; it may then be there twice, and nowhere
  * else in this program can that happen.
  *
  * Deadlines are those of RFC 5321 4.5.3.2, as given in the settings.
@@ -27,6 +27,7 @@ struct smtp_client_settings {
     const char *hostname;   /* ours, for EHLO */
     struct tls *tls;        /* NULL: never STARTTLS */
     bool verify_tls;        /* no mail without TLS and a certificate that fits */
+    bool chunking;          /* BDAT to servers that offer it */
     bool doubtful;          /* nobody vouches for the host's name; see smtp_client_named() */
     unsigned connect_timeout_ms;
     unsigned greeting_timeout_ms;

@@ -28,7 +28,7 @@ size_t smtp_client_body_encode(struct smtp_client_body *body, struct slice in, c
             body->inside_line = false;
             continue;
         }
-        if (c == '.' && !body->inside_line)
+        if (c == '.' && !body->inside_line && !body->chunked)
             *to++ = '.';
         *to++ = c;
         body->inside_line = true;
@@ -44,7 +44,48 @@ size_t smtp_client_body_end(struct smtp_client_body *body, char *out)
         *to++ = '\r';
         *to++ = '\n';
     }
-    memcpy(to, ".\r\n", 3);
-    *body = (struct smtp_client_body)SMTP_CLIENT_BODY_INIT;
-    return (size_t)(to - out) + 3;
+    if (!body->chunked) {
+        memcpy(to, ".\r\n", 3);
+        to += 3;
+    }
+    body->cr = body->inside_line = false;
+    return (size_t)(to - out);
+}
+
+/* A line, its LF included if it has come.  A CR must stand before the LF, and nowhere else. */
+static void count_line(struct smtp_client_body_size *size, struct slice line)
+{
+    bool ended = line.p[line.n - 1] == '\n';
+    size_t n = ended ? line.n - 1 : line.n;
+    const char *cr = memchr(line.p, '\r', n);
+
+    size->size += line.n + size->cr;
+    size->odd |= size->cr && !(ended && !n);           /* it was alone */
+    size->odd |= cr && cr != line.p + n - 1;           /* another follows, or text */
+    if (ended && !(n ? line.p[n - 1] == '\r' : size->cr)) {
+        size->odd = true;
+        size->size++;
+    }
+    size->cr = !ended && line.p[n - 1] == '\r';
+    size->size -= size->cr;
+    size->inside_line = !ended;
+}
+
+void smtp_client_body_count(struct smtp_client_body_size *size, struct slice in)
+{
+    while (in.n) {
+        const char *lf = memchr(in.p, '\n', in.n);
+        size_t n = lf ? (size_t)(lf + 1 - in.p) : in.n;
+
+        count_line(size, slice_of(in.p, n));
+        in = slice_skip(in, n);
+    }
+}
+
+size_t smtp_client_body_counted(const struct smtp_client_body_size *size, bool *clean)
+{
+    bool open = size->cr || size->inside_line;
+
+    *clean = !size->odd && !open;
+    return size->size + (open ? 2 : 0);
 }

@@ -142,6 +142,8 @@ void smtp_client_features_line(struct smtp_client_features *features, unsigned n
         features->pipelining = true;
     } else if (slice_equal_nocase(word, SLICE("8BITMIME"))) {
         features->eight_bit = true;
+    } else if (slice_equal_nocase(word, SLICE("CHUNKING"))) {
+        features->chunking = true;
     } else if (slice_equal_nocase(word, SLICE("DSN"))) {
         features->envelope |= ENVELOPE_DSN;
     } else if (slice_equal_nocase(word, SLICE("SMTPUTF8"))) { /* parameters are none of ours, RFC 6531 3.1 */

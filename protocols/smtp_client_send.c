@@ -1,7 +1,8 @@
 /*
  * smtp_client_send: one message over an open connection (RFC 5321 3.3).
  *
- * The dialogue is a row of steps: MAIL, a RCPT for each recipient, DATA.  With PIPELINING (RFC 2920) all of them are
+ * The dialogue is a row of steps: MAIL, a RCPT for each recipient, DATA.  To a server with CHUNKING there is no DATA; the content
+ * goes by BDAT when the others are answered (smtp_client_chunk.c).  With PIPELINING (RFC 2920) all of them are
  * written at once and then read one by one; without, each is written when the one before was answered.  Either way
  * on_reply() sees the same replies in the same order, so the two differ in nothing but time.
  *
@@ -17,12 +18,11 @@
  *   - A message that was submitted as 8BITMIME and does hold 8-bit bytes may not go to a server without 8BITMIME
  *     (RFC 6152 section 3).  Converting it would break its signatures, so it is refused (5.6.3), which tells
  *     the sender; undeclared 8-bit bytes are passed as they came, as every relay does.
- *   - SMTPUTF8 (RFC 6531 3.2) is said if the message, or one of these recipients, needs it.  To a server that does not
- *     offer it nothing of that goes: those recipients are refused (5.6.7), or all of them if the sender's address (5.6.7)
- *     or the header (5.6.9) needs it.  With it domains are written in U-labels (3.7), without it in A-labels.
+ *   - SMTPUTF8 (RFC 6531 3.2) is said if it is needed.  Where it is not offered nothing of that goes: recipients who need it are
+ *     refused (5.6.7), or all if the sender's address (5.6.7) or the header (5.6.9) does.  Domains: U-labels with it (3.7), else A-labels.
  *   - DELIVERBY (RFC 2852): a message that is to be returned when it is late goes only to a server that knows how.
  *   - SIZE (RFC 1870): a message over the server's limit is refused here, without sending it first.
- *   - The content cannot be read to its end: the connection is dropped without the final dot.
+ *   - The content cannot be read to its end: the connection is dropped without the final dot, or with a chunk that is too short.
  *
  * Memory: a piece of the content and its encoded form; more is not made while STREAM_OUTPUT_HIGH bytes wait to be sent.
  */
@@ -31,12 +31,10 @@
 #define LOG_MODULE "smtp-client"
 #include "core/idn.h"
 #include "core/log.h"
-#include "protocols/smtp_client_body.h"
+#include "protocols/smtp_client_chunk.h"
 #include "protocols/smtp_client_internal.h"
 #include "protocols/smtp_parameter.h"
 #include "relay/retry.h"
-
-#define PIECE (16 * 1024)
 
 struct transaction {
     struct smtp_client *client;
@@ -45,6 +43,7 @@ struct transaction {
     unsigned accepted; /* recipients that got 2xx and are open */
     bool mail_refused;
     bool utf8; /* it goes with SMTPUTF8 */
+    bool chunking; /* BDAT */
 };
 
 /* ------------------------------------------------------------------ deciding */
@@ -205,11 +204,11 @@ static void on_recipient(struct transaction *t, struct smtp_client_recipient *re
 
 static const char *const when_step[] = {"after MAIL", "after RCPT", "after DATA"};
 
-/* True: the server waits for the content. */
+/* True: the content may go. */
 static AWAITS bool ask(struct transaction *t, size_t size)
 {
     struct smtp_client *client = t->client;
-    unsigned last = t->message->count + 1;
+    unsigned data = t->message->count + 1, last = t->chunking ? data - 1 : data;
     bool pipelining = client->features.pipelining;
 
     for (unsigned step = 0; pipelining && step <= last; step++)
@@ -218,19 +217,21 @@ static AWAITS bool ask(struct transaction *t, size_t size)
     for (unsigned step = 0; step <= last; step++) {
         if (!has_step(t, step))
             continue;
-        if (!pipelining && (t->mail_refused || (step == last && !t->accepted)))
+        if (!pipelining && (t->mail_refused || (step == data && !t->accepted)))
             return false;
         if (!pipelining)
             write_step(t, step, size);
         if (!smtp_client_await(client, client->settings.reply_timeout_ms, NULL) || client->reply.code == 421) {
-            lose(t, step == 0 ? SMTP_CLIENT_AWAY : SMTP_CLIENT_CUT, when_step[step == 0 ? 0 : step < last ? 1 : 2]);
+            lose(t, step == 0 ? SMTP_CLIENT_AWAY : SMTP_CLIENT_CUT, when_step[step == 0 ? 0 : step < data ? 1 : 2]);
             return false;
         }
         if (step == 0)
             on_mail(t);
-        else if (step < last)
+        else if (step < data)
             on_recipient(t, &t->message->recipients[step - 1]);
     }
+    if (t->chunking)
+        return t->accepted > 0;
     if (verdict(t, RETRY_STAGE_DATA) == RETRY_VERDICT_ACCEPTED) {
         client->broken = t->mail_refused;
         client->trouble = "DATA was accepted after MAIL had been refused";
@@ -242,17 +243,21 @@ static AWAITS bool ask(struct transaction *t, size_t size)
 
 /* ------------------------------------------------------------------ content */
 
-static struct slice content_at(struct transaction *t, size_t position, char *buffer, bool *failed)
+size_t smtp_client_content_size(const struct smtp_client_message *m)
 {
-    const struct smtp_client_message *m = t->message;
+    return m->prefix.n + spool_size(m->spool) - m->offset;
+}
+
+struct slice smtp_client_content_at(const struct smtp_client_message *m, size_t position, char *buffer, bool *failed)
+{
     struct slice piece = {NULL, 0};
 
     if (position < m->prefix.n) {
         piece = slice_skip(m->prefix, position);
-        piece.n = piece.n < PIECE ? piece.n : PIECE;
+        piece.n = piece.n < SMTP_CLIENT_PIECE ? piece.n : SMTP_CLIENT_PIECE;
         return piece;
     }
-    *failed = !spool_read(m->spool, m->offset + position - m->prefix.n, PIECE, buffer, &piece);
+    *failed = !spool_read(m->spool, m->offset + position - m->prefix.n, SMTP_CLIENT_PIECE, buffer, &piece);
     return piece;
 }
 
@@ -266,13 +271,13 @@ static bool has_eight_bit(struct slice piece)
 
 static bool content_is_eight_bit(struct transaction *t)
 {
-    char *buffer = malloc(PIECE);
+    char *buffer = malloc(SMTP_CLIENT_PIECE);
     bool found = false, failed = false;
     struct slice piece;
 
     if (!buffer)
         abort();
-    for (size_t at = 0; !found && (piece = content_at(t, at, buffer, &failed)).n && !failed; at += piece.n)
+    for (size_t at = 0; !found && (piece = smtp_client_content_at(t->message, at, buffer, &failed)).n && !failed; at += piece.n)
         found = has_eight_bit(piece);
     free(buffer);
     return found;
@@ -285,7 +290,7 @@ static AWAITS bool write_content(struct transaction *t, char *buffer, char *enco
     bool failed = false;
     struct slice piece;
 
-    for (size_t at = 0; (piece = content_at(t, at, buffer, &failed)).n && !failed; at += piece.n) {
+    for (size_t at = 0; (piece = smtp_client_content_at(t->message, at, buffer, &failed)).n && !failed; at += piece.n) {
         stream_write(client->stream, slice_of(encoded, smtp_client_body_encode(body, piece, encoded)));
         if (stream_output_pending(client->stream) < STREAM_OUTPUT_HIGH)
             continue;
@@ -315,28 +320,24 @@ static AWAITS void lose_in_content(struct transaction *t)
     lose(t, SMTP_CLIENT_CUT, "while sending the message");
 }
 
-static AWAITS void send_content(struct transaction *t, char *buffer, char *encoded)
+static void hold_back(struct transaction *t, const char *when)
+{
+    t->client->broken = true;
+    t->client->trouble = "held back";
+    lose(t, SMTP_CLIENT_CUT, when);
+}
+
+/* All is written; the reply decides. */
+static AWAITS void await_end(struct transaction *t, const char *uncertain)
 {
     struct smtp_client *client = t->client;
-    struct smtp_client_body body = SMTP_CLIENT_BODY_INIT;
 
-    if (t->accepted && !write_content(t, buffer, encoded, &body)) {
-        lose_in_content(t);
-        return;
-    }
-    if (t->accepted && t->message->may_finish && !t->message->may_finish(t->message->arg)) {
-        client->broken = true;
-        client->trouble = "held back";
-        lose(t, SMTP_CLIENT_CUT, "before the final dot");
-        return;
-    }
-    stream_write(client->stream, slice_of(encoded, smtp_client_body_end(&body, encoded)));
     if (!smtp_client_await(client, client->settings.end_timeout_ms, NULL)) {
-        /* The dot is the last of what was written: if anything was left here, it has not gone. */
+        /* The dot, or the last chunk, is the last of what was written: if anything was left here, it has not gone. */
         if (stream_output_lost(client->stream) || stream_output_pending(client->stream))
             lose(t, SMTP_CLIENT_CUT, "while sending the message");
         else
-            lose(t, SMTP_CLIENT_UNCERTAIN, "after the final dot; it may have been taken");
+            lose(t, SMTP_CLIENT_UNCERTAIN, uncertain);
         return;
     }
     if (client->reply.code == 421) {
@@ -347,12 +348,33 @@ static AWAITS void send_content(struct transaction *t, char *buffer, char *encod
     decide_all(t, outcome_of(verdict(t, RETRY_STAGE_END)), words(t), status(t, RETRY_STAGE_END));
 }
 
-/* ------------------------------------------------------------------ a transaction */
-
-static size_t content_size(const struct smtp_client_message *m)
+static AWAITS void send_content(struct transaction *t, char *buffer, char *encoded)
 {
-    return m->prefix.n + spool_size(m->spool) - m->offset;
+    struct smtp_client *client = t->client;
+    struct smtp_client_body body = SMTP_CLIENT_BODY_INIT;
+
+    if (t->accepted && !write_content(t, buffer, encoded, &body)) {
+        lose_in_content(t);
+        return;
+    }
+    if (t->accepted && t->message->may_finish && !t->message->may_finish(t->message->arg)) {
+        hold_back(t, "before the final dot");
+        return;
+    }
+    stream_write(client->stream, slice_of(encoded, smtp_client_body_end(&body, encoded)));
+    await_end(t, "after the final dot; it may have been taken");
 }
+
+static AWAITS void send_chunk(struct transaction *t)
+{
+    switch (smtp_client_chunk_send(t->client, t->message)) {
+    case SMTP_CLIENT_CHUNK_SENT: await_end(t, "after the last chunk; it may have been taken"); break;
+    case SMTP_CLIENT_CHUNK_LOST: lose_in_content(t); break;
+    case SMTP_CLIENT_CHUNK_HELD: hold_back(t, "before the end of the last chunk"); break;
+    }
+}
+
+/* ------------------------------------------------------------------ a transaction */
 
 /* An address or a header that only SMTPUTF8 can carry, and no SMTPUTF8: it is not stripped.  False: all is decided. */
 static bool may_go_in_ascii(struct transaction *t)
@@ -444,10 +466,11 @@ static AWAITS bool clean(struct smtp_client *client)
 void smtp_client_send(struct smtp_client *client, struct arena *arena, struct smtp_client_message *message)
 {
     struct transaction t = {.client = client, .arena = arena, .message = message};
-    size_t size = content_size(message);
+    size_t size = smtp_client_content_size(message);
     char *buffer;
     bool wanted;
 
+    t.chunking = client->settings.chunking && client->features.chunking;
     for (unsigned i = 0; i < message->count; i++) {
         message->recipients[i].reply = (struct slice){NULL, 0};
         message->recipients[i].withheld = false;
@@ -465,9 +488,13 @@ void smtp_client_send(struct smtp_client *client, struct arena *arena, struct sm
     client->used = true;
     if (!wanted)
         return;
-    buffer = malloc(PIECE + 2 * PIECE + SMTP_CLIENT_BODY_END);
+    if (t.chunking) {
+        send_chunk(&t);
+        return;
+    }
+    buffer = malloc(SMTP_CLIENT_PIECE + SMTP_CLIENT_ENCODED);
     if (!buffer)
         abort();
-    send_content(&t, buffer, buffer + PIECE);
+    send_content(&t, buffer, buffer + SMTP_CLIENT_PIECE);
     free(buffer);
 }

@@ -124,11 +124,14 @@ static void test_features(void **state)
     assert_int_equal(f.by_min, 0);
     smtp_client_features_line(&f, 1, SLICE("250-MT-PRIORITY MIXER"));
     assert_int_equal(f.envelope, ENVELOPE_DELIVERBY | ENVELOPE_MT_PRIORITY);
+    assert_false(f.chunking);
+    smtp_client_features_line(&f, 1, SLICE("250 chunking"));
+    assert_true(f.chunking);
 }
 
-static void encode(const char *in, size_t step, char *out)
+static void encode(const char *in, size_t step, bool chunked, char *out)
 {
-    struct smtp_client_body body = SMTP_CLIENT_BODY_INIT;
+    struct smtp_client_body body = {.chunked = chunked};
     size_t n = strlen(in), at = 0;
 
     for (size_t i = 0; i < n; i += step) {
@@ -169,8 +172,46 @@ static void test_bodies(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         for (size_t step = 1; step < 12; step++) {
-            encode(table[i].in, step, out);
+            encode(table[i].in, step, false, out);
             assert_string_equal(out, table[i].out);
+        }
+}
+
+static size_t counted(const char *in, size_t step, bool *clean)
+{
+    struct smtp_client_body_size size = {0};
+    size_t n = strlen(in);
+
+    for (size_t i = 0; i < n; i += step)
+        smtp_client_body_count(&size, slice_of(in + i, n - i < step ? n - i : step));
+    return smtp_client_body_counted(&size, clean);
+}
+
+/* BDAT: the same lines, without dots of its own. */
+static void test_chunked_bodies(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } table[] = {
+        {"", ""},
+        {"a\r\n", "a\r\n"},
+        {"a", "a\r\n"},
+        {".\r\n..\r\n.a", ".\r\n..\r\n.a\r\n"},
+        {"a\n.\rb\r\r\n", "a\r\n. b \r\n"},
+        {"a\r", "a\r\n"},
+        {"\r\n\r\n", "\r\n\r\n"},
+        {"\r\r\n\n\r", " \r\n\r\n\r\n"},
+    };
+    char out[100];
+    bool clean;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        for (size_t step = 1; step < 12; step++) {
+            encode(table[i].in, step, true, out);
+            assert_string_equal(out, table[i].out);
+            assert_int_equal(counted(table[i].in, step, &clean), strlen(out));
+            assert_int_equal(clean, strcmp(table[i].in, out) == 0);
         }
 }
 
@@ -181,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_long_replies_are_bounded),
         cmocka_unit_test(test_features),
         cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_chunked_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ class Received:
     session: object          # .ended_well: the client said QUIT
     tls: str = ""            # version, if it came over TLS
     recipient_parameters: list = field(default_factory=list)  # of each of `recipients`, what stood behind its path
+    chunks: list = field(default_factory=list)  # their sizes, when it came by BDAT
     confirmed: bool = False  # the client came back after our reply: it knows that we have it
 
 
@@ -32,7 +33,7 @@ class Behaviour:
     mail_reply: str = "250 2.1.0 Ok"
     recipient_replies: dict = field(default_factory=dict)  # address -> reply
     other_recipients: str = "250 2.1.5 Ok"  # what all others get
-    data_reply: str = "354 go on"
+    data_reply: str = "354 go on"      # not 354: BDAT is answered so, too
     end_reply: str = "250 2.0.0 stored"
     cut_at: str = ""       # "banner", "mail", "rcpt", "data", "body", "end": closes there without a word
     silent_at: str = ""    # the same places: says nothing until hold is set
@@ -77,6 +78,31 @@ class _Handler(socketserver.StreamRequestHandler):
             self.server.sink.hold.wait()
         return behave.cut_at == place
 
+    def chunk(self, arguments, data, chunks, recipients):
+        """Reads a chunk. "chunk": answered, "last": to be answered, "refused": answered, None: the connection is over."""
+        behave = self.server.sink.behave
+        if self.at("data"):
+            return None
+        size, _, end = arguments.partition(" ")
+        if self.server.sink.behave.cut_at == "body":
+            self.rfile.read(int(size) // 2)
+            return None
+        content = self.rfile.read(int(size))
+        if len(content) < int(size) or (end and end.upper() != "LAST"):
+            return None
+        chunks.append(len(content))
+        if not recipients:
+            self.say("503 5.5.1 no valid recipients")
+            return "refused"
+        data += content
+        if not behave.data_reply.startswith("354"):
+            self.say(behave.data_reply)
+            return "refused"
+        if end:
+            return "last"
+        self.say("250 2.0.0 go on")
+        return "chunk"
+
     def handle(self):
         try:
             self.dialogue()
@@ -91,6 +117,7 @@ class _Handler(socketserver.StreamRequestHandler):
         if not sink.behave.banner.startswith("220"):
             return
         helo, sender, parameters, recipients, recipient_parameters, last = "", None, "", [], [], None
+        data, chunks = bytearray(), []
         while True:
             line = self.rfile.readline(70000)
             if not line:
@@ -155,8 +182,23 @@ class _Handler(socketserver.StreamRequestHandler):
                     return
                 self.say(behave.end_reply)
                 sender, recipients = None, []
+            elif verb == "BDAT":
+                outcome = self.chunk(rest, data, chunks, recipients)
+                if outcome is None:
+                    return
+                if outcome == "last":
+                    behave = sink.behave
+                    if behave.end_reply.startswith("2") and behave.store:
+                        last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls(),
+                                        list(recipient_parameters), list(chunks))
+                        sink._store(last)
+                    if self.at("end"):
+                        return
+                    self.say(behave.end_reply)
+                if outcome != "chunk":
+                    sender, recipients, data, chunks = None, [], bytearray(), []
             elif verb == "RSET":
-                sender, recipients = None, []
+                sender, recipients, data, chunks = None, [], bytearray(), []
                 self.say("250 2.0.0 Ok")
             elif verb == "STARTTLS":
                 self.say("220 2.0.0 go on")
