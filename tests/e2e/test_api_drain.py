@@ -84,6 +84,7 @@ def test_a_slow_upload_is_answered(new_posthouse, how):
     assert posthouse.query("select name from customer") == [["slow"]]
     wait_until(lambda: not any(map(alive, family)), "the old processes are gone")
     if how == "reload":
+        wait_until(posthouse.ready, "the new processes answer")
         posthouse.api.get("/v1/customers/slow")
     posthouse.stop()
 
