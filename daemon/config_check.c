@@ -173,6 +173,9 @@ static void check_oauth(struct reader *reader)
     if (*c->oauth_jwks && (!*c->oauth_issuer || !*c->oauth_audience))
         config_complain(reader, line_of(reader, "oauth", "jwks"),
                         "jwks needs issuer and audience: the issuer's keys sign tokens for others as well");
+    if (*c->oauth_introspection_url && !*c->oauth_audience && !*c->oauth_scope)
+        config_complain(reader, line_of(reader, "oauth", "introspection_url"),
+                        "introspection_url needs audience or scope: tokens for other services are good there as well");
     if ((*c->oauth_client != '\0') != (*c->oauth_secret_file != '\0'))
         config_complain(reader, line_of(reader, "oauth", *c->oauth_client ? "client" : "secret_file"),
                         "client and secret_file go together");

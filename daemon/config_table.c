@@ -129,7 +129,7 @@ const struct setting config_settings[] = {
     TEXT("oauth", "jwks", oauth_jwks, "", "Keys of tokens that are JWTs (RS256, ES256): URL or FILE of a JWK Set."),
     TEXT("oauth", "ca_file", oauth_ca_file, "", "PEM: authorities for these https servers. Default: the system's."),
     TEXT("oauth", "issuer", oauth_issuer, "", "What iss of a token must be. Empty: anything, but jwks wants it."),
-    TEXT("oauth", "audience", oauth_audience, "", "What aud of a token must contain. Empty: anything, but jwks wants it."),
+    TEXT("oauth", "audience", oauth_audience, "", "What aud of a token must contain. Empty: anything, but jwks wants it, and introspection this or scope."),
     TEXT("oauth", "scope", oauth_scope, "", "What scope of a token must contain. Empty: anything."),
     TEXT("oauth", "account_claim", oauth_account_claim, "email", "The member of a token that is the account's address."),
     DURATION("oauth", "timeout", oauth_timeout_ms, "5s", 100, 60000, "To ask one of these servers."),

@@ -12,7 +12,7 @@
  * noted as such instead of the name, and nobody asks again until that is old.
  *
  * Bounds.  A session's task waits timeout_ms at the most and waiters_max of them at once, so that a primary that is slow cannot
- * take all stacks of the sessions; a lane's task has a pool of its own.  A primary that could not be reached is not tried again for
+ * take all stacks of the sessions, nor one domain's more than half of them from the others; a lane's task has a pool of its own.  A primary that could not be reached is not tried again for
  * DEAD_MS: what comes meanwhile is answered from what is known.  Once mail fails there is an outage, and nobody asks any more.
  *
  * Nobody's question is cancelled: when who waits has gone, it is asked all the same, and learned for the next try.
@@ -66,7 +66,7 @@ struct domain {
     struct domain *next;
     int64_t id;
     struct question *first;
-    unsigned count, lanes;
+    unsigned count, lanes, waiting;
     struct smtp_client *idle;
     struct loop_timer idle_timer;
     uint64_t dead_until;
@@ -374,16 +374,18 @@ static void on_timeout(void *arg)
     task_wake(&w->wait);
 }
 
-static AWAITS enum verify_told wait_for(struct question *q)
+static AWAITS enum verify_told wait_for(struct domain *d, struct question *q)
 {
     struct waiter self = {.next = q->waiters, .question = q, .wait = TASK_WAIT_INIT, .told = VERIFY_UNTOLD};
 
     q->waiters = &self;
     waiting++;
+    d->waiting++;
     loop_timer_set(&self.timer, settings.timeout_ms, on_timeout, &self);
     task_wait(&self.wait);
     loop_timer_clear(&self.timer);
     waiting--;
+    d->waiting--;
     if (self.question) { /* the time is over; the question goes on */
         struct waiter **link = &self.question->waiters;
 
@@ -406,7 +408,9 @@ static AWAITS enum verify_told ask(int64_t domain_id, struct slice address, bool
         answer(d, q, VERIFY_UNTOLD);
         return VERIFY_UNTOLD;
     }
-    return wait && waiting < settings.waiters_max ? wait_for(q) : VERIFY_UNTOLD;
+    if (!wait || waiting >= settings.waiters_max || d->waiting > settings.waiters_max / 2)
+        return VERIFY_UNTOLD;
+    return wait_for(d, q);
 }
 
 void prober_init(const struct prober_settings *s)

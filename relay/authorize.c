@@ -58,6 +58,8 @@ const char *authorize_verdict_word(enum authorize_verdict verdict)
 
 /* ------------------------------------------------------------------ grants */
 
+#define HOLD_TIMES 10 /* a limit that holds is passed by so much at most: who sends on must not fill the queue */
+
 /* How far a grant carries; of those that fail the one that fails last is told. */
 enum step { STEP_CUSTOMER, STEP_SENDER, STEP_RECIPIENT, STEP_TLS, STEP_SIZE, STEP_RECIPIENTS, STEP_WINDOW, STEP_GRANTED };
 
@@ -123,7 +125,7 @@ struct window {
  * What was used is what was committed when the grants were looked up: transactions that are open at the same time do not see
  * each other, and may pass a limit by as much as they hold.  The longest span first: it says when to come back.
  */
-static struct window find_full(const struct question *q, const struct directory_grant *grant)
+static struct window find_full(const struct question *q, const struct directory_grant *grant, uint64_t times)
 {
     static const char *const spans[] = {"minute", "hour", "day"};
     static const char *const messages[] = {"messages_per_minute", "messages_per_hour", "messages_per_day"};
@@ -131,12 +133,12 @@ static struct window find_full(const struct question *q, const struct directory_
     const struct directory_amounts *limits = &grant->limits, *used = &grant->used;
     uint64_t more = q->recipient ? q->sender->recipients + 1 : 1, size = q->sender->size ? q->sender->size : 1;
 
-    if (limits->bytes_day && used->bytes_day + size > limits->bytes_day)
+    if (limits->bytes_day && used->bytes_day + size > limits->bytes_day * times)
         return (struct window){"bytes_per_day", "octets", "day", limits->bytes_day};
     for (unsigned i = DIRECTORY_SPANS; i-- > 0;) {
-        if (limits->messages[i] && used->messages[i] + 1 > limits->messages[i])
+        if (limits->messages[i] && used->messages[i] + 1 > limits->messages[i] * times)
             return (struct window){messages[i], "messages", spans[i], limits->messages[i]};
-        if (limits->recipients[i] && used->recipients[i] + more > limits->recipients[i])
+        if (limits->recipients[i] && used->recipients[i] + more > limits->recipients[i] * times)
             return (struct window){recipients[i], "recipients", spans[i], limits->recipients[i]};
     }
     return (struct window){0};
@@ -156,7 +158,7 @@ static enum step try_grant(const struct question *q, const struct directory_gran
         return STEP_SIZE;
     if (q->recipient && grant->recipients_max && q->sender->recipients >= grant->recipients_max)
         return STEP_RECIPIENTS;
-    if (grant->counted && find_full(q, grant).limit)
+    if (grant->counted && find_full(q, grant, 1).limit)
         return STEP_WINDOW;
     return STEP_GRANTED;
 }
@@ -216,7 +218,7 @@ static void explain(const struct question *q, const struct directory_grant *gran
         out->limit = "recipients_max";
         break;
     case STEP_WINDOW:
-        window = find_full(q, grant);
+        window = find_full(q, grant, 1);
         refuse(out, AUTHORIZE_DENIED, "rate-limit", grant->at_limit == DIRECTORY_LIMIT_REFUSE ? 550 : 451,
                grant->at_limit == DIRECTORY_LIMIT_REFUSE ? "5.7.1" : "4.7.1",
                arena_printf(arena, "Limit reached: grant %s permits %llu %s in a %s", id,
@@ -239,7 +241,8 @@ static const struct directory_grant *choose(const struct question *q, struct aut
         enum step step = try_grant(q, &grants->list[i]);
         if (step == STEP_GRANTED)
             return &grants->list[i];
-        if (step == STEP_WINDOW && grants->list[i].at_limit == DIRECTORY_LIMIT_HOLD && !holds)
+        if (step == STEP_WINDOW && grants->list[i].at_limit == DIRECTORY_LIMIT_HOLD && !holds &&
+            !find_full(q, &grants->list[i], HOLD_TIMES).limit)
             holds = &grants->list[i];
         if (!nearest || step > farthest) {
             nearest = &grants->list[i];
@@ -262,7 +265,7 @@ static void take(const struct question *q, const struct directory_grant *grant, 
     out->grant = grant;
     if (!held || out->code != 250)
         return;
-    window = find_full(q, grant);
+    window = find_full(q, grant, 1);
     out->held = true;
     out->limit = window.limit;
     out->text = arena_printf(q->arena, "Ok, to be held: grant %s permits %llu %s in a %s", id_print(grant->id, id),

@@ -298,13 +298,16 @@ def test_the_configuration_is_checked(new_posthouse, server, folder):
     assert "introspection_url must be" in complaint(introspection_url="http://issuer.test/")
     assert "jwks must be" in complaint(jwks="http://127.0.0.1.issuer.test/", **jwt)
     assert "jwks needs issuer and audience" in complaint(jwks="https://issuer.test/keys", issuer="x")
+    assert "needs audience or scope" in complaint(introspection_url="https://issuer.test/")
     assert "client and secret_file go together" in complaint(introspection_url="https://issuer.test/", client="x")
     assert "client needs introspection_url" in complaint(client="x", secret_file=folder / "secret")
     assert "scope must be one word" in complaint(scope="a b")
     assert "is no JWK Set" in complaint(jwks=folder / "nonsense", **jwt)
     assert "cannot be read" in complaint(jwks=folder / "nowhere", **jwt)
-    assert "no secret that can be read" in complaint(introspection_url="https://issuer.test/", client="x", secret_file=folder / "empty")
-    assert not complaint(introspection_url="https://issuer.test/", client="x", secret_file=folder / "secret")
+    assert "no secret that can be read" in complaint(introspection_url="https://issuer.test/", scope="mail", client="x",
+                                                    secret_file=folder / "empty")
+    assert not complaint(introspection_url="https://issuer.test/", scope="mail", client="x",
+                         secret_file=folder / "secret")
 
 
 def test_not_offered_unless_configured(new_posthouse):

@@ -425,6 +425,15 @@ static void test_hold(void **state)
     assert_ptr_equal(decision.grant, &grants[0]);
     assert_non_null(strstr(decision.text, "permits 5 messages in a hour"));
 
+    grants[0].used.messages[DIRECTORY_HOUR] = 49;
+    authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+    assert_true(decision.held);
+    grants[0].used.messages[DIRECTORY_HOUR] = 50; /* ten times the limit: no more is held */
+    authorize_recipient(arena, &client, &sender, SLICE("a@outside.test"), false, &outside, &decision);
+    assert_int_equal(decision.code, 451);
+    assert_false(decision.held);
+    grants[0].used.messages[DIRECTORY_HOUR] = 5;
+
     authorize_recipient(arena, &client, &sender, SLICE("a@[192.0.2.1]"), true, &outside, &decision);
     assert_int_equal(decision.code, 550);
     assert_false(decision.held);
