@@ -21,7 +21,6 @@
 
 #include <cmocka.h>
 
-#include "storage/guard.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/stream.h"
@@ -29,6 +28,7 @@
 #include "protocols/server.h"
 #include "storage/accept.h"
 #include "storage/body.h"
+#include "storage/guard.h"
 #include "storage/hint.h"
 #include "storage/mailbox.h"
 #include "storage/node.h"

@@ -20,13 +20,13 @@
 
 #include <cmocka.h>
 
-#include "storage/guard.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/stream.h"
 #include "protocols/sasl.h"
 #include "protocols/server.h"
 #include "storage/body.h"
+#include "storage/guard.h"
 #include "storage/mailbox.h"
 
 #define WATCHDOG_MS 20000

@@ -16,7 +16,6 @@
 
 #include <cmocka.h>
 
-#include "storage/guard.h"
 #include "core/cidr.h"
 #include "core/spool.h"
 #include "core/stream.h"
@@ -25,6 +24,7 @@
 #include "storage/decision.h"
 #include "storage/directory.h"
 #include "storage/directory_grant.h"
+#include "storage/guard.h"
 #include "storage/learned.h"
 #include "storage/node.h"
 
