@@ -6,7 +6,8 @@
  * what waits for a domain whose next hops are away, or that has none, is claimed by whoever has the connection, whose cell it is or
  * not (queue_claim_domain()).  An outage that is open stays so: its primary was not reached, and what comes next waits again.
  *
- * Order is that of acceptance, as in a drain.
+ * Order is that of priority and then of acceptance, as in a drain.  What came meanwhile goes in another round, so that nothing urgent is
+ * left because what is less so was under way.
  *
  * It counts as one of its destination's lanes and connections while it works, and has one of the stacks of deliveries, so that an
  * orderly stop waits for it as for them.
@@ -20,6 +21,7 @@
 #include "daemon/runner_internal.h"
 
 #define CLAIM_MAX 100
+#define PRIORITY_MAX 9 /* RFC 6710 */
 #define TURNS_MAX 8 /* connections at once: they have stacks that other deliveries want */
 
 struct turn {
@@ -33,6 +35,16 @@ struct turn {
 static unsigned turns;
 
 /* ------------------------------------------------------------------ one domain */
+
+/* A claim tells which entries are ours, in order of their ids. */
+static int by_urgency(const void *a, const void *b)
+{
+    const struct queue_entry *x = a, *y = b;
+
+    if (x->priority != y->priority)
+        return x->priority > y->priority ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
 
 /* Entries of one message, in order; what is in memory already is somebody else's. */
 static unsigned fill_batch(struct runner_batch *batch, struct runner_entry **entries, unsigned count)
@@ -53,7 +65,7 @@ static void give_back(struct runner_entry **entries, unsigned count)
 }
 
 /* False: nothing is left, or nothing can be done any more. */
-static AWAITS bool send_some(struct runner_lane *lane, int64_t domain_id, int64_t *after)
+static AWAITS bool send_some(struct runner_lane *lane, int64_t domain_id, struct queue_after *after, int64_t *highest)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct queue_entry *list = NULL;
@@ -61,10 +73,15 @@ static AWAITS bool send_some(struct runner_lane *lane, int64_t domain_id, int64_
     unsigned claimed = 0, count = 0, sent = 0;
 
     runner_claims_add(1);
-    if (queue_claim_domain(arena, domain_id, *after, CLAIM_MAX, &list, &claimed) != DB_FOUND)
+    if (queue_claim_domain(arena, domain_id, after, CLAIM_MAX, &list, &claimed) != DB_FOUND)
         claimed = 0;
     if (claimed)
-        *after = list[claimed - 1].id;
+        qsort(list, claimed, sizeof *list, by_urgency);
+    for (unsigned i = 0; i < claimed; i++) {
+        after->priority = list[i].priority;
+        after->id = list[i].id;
+        *highest = list[i].id > *highest ? list[i].id : *highest;
+    }
     entries = arena_array(arena, claimed + 1, sizeof(struct runner_entry *));
     for (unsigned i = 0; i < claimed; i++)
         if ((entries[count] = runner_entry_claimed(&list[i])))
@@ -84,14 +101,18 @@ static AWAITS void send_domain(struct runner_lane *lane, int64_t domain_id)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct runner_destination *d = runner_destination(queue_destination_domain(arena, domain_id));
-    int64_t after = 0; /* each is tried once, whatever becomes of it */
+    int64_t highest = 0;
+    struct queue_after after;
 
     arena_free(&arena);
     d->lanes++;
     d->connected++;
     lane->destination = d;
-    while (send_some(lane, domain_id, &after))
-        ;
+    do { /* each is tried once, whatever becomes of it */
+        after = (struct queue_after){highest, PRIORITY_MAX, highest};
+        while (send_some(lane, domain_id, &after, &highest))
+            ;
+    } while (highest > after.floor && lane->client && !runner_draining());
     if (lane->client) /* else whoever dropped it has counted */
         d->connected--;
     runner_lane_ended(d);

@@ -104,11 +104,16 @@ AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destinat
 #define QUEUE_PENDING_MAX 10000
 AWAITS enum db_write queue_start(int64_t domain_id, uint64_t *pending) __attribute__((warn_unused_result));
 /*
- * Who may takes the domain's mail over (ATRN): what waits for it, whatever the back-off, by id; only ids above `after`, so that one
- * connection tries each once.  NONE: nothing is left.  A claim by whoever has the connection, whose cell it is or not: the write
- * takes what nobody has.
+ * Who may takes the domain's mail over (ATRN): what waits for it, whatever the back-off, that of higher priority first, then by id;
+ * only what stands behind `after`, and ids above its floor, so that one connection tries each once.  NONE: nothing is left.  A claim
+ * by whoever has the connection, whose cell it is or not: the write takes what nobody has.
  */
-AWAITS enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, int64_t after, unsigned limit,
+struct queue_after {
+    int64_t floor;
+    int priority;
+    int64_t id;
+};
+AWAITS enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const struct queue_after *after, unsigned limit,
                                          struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
 /* How many entries wait for it, at most QUEUE_PENDING_MAX and one. */
 AWAITS enum db_status queue_waiting(int64_t domain_id, uint64_t *waiting) __attribute__((warn_unused_result));

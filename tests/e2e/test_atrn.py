@@ -118,6 +118,20 @@ def test_mail_is_readable_until_it_is_collected(node):
     assert collector.atrn()[0] == 453
 
 
+def test_what_is_urgent_goes_first(node):
+    """MT-PRIORITY holds here, too; also where one claim does not bring all."""
+    with node.submission(BOSS) as client:
+        for number, priority in enumerate([-1] * 102 + [0, 5, 9, -3]):
+            subject = f"p{priority} {number:03}"
+            client.sendmail(BOSS, ["carol@one.test"], make_message(subject, sender=BOSS), [f"MT-PRIORITY={priority}"])
+    wait_equal(lambda: node.query("select count(*) from queue_entry where worker is not null"), [["0"]], "all waits")
+    collector = Collector(node)
+    assert collector.atrn("one.test")[0] == 250
+    assert collector.serve()
+    assert [s.split()[0] for s in collector.subjects()] == ["p9", "p5", "p0"] + ["p-1"] * 102 + ["p-3"]
+    assert collector.subjects()[3:105] == sorted(collector.subjects()[3:105])
+
+
 def test_who_may_collect(node):
     send(node, "joe@one.test", "secret")
     stranger = Collector(node, login=None)
