@@ -139,7 +139,8 @@ bool smtp_data_refused(struct smtp_session *session)
 {
     const struct smtp_transaction *transaction = session->transaction;
 
-    if (transaction->binary && binary_refused(session))
+    /* A header that is too long for mime_binary is first of all too long. */
+    if (transaction->binary && transaction->dot.header <= session->settings->header_size_max && binary_refused(session))
         return true;
     if (!transaction->binary && transaction->dot.bare)
         refuse(session, 554, "5.6.0", "bare-cr-lf", "The message has a CR or LF alone; lines end in CRLF");

@@ -195,6 +195,7 @@ def test_large(node, user):
     (b"Subject: x\r\n\r\nbare\n", b"554 5.6.0"),
     (b"Content-Transfer-Encoding: 8bit\r\n\r\n\0", b"554 5.6.0"),
     (b"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--s--\r\n", b"554 5.6.2"),
+    (b"X: " + b"x" * 300000 + b"\r\n\r\nx\r\n", b"552 5.3.4"),  # the message's own header
 ])
 def test_what_cannot_be_converted_is_refused(node, user, content, reply):
     with Client(node.ports["smtp"]) as client:
