@@ -101,16 +101,6 @@ void http_init(void)
     curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 8L);
 }
 
-void http_done(void)
-{
-    if (!multi)
-        return;
-    curl_multi_cleanup(multi);
-    multi = NULL;
-    loop_timer_clear(&timer);
-    curl_global_cleanup();
-}
-
 /* ------------------------------------------------------------------ asking */
 
 static size_t on_body(char *bytes, size_t one, size_t size, void *arg)

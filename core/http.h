@@ -14,7 +14,6 @@
 #include "core/task.h"
 
 void http_init(void); /* after fork, after loop_init() */
-void http_done(void);
 
 struct http_request {
     const char *url;   /* http or https */

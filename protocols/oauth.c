@@ -60,18 +60,6 @@ void oauth_start(const struct oauth_settings *given)
         abort();
 }
 
-void oauth_stop(void)
-{
-    if (!settings)
-        return;
-    settings = NULL;
-    oauth_keys_free(&keys.list);
-    memset(&keys, 0, sizeof keys);
-    free(memory);
-    memory = NULL;
-    http_done();
-}
-
 bool oauth_offered(void)
 {
     return settings != NULL;

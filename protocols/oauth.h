@@ -25,7 +25,6 @@ struct oauth_settings {
 
 /* In a process that offers sign-ins, after fork.  NULL, or neither introspection nor keys: there is no OAuth. */
 void oauth_start(const struct oauth_settings *settings);
-void oauth_stop(void);
 bool oauth_offered(void);
 const char *oauth_scope(void); /* for the client that was refused; "": none */
 
