@@ -1,0 +1,101 @@
+/*
+ * body: the JSON of a request.
+ *
+ * Most options become the member of the same name (grant.c); here are those that do not: next hops, aliases, passwords,
+ * and the kind of a domain, which follows from what it is given.
+ */
+#include "admin-api/cli/body.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin-api/cli/grant.h"
+#include "admin-api/cli/input.h"
+#include "admin-api/cli/options.h"
+#include "admin-api/cli/resource.h"
+
+static void put(struct json_object *object, const char *name, const char *text)
+{
+    json_object_object_add(object, name, json_object_new_string(text));
+}
+
+/* A comma separates, as a colon is part of an IPv6 address. */
+static struct json_object *hop_json(const char *text)
+{
+    struct json_object *hop = json_object_new_object();
+    char host[256], *end = NULL;
+    size_t n = strcspn(text, ",");
+    snprintf(host, sizeof host, "%.*s", (int)(n < sizeof host ? n : sizeof host - 1), text);
+    put(hop, "host", host);
+    const char *names[] = {"port", "priority"};
+    for (unsigned i = 0; i < 2 && text[n] == ','; i++) {
+        const char *number = text + n + 1;
+        json_object_object_add(hop, names[i], json_object_new_int64(strtoll(number, &end, 10)));
+        if (end == number || (*end && *end != ','))
+            input_misuse("not HOST[,PORT[,PRIORITY]]", text);
+        n = (size_t)(end - text);
+    }
+    if (text[n])
+        input_misuse("not HOST[,PORT[,PRIORITY]]", text);
+    return hop;
+}
+
+static void put_hops(struct json_object *body)
+{
+    if (!options.hop_count)
+        return;
+    struct json_object *hops = json_object_new_array();
+    for (unsigned i = 0; i < options.hop_count; i++)
+        json_object_array_add(hops, hop_json(options.hops[i]));
+    json_object_object_add(body, "next_hops", hops);
+}
+
+/* What `change` sends: the options that were given. */
+struct json_object *body_alteration(void)
+{
+    struct json_object *body = json_object_new_object();
+    grant_put(body);
+    put_hops(body);
+    return body;
+}
+
+struct json_object *body_creation(const struct resource *resource, const char *name)
+{
+    struct json_object *body = json_object_new_object();
+    put(body, resource->key, name);
+    if (options.customer)
+        put(body, "customer", options.customer);
+    if (options.domain && (strncmp(resource->name, "relay-", 6) == 0 || strcmp(resource->name, "client-policies") == 0))
+        put(body, "domain", options.domain);
+    grant_put(body);
+    if (strcmp(resource->name, "domains") == 0) {
+        if (!json_object_object_get_ex(body, "kind", NULL)) {
+            bool alias = json_object_object_get_ex(body, "target", NULL);
+            put(body, "kind", alias ? "alias" : options.hop_count > 0 ? "relay" : "hosted");
+        }
+        put_hops(body);
+    }
+    if (strcmp(resource->name, "accounts") == 0) {
+        struct json_object *aliases = json_object_new_array();
+        for (unsigned i = 0; i < options.alias_count; i++)
+            json_object_array_add(aliases, json_object_new_string(options.aliases[i]));
+        json_object_object_add(body, "aliases", aliases);
+        char *password = options.no_password ? NULL : input_password();
+        if (password)
+            put(body, options.password_hash ? "password_hash" : "password", password);
+        free(password);
+    }
+    return body;
+}
+
+struct json_object *body_lines(void)
+{
+    struct json_object *body = json_object_new_object(), *list = json_object_new_array();
+    for (char *line; (line = input_line(stdin)); free(line))
+        if (*line)
+            json_object_array_add(list, json_object_new_string(line));
+    json_object_object_add(body, "addresses", list);
+    return body;
+}

@@ -1,0 +1,135 @@
+/*
+ * resource: the resources of the API as the command line shows them.
+ *
+ * A new resource is a line of the table here and a line in usage.c; tests hold the shell completion and the man page
+ * against --help.  What a resource needs beyond its table (a member that depends on another, a password) is in body.c.
+ */
+#include "admin-api/cli/resource.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define MAY(verb) (1u << (verb))
+#define NAMELESS (MAY(VERB_LIST) | MAY(VERB_REPLACE) | MAY(VERB_FORGET))
+#define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
+
+static const char *const verb_names[] = {"list",    "show",   "create", "change", "delete", "replace",
+                                         "forget",  "events", "hold",   "release", "reject"};
+#define VERBS (sizeof verb_names / sizeof *verb_names)
+
+static const struct resource resources[] = {
+    {"customers", "/v1/customers", ALL_FOUR, "name", {NULL}, {"id", "name", "state", "created_at", NULL}},
+    {"domains",
+     "/v1/domains",
+     ALL_FOUR | MAY(VERB_CHANGE),
+     "name",
+     {"customer", NULL},
+     {"id", "name", "kind", "next_hops", "outage", NULL}},
+    {"recipients",
+     "/v1/domains/%s/recipients",
+     ALL_FOUR | MAY(VERB_REPLACE),
+     "address",
+     {NULL},
+     {"address", "created_at", NULL}},
+    {"learned-recipients",
+     "/v1/domains/%s/learned-recipients",
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_DELETE) | MAY(VERB_FORGET),
+     NULL,
+     {NULL},
+     {"address", "valid", "learned_at", "until", NULL}},
+    {"accounts",
+     "/v1/accounts",
+     ALL_FOUR,
+     "address",
+     {"customer", "domain", NULL},
+     {"id", "address", "state", "password_scheme", "aliases", NULL}},
+    {"app-passwords",
+     "/v1/accounts/%s/app-passwords",
+     ALL_FOUR,
+     "label",
+     {NULL},
+     {"id", "label", "scopes", "networks", "expires_at", "last_used_at", NULL}},
+    {"certificates",
+     "/v1/accounts/%s/certificates",
+     ALL_FOUR,
+     "label",
+     {NULL},
+     {"id", "label", "fingerprint", "address", "scopes", "last_used_at", NULL}},
+    {"aliases", "/v1/aliases", ALL_FOUR, "address", {"customer", "domain", NULL}, {"id", "address", "targets", NULL}},
+    {"groups", "/v1/groups", ALL_FOUR, "address", {"customer", "domain", NULL}, {"id", "address", "senders", "members", NULL}},
+    {"networks", "/v1/networks", ALL_FOUR, "cidr", {"customer", NULL}, {"id", "cidr", "customer", NULL}},
+    {"allowed-networks",
+     "/v1/allowed-networks",
+     ALL_FOUR,
+     "network",
+     {"customer", NULL},
+     {"id", "network", "customer", "label", "valid_until", NULL}},
+    {"dns-lists", "/v1/dns-lists", ALL_FOUR, "zone", {NULL}, {"id", "zone", "answers", "score", "label", NULL}},
+    {"client-policies",
+     "/v1/client-policies",
+     ALL_FOUR,
+     "label",
+     {"customer", NULL},
+     {"id", "label", "customer", "domain", "refuse_at", "reverse_name", "greylist", NULL}},
+    {"relay-grants",
+     "/v1/relay-grants",
+     ALL_FOUR,
+     "label",
+     {"customer", NULL},
+     {"id", "label", "customer", "account", "domain", "network", "certificate", "senders", "recipients", NULL}},
+    {"relay-checks", "/v1/relay-checks", MAY(VERB_CREATE), "recipient", {NULL}, {NULL}},
+    {"decision", "/v1/decisions", MAY(VERB_SHOW), NULL, {NULL}, {NULL}},
+    {"queue",
+     "/v1/queue",
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT),
+     NULL,
+     {"domain", NULL},
+     {"id", "message", "sender", "recipient", "state", "held", "attempts", "due_at", "last_reply", NULL}},
+    {"message",
+     "/v1/messages",
+     MAY(VERB_SHOW) | MAY(VERB_EVENTS),
+     NULL,
+     {NULL},
+     {"at", "kind", "recipient", "detail", NULL}},
+    {"bans",
+     "/v1/bans",
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_DELETE),
+     NULL,
+     {NULL},
+     {"id", "kind", "client", "login", "failures", "until", NULL}},
+    {"outages",
+     "/v1/outages",
+     MAY(VERB_LIST),
+     NULL,
+     {"domain", "open", NULL},
+     {"domain", "started_at", "ended_at", "reason", NULL}},
+};
+#define RESOURCES (sizeof resources / sizeof *resources)
+
+const struct resource *resource_find(const char *name)
+{
+    for (unsigned i = 0; i < RESOURCES; i++)
+        if (strcmp(resources[i].name, name) == 0)
+            return &resources[i];
+    return NULL;
+}
+
+bool resource_verb(const struct resource *resource, const char *word, enum verb *verb)
+{
+    for (unsigned i = 0; i < VERBS; i++)
+        if (strcmp(verb_names[i], word) == 0) {
+            *verb = (enum verb)i;
+            return resource->verbs & MAY(i);
+        }
+    return false;
+}
+
+bool resource_takes_name(enum verb verb)
+{
+    return !(MAY(verb) & NAMELESS);
+}
+
+const char *resource_verb_name(enum verb verb)
+{
+    return verb_names[verb];
+}

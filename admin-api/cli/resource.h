@@ -1,0 +1,26 @@
+#ifndef ADMIN_API_CLI_RESOURCE_H
+#define ADMIN_API_CLI_RESOURCE_H
+/* resource: what can be named on the command line: its path, its verbs, its options, its columns. */
+#include <stdbool.h>
+
+enum verb {
+    VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_REPLACE, VERB_FORGET,
+    VERB_EVENTS, VERB_HOLD, VERB_RELEASE, VERB_REJECT, /* these are the last part of the path */
+};
+
+struct resource {
+    const char *name, *path; /* "%s": the account, or the domain */
+    unsigned verbs;          /* bits, by verb */
+    const char *key;         /* member that the NAME of `create` becomes */
+    const char *filters[4];  /* options of `list` that become query parameters */
+    const char *columns[10]; /* of the table */
+};
+
+/* NULL: there is none such. */
+const struct resource *resource_find(const char *name);
+/* False: no verb, or none of this resource. */
+bool resource_verb(const struct resource *resource, const char *word, enum verb *verb);
+bool resource_takes_name(enum verb verb);
+const char *resource_verb_name(enum verb verb);
+
+#endif
