@@ -39,6 +39,7 @@
 #include "daemon/settings.h"
 #include "daemon/stats.h"
 #include "daemon/succession.h"
+#include "daemon/testament.h"
 #include "storage/cache.h"
 #include "storage/schema.h"
 
@@ -82,6 +83,7 @@ static void child_fork(unsigned slot)
     pid_t pid;
 
     tls_server_share();
+    testament_prepare(slot);
     fflush(NULL);
     pid = fork();
     if (pid == 0) {

@@ -65,6 +65,7 @@ struct runner_entry {
     int priority;         /* RFC 6710: higher goes first */
     uint64_t lease_ends;  /* steady clock, earlier than the database's */
     unsigned renewing;    /* the round of renewal that it is in */
+    unsigned noted;       /* its place in the testament, once delivered; 0: none */
     bool claimed;         /* from the database: its destination was due */
     bool pending;
     bool surrendered;     /* its lease was given back while a lane has it; that lane may only forget it */

@@ -6,6 +6,8 @@
  * flushes a delivery costs.  Until then the entry stays in memory, with its lease renewed: should recording take
  * long (the database is away), nobody else may take the entry for untried and deliver it again.
  *
+ * Should the process be killed meanwhile, its successor finds in its testament what was delivered.
+ *
  * What the database refuses to record is forgotten here; its lease runs out.
  */
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 #define LOG_MODULE "runner"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "daemon/testament.h"
 
 #define FLIGHT_MAX 512
 #define RELEASE_MAX 2000
@@ -60,6 +63,8 @@ void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struc
     case QUEUE_AWAY: runner_count.deferred++; break;
     case QUEUE_BOUNCED: runner_count.bounced++; break;
     }
+    if (outcome == QUEUE_DELIVERED)
+        entry->noted = testament_add(entry->id, reply);
     entry->given_back = outcome == QUEUE_DEFERRED || outcome == QUEUE_AWAY;
     add((struct report){.entry = entry,
                         .entry_id = entry->id,
@@ -168,8 +173,10 @@ void runner_report_for_ever(void *arg)
             struct report *done = flight;
 
             flight = done->next;
-            if (done->entry)
+            if (done->entry) {
+                testament_remove(done->entry->noted);
                 runner_entry_free(done->entry);
+            }
             free(done);
         }
         arena_free(&arena);

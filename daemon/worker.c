@@ -39,6 +39,7 @@
 #include "daemon/settings.h"
 #include "daemon/stats.h"
 #include "daemon/succession.h"
+#include "daemon/testament.h"
 #include "protocols/proxy.h"
 #include "protocols/sasl.h"
 #include "protocols/server.h"
@@ -54,6 +55,7 @@
 #include "storage/learned.h"
 #include "storage/maintenance.h"
 #include "storage/node.h"
+#include "storage/queue.h"
 #include "storage/schema.h"
 
 #define MAINTENANCE_MS 10000
@@ -377,6 +379,27 @@ static AWAITS void sweep_for_ever(void *arg)
     }
 }
 
+/*
+ * What the slot's last process left.  Its deliveries first: once its entries are free, somebody sends them again.
+ * False: it could not be done.
+ */
+static AWAITS bool succeed(struct node_identity dead)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    int64_t *entry_ids;
+    struct slice *replies;
+    unsigned count = testament_read(arena, &entry_ids, &replies), recorded = 0;
+    bool done = !count || queue_inherit(entry_ids, replies, count, &recorded) == DB_DONE;
+
+    arena_free(&arena);
+    if (!done)
+        return false;
+    testament_clear();
+    if (recorded)
+        log_info("recorded what a dead worker had delivered", log_int("entries", recorded));
+    return node_bury(plan->config->hostname, dead) == DB_DONE && node_renew() == DB_DONE; /* renewing takes its cells */
+}
+
 /* Waits for a database with the schema that this program knows, and for a number.  False: told to end meanwhile. */
 static AWAITS bool wait_for_database(void)
 {
@@ -386,9 +409,8 @@ static AWAITS bool wait_for_database(void)
 
     while (!closing) {
         if (schema_check(why, sizeof why) == SCHEMA_CURRENT) {
-            if (succeeds && node_bury(plan->config->hostname, dead) == DB_DONE)
-                succeeds = false;
-            if (known_refresh() == DB_FOUND && node_register(plan->config->hostname) == DB_DONE) {
+            if (known_refresh() == DB_FOUND && node_register(plan->config->hostname) == DB_DONE &&
+                (!succeeds || succeed(dead))) {
                 succession_note(plan->slot, node_identity());
                 return true;
             }
@@ -424,6 +446,7 @@ int worker_run(const struct process_plan *p)
     struct limit_settings limits;
 
     plan = p;
+    testament_open(plan->slot);
     process_begin(p, on_order);
     settings = settings_server(p->config); /* reads the key: before privileges go */
     const struct oauth_settings *oauth = settings_oauth(p->config);

@@ -89,6 +89,12 @@ AWAITS enum db_write queue_release(const int64_t *entry_ids, unsigned count) __a
 AWAITS enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned *count)
     __attribute__((warn_unused_result));
 
+/*
+ * Records what a dead worker had delivered (daemon/testament.h) of what is still in the queue: *recorded.  UNDONE: it could not
+ * be asked.
+ */
+AWAITS enum db_write queue_inherit(const int64_t *entry_ids, const struct slice *replies, unsigned count, unsigned *recorded)
+    __attribute__((warn_unused_result));
 /* All that a dead worker had in memory goes back to waiting, see node_bury().  *count: how many. */
 AWAITS enum db_write queue_bury(const char *node, struct node_identity dead, unsigned *count) __attribute__((warn_unused_result));
 

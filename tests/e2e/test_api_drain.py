@@ -4,7 +4,6 @@ import http.client
 import json
 import signal
 import socket
-import subprocess
 
 import pytest
 
@@ -54,20 +53,6 @@ class Upload:
         return reply.status, closing
 
 
-@contextlib.contextmanager
-def locked(posthouse, table):
-    """A transaction of somebody else that no change of this table passes."""
-    psql = subprocess.Popen(["psql", "-X", "-q", "-A", "-t", "-d", posthouse.postgres.conninfo(posthouse.database)],
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    psql.stdin.write(f"begin; lock table {table} in share mode; select 'held';\n")
-    psql.stdin.flush()
-    assert psql.stdout.readline() == "held\n"
-    try:
-        yield
-    finally:
-        psql.communicate("rollback;\n", timeout=60)
-
-
 def waiting(posthouse):
     return posthouse.query("select count(*) from pg_locks where not granted") != [["0"]]
 
@@ -93,7 +78,7 @@ def test_a_slow_upload_is_answered(new_posthouse, how):
 def test_a_request_that_waits_for_the_database_is_answered(new_posthouse, how):
     posthouse = new_posthouse().start()
     upload = Upload(posthouse, "patient")
-    with locked(posthouse, "customer"):
+    with posthouse.locked("customer"):
         upload.send(len(upload.body))
         wait_until(lambda: waiting(posthouse), "the request waits for the lock")
         family = end(posthouse, how)

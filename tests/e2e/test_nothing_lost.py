@@ -2,8 +2,8 @@
 
 Four clients send without pause to a mailbox and to a relay domain. In rounds a worker, PostgreSQL and the master are killed
 with SIGKILL, each after a number of messages was acknowledged, not after a time. At the end every message with a
-250 is in the mailbox, once, or at the primary. There it may be twice only if the relay was killed, and with it the
-connection that brought the first copy, before it could record that the primary had taken it; no delivery is recorded twice.
+250 is in the mailbox, once, or at the primary. There it may be twice only if the connection that brought the first copy broke
+before the relay had the primary's reply, or the whole node was killed with it; no delivery is recorded twice.
 """
 import collections
 import itertools
@@ -123,3 +123,35 @@ def test_next_hop_breaks_after_the_final_dot(new_posthouse, sink):
     assert len(sink.messages) >= 2
     wait_until(lambda: sink.messages[-1].confirmed, "the relay goes on after the reply")
     assert {subject_of(message.data) for message in sink.messages} == {"cut"}
+
+
+def test_killed_before_it_could_record_a_delivery(new_posthouse, sink):
+    """The primary has said 250 and the database is stuck: the successor of the killed worker knows it all the same."""
+    node = new_posthouse().start()
+    node.api.customer("heir")
+    node.api.relay_domain("heir.test", "heir", sink.port)
+    node.api.account("lea@heir.test", "heir")
+    sink.behave.end_reply = "250 2.0.0 stored as 4711"
+    sink.behave.silent_at = "end"
+    names = [f"h{number}" for number in range(20)]
+    for name in names:
+        node.send("client@outside.test", "lea@heir.test", make_message(name))
+    wait_until(lambda: sink.messages, "the primary has one, and does not say so yet")
+    workers = [int(pid) for (pid,) in node.query("select pid from worker where delivers")]
+    backends = node.query("select pid from pg_stat_activity where datname = current_database()"
+                          " and pid <> pg_backend_pid()")
+    with node.locked("queue_entry"):
+        sink.hold.set()
+        wait_until(lambda: node.log().count("msg=delivered") == len(names), "all are delivered")
+        assert node.query("select count(*) from event where kind = 'delivered'") == [["0"]]
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        # what the dead sent with their last breath would still be carried out when the lock goes
+        wait_until(lambda: not set(workers) & set(node.family()), "they are gone")
+        node.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+                   f" and pid in ({','.join(pid for (pid,) in backends)}) and wait_event_type = 'Lock'")
+    wait_equal(lambda: node.query("select count(*) from queue_entry"), [["0"]], "the queue is empty")
+    assert sorted(subject_of(message.data) for message in sink.messages) == sorted(names)
+    assert node.query("select detail, count(*) from event where kind = 'delivered' group by 1") == [
+        ["250 2.0.0 stored as 4711", str(len(names))]]
+    assert "recorded what a dead worker had delivered" in node.log()

@@ -1,7 +1,9 @@
 """A private PostgreSQL: its own data directory, a Unix socket and no port, durable as in earnest (fsync on)."""
+import contextlib
 import itertools
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 from .process import Process, make_folder, remove_folder, run, unprivileged, wait_until
@@ -83,6 +85,19 @@ class Postgres:
     def _psql(self, database, sql, check=True):
         return run(["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo(database),
                     "-c", sql], check=check)
+
+    @contextlib.contextmanager
+    def locked(self, database, table):
+        """A transaction of somebody else that no change of this table passes."""
+        psql = subprocess.Popen(["psql", "-X", "-q", "-A", "-t", "-d", self.conninfo(database)],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        psql.stdin.write(f"begin; lock table {table} in share mode; select 'held';\n")
+        psql.stdin.flush()
+        assert psql.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            psql.communicate("rollback;\n", timeout=60)
 
     def query(self, database, sql):
         """Rows as lists of text; for what the API does not tell."""

@@ -155,6 +155,9 @@ class Posthouse:
     def query(self, sql):
         return self.postgres.query(self.database, sql)
 
+    def locked(self, table):
+        return self.postgres.locked(self.database, table)
+
     # ------------------------------------------------------------------ talking to it
 
     @property

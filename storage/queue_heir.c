@@ -1,0 +1,52 @@
+/*
+ * queue_heir: deliveries that a worker made and did not live to record.
+ *
+ * What is left of them is looked up by id, whoever it is leased to: a next hop has taken it, so it must not be sent
+ * again.  An entry that is gone was recorded after all.  From there on it is an ordinary report.
+ */
+#include "core/id.h"
+#include "storage/db.h"
+#include "storage/queue.h"
+
+static const struct db_statement heir_read = {
+    "queue_heir_read", "select q.id, q.message_id, q.recipient, q.destination, u.reply"
+                       "  from unnest($1::smallint[], $2::bigint[], $3::text[]) u (cell, id, reply)"
+                       "  join queue_entry q on q.cell = u.cell and q.id = u.id"};
+
+enum db_write queue_inherit(const int64_t *entry_ids, const struct slice *replies, unsigned count, unsigned *recorded)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    int16_t *cells = arena_array(arena, count, sizeof *cells);
+    struct queue_result *results;
+    struct rows *rows = NULL;
+    struct params p;
+    enum db_write written = DB_DONE;
+
+    *recorded = 0;
+    for (unsigned i = 0; i < count; i++)
+        cells[i] = (int16_t)id_cell(entry_ids[i]);
+    params_init(&p, arena);
+    params_int16s(&p, cells, count);
+    params_int64s(&p, entry_ids, count);
+    params_texts(&p, replies, count);
+    switch (db_read(arena, &heir_read, &p, &rows)) {
+    case DB_FOUND:
+        *recorded = rows_count(rows);
+        results = arena_array(arena, *recorded, sizeof *results);
+        for (unsigned i = 0; i < *recorded; i++)
+            results[i] = (struct queue_result){
+                .entry_id = row_int64(rows, i, 0),
+                .message_id = row_int64(rows, i, 1),
+                .outcome = QUEUE_DELIVERED,
+                .recipient = row_text(rows, i, 2),
+                .destination = row_text(rows, i, 3),
+                .reply = row_text(rows, i, 4),
+            };
+        written = queue_report(results, *recorded);
+        break;
+    case DB_NONE: break;
+    case DB_FAILED: written = DB_UNDONE; break;
+    }
+    arena_free(&arena);
+    return written;
+}
