@@ -25,6 +25,7 @@
 
 #define LOG_MODULE "worker"
 #include "core/cidr.h"
+#include "core/clock.h"
 #include "core/dns.h"
 #include "core/id.h"
 #include "core/log.h"
@@ -63,6 +64,7 @@
 #define STATS_MS 500
 #define CLOSING_MS 20
 #define DATABASE_POLL_MS 100
+#define DATABASE_PATIENCE_MS 1000 /* that a connection takes at every start is not worth a warning */
 #define ACCEPT_PAUSE_MS 100
 
 static const struct process_plan *plan;
@@ -405,6 +407,7 @@ static AWAITS bool wait_for_database(void)
 {
     char why[400], told[400] = "";
     struct node_identity dead;
+    uint64_t patience_ends = clock_steady_ms() + DATABASE_PATIENCE_MS;
     bool succeeds = succession_of(plan->slot, &dead);
 
     while (!closing) {
@@ -416,9 +419,10 @@ static AWAITS bool wait_for_database(void)
             }
             snprintf(why, sizeof why, "no lists, or no number for this worker, yet");
         }
-        if (strcmp(why, told) != 0)
+        if (strcmp(why, told) != 0 && clock_steady_ms() >= patience_ends) {
             log_warn("waiting for the database", log_str("why", why));
-        snprintf(told, sizeof told, "%s", why);
+            snprintf(told, sizeof told, "%s", why);
+        }
         task_sleep(DATABASE_POLL_MS);
     }
     return false;
