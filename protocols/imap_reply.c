@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "protocols/imap_session.h"
+#include "protocols/imap_string.h"
 
 void imap_write(struct imap_session *session, struct slice bytes)
 {
@@ -43,12 +44,11 @@ void imap_printf(struct imap_session *session, const char *format, ...)
 
 void imap_write_string(struct imap_session *session, struct slice text)
 {
-    bool plain = text.n < 512;
+    char buffer[2 * IMAP_QUOTED_MAX + 2];
+    struct slice quoted = imap_quoted(text, buffer);
 
-    for (size_t i = 0; i < text.n && plain; i++)
-        plain = (unsigned char)text.p[i] >= 0x20 && (unsigned char)text.p[i] < 0x7f && text.p[i] != '"' && text.p[i] != '\\';
-    if (plain)
-        imap_printf(session, "\"%.*s\"", SLICE_ARG(text));
+    if (quoted.p)
+        imap_write(session, quoted);
     else {
         imap_printf(session, "{%zu}\r\n", text.n);
         imap_write(session, text);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "core/idn.h"
+#include "protocols/imap_string.h"
 #include "protocols/mime_private.h"
 
 static void put(struct evbuffer *out, const char *text)
@@ -23,16 +24,16 @@ static void put(struct evbuffer *out, const char *text)
 /* nstring: NIL for {NULL,0}, quoted where possible, else a literal. */
 static void write_nstring(struct evbuffer *out, struct slice text)
 {
-    bool plain = text.n < 1000;
+    char buffer[2 * IMAP_QUOTED_MAX + 2];
+    struct slice quoted;
 
     if (!text.p) {
         put(out, "NIL");
         return;
     }
-    for (size_t i = 0; i < text.n && plain; i++)
-        plain = (unsigned char)text.p[i] >= 0x20 && (unsigned char)text.p[i] < 0x7f && text.p[i] != '"' && text.p[i] != '\\';
-    if (plain)
-        evbuffer_add_printf(out, "\"%.*s\"", SLICE_ARG(text));
+    quoted = imap_quoted(text, buffer);
+    if (quoted.p)
+        evbuffer_add(out, quoted.p, quoted.n);
     else {
         evbuffer_add_printf(out, "{%zu}\r\n", text.n);
         evbuffer_add(out, text.p, text.n);

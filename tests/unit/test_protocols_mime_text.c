@@ -161,7 +161,7 @@ static void test_envelope_quoted_local_parts(void **state)
 {
     (void)state;
     assert_string_equal(envelope("To: \"John Q\"@a.test, \"a\\\"b\"@a.test, \"@\"@a.test\r\n\r\n"),
-                        "(NIL NIL NIL NIL NIL ((NIL NIL \"John Q\" \"a.test\")(NIL NIL {3}\r\na\"b \"a.test\")"
+                        "(NIL NIL NIL NIL NIL ((NIL NIL \"John Q\" \"a.test\")(NIL NIL \"a\\\"b\" \"a.test\")"
                         "(NIL NIL \"@\" \"a.test\")) NIL NIL NIL NIL)");
 }
 
@@ -180,15 +180,15 @@ static void test_envelope_groups(void **state)
         "(NIL NIL NIL NIL NIL ((NIL NIL \"\" NIL)(NIL NIL \"a\" \"a.test\")(NIL NIL NIL NIL)) NIL NIL NIL NIL)");
 }
 
-/* Encoded words stay as they are written, and UTF-8 becomes such; quotes and backslashes go as literals. */
+/* Encoded words stay as they are written, and UTF-8 becomes such; quotes and backslashes are quoted. */
 static void test_envelope_strings(void **state)
 {
     (void)state;
     assert_string_equal(envelope("Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\n"),
                         "(NIL \"=?utf-8?q?Gr=C3=BC=C3=9Fe?=\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("Subject: say \"x\"\r\n\r\n"),
-                        "(NIL {7}\r\nsay \"x\" NIL NIL NIL NIL NIL NIL NIL NIL)");
-    assert_string_equal(envelope("Subject: a\\b\r\n\r\n"), "(NIL {3}\r\na\\b NIL NIL NIL NIL NIL NIL NIL NIL)");
+                        "(NIL \"say \\\"x\\\"\" NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_string_equal(envelope("Subject: a\\b\r\n\r\n"), "(NIL \"a\\\\b\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("Subject: \xc3\xbc\r\n\r\n"), "(NIL \"=?iso-8859-1?b?/A==?=\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("Subject:\r\n\r\n"), "(NIL \"\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("From: =?utf-8?q?J=C3=BCrgen?= <j@j.test>\r\nSender:\r\n\r\n"),
