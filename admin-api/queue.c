@@ -6,10 +6,11 @@
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "admin-api/queue_words.h"
 #include "core/clock.h"
 #include "core/id.h"
-#include "storage/name.h"
 #include "storage/provision_queue.h"
+#include "storage/queue_filter.h"
 #include "storage/queue_view.h"
 
 #define REASON_MAX_BYTES 500
@@ -59,19 +60,27 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
 
 AWAITS void queue_list(struct request *r)
 {
-    static const char *const parameters[] = {"cursor", "limit", "domain", NULL};
+    static const char *const parameters[] = {"cursor", "limit",       "domain",     "sender",     "customer",
+                                             "state",  "destination", "older_than", "newer_than", NULL};
     struct provision_page page;
+    struct queue_filter filter;
     struct queue_view_entry *entries = NULL;
     unsigned count = 0;
     int64_t next = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page))
         return;
-    struct slice given = request_query(r, "domain"), domain = {0};
-    if (given.p && !name_domain(r->arena, given, &domain)) {
-        reply_problem(r, 422, "domain", "must be a domain name");
+    const struct queue_words words = {
+        .domain = request_query(r, "domain"),
+        .sender = request_query(r, "sender"),
+        .customer = request_query(r, "customer"),
+        .state = request_query(r, "state"),
+        .destination = request_query(r, "destination"),
+        .older_than = request_query(r, "older_than"),
+        .newer_than = request_query(r, "newer_than"),
+    };
+    if (!queue_words_read(r, &words, &filter))
         return;
-    }
-    if (queue_view_list(r->arena, domain, page.after, page.limit, &entries, &count, &next) != DB_FOUND) {
+    if (queue_filter_list(r->arena, &filter, page.after, page.limit, &entries, &count, &next) != DB_FOUND) {
         reply_away(r);
         return;
     }

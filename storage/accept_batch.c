@@ -27,6 +27,7 @@
 #include "storage/body.h"
 #include "storage/db.h"
 #include "storage/file.h"
+#include "storage/name.h"
 #include "storage/queue.h"
 
 #define CONFLICT_TRIES 10
@@ -46,17 +47,19 @@ static const struct db_statement insert_entries = {
     "accept_entries",
     "insert into queue_entry (cell, id, message_id, recipient, domain_id, destination, due_at, expires_at, account_id,"
     "                         shown, worker, lease_until, parameters, delay_at, held_until, held_by, held_reason, held_then,"
-    "                         deliver_by, priority)"
+    "                         deliver_by, priority, sender, customer_id)"
     " select cell, id, message_id, recipient, nullif(domain_id, 0), destination, coalesce(due_at, now()), expires_at,"
     "        nullif(account_id, 0), shown, case when waiting then null else $11::smallint end,"
     "        case when waiting then null else now() + $12::integer * interval '1 ms' end,"
-    "        parameters, case when waiting then delay_at end, held_until, held_by, held_reason, held_then, deliver_by, priority"
+    "        parameters, case when waiting then delay_at end, held_until, held_by, held_reason, held_then, deliver_by, priority,"
+    "        sender, customer_id"
     "   from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],"
     "               $8::bigint[], $9::boolean[], $10::boolean[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::text[],"
     "               $17::text[], $18::text[], $19::timestamptz[], $20::timestamptz[],"
-    "               $21::smallint[])"
+    "               $21::smallint[], $22::text[], $23::bigint[])"
     "        u (cell, id, message_id, recipient, domain_id, destination, expires_at, account_id, shown, waiting,"
-    "           parameters, delay_at, held_until, held_by, held_reason, held_then, deliver_by, due_at, priority)"};
+    "           parameters, delay_at, held_until, held_by, held_reason, held_then, deliver_by, due_at, priority,"
+    "           sender, customer_id)"};
 static const struct db_statement take_uids = {
     "accept_uids", "update mailbox m set uidnext = m.uidnext + u.n, modseq = m.modseq + 1"
                    "  from unnest($1::smallint[], $2::bigint[], $3::integer[]) u (cell, id, n)"
@@ -244,16 +247,19 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
     struct slice *held_by = arena_array(b->arena, n, sizeof *held_by), *then = arena_array(b->arena, n, sizeof *then);
     struct slice *reasons = arena_array(b->arena, n, sizeof *reasons);
     bool *shown = arena_array(b->arena, n, sizeof *shown), *waiting = arena_array(b->arena, n, sizeof *waiting);
+    struct slice *senders = arena_array(b->arena, n, sizeof *senders);
+    int64_t *customers = arena_array(b->arena, n, sizeof *customers);
     struct params *p;
 
     if (!n)
         return;
     for (unsigned i = 0; i < n; i++) {
         const struct accept_recipient *r = b->entries[i].recipient;
+        const struct accept_message *m = b->entries[i].message;
 
-        cells[i] = (int16_t)b->entries[i].message->cell;
+        cells[i] = (int16_t)m->cell;
         ids[i] = r->entry_id;
-        messages[i] = b->entries[i].message->id;
+        messages[i] = m->id;
         recipients[i] = r->address;
         domains[i] = r->domain_id;
         destinations[i] = r->destination;
@@ -264,7 +270,9 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
         parameters[i] = r->parameters;
         delays[i] = r->delay_ms ? r->delay_ms : INT64_MIN; /* null */
         deadlines[i] = r->deliver_by_ms ? r->deliver_by_ms : INT64_MIN;
-        priorities[i] = (int16_t)b->entries[i].message->priority;
+        priorities[i] = (int16_t)m->priority;
+        senders[i] = i && m == b->entries[i - 1].message ? senders[i - 1] : name_key(b->arena, m->sender.p ? m->sender : SLICE(""));
+        customers[i] = m->customer_id;
         due[i] = r->due_ms ? r->due_ms : INT64_MIN;
         held[i] = r->hold.until_ms ? r->hold.until_ms : INT64_MIN;
         held_by[i] = slice_str(r->hold.until_ms ? hold_by_word(r->hold.by) : NULL);
@@ -293,6 +301,8 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
     params_times(p, deadlines, n);
     params_times(p, due, n);
     params_int16s(p, priorities, n);
+    params_texts(p, senders, n);
+    params_int64s(p, customers, n);
 }
 
 static struct slice joined(struct arena *arena, const struct slice *words, unsigned count)

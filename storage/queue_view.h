@@ -32,15 +32,6 @@ struct queue_view_entry {
 AWAITS enum db_status queue_view_entry(struct arena *arena, int64_t id, struct queue_view_entry *out)
     __attribute__((warn_unused_result));
 
-/*
- * In order of (cell, id), after the entry `after` (0: from the first), at most limit.  domain {NULL,0}: all,
- * else those whose recipient is in it.  *next: where to go on, 0 at the end; a page may hold fewer
- * than limit, even none, and still have a next (the work per call is bounded, the filter may be rare).
- */
-AWAITS enum db_status queue_view_list(struct arena *arena, struct slice domain, int64_t after, unsigned limit,
-                                      struct queue_view_entry **out, unsigned *count, int64_t *next)
-    __attribute__((warn_unused_result));
-
 struct queue_view_message {
     int64_t id, customer_id;
     int64_t account_id;  /* who submitted it; 0: came from outside */

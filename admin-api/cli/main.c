@@ -129,11 +129,14 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
     switch (verb) {
     case VERB_LIST:
         for (const char *const *filter = resource->filters; *filter; filter++) {
+            char *taken = grant_take(*filter);
             const char *value = strcmp(*filter, "customer") == 0 ? options.customer
                                 : strcmp(*filter, "domain") == 0 ? options.domain
-                                                                 : options.open;
+                                : strcmp(*filter, "open") == 0   ? options.open
+                                                                 : taken;
             if (value)
                 add_query(path, sizeof path, *filter, value);
+            free(taken);
         }
         print_list(resource, path);
         return;

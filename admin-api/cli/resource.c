@@ -83,7 +83,7 @@ static const struct resource resources[] = {
      "/v1/queue",
      MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT),
      NULL,
-     {"domain", NULL},
+     {"domain", "customer", "sender", "state", "destination", "older_than", "newer_than", NULL},
      {"id", "message", "sender", "recipient", "state", "held", "attempts", "due_at", "last_reply", NULL}},
     {"message",
      "/v1/messages",

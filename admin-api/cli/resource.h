@@ -12,7 +12,7 @@ struct resource {
     const char *name, *path; /* "%s": the account, or the domain */
     unsigned verbs;          /* bits, by verb */
     const char *key;         /* member that the NAME of `create` becomes */
-    const char *filters[4];  /* options of `list` that become query parameters */
+    const char *filters[8];  /* options of `list` that become query parameters */
     const char *columns[10]; /* of the table */
 };
 

@@ -489,7 +489,8 @@ class Workload:
         self.api("POST", "/v1/relay-checks", {"sender": BOB, "recipient": OUT})
 
     def step_api_mail(self):
-        for query in ("", "?domain=dead.faults.test", "?domain=outside.test"):
+        for query in ("", "?domain=dead.faults.test", "?domain=outside.test", "?sender=<>", "?customer=faults", "?state=held",
+                      "?state=active", "?destination=default"):
             self.api("GET", f"/v1/queue{query}")
         (queued,) = self.api("GET", "/v1/queue?domain=dead.faults.test")["items"]
         self.api("GET", f"/v1/messages/{queued['message']}")

@@ -1,0 +1,15 @@
+#ifndef ADMIN_API_QUEUE_WORDS_H
+#define ADMIN_API_QUEUE_WORDS_H
+/* queue_words: which queue entries are meant, as a client says it; the same words in a query and in a body. */
+#include "admin-api/request.h"
+#include "storage/queue_filter.h"
+
+struct queue_words {
+    struct slice domain, sender, customer, state, destination, older_than, newer_than; /* {NULL,0}: not given */
+};
+
+/* False, and answered: one of them is none. */
+AWAITS bool queue_words_read(struct request *r, const struct queue_words *words, struct queue_filter *out)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,119 @@
+/*
+ * Which entries an administrator means.
+ *
+ * Pages are keyset pages: they begin behind the last id of the page before, so the thousandth costs what the first did, and
+ * entries that come and go meanwhile neither repeat nor hide others.  The order is that of ids, oldest first.
+ *
+ * A filter goes by the index of its narrowest part (sender, recipient's domain, destination, customer, what is held; else by age), and
+ * the rest is compared entry by entry.  A page looks at 2,000 entries at most, gives what it found, and says where to go on.  An index
+ * for each combination was rejected: it would be paid by all mail for the sake of rare questions.
+ *
+ * The indexes leave out what is in a worker's memory (schema/0025), so each statement has two arms; the second finds its few
+ * through queue_entry_leased.  Limits that the planner must know are written out: it guesses a tenth of everything for a parameter.
+ */
+#include "storage/queue_filter.h"
+
+#include "core/id.h"
+#include "storage/db.h"
+#include "storage/queue_view_row.h"
+
+#define SCAN "2000"
+#define PAGE "1001" /* $2 is not more */
+
+/* $1: the cursor; $2: limit; $3: id of the time before which; then the parts of the filter. */
+#define RECIPIENT_DOMAIN "lower(split_part(recipient, '@', -1))"
+#define BY_SENDER "sender = $4::text"
+#define BY_DOMAIN RECIPIENT_DOMAIN " = $5::text"
+#define BY_DESTINATION "destination = $6::text"
+#define BY_CUSTOMER "customer_id = $7::bigint"
+#define BY_HOLD "held_until is not null"
+#define MATCHES                                                                                                        \
+    "(($4::text is null or " BY_SENDER ") and ($5::text is null or " BY_DOMAIN ")"                                     \
+    " and ($6::text is null or " BY_DESTINATION ") and ($7::bigint is null or " BY_CUSTOMER ")"                        \
+    " and ($8::text is null or $8::text = case when worker is not null then 'active'"                                  \
+    "                                          when held_until is not null then 'held' else 'waiting' end))"
+#define ARM(which, road)                                                                                               \
+    "(select * from queue_entry where " which " and " road " and id > $1::bigint and id < $3::bigint order by id limit " SCAN ")"
+#define IDLE(road) ARM("worker is null", road)
+#define ACTIVE(road) ARM("worker is not null", road)
+
+#define LIST(arms)                                                                                                     \
+    "select " QUEUE_VIEW_ENTRY ", q.matches, q.position = " SCAN " from (select * from"                                \
+    " (select *, " MATCHES " as matches, row_number() over (order by id) as position"                                  \
+    "    from (" arms " order by id limit " SCAN ") looked_at) numbered"                                               \
+    " where matches or position = " SCAN " order by id limit " PAGE ") q" QUEUE_VIEW_JOINS                             \
+    " order by q.id limit $2::integer"
+#define LIST_BY(road) LIST(IDLE(road) " union all " ACTIVE(road))
+
+static const struct db_statement list_all = {"queue_filter_all", LIST_BY("true")};
+static const struct db_statement list_sender = {"queue_filter_sender", LIST_BY(BY_SENDER)};
+static const struct db_statement list_domain = {"queue_filter_domain", LIST_BY(BY_DOMAIN)};
+static const struct db_statement list_destination = {"queue_filter_destination", LIST_BY(BY_DESTINATION)};
+static const struct db_statement list_customer = {"queue_filter_customer", LIST_BY(BY_CUSTOMER)};
+static const struct db_statement list_held = {"queue_filter_held", LIST("select * from " IDLE(BY_HOLD) " one")};
+static const struct db_statement list_active = {"queue_filter_active", LIST("select * from " ACTIVE("true") " one")};
+
+static const struct db_statement *choose(const struct queue_filter *filter)
+{
+    if (filter->state == QUEUE_FILTER_ACTIVE)
+        return &list_active;
+    if (filter->sender.p)
+        return &list_sender;
+    if (filter->domain.p)
+        return &list_domain;
+    if (filter->destination.p)
+        return &list_destination;
+    if (filter->customer_id)
+        return &list_customer;
+    return filter->state == QUEUE_FILTER_HELD ? &list_held : &list_all;
+}
+
+/* Ids of a time.  Before the first and after the last that an id can tell, there are none. */
+static int64_t bound(int64_t ms)
+{
+    return ms < id_ms(0) ? 0 : ms > id_ms(INT64_MAX) ? INT64_MAX : id_at(ms);
+}
+
+static void put_params(struct params *params, const struct queue_filter *filter, int64_t after, int32_t limit)
+{
+    static const char *const states[] = {NULL, "waiting", "held", "active"};
+    int64_t since = filter->since_ms == INT64_MIN ? 0 : bound(filter->since_ms) - 1;
+    params_int64(params, after > since ? after : since);
+    params_int32(params, limit);
+    params_int64(params, filter->before_ms == INT64_MIN ? INT64_MAX : bound(filter->before_ms));
+    params_text(params, filter->sender);
+    params_text(params, filter->domain);
+    params_text(params, filter->destination);
+    if (filter->customer_id)
+        params_int64(params, filter->customer_id);
+    else
+        params_null(params);
+    params_text(params, slice_str(states[filter->state]));
+}
+
+AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_filter *filter, int64_t after, unsigned limit,
+                                        struct queue_view_entry **out, unsigned *count, int64_t *next)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    *out = NULL;
+    *count = 0;
+    *next = 0;
+    params_init(&params, arena);
+    put_params(&params, filter, after, (int32_t)limit + 1);
+    if (db_read(arena, choose(filter), &params, &rows) == DB_FAILED)
+        return DB_FAILED;
+    unsigned got = rows_count(rows);
+    *out = arena_array(arena, got + 1, sizeof **out);
+    for (unsigned i = 0; i < got && *count < limit; i++) {
+        struct queue_view_entry *entry = &(*out)[*count];
+        queue_view_read(rows, i, entry);
+        *next = entry->id;
+        if (row_bool(rows, i, QUEUE_VIEW_COLUMNS))
+            (*count)++;
+    }
+    /* Nothing follows when the page has room left and the scan came to the queue's end. */
+    if (got <= limit && (got == 0 || !row_bool(rows, got - 1, QUEUE_VIEW_COLUMNS + 1)))
+        *next = 0;
+    return DB_FOUND;
+}

@@ -1,0 +1,18 @@
+#ifndef STORAGE_QUEUE_VIEW_ROW_H
+#define STORAGE_QUEUE_VIEW_ROW_H
+/* queue_view_row: an entry as queue_view and queue_filter read it.  Nobody else includes this. */
+#include "storage/queue_view.h"
+
+#define QUEUE_VIEW_ENTRY \
+    "q.id, q.message_id, m.sender, q.recipient, q.destination, m.size, q.worker is not null, q.shown, q.attempts," \
+    " m.received_at, q.expires_at, greatest(q.due_at, d.due_at), q.last_attempt_at, q.last_reply," \
+    " q.held_until, q.held_by, q.held_reason, q.held_then, q.deliver_by, q.priority"
+#define QUEUE_VIEW_JOINS \
+    " join message m on m.cell = q.cell and m.id = q.message_id" \
+    " left join destination d on d.cell = q.cell and d.key = q.destination "
+#define QUEUE_VIEW_COLUMNS 20
+
+struct rows;
+void queue_view_read(const struct rows *rows, unsigned row, struct queue_view_entry *out);
+
+#endif
