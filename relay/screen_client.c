@@ -105,7 +105,8 @@ static AWAITS enum screen_result ask_greylist(struct arena *arena, const struct 
     struct greylist_key key;
 
     if (!screen_greylists(policy, &report->facts) ||
-        !greylist_key(arena, recipient->found.domain.cell, permit->peer, permit->sender, recipient->address, &key))
+        !greylist_key(arena, recipient->found.domain.cell, recipient->found.domain.customer_id, permit->peer, permit->sender,
+                      recipient->address, &key))
         return SCREEN_PASSED;
     if (greylist_find(arena, &key, policy->greylist_delay_s, policy->greylist_passes, &report->greylist) != DB_FOUND)
         return SCREEN_FAILED;

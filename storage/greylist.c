@@ -8,8 +8,9 @@
  * and goes in the order of the key, so that nodes do not wait for each other in a ring.  A batch that fails is dropped: who was put off
  * comes again anyway.
  *
- * Bounded: new triples by GREYLIST_RATE (who is over it is put off and not noted), what waits by GREYLIST_PENDING_MAX; and
- * storage/maintenance.c removes what did not come again within two days, or was not seen for 36.
+ * Bounded: new triples by GREYLIST_RATE and, for each network, by GREYLIST_CLIENT_MAX (who is over it is put off and not noted),
+ * what waits to be written by GREYLIST_PENDING_MAX; and storage/maintenance.c removes what did not come again within two days or was not
+ * seen for 36, and the oldest of what is more than a cell may have.
  */
 #include "storage/greylist.h"
 
@@ -31,6 +32,7 @@ enum seen { SEEN_NEW, SEEN_AGAIN, SEEN_FIRST_PASS, SEEN_CLIENT };
 
 struct note {
     int16_t cell;
+    int64_t customer_id;
     enum seen seen;
     unsigned char triple[GREYLIST_TRIPLE_SIZE];
     char client[CLIENT_SIZE];
@@ -43,7 +45,7 @@ static bool waiting;
 
 /* ------------------------------------------------------------------ looking */
 
-bool greylist_key(struct arena *arena, unsigned cell, const char *client, struct slice sender, struct slice recipient,
+bool greylist_key(struct arena *arena, unsigned cell, int64_t customer_id, const char *client, struct slice sender, struct slice recipient,
                   struct greylist_key *out)
 {
     char block[CLIENT_SIZE];
@@ -54,7 +56,7 @@ bool greylist_key(struct arena *arena, unsigned cell, const char *client, struct
         return false;
     /* No address has a line feed. */
     secret_sha256(slice_str(arena_printf(arena, "%s\n%.*s\n%.*s", block, SLICE_ARG(to), SLICE_ARG(from))), digest);
-    *out = (struct greylist_key){.cell = cell, .client = arena_strdup(arena, block)};
+    *out = (struct greylist_key){.cell = cell, .customer_id = customer_id, .client = arena_strdup(arena, block)};
     memcpy(out->triple, digest, sizeof out->triple);
     return true;
 }
@@ -65,7 +67,7 @@ static const struct db_statement find = {
     "       extract(epoch from now() - c.last_at)::integer, extract(epoch from now() - g.last_at)::integer"
     "  from (select 1) one"
     "  left join greylist g on g.cell = $1::smallint and g.triple = $2::bytea"
-    "  left join greylist_client c on c.cell = $1::smallint and c.client = $3::text",
+    "  left join greylist_client c on c.cell = $1::smallint and c.customer_id = $5::bigint and c.client = $3::text",
 };
 
 static void judge(const struct rows *rows, unsigned delay_s, unsigned passes_max, struct greylist_answer *out)
@@ -102,6 +104,7 @@ AWAITS enum db_status greylist_find(struct arena *arena, const struct greylist_k
     params_bytes(&params, slice_of((const char *)key->triple, sizeof key->triple));
     params_text(&params, slice_str(key->client));
     params_int32(&params, (int32_t)delay_s);
+    params_int64(&params, key->customer_id);
     if (db_read(arena, &find, &params, &rows) != DB_FOUND)
         return DB_FAILED;
     judge(rows, delay_s, passes_max, out);
@@ -133,7 +136,7 @@ void greylist_note(const struct greylist_key *key, const struct greylist_answer 
 
     if (!answer->note || gathered_count == GREYLIST_PENDING_MAX || (answer->state == GREYLIST_NEW && !may_note_new()))
         return;
-    *note = (struct note){.cell = (int16_t)key->cell};
+    *note = (struct note){.cell = (int16_t)key->cell, .customer_id = key->customer_id};
     note->seen = answer->state == GREYLIST_NEW     ? SEEN_NEW
                  : answer->state == GREYLIST_KNOWN ? SEEN_CLIENT
                  : answer->first                   ? SEEN_FIRST_PASS
@@ -147,26 +150,38 @@ void greylist_note(const struct greylist_key *key, const struct greylist_answer 
     }
 }
 
-/* passes: 1: it came after the delay.  A triple that is there already when a new one comes was put in by another node meanwhile. */
+/*
+ * passes: 1: it came after the delay.  A triple that is there already when a new one comes was put in by another node meanwhile.  A batch
+ * may go over what a network may have by as much as it holds itself.
+ */
 static const struct db_statement write_triples = {
     "greylist_write",
-    "insert into greylist as g (cell, triple, client, first_at, last_at, passes)"
-    " select n.cell, n.triple, min(n.client), now(), now(), sum(n.passes)"
-    "   from unnest($1::smallint[], $2::bytea[], $3::text[], $4::integer[]) n (cell, triple, client, passes)"
-    "  group by n.cell, n.triple order by n.cell, n.triple"
+    "with seen as (select n.cell, n.triple, min(n.client) as client, sum(n.passes) as passes"
+    "                from unnest($1::smallint[], $2::bytea[], $3::text[], $4::integer[]) n (cell, triple, client, passes)"
+    "               group by n.cell, n.triple),"
+    "     full_up as (select c.cell, c.client from (select distinct cell, client from seen where passes = 0) c"
+    "                  where $5::integer <= (select count(*) from (select from greylist w where w.cell = c.cell"
+    "                                                               and w.client = c.client and w.passes = 0"
+    "                                                               limit $5::integer) waiting))"
+    " insert into greylist as g (cell, triple, client, first_at, last_at, passes)"
+    " select s.cell, s.triple, s.client, now(), now(), s.passes from seen s"
+    "  where s.passes > 0 or not exists (select from full_up f where f.cell = s.cell and f.client = s.client)"
+    "  order by s.cell, s.triple"
     " on conflict (cell, triple) do update set last_at = now(), passes = least(g.passes + excluded.passes, 1000000)",
 };
 static const struct db_statement write_clients = {
     "greylist_write_clients",
-    "insert into greylist_client as c (cell, client, passes, last_at)"
-    " select n.cell, n.client, sum(n.passes), now()"
-    "   from unnest($1::smallint[], $2::text[], $3::integer[]) n (cell, client, passes)"
-    "  group by n.cell, n.client order by n.cell, n.client"
-    " on conflict (cell, client) do update set last_at = now(), passes = least(c.passes + excluded.passes, 1000000)",
+    "insert into greylist_client as c (cell, customer_id, client, passes, last_at)"
+    " select n.cell, n.customer_id, n.client, sum(n.passes), now()"
+    "   from unnest($1::smallint[], $2::bigint[], $3::text[], $4::integer[]) n (cell, customer_id, client, passes)"
+    "  group by n.cell, n.customer_id, n.client order by n.cell, n.customer_id, n.client"
+    " on conflict (cell, customer_id, client)"
+    " do update set last_at = now(), passes = least(c.passes + excluded.passes, 1000000)",
 };
 
 struct columns {
     int16_t *cells;
+    int64_t *customer_ids;
     struct slice *triples, *clients;
     int32_t *passes;
     unsigned count;
@@ -175,6 +190,7 @@ struct columns {
 static struct columns columns_new(struct arena *arena, unsigned room)
 {
     return (struct columns){.cells = arena_array(arena, room, sizeof(int16_t)),
+                            .customer_ids = arena_array(arena, room, sizeof(int64_t)),
                             .triples = arena_array(arena, room, sizeof(struct slice)),
                             .clients = arena_array(arena, room, sizeof(struct slice)),
                             .passes = arena_array(arena, room, sizeof(int32_t))};
@@ -185,6 +201,7 @@ static void columns_add(struct columns *columns, const struct note *note, int32_
     unsigned n = columns->count++;
 
     columns->cells[n] = note->cell;
+    columns->customer_ids[n] = note->customer_id;
     columns->triples[n] = slice_of((const char *)note->triple, sizeof note->triple);
     columns->clients[n] = slice_str(note->client);
     columns->passes[n] = passes;
@@ -212,9 +229,11 @@ static AWAITS void write_gathered(void)
     params_bytess(p, triples.triples, triples.count);
     params_texts(p, triples.clients, triples.count);
     params_int32s(p, triples.passes, triples.count);
+    params_int32(p, GREYLIST_CLIENT_MAX);
     if (clients.count) {
         p = db_unit_add(unit, &write_clients);
         params_int16s(p, clients.cells, clients.count);
+        params_int64s(p, clients.customer_ids, clients.count);
         params_texts(p, clients.clients, clients.count);
         params_int32s(p, clients.passes, clients.count);
     }

@@ -17,15 +17,19 @@
 #define GREYLIST_RATE 200 /* new ones a second that a worker notes */
 #define GREYLIST_BURST 2000
 #define GREYLIST_PENDING_MAX 4096
+#define GREYLIST_CLIENT_MAX 1000 /* of one network in a cell that have not come again; more are put off and not noted */
+#define GREYLIST_CELL_WAITING_MAX 20000 /* of a cell that have not come again; maintenance removes the oldest of more */
+#define GREYLIST_CELL_MAX 100000 /* triples of a cell, and as many clients */
 #define GREYLIST_TRIPLE_SIZE 16
 
 struct greylist_key {
     unsigned cell;
+    int64_t customer_id; /* of the recipient's domain: with whom passes are earned */
     const char *client; /* what comes again from another address is the same: IPv4 /24, IPv6 /64 */
     unsigned char triple[GREYLIST_TRIPLE_SIZE];
 };
 /* client: an address.  False: it is none. */
-bool greylist_key(struct arena *arena, unsigned cell, const char *client, struct slice sender, struct slice recipient,
+bool greylist_key(struct arena *arena, unsigned cell, int64_t customer_id, const char *client, struct slice sender, struct slice recipient,
                   struct greylist_key *out) __attribute__((warn_unused_result));
 
 enum greylist_state {

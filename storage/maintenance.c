@@ -27,12 +27,13 @@
 #include "core/id.h"
 #include "core/log.h"
 #include "storage/db.h"
+#include "storage/greylist.h"
 
 #define RELEASES_AT_ONCE 1000
 #define RELEASES_A_RUN 100000
 #define ROWS_A_CELL 1000
 #define CELLS_A_RUN 8
-#define GREYLIST_A_CELL 50000
+#define GREYLIST_A_RUN 50000
 #define PARTITIONS_EVERY_MS (60 * 60 * 1000)
 #define ORPHAN_AGE_MS (24 * 60 * 60 * 1000)
 
@@ -81,15 +82,27 @@ static const struct db_statement lost_mail = {
                              "  where q.cell = $1::smallint and q.worker is null and q.held_until is null order by 2"
                              " on conflict (cell, key) do update set due_at = now() where destination.due_at = 'infinity'"};
 
-/* What did not come again, and what was not seen for long; RFC 6647 section 5 has such times. */
+/*
+ * What did not come again, and what was not seen for long (RFC 6647 section 5 has such times); of more than there is room for, the
+ * oldest.  By ctid: whatever the planner thinks of a table that has just been flooded, it finds these rows at once, and one that was
+ * written meanwhile is not there any more.
+ */
 static const struct db_statement old_greylist = {
     "maintenance_greylist",
-    "delete from greylist where cell = $1::smallint and triple in"
-    " ((select triple from greylist where cell = $1::smallint and passes = 0 and last_at < now() - interval '2 days' limit $2::integer)"
+    "delete from greylist where ctid = any(array("
+    " (select ctid from greylist where cell = $1::smallint and passes = 0 and last_at < now() - interval '2 days' limit $2::integer)"
     "  union all"
-    "  (select triple from greylist where cell = $1::smallint and last_at < now() - interval '36 days' limit $2::integer))"};
+    "  (select ctid from greylist where cell = $1::smallint and last_at < now() - interval '36 days' limit $2::integer)"
+    "  union all"
+    "  (select ctid from greylist where cell = $1::smallint and passes = 0 order by last_at desc offset $3::integer limit $2::integer)"
+    "  union all"
+    "  (select ctid from greylist where cell = $1::smallint order by last_at desc offset $4::integer limit $2::integer)))"};
 static const struct db_statement old_clients = {
-    "maintenance_greylist_client", "delete from greylist_client where cell = $1::smallint and last_at < now() - interval '36 days'"};
+    "maintenance_greylist_client",
+    "delete from greylist_client where ctid = any(array("
+    " (select ctid from greylist_client where cell = $1::smallint and last_at < now() - interval '36 days' limit $2::integer)"
+    "  union all"
+    "  (select ctid from greylist_client where cell = $1::smallint order by last_at desc offset $3::integer limit $2::integer)))"};
 
 /* One statement on one cell; the caller adds what it needs. */
 static struct params *cell_step(struct db_unit *unit, const struct db_statement *statement, unsigned cell)
@@ -185,8 +198,15 @@ static AWAITS void search_cell(unsigned cell, int64_t history_ms)
     unit = db_unit_new(arena);
     cell_step(unit, &old_learned, cell);
     run(unit, "what was learned long ago");
-    params_int32(cell_step(unit, &old_greylist, cell), GREYLIST_A_CELL);
-    cell_step(unit, &old_clients, cell);
+
+    unit = db_unit_new(arena);
+    p = cell_step(unit, &old_greylist, cell);
+    params_int32(p, GREYLIST_A_RUN);
+    params_int32(p, GREYLIST_CELL_WAITING_MAX);
+    params_int32(p, GREYLIST_CELL_MAX);
+    p = cell_step(unit, &old_clients, cell);
+    params_int32(p, GREYLIST_A_RUN);
+    params_int32(p, GREYLIST_CELL_MAX);
     run(unit, "old greylist");
     arena_free(&arena);
 }

@@ -294,6 +294,29 @@ def test_a_client_that_comes_again_becomes_known(node, api):
     wait_until(lambda: rcpt(node, "198.18.10.1", sender="newer@outside.test").startswith("451"), "nobody is known")
 
 
+def test_passes_are_earned_with_a_customer(node, api):
+    api.post("/v1/client-policies", {"customer": "strangers", "greylist": "always", "greylist_delay": 3600, "greylist_passes": 2})
+    known(node, "198.18.20.1", "451")
+    for customer, state in (("others", "new"), ("strangers", "known")):  # as if both had their domains in this cell
+        node.query("insert into greylist_client (cell, customer_id, client, passes, last_at)"
+                   " select d.cell, c.id, '198.18.20.0/24', 5, now() from domain d, customer c"
+                   f" where d.name = 'strangers.test' and c.name = '{customer}'")
+        assert check(node, "198.18.20.1", sender="new@outside.test")["stranger"]["greylist"] == state
+
+
+def test_what_one_network_may_put_into_the_greylist(node, api):
+    api.post("/v1/client-policies", {"customer": "strangers", "greylist": "always", "greylist_delay": 1})
+    node.query("insert into greylist (cell, triple, client, first_at, last_at, passes)"
+               " select d.cell, sha256(n::text::bytea), '198.18.21.0/24', now(), now(), 0"
+               " from domain d, generate_series(1, 1000) n where d.name = 'strangers.test'")
+    wait_until(lambda: rcpt(node, "198.18.22.1").startswith("451"), "the policy is known")
+    assert rcpt(node, "198.18.21.1").startswith("451")
+    wait_until(lambda: rcpt(node, "198.18.22.1").startswith("250"), "a neighbour is noted and passes")
+    assert check(node, "198.18.21.1")["stranger"]["greylist"] == "new", "one more than it may have is not noted"
+    node.query("update greylist set passes = 1 where client = '198.18.21.0/24'")
+    wait_until(lambda: rcpt(node, "198.18.21.1").startswith("250"), "those that have come again do not count")
+
+
 def test_suspects_are_greylisted(node, api, names):
     api.post("/v1/dns-lists", {"zone": BAD, "score": 2})
     names.listed("198.18.11.1", BAD)

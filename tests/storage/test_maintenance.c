@@ -4,6 +4,7 @@
  * one while they are being purged.
  */
 #include "storage/body.h"
+#include "storage/greylist.h"
 #include "storage/mailbox.h"
 #include "storage/maintenance.h"
 #include "tests/storage/letter.h"
@@ -368,8 +369,19 @@ static const struct db_statement come = {
                  " ('young', interval '1 day', 0), ('never again', interval '3 days', 0), ('passed', interval '35 days', 1),"
                  " ('long ago', interval '37 days', 1)) t (name, age, passes)"};
 static const struct db_statement come_again = {
-    "test_come_again", "insert into greylist_client values (7, 'young', 1, now() - interval '35 days'), (7, 'old', 1, now() - interval '37 days'),"
-                       " (8, 'of another cell', 1, now() - interval '37 days')"};
+    "test_come_again", "insert into greylist_client (cell, customer_id, client, passes, last_at)"
+                       " values (7, 1, 'young', 1, now() - interval '35 days'), (7, 1, 'old', 1, now() - interval '37 days'),"
+                       " (8, 1, 'of another cell', 1, now() - interval '37 days')"};
+static const struct db_statement multitude = {
+    "test_multitude", "insert into greylist (cell, triple, client, first_at, last_at, passes)"
+                  " select 7, sha256(n::text::bytea), '198.51.100.0/24', now(), now() + n * interval '1 ms', (n % 4 > 0)::integer"
+                  "   from generate_series(1, 120000) n"};
+static const struct db_statement multitude_again = {
+    "test_multitude_again", "insert into greylist_client (cell, customer_id, client, passes, last_at)"
+                        " select 7, n % 3, n::text, 1, now() from generate_series(1, 100005) n"};
+static const struct db_statement waiting_left = {"test_waiting_left", "select count(*) from greylist where passes = 0"};
+static const struct db_statement newest_left = {
+    "test_newest_left", "select count(*) from greylist where triple in (sha256('119999'::bytea), sha256('120000'::bytea))"};
 static const struct db_statement left = {
     "test_left", "select count(*) from greylist where triple in (sha256('young'::bytea), sha256('passed'::bytea))"};
 static const struct db_statement all_left = {"test_all_left", "select count(*) from greylist"};
@@ -384,6 +396,13 @@ static void greylist(void *arg)
     maintain();
     expect(number(&left) == 2 && number(&all_left) == 2);
     expect(number(&clients_left) == 2 && number(&all_clients_left) == 2);
+
+    expect(change(&multitude) == DB_DONE && change(&multitude_again) == DB_DONE);
+    maintain();
+    expect(number(&all_left) <= GREYLIST_CELL_MAX && number(&all_left) > GREYLIST_CELL_MAX - 20000);
+    expect(number(&waiting_left) == GREYLIST_CELL_WAITING_MAX);
+    expect(number(&newest_left) == 2);
+    expect(number(&all_clients_left) == GREYLIST_CELL_MAX + 1);
 }
 
 static void test_who_did_not_come_again_is_forgotten(void **state)
