@@ -177,18 +177,24 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
     reply_json(r, 200, object);
 }
 
-/* The recipient would be taken; would it be taken from this client?  As smtp_command_rcpt.c asks. */
-static AWAITS void check_stranger(struct request *r, struct permit *permit, struct permit_recipient *recipient,
-                                  struct authorize_decision *decision)
+/* As smtp_command_rcpt.c asks: the recipient, then the client, then the recipient's primary. */
+static AWAITS void check_recipient(struct request *r, struct permit *permit, struct permit_recipient *recipient, bool client_given)
 {
+    struct authorize_decision decision;
     struct screen_report report;
+    bool stranger;
 
-    switch (relay_checks_client(r, permit, recipient, server.dns_wait_ms, &report, decision)) {
+    if (!permit_recipient(r->arena, permit, recipient, &decision)) {
+        reply_away(r);
+        return;
+    }
+    stranger = client_given && permit->role == AUTHORIZE_MX && recipient->target_count;
+    switch (stranger ? relay_checks_client(r, permit, recipient, server.dns_wait_ms, &report, &decision) : SCREEN_PASSED) {
     case SCREEN_FAILED: reply_away(r); return;
     case SCREEN_REFUSED: recipient->target_count = 0; break;
-    case SCREEN_PASSED: break;
+    case SCREEN_PASSED: permit_primary(r->arena, permit, recipient, &decision); break;
     }
-    answer(r, permit, recipient, "RCPT", decision, &report);
+    answer(r, permit, recipient, "RCPT", &decision, stranger ? &report : NULL);
 }
 
 static AWAITS void check(struct request *r, struct permit *permit, struct permit_recipient *recipient, bool client_given)
@@ -199,12 +205,8 @@ static AWAITS void check(struct request *r, struct permit *permit, struct permit
         reply_away(r);
     else if (decision.verdict != AUTHORIZE_ALLOWED)
         answer(r, permit, recipient, "MAIL", &decision, NULL);
-    else if (!permit_recipient(r->arena, permit, recipient, &decision))
-        reply_away(r);
-    else if (!client_given || permit->role != AUTHORIZE_MX || !recipient->target_count)
-        answer(r, permit, recipient, "RCPT", &decision, NULL);
     else
-        check_stranger(r, permit, recipient, &decision);
+        check_recipient(r, permit, recipient, client_given);
 }
 
 /* The account as sign-in would give it.  False, and answered. */

@@ -11,7 +11,8 @@
  * One RCPT may come to several targets: an alias or a group (relay/resolve.h).  They are found here, and each has a place in the
  * transaction's list; the address that the client named stays with them.
  *
- * Then a stranger may have to answer for himself (smtp_screen.c), by the policy of the recipient's domain.
+ * Then a stranger may have to answer for himself (smtp_screen.c), by the policy of the recipient's domain; and only for who has passed
+ * a primary is asked whether the recipient exists.
  *
  * What was accepted is decided for good here: end of data does not look again.
  */
@@ -179,12 +180,13 @@ static AWAITS void rcpt(struct smtp_session *session)
         smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
         return;
     }
+    if (asked.target_count && !smtp_screen_client(session, &asked))
+        return;
+    permit_primary(session->command, &transaction->permit, &asked, &decision);
     if (!asked.target_count) {
         refuse(session, path.address, asked.found.domain.cell, &decision);
         return;
     }
-    if (!smtp_screen_client(session, &asked))
-        return;
     if (transaction->target_count + asked.target_count > TARGETS_MAX) {
         smtp_reply(session, 452, "4.5.3", "Too many recipients behind these addresses; send the message again to the rest");
         return;

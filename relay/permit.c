@@ -8,7 +8,8 @@
  *     first RCPT on port 25
  *     that is not ours          up to three more: the network, its grants, the sender's domain
  *
- *     of a domain that learns       two more when the memory is not enough, and then its primary is asked, for seconds at the most
+ *     of a domain that learns   two more when the memory is not enough, and then its primary is asked, for seconds at the most: when
+ *                               nothing else speaks against the client, so that a stranger cannot make us ask
  *
  *     end of data of a submission
  *     in another's name         one for each address in From and Sender that is not the sender
@@ -139,26 +140,25 @@ void permit_on_ask(permit_ask_fn *fn)
     ask = fn;
 }
 
-/* Does the address exist, as far as its primary knows?  False: our own knowledge could not be asked for. */
-static AWAITS bool look_up_existence(struct arena *arena, struct slice address, struct directory_recipient *found)
+static struct slice goes_to(const struct permit_recipient *recipient)
 {
-    int64_t domain_id = found->domain.id;
-    enum verify_next next = VERIFY_ASK;
-    struct learned known;
+    return recipient->found.address.n ? recipient->found.address : recipient->address;
+}
 
-    for (unsigned fresh = 0; fresh < 2 && next != VERIFY_ANSWERED; fresh++) {
-        if (learned_find(arena, domain_id, &address, 1, fresh, &known) == DB_FAILED)
+/* Does the address exist, as far as its primary has said?  False: our own knowledge could not be asked for. */
+static AWAITS bool look_up_existence(struct arena *arena, struct permit_recipient *recipient)
+{
+    struct directory_recipient *found = &recipient->found;
+    struct slice address = goes_to(recipient);
+
+    recipient->verify = VERIFY_ASK;
+    for (unsigned fresh = 0; fresh < 2 && recipient->verify != VERIFY_ANSWERED; fresh++) {
+        if (learned_find(arena, found->domain.id, &address, 1, fresh, &recipient->learned) == DB_FAILED)
             return false;
-        next = verify_known(&known, found->domain.outage_id != 0, clock_now_ms(), &found->existence);
+        recipient->verify = verify_known(&recipient->learned, found->domain.outage_id != 0, clock_now_ms(), &found->existence);
     }
-    switch (next) {
-    case VERIFY_ANSWERED: break;
-    case VERIFY_REFRESH:
-        if (ask)
-            ask(domain_id, address, false);
-        break;
-    case VERIFY_ASK: found->existence = verify_asked(&known, ask ? ask(domain_id, address, true) : VERIFY_UNTOLD); break;
-    }
+    if (recipient->verify == VERIFY_ASK)
+        found->existence = DIRECTORY_UNASKED;
     return true;
 }
 
@@ -270,22 +270,43 @@ AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct 
     struct authorize_sender sender = sender_of(permit, recipient->before);
     authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
     if (out->verdict == AUTHORIZE_RELAY && verify_wanted(&recipient->found)) { /* only what would be taken is asked for */
-        struct slice address = recipient->found.address.n ? recipient->found.address : recipient->address;
-
-        if (!look_up_existence(arena, address, &recipient->found))
+        if (!look_up_existence(arena, recipient))
             return false;
         authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
     }
     if (out->verdict == AUTHORIZE_EXPANDED)
         return permit_expand(arena, permit, &sender, recipient, out);
     if (is_taken(out)) {
-        struct slice goes_to = recipient->found.address.n ? recipient->found.address : recipient->address;
-
         recipient->targets = arena_alloc(arena, sizeof *recipient->targets);
         recipient->target_count = 1;
-        *recipient->targets = (struct resolve_target){goes_to, out->verdict, NULL, recipient->found};
+        *recipient->targets = (struct resolve_target){goes_to(recipient), out->verdict, NULL, recipient->found};
     }
     return true;
+}
+
+AWAITS void permit_primary(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
+                           struct authorize_decision *out)
+{
+    struct authorize_client client = client_of(permit);
+    struct authorize_sender sender = sender_of(permit, recipient->before);
+    int64_t domain_id = recipient->found.domain.id;
+
+    if (!recipient->target_count)
+        return;
+    switch (recipient->verify) {
+    case VERIFY_ANSWERED: return;
+    case VERIFY_REFRESH:
+        if (ask)
+            ask(domain_id, goes_to(recipient), false);
+        return;
+    case VERIFY_ASK: break;
+    }
+    recipient->found.existence =
+        verify_asked(&recipient->learned, ask ? ask(domain_id, goes_to(recipient), true) : VERIFY_UNTOLD);
+    authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
+    recipient->targets->found = recipient->found;
+    if (!is_taken(out))
+        recipient->target_count = 0;
 }
 
 /* ------------------------------------------------------------------ the header */

@@ -18,6 +18,7 @@
 #include "relay/verify.h"
 #include "storage/directory.h"
 #include "storage/directory_grant.h"
+#include "storage/learned.h"
 
 struct permit {
     struct arena *arena;
@@ -50,6 +51,8 @@ struct permit_recipient {
     struct directory_recipient found;
     struct resolve_target *targets; /* whom it goes to, itself or those that it stands for; none: it is refused */
     unsigned target_count;
+    enum verify_next verify; /* not ANSWERED: taken as far as we know; permit_primary() is to have the last word */
+    struct learned learned;  /* for it */
 };
 
 /*
@@ -62,8 +65,12 @@ void permit_on_ask(permit_ask_fn *fn);
 /* False: it could not be asked (451). */
 AWAITS bool permit_sender(struct arena *arena, struct permit *permit, struct authorize_decision *out)
     __attribute__((warn_unused_result));
+/* By what is known here: no primary is asked yet. */
 AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
                              struct authorize_decision *out) __attribute__((warn_unused_result));
+/* Asks its primary, if that must be asked whether a recipient who was taken exists; after all else that may refuse the client. */
+AWAITS void permit_primary(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
+                           struct authorize_decision *out);
 
 /* Port 25: whose network the client is in, and what it is granted; asked for once. False: could not be asked. */
 AWAITS bool permit_client(struct arena *arena, struct permit *permit) __attribute__((warn_unused_result));

@@ -8,6 +8,7 @@ from harness.names import Names
 from harness.posthouse import make_message
 from harness.process import wait_until
 from harness.requests import must, pages, problem
+from harness.sink import Behaviour
 
 BAD, WORSE, GOOD = "bl.lists.example", "worse.lists.example", "wl.lists.example"
 CLIENT, SIX = "198.18.0.1", "2001:470::1"
@@ -302,6 +303,25 @@ def test_passes_are_earned_with_a_customer(node, api):
                    " select d.cell, c.id, '198.18.20.0/24', 5, now() from domain d, customer c"
                    f" where d.name = 'strangers.test' and c.name = '{customer}'")
         assert check(node, "198.18.20.1", sender="new@outside.test")["stranger"]["greylist"] == state
+
+
+def test_a_primary_is_asked_only_for_who_has_passed(node, api, names, sink):
+    sink.behave = Behaviour(recipient_replies={"bob@primary.test": "250 2.1.5 Ok"}, other_recipients="550 5.1.1 no such user")
+    api.post("/v1/domains", {"name": "primary.test", "customer": "strangers", "kind": "relay", "recipients": "learned",
+                             "next_hops": [{"host": "127.0.0.1", "port": sink.port, "priority": 1}]})
+    try:
+        api.post("/v1/dns-lists", {"zone": BAD, "score": 5})
+        names.listed("198.18.23.1", BAD)
+        api.post("/v1/client-policies", {"customer": "strangers", "refuse_at": 5, "greylist": "always", "greylist_delay": 1})
+        known(node, "198.18.23.1", "550", "bob@primary.test")
+        assert rcpt(node, "198.18.24.1", "nobody@primary.test").startswith("451 4.7.1")
+        assert sink.asked == []
+        wait_until(lambda: rcpt(node, "198.18.24.1", "nobody@primary.test").startswith("550 5.1.1"), "it came again")
+        assert [address for _, address in sink.asked if not address.startswith("no-such-user-")] == ["nobody@primary.test"]
+        wait_until(lambda: api.get("/v1/domains/primary.test/learned-recipients")["items"], "it is learned")
+        assert rcpt(node, "198.18.24.1", "nobody@primary.test", "new@outside.test").startswith("550 5.1.1"), "known: no greylisting"
+    finally:
+        api.delete("/v1/domains/primary.test")
 
 
 def test_what_one_network_may_put_into_the_greylist(node, api):
