@@ -1,20 +1,18 @@
 /*
- * /v1/queue: what is on its way, one entry per recipient, in pages; and what an administrator decides about one: hold, release,
- * reject.  The answer to a decision is the entry as it stands then; it is carried out within about a second.
+ * /v1/queue: what is on its way, one entry per recipient, in pages; and what an administrator does to one.  The answer
+ * is the entry as it stands then, or stood before it went; what is to be done is carried out within about a second.
  */
 #include <json-c/json.h>
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "admin-api/queue_acts.h"
 #include "admin-api/queue_words.h"
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/provision_queue.h"
 #include "storage/queue_filter.h"
 #include "storage/queue_view.h"
-
-#define REASON_MAX_BYTES 500
-#define HOLD_MAX_MS (INT64_C(365) * 24 * 60 * 60 * 1000)
 
 static struct slice state_word(const struct queue_view_entry *entry)
 {
@@ -43,6 +41,7 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
     json_put_text(object, "sender", entry->sender);
     json_put_text(object, "recipient", entry->recipient);
     json_put_text(object, "destination", entry->destination);
+    json_put_text(object, "redirected_from", entry->redirected_from);
     json_put_text(object, "state", state_word(entry));
     json_put_bool(object, "held", entry->shown);
     object_put_hold(object, &entry->hold);
@@ -105,42 +104,11 @@ static AWAITS bool get(struct request *r, struct queue_view_entry *out)
     return false;
 }
 
-/* A decision needs no body; what is in one must be nothing.  False, and answered. */
-static bool no_members(struct request *r)
-{
-    struct json_fields f;
-    return !r->body.n || (json_begin(r, &f) && json_end(&f));
-}
-
 AWAITS void queue_entry_show(struct request *r)
 {
     struct queue_view_entry entry;
     if (get(r, &entry))
         reply_json(r, 200, queue_entry_json(&entry));
-}
-
-AWAITS void queue_entry_hold(struct request *r)
-{
-    static const char *const words[] = {"release", "reject", NULL};
-    struct json_fields f;
-    struct queue_view_entry entry;
-    struct provision_refusal refusal;
-    struct hold hold = {.by = HOLD_BY_ADMINISTRATOR};
-    int64_t now = clock_now_ms();
-    if (!json_begin(r, &f))
-        return;
-    hold.reason = json_text(&f, "reason", true, REASON_MAX_BYTES);
-    hold.until_ms = json_time(&f, "until", INT64_MIN);
-    if (hold.until_ms <= now || hold.until_ms > now + HOLD_MAX_MS)
-        json_reject(&f, "until", "must be given, later than now, and within a year");
-    struct slice then = json_choice(&f, "then", words);
-    if (!then.p || !hold_then_parse(then, &hold.then))
-        json_reject(&f, "then", "must be given: release or reject");
-    if (!json_end(&f) || !get(r, &entry))
-        return;
-    r->actor.status = 200;
-    if (!reply_failed_write(r, provision_queue_hold(r->arena, entry.id, &hold, &r->actor, &refusal), &refusal))
-        queue_entry_show(r);
 }
 
 /* It may be gone by now, so the answer is what was, with the decision. */
@@ -153,24 +121,58 @@ static void reply_decided(struct request *r, struct queue_view_entry *entry, enu
     reply_json(r, 200, queue_entry_json(entry));
 }
 
-AWAITS void queue_entry_release(struct request *r)
+static AWAITS void act_on(struct request *r, enum queue_act_kind kind)
 {
     struct queue_view_entry entry;
     struct provision_refusal refusal;
-    if (!no_members(r) || !get(r, &entry))
+    struct queue_act act;
+    if (!queue_acts_read_body(r, kind, &act) || !get(r, &entry))
         return;
     r->actor.status = 200;
-    if (!reply_failed_write(r, provision_queue_release(r->arena, entry.id, &r->actor, &refusal), &refusal))
-        reply_decided(r, &entry, HOLD_THEN_RELEASE);
+    if (reply_failed_write(r, provision_queue_act(r->arena, entry.id, &act, &r->actor, &refusal), &refusal))
+        return;
+    switch (act.kind) {
+    case QUEUE_ACT_RETRY:
+    case QUEUE_ACT_HOLD:
+    case QUEUE_ACT_REDIRECT:
+    case QUEUE_ACT_PRIORITY: queue_entry_show(r); break;
+    case QUEUE_ACT_RELEASE: reply_decided(r, &entry, HOLD_THEN_RELEASE); break;
+    case QUEUE_ACT_REJECT: reply_decided(r, &entry, HOLD_THEN_REJECT); break;
+    case QUEUE_ACT_CANCEL: reply_json(r, 200, queue_entry_json(&entry)); break;
+    }
+}
+
+AWAITS void queue_entry_retry(struct request *r)
+{
+    act_on(r, QUEUE_ACT_RETRY);
+}
+
+AWAITS void queue_entry_hold(struct request *r)
+{
+    act_on(r, QUEUE_ACT_HOLD);
+}
+
+AWAITS void queue_entry_release(struct request *r)
+{
+    act_on(r, QUEUE_ACT_RELEASE);
 }
 
 AWAITS void queue_entry_reject(struct request *r)
 {
-    struct queue_view_entry entry;
-    struct provision_refusal refusal;
-    if (!no_members(r) || !get(r, &entry))
-        return;
-    r->actor.status = 200;
-    if (!reply_failed_write(r, provision_queue_reject(r->arena, entry.id, &r->actor, &refusal), &refusal))
-        reply_decided(r, &entry, HOLD_THEN_REJECT);
+    act_on(r, QUEUE_ACT_REJECT);
+}
+
+AWAITS void queue_entry_cancel(struct request *r)
+{
+    act_on(r, QUEUE_ACT_CANCEL);
+}
+
+AWAITS void queue_entry_redirect(struct request *r)
+{
+    act_on(r, QUEUE_ACT_REDIRECT);
+}
+
+AWAITS void queue_entry_priority(struct request *r)
+{
+    act_on(r, QUEUE_ACT_PRIORITY);
 }

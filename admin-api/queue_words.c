@@ -1,9 +1,10 @@
 /*
  * queue_words: from a client's words to a filter of the queue.
  *
- * All that is given must hold.  Age is said as seconds ("3600": accepted longer ago than an hour) or as a moment (RFC 3339: accepted
- * before it), whichever the hand at the terminal has; it is that of acceptance, which ids carry, so it costs no index of its own.
- * A sender is found whichever way it is written, as elsewhere; "<>" is the null sender, as in SMTP.
+ * All that is given must hold.  Age is said as seconds ("3600": accepted longer ago than an hour) or as a moment (RFC
+ * 3339: accepted before it), whichever the hand at the terminal has; it is that of acceptance, which ids carry, so it
+ * costs no index of its own. A sender is found whichever way it is written, as elsewhere; "<>" is the null sender, as
+ * in SMTP.
  */
 #include "admin-api/queue_words.h"
 

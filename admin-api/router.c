@@ -114,9 +114,13 @@ static const struct router_route routes[] = {
 
     {"GET", "/v1/queue", "listQueue", ROUTER_TOKEN, queue_list},
     {"GET", "/v1/queue/{entry}", "getQueueEntry", ROUTER_TOKEN, queue_entry_show},
+    {"POST", "/v1/queue/{entry}/retry", "retryQueueEntry", ROUTER_TOKEN, queue_entry_retry},
     {"POST", "/v1/queue/{entry}/hold", "holdQueueEntry", ROUTER_TOKEN, queue_entry_hold},
     {"POST", "/v1/queue/{entry}/release", "releaseQueueEntry", ROUTER_TOKEN, queue_entry_release},
     {"POST", "/v1/queue/{entry}/reject", "rejectQueueEntry", ROUTER_TOKEN, queue_entry_reject},
+    {"POST", "/v1/queue/{entry}/cancel", "cancelQueueEntry", ROUTER_TOKEN, queue_entry_cancel},
+    {"POST", "/v1/queue/{entry}/redirect", "redirectQueueEntry", ROUTER_TOKEN, queue_entry_redirect},
+    {"POST", "/v1/queue/{entry}/priority", "prioritizeQueueEntry", ROUTER_TOKEN, queue_entry_priority},
     {"GET", "/v1/messages/{message}", "getMessage", ROUTER_TOKEN, messages_show},
     {"GET", "/v1/messages/{message}/events", "listMessageEvents", ROUTER_TOKEN, messages_events},
     {"GET", "/v1/bans", "listBans", ROUTER_TOKEN, bans_list},

@@ -3,6 +3,7 @@
  *
  *   domain:ID   its next hops from the directory, by priority
  *   default     the smart host of the configuration
+ *   to:HOSTS    where an administrator has sent it
  *   mx:NAME     MX hosts by DNS, or the name's own address (RFC 5321 5.1)
  *
  * A walk goes over hops and, within each, addresses, and stands where the last attempt ended, so that a lane whose
@@ -21,6 +22,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "daemon/runner_internal.h"
+#include "relay/route_to.h"
 #include "storage/directory.h"
 #include "storage/directory_route.h"
 
@@ -104,6 +106,11 @@ static AWAITS enum runner_hop find_hosts(struct arena *arena, const struct route
     case ROUTE_DOMAIN: return find_domain(arena, key, walk);
     case ROUTE_DEFAULT: return find_default(arena, walk);
     case ROUTE_MX: return find_mx(arena, key, walk);
+    case ROUTE_TO:
+        if (route_to_parse(arena, key->domain, &walk->route))
+            return RUNNER_HOP_OPEN;
+        say(walk, "no such destination", "5.4.4");
+        return RUNNER_HOP_REFUSED;
     case ROUTE_MAILBOX: break; /* never asked for: runner_file.c */
     }
     return RUNNER_HOP_LATER;

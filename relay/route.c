@@ -16,7 +16,7 @@
 
 bool route_parse_key(struct slice destination, struct route_key *out)
 {
-    static const struct slice domain = {"domain:", 7}, mx = {"mx:", 3};
+    static const struct slice domain = {"domain:", 7}, mx = {"mx:", 3}, to = {"to:", 3};
 
     *out = (struct route_key){0};
     if (slice_equal(destination, SLICE("default"))) {
@@ -30,6 +30,11 @@ bool route_parse_key(struct slice destination, struct route_key *out)
     if (destination.n > mx.n && slice_equal(slice_of(destination.p, mx.n), mx)) {
         out->kind = ROUTE_MX;
         out->domain = slice_skip(destination, mx.n);
+        return true;
+    }
+    if (destination.n > to.n && slice_equal(slice_of(destination.p, to.n), to)) {
+        out->kind = ROUTE_TO;
+        out->domain = slice_skip(destination, to.n);
         return true;
     }
     if (destination.n <= domain.n || destination.n > domain.n + 19 ||

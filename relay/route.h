@@ -17,13 +17,13 @@
 #define ROUTE_SMTP_PORT 25
 #define ROUTE_HOPS_MAX 16 /* more than that are not tried in one attempt */
 
-enum route_kind { ROUTE_DOMAIN, ROUTE_DEFAULT, ROUTE_MX, ROUTE_MAILBOX };
+enum route_kind { ROUTE_DOMAIN, ROUTE_DEFAULT, ROUTE_MX, ROUTE_MAILBOX, ROUTE_TO };
 
 /* A destination key taken apart (storage/queue.h makes them). */
 struct route_key {
     enum route_kind kind;
     int64_t domain_id;   /* ROUTE_DOMAIN */
-    struct slice domain; /* ROUTE_MX; points into the key */
+    struct slice domain; /* ROUTE_MX; ROUTE_TO: the hosts, see route_to.h; points into the key */
 };
 bool route_parse_key(struct slice destination, struct route_key *out) __attribute__((warn_unused_result));
 

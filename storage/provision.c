@@ -70,6 +70,8 @@ static const struct {
     {"allowed_network_many", {PROVISION_IN_USE, NULL, "the list has 10,000 networks: delete one first", 0}},
     {"allowed_network_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has allowed networks", 0}},
     {"entry_active", {PROVISION_IN_USE, NULL, "it is being delivered at this moment: look, and try again", 0}},
+    {"entry_held", {PROVISION_IN_USE, NULL, "it is held: release it", 0}},
+    {"entry_mailbox", {PROVISION_IN_USE, NULL, "it is for a mailbox here", 0}},
     {"entry_not_held", {PROVISION_IN_USE, NULL, "it is not held", 0}},
 
     {"dns_list_key", {PROVISION_TAKEN, "zone", "the zone is listed with these answers", 0}},

@@ -41,7 +41,8 @@ struct queue_entry {
     uint64_t lease_ends; /* steady clock, before the database's lease_until */
 };
 
-/* Destination keys.  "domain:ID" in decimal; "default"; "mx:NAME" lower-cased; "mailbox": of account_id, here. */
+/* Destination keys.  "domain:ID" in decimal; "default"; "mx:NAME" lower-cased; "to:HOSTS" (relay/route_to.h); "mailbox": of
+ * account_id, here. */
 struct slice queue_destination_domain(struct arena *arena, int64_t domain_id);
 struct slice queue_destination_mx(struct arena *arena, struct slice domain);
 #define QUEUE_DESTINATION_DEFAULT SLICE("default")

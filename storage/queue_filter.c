@@ -1,15 +1,17 @@
 /*
  * Which entries an administrator means.
  *
- * Pages are keyset pages: they begin behind the last id of the page before, so the thousandth costs what the first did, and
- * entries that come and go meanwhile neither repeat nor hide others.  The order is that of ids, oldest first.
+ * Pages are keyset pages: they begin behind the last id of the page before, so the thousandth costs what the first
+ * did, and entries that come and go meanwhile neither repeat nor hide others.  The order is that of ids, oldest first.
  *
- * A filter goes by the index of its narrowest part (sender, recipient's domain, destination, customer, what is held; else by age), and
- * the rest is compared entry by entry.  A page looks at 2,000 entries at most, gives what it found, and says where to go on.  An index
- * for each combination was rejected: it would be paid by all mail for the sake of rare questions.
+ * A filter goes by the index of its narrowest part (sender, recipient's domain, destination, customer, what is held;
+ * else by age), and the rest is compared entry by entry.  A page looks at 2,000 entries at most, gives what it found,
+ * and says where to go on.  An index for each combination was rejected: it would be paid by all mail for the sake of
+ * rare questions.
  *
- * The indexes leave out what is in a worker's memory (schema/0025), so each statement has two arms; the second finds its few
- * through queue_entry_leased.  Limits that the planner must know are written out: it guesses a tenth of everything for a parameter.
+ * The indexes leave out what is in a worker's memory (schema/0025), so each statement has two arms; the second finds
+ * its few through queue_entry_leased.  Limits that the planner must know are written out: it guesses a tenth of
+ * everything for a parameter.
  */
 #include "storage/queue_filter.h"
 

@@ -1,7 +1,8 @@
 #ifndef STORAGE_QUEUE_FILTER_H
 #define STORAGE_QUEUE_FILTER_H
 /*
- * queue_filter: which queue entries an administrator means, and a list of them, page by page.  All that is given must hold.
+ * queue_filter: which queue entries an administrator means, and a list of them, page by page.  All that is given must
+ * hold.
  */
 #include <stdint.h>
 
@@ -22,9 +23,9 @@ struct queue_filter {
 };
 
 /*
- * In order of id, which is that of acceptance, after the entry `after` (0: from the first), at most limit.  *next: where to go on,
- * 0 at the end; a page may hold fewer than limit, even none, and still have a next (the work per call is bounded, the filter may
- * be rare).
+ * In order of id, which is that of acceptance, after the entry `after` (0: from the first), at most limit.  *next:
+ * where to go on, 0 at the end; a page may hold fewer than limit, even none, and still have a next (the work per call
+ * is bounded, the filter may be rare).
  */
 AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_filter *filter, int64_t after, unsigned limit,
                                         struct queue_view_entry **out, unsigned *count, int64_t *next)

@@ -15,6 +15,7 @@
 
 struct queue_view_entry {
     int64_t id, message_id;
+    struct slice redirected_from; /* its own destination; {NULL,0}: it goes there */
     struct slice sender, recipient, destination;
     uint64_t size;
     bool active; /* in a worker's hands now; otherwise it waits */

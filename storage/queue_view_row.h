@@ -6,11 +6,11 @@
 #define QUEUE_VIEW_ENTRY \
     "q.id, q.message_id, m.sender, q.recipient, q.destination, m.size, q.worker is not null, q.shown, q.attempts," \
     " m.received_at, q.expires_at, greatest(q.due_at, d.due_at), q.last_attempt_at, q.last_reply," \
-    " q.held_until, q.held_by, q.held_reason, q.held_then, q.deliver_by, q.priority"
+    " q.held_until, q.held_by, q.held_reason, q.held_then, q.deliver_by, q.priority, q.redirected_from"
 #define QUEUE_VIEW_JOINS \
     " join message m on m.cell = q.cell and m.id = q.message_id" \
     " left join destination d on d.cell = q.cell and d.key = q.destination "
-#define QUEUE_VIEW_COLUMNS 20
+#define QUEUE_VIEW_COLUMNS 21
 
 struct rows;
 void queue_view_read(const struct rows *rows, unsigned row, struct queue_view_entry *out);

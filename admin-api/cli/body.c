@@ -99,3 +99,14 @@ struct json_object *body_lines(void)
     json_object_object_add(body, "addresses", list);
     return body;
 }
+
+struct json_object *body_action(void)
+{
+    struct json_object *body = json_object_new_object();
+    if (options.back)
+        json_object_object_add(body, "next_hops", NULL);
+    else
+        put_hops(body);
+    grant_put(body);
+    return body;
+}

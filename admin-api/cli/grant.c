@@ -13,7 +13,7 @@
 
 static struct {
     const char *option, *member;
-    enum { TEXT, NONE_OR_TEXT, NUMBER, FLAG, LIST } kind; /* NONE_OR_TEXT: empty is null */
+    enum { TEXT, NONE_OR_TEXT, NUMBER, FLAG, NO_FLAG, LIST } kind; /* NONE_OR_TEXT: empty is null */
     struct json_object *value;
 } members[] = {
     {"--account", "account", TEXT, NULL},
@@ -65,6 +65,9 @@ static struct {
     {"--expires-at", "expires_at", TEXT, NULL},
     {"--kind", "kind", TEXT, NULL},
     {"--state", "state", TEXT, NULL},
+    {"--bounce", "bounce", FLAG, NULL},
+    {"--no-bounce", "bounce", NO_FLAG, NULL},
+    {"--priority", "priority", NUMBER, NULL},
     {"--destination", "destination", TEXT, NULL},
     {"--older-than", "older_than", TEXT, NULL},
     {"--newer-than", "newer_than", TEXT, NULL},
@@ -91,7 +94,8 @@ int grant_option(const char *option, const char *value)
     for (unsigned i = 0; i < MEMBERS; i++) {
         if (strcmp(members[i].option, option) != 0)
             continue;
-        if (members[i].kind != FLAG && !value)
+        bool alone = members[i].kind == FLAG || members[i].kind == NO_FLAG;
+        if (!alone && !value)
             return 0;
         struct json_object *before = members[i].value;
         switch (members[i].kind) {
@@ -102,6 +106,7 @@ int grant_option(const char *option, const char *value)
             break;
         case NUMBER: members[i].value = number_or_text(value); break;
         case FLAG: members[i].value = json_object_new_boolean(1); break;
+        case NO_FLAG: members[i].value = json_object_new_boolean(0); break;
         case LIST:
             if (!before)
                 members[i].value = json_object_new_array();
@@ -110,7 +115,7 @@ int grant_option(const char *option, const char *value)
             break;
         }
         json_object_put(before);
-        return members[i].kind == FLAG ? 1 : 2;
+        return alone ? 1 : 2;
     }
     return 0;
 }

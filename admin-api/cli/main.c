@@ -154,10 +154,13 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         answer = must("PUT", path, body);
         break;
     case VERB_HOLD:
-        body = json_object_new_object();
-        grant_put(body);
+    case VERB_CANCEL:
+    case VERB_REDIRECT:
+    case VERB_PRIORITY:
+        body = body_action();
         answer = must("POST", path, body);
         break;
+    case VERB_RETRY:
     case VERB_RELEASE:
     case VERB_REJECT: answer = must("POST", path, NULL); break;
     case VERB_SHOW: answer = must("GET", path, NULL); break;

@@ -42,6 +42,8 @@ void options_read(char **argv, const char **words, unsigned max)
             options.json = true;
         } else if (strcmp(option, "--open") == 0) {
             options.open = "true";
+        } else if (strcmp(option, "--back") == 0) {
+            options.back = true;
         } else if (strcmp(option, "--no-password") == 0) {
             options.no_password = true;
         } else if (strcmp(option, "--password-hash") == 0) {

@@ -14,7 +14,8 @@
 #define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
 
 static const char *const verb_names[] = {"list",    "show",   "create", "change", "delete", "replace",
-                                         "forget",  "events", "hold",   "release", "reject"};
+                                         "forget",  "events", "hold",   "release", "reject", "retry",
+                                         "cancel",  "redirect", "priority"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource resources[] = {
@@ -81,7 +82,8 @@ static const struct resource resources[] = {
     {"decision", "/v1/decisions", MAY(VERB_SHOW), NULL, {NULL}, {NULL}},
     {"queue",
      "/v1/queue",
-     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT),
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT) | MAY(VERB_RETRY) | MAY(VERB_CANCEL) |
+         MAY(VERB_REDIRECT) | MAY(VERB_PRIORITY),
      NULL,
      {"domain", "customer", "sender", "state", "destination", "older_than", "newer_than", NULL},
      {"id", "message", "sender", "recipient", "state", "held", "attempts", "due_at", "last_reply", NULL}},

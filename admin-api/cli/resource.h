@@ -5,7 +5,7 @@
 
 enum verb {
     VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_REPLACE, VERB_FORGET,
-    VERB_EVENTS, VERB_HOLD, VERB_RELEASE, VERB_REJECT, /* these are the last part of the path */
+    VERB_EVENTS, VERB_HOLD, VERB_RELEASE, VERB_REJECT, VERB_RETRY, VERB_CANCEL, VERB_REDIRECT, VERB_PRIORITY, /* these are the last part of the path */
 };
 
 struct resource {

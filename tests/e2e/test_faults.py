@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 ALIAS = "nan@faults.test"
 ANN, BOB, CAROL, OUT = "ann@faults.test", "bob@faults.test", "carol@primary.faults.test", "dan@outside.test"
 HOP = {"host": "127.0.0.1", "port": 9, "priority": 1}
+HOP_OF_NOBODY = {"host": "127.0.0.1", "port": 9}
 DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was done and its answer lost
 
 # Statements that no step reaches, or not often enough to be struck.
@@ -509,8 +510,16 @@ class Workload:
         wait_until(lambda: self.api("GET", path)["state"] == "waiting", "it is released", timeout=60)
         self.mail("dead2@dead.faults.test", sender="<>")
         (rejected,) = self.patiently(self.dead2)
+        self.api("POST", f"/v1/queue/{rejected}/priority", {"priority": 3})
+        self.api("POST", f"/v1/queue/{rejected}/redirect", {"next_hops": [HOP_OF_NOBODY]})
+        wait_until(lambda: self.api("GET", f"/v1/queue/{rejected}")["state"] == "waiting", "it waits there", timeout=60)
+        self.api("POST", f"/v1/queue/{rejected}/retry", None)
+        wait_until(lambda: self.api("GET", f"/v1/queue/{rejected}")["state"] == "waiting", "it waits again", timeout=60)
         self.api("POST", f"/v1/queue/{rejected}/reject", None, GONE)
         self.settled()
+        self.mail("dead2@dead.faults.test", sender="<>")
+        (cancelled,) = self.patiently(self.dead2)
+        self.api("POST", f"/v1/queue/{cancelled}/cancel", {"bounce": False}, GONE)
 
     def dead2(self):
         found = [entry["id"] for entry in self.api("GET", "/v1/queue?domain=dead.faults.test")["items"]

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "relay/route.h"
+#include "relay/route_to.h"
 
 static struct arena *arena;
 
@@ -48,6 +49,8 @@ static void test_keys(void **state)
         {"domain:-1", false, 0, 0, ""},
         {"domain:1x", false, 0, 0, ""},
         {"mx:", false, 0, 0, ""},
+        {"to:[h.test]:25", true, ROUTE_TO, 0, "[h.test]:25"},
+        {"to:", false, 0, 0, ""},
         {"defaults", false, 0, 0, ""},
         {"", false, 0, 0, ""},
     };
@@ -194,10 +197,31 @@ static void test_no_more_hops_than_are_tried(void **state)
     assert_string_equal(route.hops[0].host, "h63");
 }
 
+static void test_sent_elsewhere(void **state)
+{
+    static const struct directory_hop hops[] = {{.host = "a.test", .port = 25}, {.host = "2001:db8::1", .port = 2525}};
+    static const char *const malformed[] = {"", "[", "[]:25", "[a]", "[a]:", "[a]:0", "[a]:65536", "[a]:99999999999999999999", "a:25",
+                                            "[a]:25,", "[a]:25x", "[a]:25,[b]", "[a]:1,[a]:1,[a]:1,[a]:1,[a]:1"};
+    struct slice key = route_to_key(arena, hops, 2);
+    struct route route;
+
+    (void)state;
+    assert_true(slice_equal(key, SLICE("to:[a.test]:25,[2001:db8::1]:2525")));
+    assert_true(route_to_parse(arena, slice_skip(key, 3), &route));
+    assert_int_equal(route.count, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_string_equal(route.hops[i].host, hops[i].host);
+        assert_int_equal(route.hops[i].port, hops[i].port);
+    }
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
+        assert_false(route_to_parse(arena, slice_str(malformed[i]), &route));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sent_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hops_by_priority_and_stable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_implicit_mx, setup, teardown),
         cmocka_unit_test_setup_teardown(test_null_mx, setup, teardown),

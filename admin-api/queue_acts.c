@@ -1,0 +1,90 @@
+/*
+ * queue_acts: from a client's words to an action on queue entries.
+ *
+ *   retry, release, reject   nothing
+ *   hold       "until", "then", "reason"
+ *   cancel     "bounce": its sender gets it back, or nobody is told; must be said, as one of the two cannot be undone
+ *   redirect   "next_hops": [{"host", "port"}], tried in this order; null: back to where it would go by itself
+ *   priority   "priority": -9 to 9 (RFC 6710)
+ */
+#include "admin-api/queue_acts.h"
+
+#include "core/clock.h"
+#include "relay/route_to.h"
+#include "storage/name.h"
+
+#define REASON_MAX_BYTES 500
+#define HOLD_MAX_MS (INT64_C(365) * 24 * 60 * 60 * 1000)
+#define HOST_MAX_BYTES 300
+
+static void read_hold(struct json_fields *f, struct queue_act *out)
+{
+    static const char *const words[] = {"release", "reject", NULL};
+    int64_t now = clock_now_ms();
+    out->reason = json_text(f, "reason", true, REASON_MAX_BYTES);
+    out->until_ms = json_time(f, "until", INT64_MIN);
+    if (out->until_ms <= now || out->until_ms > now + HOLD_MAX_MS)
+        json_reject(f, "until", "must be given, later than now, and within a year");
+    struct slice then = json_choice(f, "then", words);
+    if (!then.p || !hold_then_parse(then, &out->then))
+        json_reject(f, "then", "must be given: release or reject");
+}
+
+static void read_hops(struct json_fields *f, struct queue_act *out)
+{
+    struct directory_hop hops[ROUTE_TO_HOPS_MAX] = {{0}};
+    unsigned count = 0;
+    if (json_is_null(f, "next_hops"))
+        return;
+    struct json_object *array = json_array(f, "next_hops", ROUTE_TO_HOPS_MAX, &count);
+    if (!count)
+        json_reject(f, "next_hops", "must be given: one to %d hosts, or null for where it goes by itself", ROUTE_TO_HOPS_MAX);
+    for (unsigned i = 0; array && i < count && !f->failed; i++) {
+        struct json_fields e;
+        if (!json_element(f, array, i, "next_hops", &e))
+            break;
+        struct slice given = json_text(&e, "host", true, HOST_MAX_BYTES), host = {0};
+        if (given.p && !name_host(f->r->arena, given, &host))
+            json_reject(&e, "host", "must be a host name or an address, without brackets");
+        hops[i].host = host.p ? arena_slicedup(f->r->arena, host) : "";
+        hops[i].port = (unsigned)json_number(&e, "port", 1, 65535, ROUTE_SMTP_PORT);
+        f->failed = !json_end(&e); /* it has answered */
+    }
+    if (!f->failed)
+        out->destination = route_to_key(f->r->arena, hops, count);
+}
+
+void queue_acts_read(struct json_fields *f, enum queue_act_kind kind, struct queue_act *out)
+{
+    *out = (struct queue_act){.kind = kind};
+    switch (kind) {
+    case QUEUE_ACT_RETRY:
+    case QUEUE_ACT_RELEASE:
+    case QUEUE_ACT_REJECT: break;
+    case QUEUE_ACT_HOLD: read_hold(f, out); break;
+    case QUEUE_ACT_CANCEL:
+        if (!json_given(f, "bounce"))
+            json_reject(f, "bounce", "must be given: true or false");
+        if (json_flag(f, "bounce", false))
+            out->kind = QUEUE_ACT_REJECT;
+        break;
+    case QUEUE_ACT_REDIRECT: read_hops(f, out); break;
+    case QUEUE_ACT_PRIORITY:
+        if (!json_given(f, "priority"))
+            json_reject(f, "priority", "must be given: a number from -9 to 9");
+        out->priority = (int)json_number(f, "priority", -9, 9, 0);
+        break;
+    }
+}
+
+bool queue_acts_read_body(struct request *r, enum queue_act_kind kind, struct queue_act *out)
+{
+    struct json_fields f;
+    *out = (struct queue_act){.kind = kind};
+    if (!r->body.n && (kind == QUEUE_ACT_RETRY || kind == QUEUE_ACT_RELEASE || kind == QUEUE_ACT_REJECT))
+        return true;
+    if (!json_begin(r, &f))
+        return false;
+    queue_acts_read(&f, kind, out);
+    return json_end(&f);
+}

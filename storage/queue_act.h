@@ -1,0 +1,50 @@
+#ifndef STORAGE_QUEUE_ACT_H
+#define STORAGE_QUEUE_ACT_H
+/*
+ * queue_act: what an administrator does to queue entries: one, or many at once.
+ *
+ * Only entries that are in nobody's memory are touched; of the others, and of those that the action does not fit,
+ * nothing is changed.
+ *   RETRY     not held        due now, and so is its destination, whatever the back-off; during an outage the primary is probed
+ *   HOLD      any             nobody delivers it before `until_ms`; then `then`
+ *   RELEASE   held            it goes on
+ *   REJECT    any             its sender gets it back
+ *   CANCEL    any             it is gone, and nobody is told
+ *   REDIRECT  not to a mailbox here   it goes to another destination; p NULL: back to where it came from
+ *   PRIORITY  any
+ */
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "storage/hold.h"
+
+enum queue_act_kind {
+    QUEUE_ACT_RETRY,
+    QUEUE_ACT_HOLD,
+    QUEUE_ACT_RELEASE,
+    QUEUE_ACT_REJECT,
+    QUEUE_ACT_CANCEL,
+    QUEUE_ACT_REDIRECT,
+    QUEUE_ACT_PRIORITY,
+};
+struct queue_act {
+    enum queue_act_kind kind;
+    int64_t until_ms;         /* HOLD */
+    enum hold_then then;      /* HOLD */
+    struct slice reason;      /* HOLD */
+    struct slice destination; /* REDIRECT: a destination key, storage/queue.h */
+    int priority;             /* PRIORITY: -9 to 9 (RFC 6710) */
+};
+
+const char *queue_act_word(enum queue_act_kind kind);
+bool queue_act_parse(struct slice word, enum queue_act_kind *out) __attribute__((warn_unused_result));
+
+struct db_unit;
+/*
+ * For storage only: adds the steps to a transaction, with an event for each entry.  The first of them locks the
+ * entries, by (cell, id); what is added before it sees them unlocked.
+ */
+void queue_act_add(struct db_unit *unit, const struct queue_act *act, const int16_t *cells, const int64_t *ids, unsigned count);
+
+#endif
