@@ -22,7 +22,7 @@ static const struct {
 #define REFUSED(first, nth, name, reason, help) [(first) + (nth)] = {name "{reason=\"" reason "\"}", true, help}
 #define CONNECTION(nth, reason) \
     REFUSED(STAT_CONNECTIONS_REFUSED, nth, "posthouse_connections_refused_total", reason, "Connections that were not served, of all protocols.")
-#define CLIENT(nth, reason) REFUSED(STAT_SMTP_REFUSED, nth, "posthouse_smtp_refused_total", reason, "MAILs and RCPTs of strangers refused or put off.")
+#define CLIENT(nth, reason) REFUSED(STAT_SMTP_REFUSED, nth, "posthouse_smtp_refused_total", reason, "What strangers were refused, or put off for.")
     CONNECTION(0, "shutdown"),
     CONNECTION(1, "sessions"),
     CONNECTION(2, "address-sessions"),
@@ -34,6 +34,9 @@ static const struct {
     CLIENT(2, "reverse-name"),
     CLIENT(3, "score"),
     CLIENT(4, "greylist"),
+    CLIENT(5, "early-talker"),
+    CLIENT(6, "refused-recipients"),
+    CLIENT(7, "errors"),
     [STAT_SMTP_TARPITTED] = {"posthouse_smtp_tarpitted_total", true, "Refusals whose answer was held back."},
     [STAT_DNS_LISTS_ASKED] = {"posthouse_dns_lists_asked_total", true, "Look-ups of clients in DNS lists."},
     [STAT_DNS_LISTS_FAILED] = {"posthouse_dns_lists_failed_total", true, "Of these without an answer."},

@@ -92,10 +92,13 @@ static void refuse(struct smtp_session *session, struct slice address, unsigned 
     log_info("recipient refused", log_slice("recipient", address),
              log_slice("sender", session->transaction->sender.address), log_str("reason", decision->reason));
     /* As many as one honest message may have; more is guessing at addresses. */
-    if (++session->refused > session->settings->recipients_max)
-        smtp_reply_goodbye(session, 421, "4.7.0", "Too many refused recipients");
-    else
+    if (++session->refused <= session->settings->recipients_max) {
         smtp_refuse(session, "RCPT", address, cell, decision);
+        return;
+    }
+    log_info("too many refused recipients", log_int("refused", session->refused));
+    smtp_counters.refused[SMTP_REFUSED_RECIPIENTS] += session->role == SMTP_ROLE_MX;
+    smtp_reply_goodbye(session, 421, "4.7.0", "Too many refused recipients");
 }
 
 /*

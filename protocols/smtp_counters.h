@@ -10,8 +10,11 @@ enum smtp_refused {
     SMTP_REFUSED_REVERSE_NAME,
     SMTP_REFUSED_SCORE, /* no list of good clients speaks for it */
     SMTP_REFUSED_GREYLIST,
+    SMTP_REFUSED_EARLY_TALKER,
+    SMTP_REFUSED_RECIPIENTS, /* too many that it was refused */
+    SMTP_REFUSED_ERRORS,     /* too many bad commands */
 };
-#define SMTP_REFUSED 5
+#define SMTP_REFUSED 8
 
 struct smtp_counters {
     uint64_t connections;         /* accepted */

@@ -65,28 +65,44 @@ static const char *connection_limit(enum server_refusal refusal)
     return NULL;
 }
 
+/* A client that is not served: the text with the id of the decision, if it is noted. */
+static const char *note_connection(struct smtp_session *session, const char *reason, const char *limit, unsigned code,
+                                   const char *enhanced, const char *text)
+{
+    char id_text[ID_TEXT_SIZE];
+    int64_t id = decision_note(&(struct decision){
+        .command = SLICE("CONNECT"),
+        .client = slice_str(session->peer),
+        .sender = SLICE(""),
+        .verdict = slice_str(authorize_verdict_word(AUTHORIZE_DENIED)),
+        .reason = slice_str(reason),
+        .limit = limit ? slice_str(limit) : slice_of(NULL, 0),
+        .code = code,
+        .enhanced = slice_str(enhanced),
+        .text = slice_str(text),
+    });
+
+    return id ? arena_printf(session->command, "%s (decision %s)", text, id_print(id, id_text)) : text;
+}
+
 void smtp_screen_not_served(struct smtp_session *session)
 {
     const char *text = server_refusal_text(&session->server), *limit = connection_limit(session->server.refusal);
-    char id_text[ID_TEXT_SIZE];
-    int64_t id = 0;
 
     smtp_counters.connections_refused++;
     if (limit)
-        id = decision_note(&(struct decision){
-            .command = SLICE("CONNECT"),
-            .client = slice_str(session->peer),
-            .sender = SLICE(""),
-            .verdict = slice_str(authorize_verdict_word(AUTHORIZE_DENIED)),
-            .reason = SLICE("client-connections"),
-            .limit = slice_str(limit),
-            .code = 421,
-            .enhanced = SLICE("4.7.0"),
-            .text = slice_str(text),
-        });
-    if (id)
-        text = arena_printf(session->command, "%s (decision %s)", text, id_print(id, id_text));
+        text = note_connection(session, "client-connections", limit, 421, "4.7.0", text);
     smtp_reply_goodbye(session, 421, session->server.refusal == SERVER_DRAINING ? "4.3.2" : "4.7.0", text);
+}
+
+void smtp_screen_early_talker(struct smtp_session *session)
+{
+    const char *text = "You spoke before the greeting";
+
+    log_info("connection refused", log_str("reason", "early-talker"));
+    smtp_counters.connections_refused++;
+    smtp_counters.refused[SMTP_REFUSED_EARLY_TALKER]++;
+    smtp_reply_goodbye(session, 554, "5.5.1", note_connection(session, "early-talker", NULL, 554, "5.5.1", text));
 }
 
 /* ------------------------------------------------------------------ who it is */
@@ -144,6 +160,6 @@ void smtp_screen_tarpit(struct smtp_session *session)
     if (!ms)
         return;
     smtp_counters.tarpitted++;
-    log_debug("answer held back", log_int("ms", ms));
+    log_info("answer held back", log_str("reason", "tarpit"), log_int("ms", ms));
     smtp_session_hold(session, ms);
 }

@@ -203,9 +203,7 @@ static void on_line_too_long(void *arg)
 static void on_early_talk(struct smtp_session *session)
 {
     session->silent = false;
-    log_info("connection refused", log_str("reason", "early talker"));
-    smtp_counters.connections_refused++;
-    smtp_reply_goodbye(session, 554, "5.5.1", "You spoke before the greeting");
+    smtp_screen_early_talker(session);
 }
 
 static void on_data(void *arg, struct evbuffer *input)

@@ -222,6 +222,8 @@ bool smtp_screen_message(struct smtp_session *session) __attribute__((warn_unuse
 bool smtp_screen_recipient(struct smtp_session *session, struct slice address) __attribute__((warn_unused_result));
 /* There are too many connections, or we go: 421 and good-bye. */
 void smtp_screen_not_served(struct smtp_session *session);
+/* Answers who spoke before the greeting, and ends. */
+void smtp_screen_early_talker(struct smtp_session *session);
 /* A client has come: what DNS knows of it is asked. */
 void smtp_screen_begin(struct smtp_session *session);
 /* May it bring mail for a recipient that permit_recipient() took?  False, and answered: no, or not yet. */

@@ -16,11 +16,24 @@
  * A group asks who sends also when an alias leads to it, or the alias would be the way around.
  *
  * "members" believes the envelope's sender.  For a submission that is what the account may send as; on port 25 it is what
- * the client says.  "customer" asks for more: an account of the customer, or a client in one of its networks.
+ * the client says.  "customer" asks for more: an account of the customer, a client in one of its networks, or one that the customer
+ * has granted something: by its certificate, or by its address.
  */
 #include "relay/resolve.h"
 
 #include <string.h>
+
+/* Only what is in force for this client is among its grants; one for TLS is none in clear. */
+static bool has_grant(const struct authorize_client *client, int64_t customer_id)
+{
+    for (unsigned i = 0; i < client->grants.count; i++) {
+        const struct directory_grant *grant = &client->grants.list[i];
+
+        if (grant->customer_id == customer_id && grant->customer_active && (client->tls || !grant->tls_required))
+            return true;
+    }
+    return false;
+}
 
 bool resolve_may_post(const struct authorize_client *client, const struct authorize_sender *sender,
                       const struct directory_expansion *expansion)
@@ -35,8 +48,9 @@ bool resolve_may_post(const struct authorize_client *client, const struct author
     case DIRECTORY_POSTERS_CUSTOMER:
         if (client->account)
             return client->account->customer_id == expansion->customer_id;
-        return client->network && client->network->customer_active &&
-               client->network->customer_id == expansion->customer_id;
+        return has_grant(client, expansion->customer_id) ||
+               (client->network && client->network->customer_active &&
+                client->network->customer_id == expansion->customer_id);
     }
     return false;
 }

@@ -140,6 +140,20 @@ def test_limits(node, authorities, grant):
     assert ask(node, mine).startswith("451 4.7.1 ")
 
 
+def test_it_opens_the_groups_of_its_customer(node, authorities, grant):
+    """Also by way of an alias; a certificate of another customer's, and none, do not."""
+    mine, other = authorities[0].client(), authorities[0].client()
+    node.api.customer("uncarded")
+    node.api.post("/v1/groups", {"address": "users@carded.test", "members": ["ann@carded.test"], "senders": "customer"})
+    node.api.post("/v1/aliases", {"address": "way@carded.test", "targets": ["users@carded.test"]})
+    grant(certificate=fingerprint(mine), senders="any")
+    grant(certificate=fingerprint(other), senders="any", customer="uncarded")
+    for recipient in ("users@carded.test", "way@carded.test"):
+        assert ask(node, mine, recipient=recipient) == "250 2.1.5 Ok"
+        for client in (other, None):
+            assert ask(node, client, recipient=recipient).startswith("550 5.7.2 ")
+
+
 def test_not_behind_xclient(node, authorities, grant):
     mine = authorities[0].client()
     grant(certificate=fingerprint(mine), senders="any")

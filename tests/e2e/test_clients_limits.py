@@ -42,6 +42,40 @@ def metric(node, name):
     return int(found.group(1)) if found else None
 
 
+def told(node, refused):
+    """The decision that a refusal names."""
+    path = "/v1/decisions/" + re.search(r"\(decision (\w+)\)", refused).group(1)
+    wait_until(lambda: node.api.request("GET", path)[0] == 200, "the decision is written")
+    return node.api.get(path)
+
+
+def test_who_speaks_before_the_greeting(new_node):
+    node = new_node(**{"smtp.greeting_delay": "20s"})
+    with Dialogue(node) as dialogue:
+        dialogue.send("E")
+        refused = dialogue.reply()
+    assert refused.startswith("554 5.5.1 ")
+    decision = told(node, refused)
+    assert (decision["command"], decision["why"], decision["client"], decision["reply"]["code"]) == \
+        ("CONNECT", "early-talker", "127.0.0.1", 554)
+    wait_until(lambda: metric(node, 'posthouse_smtp_refused_total{reason="early-talker"}') == 1, "it is counted")
+    assert "reason=early-talker" in node.log()
+
+
+def test_who_is_hung_up_on(new_node):
+    """Too many bad commands, and too many recipients that are refused."""
+    node = new_node(**{"smtp.errors_max": 3, "smtp.recipients_max": 100})
+    for command, count, reason in (("BAD", 4, "errors"), ("RCPT TO:<nobody@limits.test>", 101, "refused-recipients")):
+        with Dialogue(node) as dialogue:
+            dialogue.hello()
+            dialogue.ask("MAIL FROM:<joe@outside.test>", "250")
+            dialogue.send(f"{command}\r\n" * count)
+            replies = [dialogue.reply()[:9] for _ in range(count)]
+            assert replies[-1] == "421 4.7.0" and "421 4.7.0" not in replies[:-1]
+        wait_until(lambda: metric(node, f'posthouse_smtp_refused_total{{reason="{reason}"}}') == 1, "it is counted")
+    assert "too many bad commands" in node.log() and "too many refused recipients" in node.log()
+
+
 def test_new_connections_of_an_address(new_node):
     node = new_node(**{"clients.connections_per_minute": 3})
     for client in ("198.51.100.1", "2001:db8::%d"):
@@ -82,6 +116,11 @@ def test_connections_at_once(new_node):
     assert three.greeting.startswith("220 ")
     refused = greeting(node, "198.51.100.3")
     assert refused.startswith("421 4.7.0 ") and "connections from your network" in refused
+    assert told(node, refused)["limit"] == "sessions_per_network_max"
+    for reason in ("address-sessions", "network-sessions"):
+        wait_until(lambda: metric(node, f'posthouse_connections_refused_total{{reason="{reason}"}}') == 1, "it is counted")
+    for reason in ("too many connections from the address", "too many connections from the network"):
+        assert f'reason="{reason}"' in node.log()
     assert greeting(node, "198.51.101.3").startswith("220 ")
     two.ask("QUIT", "221")
     wait_until(lambda: greeting(node, "198.51.100.3").startswith("220 "), "there is room again")

@@ -7,6 +7,7 @@ import json
 import os
 import poplib
 import quopri
+import re
 import smtplib
 import subprocess
 from urllib.parse import quote
@@ -254,6 +255,27 @@ def test_submission_in_one_s_own_name(node):
     assert (code, text[:5]) == (550, b"5.7.1")
     text.decode("ascii")  # the account's name stands in it
     assert b"with UTF8SMTPSA\r\n" in mailbox(node)[0]
+
+
+def test_a_character_stays_in_one_line_of_a_reply(node):
+    """A reply line has 512 octets at most; wherever its end comes, what stands for a character is not broken."""
+    network = node.api.post("/v1/networks", {"cidr": "127.0.0.1", "customer": "utf8"})
+    domain = ".".join(["d" * 60] * 4) + ".test"
+    try:
+        with node.smtp() as connection:
+            connection.ehlo()
+            for character in "\u03b4", "\U00010348":
+                for ahead in range(10):
+                    connection.send(f"MAIL FROM:<{character * 16}@outside.test> SMTPUTF8\r\n".encode())
+                    assert connection.getreply()[0] == 250
+                    code, text = connection.docmd(f"RCPT TO:<{'a' * (20 + ahead)}@{domain}>")
+                    lines = text.decode("ascii").split("\n")
+                    assert code == 550 and len(lines) == 2 and 470 < len(lines[0]) <= 500, lines
+                    for line in lines:
+                        assert re.fullmatch(r"5\.7\.1 (\\x\{[0-9A-F]+\}|[^\\{}])+", line), line
+                    connection.rset()
+    finally:
+        node.api.delete(f"/v1/networks/{network['id']}")
 
 
 def test_relay_checks_say_what_rcpt_says(node):

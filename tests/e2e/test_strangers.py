@@ -385,8 +385,8 @@ def test_who_collects_refusals_waits(new_posthouse):
             for _ in range(5):
                 assert dialogue.reply().startswith("550 5.7.1")
         assert rcpt(node, client, "nobody@elsewhere.test").startswith("550")  # counted for the address
-    assert len(re.findall(r'msg="answer held back" ms=500', node.log())) == 2 * 2
-    assert len(re.findall(r'msg="answer held back" ms=250', node.log())) == 2
+    assert len(re.findall(r'msg="answer held back" reason=tarpit ms=500', node.log())) == 2 * 2
+    assert len(re.findall(r'msg="answer held back" reason=tarpit ms=250', node.log())) == 2
     wait_until(lambda: metric(node, "posthouse_smtp_tarpitted_total") == 6, "it is counted")
     with Dialogue(node) as dialogue:  # loopback
         dialogue.hello()

@@ -228,6 +228,25 @@ static void test_a_closed_group_is_closed_by_every_way(void **state)
     assert_string_equal(resolved(customers, "l"), "550 5.7.2 group-closed");
 }
 
+/* A grant of the customer's, for the client's certificate or address, opens it as its networks do. */
+static void test_a_grant_opens_a_group(void **state)
+{
+    static const char *const customers[] = {"l:g", "g$a", "a", NULL};
+    struct directory_grant grant = {.customer_id = CUSTOMER, .customer_active = true, .tls_required = true};
+
+    (void)state;
+    client = (struct authorize_client){.role = AUTHORIZE_MX, .address = "192.0.2.1", .grants = {&grant, 1}, .tls = true};
+    assert_string_equal(resolved(customers, "l"), "a=mailbox");
+    client.tls = false;
+    assert_string_equal(resolved(customers, "l"), "550 5.7.2 group-closed");
+    grant.tls_required = false;
+    assert_string_equal(resolved(customers, "l"), "a=mailbox");
+    grant.customer_active = false;
+    assert_string_equal(resolved(customers, "l"), "550 5.7.2 group-closed");
+    grant = (struct directory_grant){.customer_id = CUSTOMER + 1, .customer_active = true};
+    assert_string_equal(resolved(customers, "l"), "550 5.7.2 group-closed");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_names_are_counted_too),
         cmocka_unit_test(test_a_closed_group_is_closed_by_every_way),
+        cmocka_unit_test(test_a_grant_opens_a_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
