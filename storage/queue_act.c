@@ -2,9 +2,9 @@
  * What an administrator does to queue entries.
  *
  * An action is some statements of one transaction: lock the entries, record an event for each, change them.  All of
- * them look for the same entries (APPLIES), which the lock keeps as they are; those that a worker has, and those that
- * the action does not fit, are left out by all.  Whoever asks for one entry finds out before why it would be
- * (provision_queue.c).
+ * them look for the same entries (QUEUE_ACT_APPLIES), which the lock keeps as they are; those that a worker has, and
+ * those that the action does not fit, are left out by all.  Whoever asks for one entry finds out before why it would
+ * be (provision_queue.c).
  *
  * Holding, releasing and rejecting move held_until and held_then, so that a decision has the road of a hold whose time
  * has come (storage/hold.c): the process of the API sends nothing.  Lifetime and delay notice stand still while an
@@ -25,12 +25,9 @@
 #include "storage/maintenance.h"
 
 /* $1 cells, $2 ids, $3 the action. */
-#define APPLIES                                                                                                        \
-    " q.worker is null and case $3::text when 'retry' then q.held_until is null when 'release' then q.held_until is not null" \
-    " when 'redirect' then q.destination <> 'mailbox' else true end"
 #define THESE                                                                                                          \
     " from unnest($1::smallint[], $2::bigint[]) u (cell, id)"                                                          \
-    " join queue_entry q on q.cell = u.cell and q.id = u.id and" APPLIES
+    " join queue_entry q on q.cell = u.cell and q.id = u.id and" QUEUE_ACT_APPLIES
 #define OF_THESE " from (select q.cell, q.id" THESE ") t where h.cell = t.cell and h.id = t.id"
 #define MOVED(to)                                                                                                      \
     " expires_at = expires_at + (" to " - coalesce(held_until, now())),"                                               \
@@ -43,7 +40,7 @@ static const struct db_statement event = {
     "insert into event (cell, id, at, message_id, recipient, kind, detail)"
     " select q.cell, e.event_id, $5::timestamptz, q.message_id, q.recipient, $6::text, $7::text"
     "   from unnest($1::smallint[], $2::bigint[], $4::bigint[]) e (cell, id, event_id)"
-    "   join queue_entry q on q.cell = e.cell and q.id = e.id and" APPLIES};
+    "   join queue_entry q on q.cell = e.cell and q.id = e.id and" QUEUE_ACT_APPLIES};
 static const struct db_statement hold = {
     "queue_act_hold",
     "update queue_entry h set held_until = $4::timestamptz, held_by = 'administrator', held_reason = $5::text,"

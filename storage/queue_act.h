@@ -40,6 +40,11 @@ struct queue_act {
 const char *queue_act_word(enum queue_act_kind kind);
 bool queue_act_parse(struct slice word, enum queue_act_kind *out) __attribute__((warn_unused_result));
 
+/* For storage only: which of the entries q an action ($3) is taken on. */
+#define QUEUE_ACT_APPLIES                                                                                              \
+    " q.worker is null and case $3::text when 'retry' then q.held_until is null"                                       \
+    " when 'release' then q.held_until is not null when 'redirect' then q.destination <> 'mailbox' else true end"
+
 struct db_unit;
 /*
  * For storage only: adds the steps to a transaction, with an event for each entry.  The first of them locks the

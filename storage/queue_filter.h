@@ -31,4 +31,8 @@ AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_
                                         struct queue_view_entry **out, unsigned *count, int64_t *next)
     __attribute__((warn_unused_result));
 
+/* How many there are now: all of them are looked at. */
+AWAITS enum db_status queue_filter_count(struct arena *arena, const struct queue_filter *filter, int64_t *count)
+    __attribute__((warn_unused_result));
+
 #endif

@@ -52,6 +52,14 @@ static void put_hops(struct json_object *body)
     json_object_object_add(body, "next_hops", hops);
 }
 
+static void put_hops_or_back(struct json_object *body)
+{
+    if (options.back)
+        json_object_object_add(body, "next_hops", NULL);
+    else
+        put_hops(body);
+}
+
 /* What `change` sends: the options that were given. */
 struct json_object *body_alteration(void)
 {
@@ -67,9 +75,12 @@ struct json_object *body_creation(const struct resource *resource, const char *n
     put(body, resource->key, name);
     if (options.customer)
         put(body, "customer", options.customer);
-    if (options.domain && (strncmp(resource->name, "relay-", 6) == 0 || strcmp(resource->name, "client-policies") == 0))
+    bool many = strcmp(resource->name, "queue-actions") == 0;
+    if (options.domain && (many || strncmp(resource->name, "relay-", 6) == 0 || strcmp(resource->name, "client-policies") == 0))
         put(body, "domain", options.domain);
     grant_put(body);
+    if (many)
+        put_hops_or_back(body);
     if (strcmp(resource->name, "domains") == 0) {
         if (!json_object_object_get_ex(body, "kind", NULL)) {
             bool alias = json_object_object_get_ex(body, "target", NULL);
@@ -103,10 +114,7 @@ struct json_object *body_lines(void)
 struct json_object *body_action(void)
 {
     struct json_object *body = json_object_new_object();
-    if (options.back)
-        json_object_object_add(body, "next_hops", NULL);
-    else
-        put_hops(body);
+    put_hops_or_back(body);
     grant_put(body);
     return body;
 }

@@ -68,6 +68,7 @@ static struct {
     {"--bounce", "bounce", FLAG, NULL},
     {"--no-bounce", "bounce", NO_FLAG, NULL},
     {"--priority", "priority", NUMBER, NULL},
+    {"--count", "count", NUMBER, NULL},
     {"--destination", "destination", TEXT, NULL},
     {"--older-than", "older_than", TEXT, NULL},
     {"--newer-than", "newer_than", TEXT, NULL},

@@ -153,6 +153,7 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         body = body_lines();
         answer = must("PUT", path, body);
         break;
+    case VERB_START:
     case VERB_HOLD:
     case VERB_CANCEL:
     case VERB_REDIRECT:
@@ -160,6 +161,7 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         body = body_action();
         answer = must("POST", path, body);
         break;
+    case VERB_STOP:
     case VERB_RETRY:
     case VERB_RELEASE:
     case VERB_REJECT: answer = must("POST", path, NULL); break;

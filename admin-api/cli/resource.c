@@ -15,7 +15,7 @@
 
 static const char *const verb_names[] = {"list",    "show",   "create", "change", "delete", "replace",
                                          "forget",  "events", "hold",   "release", "reject", "retry",
-                                         "cancel",  "redirect", "priority"};
+                                         "cancel",  "redirect", "priority", "start", "stop"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource resources[] = {
@@ -87,6 +87,12 @@ static const struct resource resources[] = {
      NULL,
      {"domain", "customer", "sender", "state", "destination", "older_than", "newer_than", NULL},
      {"id", "message", "sender", "recipient", "state", "held", "attempts", "due_at", "last_reply", NULL}},
+    {"queue-actions",
+     "/v1/queue-actions",
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_START) | MAY(VERB_STOP),
+     "action",
+     {NULL},
+     {"id", "action", "state", "count", "done", "skipped", "created_at", "ended_at", NULL}},
     {"message",
      "/v1/messages",
      MAY(VERB_SHOW) | MAY(VERB_EVENTS),

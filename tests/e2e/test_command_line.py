@@ -25,6 +25,35 @@ def client(posthouse):
     return run
 
 
+def test_the_queue(posthouse, client):
+    posthouse.api.customer("cli queue")
+    posthouse.api.relay_domain("queue.cli.test", "cli queue", 9)
+    posthouse.send("joe@outside.test", "ann@queue.cli.test", make_message("by hand"))
+
+    def waiting():
+        lines = client("queue", "list", "--customer", "cli queue", "--sender", "joe@outside.test", "--state", "waiting", "--older-than",
+                       "0", "--newer-than", "3600", "--domain", "queue.cli.test", "--json").splitlines()
+        return json.loads(lines[0])["id"] if lines else None
+    entry = wait_until(waiting, "it waits")
+    assert json.loads(client("queue", "priority", entry, "--priority", "4", "--json"))["priority"] == 4
+    there = json.loads(client("queue", "redirect", entry, "--next-hop", "127.0.0.1,9", "--json"))
+    assert there["destination"] == "to:[127.0.0.1]:9"
+    entry = wait_until(waiting, "it waits there")
+    assert json.loads(client("queue", "redirect", entry, "--back", "--json"))["redirected_from"] is None
+    entry = wait_until(waiting, "it waits again")
+    client("queue", "retry", entry)
+    wait_until(waiting, "it waits again")
+    action = json.loads(client("queue-actions", "create", "cancel", "--no-bounce", "--domain", "queue.cli.test", "--json"))
+    assert (action["action"], action["count"], action["state"]) == ("cancel", 1, "previewed")
+    assert "count" in client("queue-actions", "start", action["id"], "--count", "7", status=1)
+    client("queue-actions", "start", action["id"], "--count", "1")
+    wait_until(lambda: json.loads(client("queue-actions", "show", action["id"], "--json"))["state"] == "done", "it is done")
+    other = json.loads(client("queue-actions", "create", "retry", "--json"))
+    client("queue-actions", "stop", other["id"])
+    assert other["id"] in client("queue-actions", "list")
+    assert "bounce" in client("queue", "cancel", entry, status=1)
+
+
 def test_resources(posthouse, client):
     client("customers", "create", "cli & co")
     client("domains", "create", "cli.test", "--customer", "cli & co")

@@ -521,6 +521,16 @@ class Workload:
         (cancelled,) = self.patiently(self.dead2)
         self.api("POST", f"/v1/queue/{cancelled}/cancel", {"bounce": False}, GONE)
 
+    def step_queue_actions(self):
+        """Many at once, in the background."""
+        action = self.api("POST", "/v1/queue-actions", {"action": "priority", "priority": 1, "domain": "dead.faults.test"})
+        path = f"/v1/queue-actions/{action['id']}"
+        self.api("POST", f"{path}/start", {"count": action["count"]}, DONE)
+        wait_until(lambda: self.api("GET", path)["state"] == "done", "it is done", timeout=60)
+        self.api("GET", "/v1/queue-actions")
+        stopped = self.api("POST", "/v1/queue-actions", {"action": "retry", "domain": "nowhere.faults.test"})
+        self.api("POST", f"/v1/queue-actions/{stopped['id']}/stop", None, DONE)
+
     def dead2(self):
         found = [entry["id"] for entry in self.api("GET", "/v1/queue?domain=dead.faults.test")["items"]
                  if entry["recipient"].startswith("dead2@") and entry["state"] == "waiting"]
