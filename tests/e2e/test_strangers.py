@@ -307,12 +307,13 @@ def test_passes_are_earned_with_a_customer(node, api):
 
 def test_a_primary_is_asked_only_for_who_has_passed(node, api, names, sink):
     sink.behave = Behaviour(recipient_replies={"bob@primary.test": "250 2.1.5 Ok"}, other_recipients="550 5.1.1 no such user")
+    api.post("/v1/dns-lists", {"zone": BAD, "score": 5})
+    names.listed("198.18.23.1", BAD)
+    api.post("/v1/client-policies", {"customer": "strangers", "refuse_at": 5, "greylist": "always", "greylist_delay": 1})
+    known(node, "198.18.23.1", "550")
     api.post("/v1/domains", {"name": "primary.test", "customer": "strangers", "kind": "relay", "recipients": "learned",
                              "next_hops": [{"host": "127.0.0.1", "port": sink.port, "priority": 1}]})
     try:
-        api.post("/v1/dns-lists", {"zone": BAD, "score": 5})
-        names.listed("198.18.23.1", BAD)
-        api.post("/v1/client-policies", {"customer": "strangers", "refuse_at": 5, "greylist": "always", "greylist_delay": 1})
         known(node, "198.18.23.1", "550", "bob@primary.test")
         assert rcpt(node, "198.18.24.1", "nobody@primary.test").startswith("451 4.7.1")
         assert sink.asked == []
