@@ -396,6 +396,18 @@ static bool suits_turned(const struct runner_lane *lane, enum runner_protection 
            runner_protection_met(lane->client, wanted, &lack);
 }
 
+/* RFC 8689 4.2.1: returned when there is no other way; else a next hop may be good enough. */
+static AWAITS void unfit_for_turned(struct runner_lane *lane, struct runner_batch *batch)
+{
+    if (!runner_turn_only_way(lane)) {
+        all_wait(batch, &(struct failed){SLICE("REQUIRETLS: it cannot be collected"), false});
+        return;
+    }
+    runner_bounce_all(lane->arena, batch->entries, batch->count, SLICE("5.7.10"),
+                      SLICE("the sender requires TLS on the whole way, and no certificate tells who collects the domain's mail"));
+    batch->count = 0;
+}
+
 void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_walk walk = {.protection = runner_protection_wanted(batch->message)};
@@ -411,7 +423,7 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
     if (!load(batch))
         return;
     if (lane->turned && lane->client && !suits_turned(lane, walk.protection)) {
-        all_wait(batch, &(struct failed){SLICE("REQUIRETLS: it cannot be collected"), false});
+        unfit_for_turned(lane, batch);
         return;
     }
     if (!lane->turned)

@@ -164,6 +164,8 @@ unsigned runner_surrender(void);
 /* Ends or puts back every entry of the batch. */
 AWAITS void runner_deliver(struct runner_lane *lane, struct runner_batch *batch);
 AWAITS void runner_file(struct runner_lane *lane, struct runner_batch *batch);
+/* Is a turned connection the only way to its domain's server, as that has no next hop? */
+AWAITS bool runner_turn_only_way(struct runner_lane *lane);
 /* Entries of one message, in nobody's list: tells the sender, then ends them. */
 AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
                               struct slice diagnostic);

@@ -6,8 +6,8 @@
  * what waits for a domain whose next hops are away, or that has none, is claimed by whoever has the connection, whose cell it is or
  * not (queue_claim_domain()).  An outage that is open stays so: its primary was not reached, and what comes next waits again.
  *
- * Order is that of priority and then of acceptance, as in a drain.  What came meanwhile goes in another round, so that nothing urgent is
- * left because what is less so was under way.
+ * Order is that of priority and then of acceptance, as in a drain.  What comes meanwhile goes by its priority, too, before what is
+ * claimed after it: claims are small, and each begins with the highest priority again, behind what was tried of each.
  *
  * It counts as one of its destination's lanes and connections while it works, and has one of the stacks of deliveries, so that an
  * orderly stop waits for it as for them.
@@ -19,9 +19,9 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "storage/directory_route.h"
 
-#define CLAIM_MAX 100
-#define PRIORITY_MAX 9 /* RFC 6710 */
+#define CLAIM_MAX 20 /* what is urgent waits for so many at the most */
 #define TURNS_MAX 8 /* connections at once: they have stacks that other deliveries want */
 
 struct turn {
@@ -65,7 +65,7 @@ static void give_back(struct runner_entry **entries, unsigned count)
 }
 
 /* False: nothing is left, or nothing can be done any more. */
-static AWAITS bool send_some(struct runner_lane *lane, int64_t domain_id, struct queue_after *after, int64_t *highest)
+static AWAITS bool send_some(struct runner_lane *lane, int64_t domain_id, struct queue_tried *tried)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct queue_entry *list = NULL;
@@ -73,15 +73,12 @@ static AWAITS bool send_some(struct runner_lane *lane, int64_t domain_id, struct
     unsigned claimed = 0, count = 0, sent = 0;
 
     runner_claims_add(1);
-    if (queue_claim_domain(arena, domain_id, after, CLAIM_MAX, &list, &claimed) != DB_FOUND)
+    if (queue_claim_domain(arena, domain_id, tried, CLAIM_MAX, &list, &claimed) != DB_FOUND)
         claimed = 0;
     if (claimed)
         qsort(list, claimed, sizeof *list, by_urgency);
-    for (unsigned i = 0; i < claimed; i++) {
-        after->priority = list[i].priority;
-        after->id = list[i].id;
-        *highest = list[i].id > *highest ? list[i].id : *highest;
-    }
+    for (unsigned i = 0; i < claimed; i++) /* each is tried once, whatever becomes of it */
+        tried->ids[list[i].priority - QUEUE_PRIORITY_MIN] = list[i].id;
     entries = arena_array(arena, claimed + 1, sizeof(struct runner_entry *));
     for (unsigned i = 0; i < claimed; i++)
         if ((entries[count] = runner_entry_claimed(&list[i])))
@@ -101,21 +98,30 @@ static AWAITS void send_domain(struct runner_lane *lane, int64_t domain_id)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct runner_destination *d = runner_destination(queue_destination_domain(arena, domain_id));
-    int64_t highest = 0;
-    struct queue_after after;
+    struct queue_tried tried = {{0}};
 
     arena_free(&arena);
     d->lanes++;
     d->connected++;
     lane->destination = d;
-    do { /* each is tried once, whatever becomes of it */
-        after = (struct queue_after){highest, PRIORITY_MAX, highest};
-        while (send_some(lane, domain_id, &after, &highest))
-            ;
-    } while (highest > after.floor && lane->client && !runner_draining());
+    while (send_some(lane, domain_id, &tried))
+        ;
     if (lane->client) /* else whoever dropped it has counted */
         d->connected--;
     runner_lane_ended(d);
+}
+
+AWAITS bool runner_turn_only_way(struct runner_lane *lane)
+{
+    struct directory_hop *hops = NULL;
+    unsigned count = 0;
+
+    switch (directory_hops(lane->arena, lane->destination->route.domain_id, &hops, &count)) {
+    case DB_FOUND: return count == 0;
+    case DB_NONE: return true;
+    case DB_FAILED: break;
+    }
+    return false;
 }
 
 /* ------------------------------------------------------------------ the connection */

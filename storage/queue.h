@@ -112,15 +112,15 @@ AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destinat
 AWAITS enum db_write queue_start(int64_t domain_id, uint64_t *pending) __attribute__((warn_unused_result));
 /*
  * Who may takes the domain's mail over (ATRN): what waits for it, whatever the back-off, that of higher priority first, then by id;
- * only what stands behind `after`, and ids above its floor, so that one connection tries each once.  NONE: nothing is left.  A claim
- * by whoever has the connection, whose cell it is or not: the write takes what nobody has.
+ * of each priority only what stands behind `tried`, so that one connection tries each once, and takes what comes meanwhile.  NONE:
+ * nothing is left.  A claim by whoever has the connection, whose cell it is or not: the write takes what nobody has.
  */
-struct queue_after {
-    int64_t floor;
-    int priority;
-    int64_t id;
+#define QUEUE_PRIORITY_MIN (-9) /* RFC 6710 */
+#define QUEUE_PRIORITIES 19
+struct queue_tried {
+    int64_t ids[QUEUE_PRIORITIES]; /* by priority; 0: none */
 };
-AWAITS enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const struct queue_after *after, unsigned limit,
+AWAITS enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const struct queue_tried *tried, unsigned limit,
                                          struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
 /* How many entries wait for it, at most QUEUE_PENDING_MAX and one. */
 AWAITS enum db_status queue_waiting(int64_t domain_id, uint64_t *waiting) __attribute__((warn_unused_result));

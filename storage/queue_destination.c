@@ -37,7 +37,7 @@ static const struct db_statement pending_count = {
 #define WAITING "q.worker is null and q.held_until is null"
 static const struct db_statement waiting_read = {
     "queue_waiting_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and q.destination = $3::text"
-                          "   and q.id > $4::bigint and (q.priority < $5::smallint or (q.priority = $5::smallint and q.id > $6::bigint))"
+                          "   and q.id > ($4::bigint[])[q.priority + 10]" /* QUEUE_PRIORITY_MIN is its first */
                           "   and " WAITING " order by q.priority desc, q.id limit $2::integer"};
 static const struct db_statement waiting_count = {
     "queue_waiting_count", "select count(*) from (select from queue_entry q where q.cell = $1::smallint and q.destination = $2::text"
@@ -124,7 +124,7 @@ enum db_write queue_start(int64_t domain_id, uint64_t *pending)
     return written;
 }
 
-enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const struct queue_after *after, unsigned limit,
+enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const struct queue_tried *tried, unsigned limit,
                                   struct queue_entry **out, unsigned *count)
 {
     int16_t cell = (int16_t)id_cell(domain_id);
@@ -134,9 +134,7 @@ enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const 
     params_int16s(&params, &cell, 1);
     params_int32(&params, (int32_t)limit);
     params_text(&params, queue_destination_domain(arena, domain_id));
-    params_int64(&params, after->floor);
-    params_int16(&params, (int16_t)after->priority);
-    params_int64(&params, after->id);
+    params_int64s(&params, tried->ids, QUEUE_PRIORITIES);
     return queue_claim_found(arena, &waiting_read, &params, QUEUE_CLAIMING_WAITING, limit, out, count);
 }
 

@@ -29,7 +29,7 @@ class Collector:
     def say(self, text):
         self.client.sock.sendall(text.encode() + b"\r\n")
 
-    def serve(self, most=None, refuse=(), end_reply="250 2.0.0 stored", cut_at_end=False):
+    def serve(self, most=None, refuse=(), end_reply="250 2.0.0 stored", cut_at_end=False, after_first=None):
         """Up to QUIT, or for so many messages, and then hangs up.  False: the other side hung up without QUIT."""
         lines = self.client.file
         self.say("220 collector.test")
@@ -53,6 +53,8 @@ class Collector:
                 if cut_at_end:
                     break
                 self.messages.append((recipients, data))
+                if after_first and len(self.messages) == 1:
+                    after_first()
                 recipients = []
                 self.say(end_reply)
             elif verb == "DATA":
@@ -130,6 +132,28 @@ def test_what_is_urgent_goes_first(node):
     assert collector.serve()
     assert [s.split()[0] for s in collector.subjects()] == ["p9", "p5", "p0"] + ["p-1"] * 102 + ["p-3"]
     assert collector.subjects()[3:105] == sorted(collector.subjects()[3:105])
+
+
+def test_what_is_urgent_overtakes_what_waits_when_it_comes(node):
+    """It comes while others are under way, and goes in the same round, as does what is not urgent; each once."""
+    numbers = [f"m{n:03}" for n in range(60)]
+    send(node, "carol@one.test", *numbers)
+
+    def come():
+        with node.submission(BOSS) as client:
+            for priority in (-3, 0, 7):
+                client.sendmail(BOSS, ["carol@one.test"], make_message(f"p{priority}", sender=BOSS), [f"MT-PRIORITY={priority}"])
+        wait_equal(lambda: node.query("select count(*) from queue_entry where worker is null and id >"
+                                      " (select min(id) from queue_entry where priority <> 0)"), [["2"]], "they wait")
+
+    collector = Collector(node)
+    assert collector.atrn("one.test")[0] == 250
+    assert collector.serve(after_first=come)
+    subjects = collector.subjects()
+    assert subjects.index("p7") == 20, "behind what was claimed with the first"
+    assert subjects[-2:] == ["p0", "p-3"]
+    assert [subject for subject in subjects if subject in numbers] == numbers and len(subjects) == 63
+    wait_equal(lambda: waiting(node), "0", "nothing is left")
 
 
 def test_who_may_collect(node):
