@@ -14,8 +14,18 @@
 #include "storage/queue_filter.h"
 #include "storage/queue_view.h"
 
+#define FAR_MS (INT64_C(50) * 365 * 24 * 60 * 60 * 1000)
+
+/* What is suspended until somebody resumes it has no time. */
+static void put_time(struct json_object *object, const char *name, int64_t ms)
+{
+    json_put_time(object, name, ms > clock_now_ms() + FAR_MS ? INT64_MIN : ms);
+}
+
 static struct slice state_word(const struct queue_view_entry *entry)
 {
+    if (entry->suspension.id && !entry->active)
+        return SLICE("suspended");
     return entry->active ? SLICE("active") : entry->hold.until_ms ? SLICE("held") : SLICE("waiting");
 }
 
@@ -27,10 +37,23 @@ static void object_put_hold(struct json_object *object, const struct hold *hold)
         told = json_object_new_object();
         json_put_text(told, "by", slice_str(hold_by_word(hold->by)));
         json_put_text(told, "reason", hold->reason);
-        json_put_time(told, "until", hold->until_ms);
+        put_time(told, "until", hold->until_ms);
         json_put_text(told, "then", slice_str(hold_then_word(hold->then)));
     }
     json_object_object_add(object, "hold", told);
+}
+
+/* Null: it is not suspended. */
+static void object_put_suspension(struct json_object *object, const struct queue_view_entry *entry)
+{
+    struct json_object *told = NULL;
+    if (entry->suspension.id) {
+        told = json_object_new_object();
+        json_put_id(told, "id", entry->suspension.id);
+        json_put_text(told, "reason", entry->suspension.reason);
+        json_put_time(told, "until", entry->suspension.until_ms);
+    }
+    json_object_object_add(object, "suspension", told);
 }
 
 struct json_object *queue_entry_json(const struct queue_view_entry *entry)
@@ -45,12 +68,13 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
     json_put_text(object, "state", state_word(entry));
     json_put_bool(object, "held", entry->shown);
     object_put_hold(object, &entry->hold);
+    object_put_suspension(object, entry);
     json_put_number(object, "size", (int64_t)entry->size);
     json_put_number(object, "priority", entry->priority);
     json_put_number(object, "attempts", entry->attempts);
     json_put_time(object, "received_at", entry->received_ms);
-    json_put_time(object, "due_at", entry->due_ms);
-    json_put_time(object, "expires_at", entry->expires_ms);
+    put_time(object, "due_at", entry->due_ms);
+    put_time(object, "expires_at", entry->expires_ms);
     json_put_time(object, "deliver_by", entry->deliver_by_ms);
     json_put_time(object, "last_attempt_at", entry->last_attempt_ms);
     json_put_text(object, "last_reply", entry->last_reply);

@@ -21,7 +21,7 @@
 
 static void put_filter(struct json_object *object, const struct queue_filter *filter)
 {
-    static const char *const states[] = {NULL, "waiting", "held", "active"};
+    static const char *const states[] = {NULL, "waiting", "held", "active", "suspended"};
     struct json_object *told = json_object_new_object();
     json_put_text(told, "domain", filter->domain);
     json_put_text(told, "sender", filter->sender.p && !filter->sender.n ? SLICE("<>") : filter->sender);

@@ -22,6 +22,8 @@ static bool parse_state(struct slice word, struct queue_filter *out)
         out->state = QUEUE_FILTER_HELD;
     else if (slice_equal(word, SLICE("active")))
         out->state = QUEUE_FILTER_ACTIVE;
+    else if (slice_equal(word, SLICE("suspended")))
+        out->state = QUEUE_FILTER_SUSPENDED;
     return out->state != QUEUE_FILTER_ANY;
 }
 
@@ -47,7 +49,7 @@ AWAITS bool queue_words_read(struct request *r, const struct queue_words *words,
     else if (words->sender.p && words->sender.n == 0)
         reply_problem(r, 422, "sender", "must be an address, or <> for the null sender");
     else if (words->state.p && !parse_state(words->state, out))
-        reply_problem(r, 422, "state", "must be waiting, held or active");
+        reply_problem(r, 422, "state", "must be waiting, held, suspended or active");
     else if (words->older_than.p && !parse_age(words->older_than, &out->before_ms))
         reply_problem(r, 422, "older_than", "%s", age);
     else if (words->newer_than.p && !parse_age(words->newer_than, &out->since_ms))

@@ -27,6 +27,7 @@
 #include "storage/node.h"
 #include "storage/queue_bulk.h"
 #include "storage/schema.h"
+#include "storage/suspension.h"
 
 #define ADMIN_LEAVE_MS 2000
 
@@ -129,10 +130,11 @@ int admin_run(const struct process_plan *p)
     dns_init(&(struct dns_settings){*p->config->dns_resolver ? p->config->dns_resolver : NULL, NULL});
     learned_configure(settings_learned(p->config));
     prober_init(settings_prober(p->config)); /* for the dry run, which asks as RCPT does */
-    housekeeping = task_pool_new("housekeeping", 4, 4);
+    housekeeping = task_pool_new("housekeeping", 5, 5);
     screen_dns_set_waiters_max(settings.connections_max / 4 + 1);
     admin_start(&settings);
-    if (!task_start(housekeeping, keep_number, NULL) || !task_start(housekeeping, queue_bulk_for_ever, NULL))
+    if (!task_start(housekeeping, keep_number, NULL) || !task_start(housekeeping, queue_bulk_for_ever, NULL) ||
+        !task_start(housekeeping, suspension_sweep_for_ever, NULL))
         return 1;
     loop_run();
     return 0;

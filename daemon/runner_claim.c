@@ -160,7 +160,7 @@ static AWAITS bool claim_once(struct arena *arena)
 {
     struct queue_entry *list = NULL;
     int16_t cells[ID_CELLS];
-    unsigned cell_count = outages_cells(cells), count = 0;
+    unsigned cell_count = outages_cells(cells), count = 0, claimed;
 
     if (!cell_count || runner_entry_count() >= MEMORY_SHARE)
         return false;
@@ -169,8 +169,10 @@ static AWAITS bool claim_once(struct arena *arena)
     case DB_NONE: return false;
     case DB_FAILED: runner_trouble(); return false;
     }
+    claimed = count;
+    runner_suspend_claimed(arena, list, &count);
     take_in(list, count);
-    return count >= CLAIM_MAX;
+    return claimed >= CLAIM_MAX;
 }
 
 void runner_claim_for_ever(void *arg)

@@ -420,7 +420,8 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
             runner_file(lane, batch);
         return;
     }
-    if (!load(batch))
+    runner_suspend(lane->arena, batch);
+    if (!batch->count || !load(batch))
         return;
     if (lane->turned && lane->client && !suits_turned(lane, walk.protection)) {
         unfit_for_turned(lane, batch);

@@ -12,6 +12,7 @@
  *   runner_hop.c       from a destination to an open connection
  *   runner_turn.c      a lane over a connection that ATRN turned round
  *   runner_protect.c   how well that must be protected for a message
+ *   runner_suspend.c   what is suspended
  *   runner_claim.c     what comes from the database: claims, leases
  *   runner_expiry.c    what time brings: expiry, delay, dead workers
  *   runner_late.c      what is to be delivered by a certain time
@@ -170,6 +171,13 @@ AWAITS bool runner_turn_only_way(struct runner_lane *lane);
 AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
                               struct slice diagnostic);
 uint32_t runner_random(void);
+
+/* ------------------------------------------------------------------ suspended */
+
+/* Holds what is suspended of what was just claimed, and takes it out of the list. */
+AWAITS void runner_suspend_claimed(struct arena *arena, struct queue_entry *list, unsigned *count);
+/* The same of a batch that is about to be sent. */
+AWAITS void runner_suspend(struct arena *arena, struct runner_batch *batch);
 
 /* ------------------------------------------------------------------ late (RFC 2852) */
 

@@ -42,6 +42,7 @@ static const struct db_statement wake = {
 static const struct db_statement release = {
     "hold_release",
     "update queue_entry h set held_until = null, held_by = null, held_reason = null, held_then = null,"
+    "       suspension_id = null,"
     "       due_at = greatest(h.due_at, now()), expires_at = h.expires_at + (greatest(h.due_at, now()) - h.held_until),"
     "       delay_at = h.delay_at + (greatest(h.due_at, now()) - h.held_until)"
     "  from (select q.cell, q.id" THESE("release") ") t where h.cell = t.cell and h.id = t.id"};
@@ -55,6 +56,7 @@ const char *hold_by_word(enum hold_by by)
     case HOLD_BY_SENDER: return "sender";
     case HOLD_BY_LIMIT: return "limit";
     case HOLD_BY_ADMINISTRATOR: return "administrator";
+    case HOLD_BY_SUSPENSION: return "suspension";
     }
     return "";
 }
@@ -72,6 +74,7 @@ bool hold_by_parse(struct slice word, enum hold_by *out)
 {
     *out = slice_equal(word, SLICE("limit"))           ? HOLD_BY_LIMIT
            : slice_equal(word, SLICE("administrator")) ? HOLD_BY_ADMINISTRATOR
+           : slice_equal(word, SLICE("suspension"))    ? HOLD_BY_SUSPENSION
                                                        : HOLD_BY_SENDER;
     return slice_equal(word, slice_str(hold_by_word(*out)));
 }

@@ -16,7 +16,7 @@
 #include "storage/queue.h"
 #include "storage/status.h"
 
-enum hold_by { HOLD_BY_SENDER, HOLD_BY_LIMIT, HOLD_BY_ADMINISTRATOR };
+enum hold_by { HOLD_BY_SENDER, HOLD_BY_LIMIT, HOLD_BY_ADMINISTRATOR, HOLD_BY_SUSPENSION };
 enum hold_then { HOLD_THEN_RELEASE, HOLD_THEN_REJECT };
 
 struct hold {

@@ -14,6 +14,7 @@
 #include "storage/client_policy.h"
 #include "storage/db.h"
 #include "storage/dns_list.h"
+#include "storage/suspension.h"
 
 #define REFRESH_MS 700
 
@@ -33,7 +34,8 @@ static AWAITS enum db_status refresh(struct arena *arena)
     now = row_int64(rows, 0, 0);
     if (known && now == number)
         return DB_FOUND;
-    if (allow_read(arena) == DB_FAILED || dns_list_read(arena) == DB_FAILED || client_policy_read(arena) == DB_FAILED)
+    if (allow_read(arena) == DB_FAILED || dns_list_read(arena) == DB_FAILED || client_policy_read(arena) == DB_FAILED ||
+        suspension_read(arena) == DB_FAILED)
         return DB_FAILED;
     known = true;
     number = now;

@@ -70,6 +70,8 @@ static const struct {
     {"allowed_network_many", {PROVISION_IN_USE, NULL, "the list has 10,000 networks: delete one first", 0}},
     {"allowed_network_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has allowed networks", 0}},
     {"entry_active", {PROVISION_IN_USE, NULL, "it is being delivered at this moment: look, and try again", 0}},
+    {"suspension_key", {PROVISION_TAKEN, "value", "it is suspended already", 0}},
+    {"suspension_many", {PROVISION_IN_USE, NULL, "there are 1,000 suspensions: delete one first", 0}},
     {"queue_action_many", {PROVISION_IN_USE, NULL, "there are 1,000 actions: they go by themselves, after a day or a month", 0}},
     {"queue_action_started", {PROVISION_IN_USE, NULL, "it was started or stopped before", 0}},
     {"queue_action_count", {PROVISION_INVALID, "count", "is not what was counted", 0}},

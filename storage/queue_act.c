@@ -44,6 +44,7 @@ static const struct db_statement event = {
 static const struct db_statement hold = {
     "queue_act_hold",
     "update queue_entry h set held_until = $4::timestamptz, held_by = 'administrator', held_reason = $5::text,"
+    "   suspension_id = null,"
     "   held_then = $6::text," MOVED("$4::timestamptz") OF_THESE};
 static const struct db_statement decide = {
     "queue_act_decide",

@@ -36,7 +36,7 @@ void queue_bulk_read(const struct rows *rows, unsigned row, struct queue_bulk *o
         .started_ms = row_time(rows, row, 20),
         .ended_ms = row_time(rows, row, 21),
     };
-    out->filter.state = (unsigned)row_int64(rows, row, 6) <= QUEUE_FILTER_ACTIVE ? (int)row_int64(rows, row, 6) : QUEUE_FILTER_ANY;
+    out->filter.state = (unsigned)row_int64(rows, row, 6) <= QUEUE_FILTER_SUSPENDED ? (int)row_int64(rows, row, 6) : QUEUE_FILTER_ANY;
     if (!queue_act_parse(row_text(rows, row, 1), &out->act.kind))
         out->act.kind = QUEUE_ACT_RETRY; /* the table has no other words */
     hold_then_parse(row_text(rows, row, 10), &out->act.then);

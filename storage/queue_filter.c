@@ -29,10 +29,13 @@
 #define BY_DESTINATION "destination = $6::text"
 #define BY_CUSTOMER "customer_id = $7::bigint"
 #define BY_HOLD "held_until is not null"
+#define SUSPENDS QUEUE_VIEW_SUSPENDS("sender", "customer_id", "destination", "recipient")
 #define MATCHES                                                                                                        \
     "(($4::text is null or " BY_SENDER ") and ($5::text is null or " BY_DOMAIN ")"                                     \
     " and ($6::text is null or " BY_DESTINATION ") and ($7::bigint is null or " BY_CUSTOMER ")"                        \
-    " and ($8::text is null or $8::text = case when worker is not null then 'active'"                                  \
+    " and ($8::text is null or $8::text = case when worker is not null then 'active'"                         \
+    "                                          when (select count(*) from suspension) > 0"                             \
+    "                                           and exists (select from suspension s where " SUSPENDS ") then 'suspended'"                                  \
     "                                          when held_until is not null then 'held' else 'waiting' end))"
 #define ARM(which, road)                                                                                               \
     "(select * from queue_entry where " which " and " road " and id > $1::bigint and id < $3::bigint order by id limit " SCAN ")"
@@ -78,7 +81,7 @@ static int64_t bound(int64_t ms)
 
 static void put_params(struct params *params, const struct queue_filter *filter, int64_t after, int32_t limit)
 {
-    static const char *const states[] = {NULL, "waiting", "held", "active"};
+    static const char *const states[] = {NULL, "waiting", "held", "active", "suspended"};
     int64_t since = filter->since_ms == INT64_MIN ? 0 : bound(filter->since_ms) - 1;
     params_int64(params, after > since ? after : since);
     params_int32(params, limit);

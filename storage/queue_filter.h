@@ -19,7 +19,7 @@ struct queue_filter {
     int64_t customer_id;      /* 0: any */
     int64_t since_ms;         /* accepted at or after; INT64_MIN: any time */
     int64_t before_ms;        /* accepted before; INT64_MIN: any time */
-    enum { QUEUE_FILTER_ANY, QUEUE_FILTER_WAITING, QUEUE_FILTER_HELD, QUEUE_FILTER_ACTIVE } state;
+    enum { QUEUE_FILTER_ANY, QUEUE_FILTER_WAITING, QUEUE_FILTER_HELD, QUEUE_FILTER_ACTIVE, QUEUE_FILTER_SUSPENDED } state;
 };
 
 /*

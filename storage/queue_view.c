@@ -15,6 +15,9 @@ void queue_view_read(const struct rows *rows, unsigned row, struct queue_view_en
     out->id = row_int64(rows, row, 0);
     out->message_id = row_int64(rows, row, 1);
     out->redirected_from = row_text(rows, row, 20);
+    out->suspension.id = row_is_null(rows, row, 21) ? 0 : row_int64(rows, row, 21);
+    out->suspension.reason = row_text(rows, row, 22);
+    out->suspension.until_ms = row_time(rows, row, 23);
     out->sender = row_text(rows, row, 2);
     out->recipient = row_text(rows, row, 3);
     out->destination = row_text(rows, row, 4);

@@ -20,6 +20,10 @@ struct queue_view_entry {
     uint64_t size;
     bool active; /* in a worker's hands now; otherwise it waits */
     bool shown;  /* readable in the recipient's INBOX meanwhile */
+    struct { /* id 0: not suspended */
+        int64_t id, until_ms; /* until_ms INT64_MIN: when somebody resumes it */
+        struct slice reason;
+    } suspension;
     struct hold hold; /* until_ms 0: not held */
     int32_t attempts;
     int priority;

@@ -54,6 +54,16 @@ def test_the_queue(posthouse, client):
     assert "bounce" in client("queue", "cancel", entry, status=1)
 
 
+def test_suspensions(client):
+    client("customers", "create", "cli suspended")
+    made = json.loads(client("suspensions", "create", "cli suspended", "--kind", "customer", "--reason", "unpaid", "--expires-at",
+                             "2099-01-01T00:00:00Z", "--json"))
+    assert (made["kind"], made["reason"], made["expires_at"]) == ("customer", "unpaid", "2099-01-01T00:00:00.000Z")
+    assert "unpaid" in client("suspensions", "list") and "unpaid" in client("suspensions", "show", made["id"])
+    client("suspensions", "delete", made["id"])
+    assert made["id"] not in client("suspensions", "list")
+
+
 def test_resources(posthouse, client):
     client("customers", "create", "cli & co")
     client("domains", "create", "cli.test", "--customer", "cli & co")

@@ -521,6 +521,23 @@ class Workload:
         (cancelled,) = self.patiently(self.dead2)
         self.api("POST", f"/v1/queue/{cancelled}/cancel", {"bounce": False}, GONE)
 
+    def step_suspensions(self):
+        """Mail that waits until it is resumed."""
+        sender = f"slow{next(self.numbers)}@client.test"
+        self.api("POST", "/v1/suspensions", {"kind": "sender", "value": sender, "reason": "a fault"}, DONE)
+        (made,) = (item for item in self.api("GET", "/v1/suspensions")["items"] if item["value"] == sender)
+        path = f"/v1/suspensions/{made['id']}"
+        self.api("GET", path)
+        self.api("POST", "/v1/suspensions", {"kind": "sender", "value": sender, "reason": "twice"}, DONE)
+
+        def is_obeyed():
+            self.mail(CAROL, sender=sender)
+            return wait_until(lambda: not (found := self.api("GET", f"/v1/queue?sender={sender}")["items"])
+                              or found[0]["hold"] and found, "it has gone, or is held", timeout=60) is not True
+        wait_until(is_obeyed, "it is obeyed")
+        self.api("DELETE", path, None, GONE)
+        self.settled()
+
     def step_queue_actions(self):
         """Many at once, in the background."""
         action = self.api("POST", "/v1/queue-actions", {"action": "priority", "priority": 1, "domain": "dead.faults.test"})

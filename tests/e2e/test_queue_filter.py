@@ -3,7 +3,7 @@ import datetime
 
 import pytest
 
-from harness.posthouse import make_message
+from harness.posthouse import ROOT, make_message
 from harness.process import wait_equal, wait_until
 from harness.requests import problem
 
@@ -105,7 +105,7 @@ def test_refused(node, query, field):
     problem(node, 422, "GET", f"/v1/queue?{query}", field=field)
 
 
-def test_rows_from_before(new_posthouse, postgres):
+def test_rows_from_before(new_posthouse):
     """What was accepted before the migration is found like the rest: it is filled in from the messages."""
     node = new_posthouse(default_route=9)
     node.start()
@@ -113,11 +113,8 @@ def test_rows_from_before(new_posthouse, postgres):
     node.api.relay_domain("old.test", "old", 9)
     node.send("Old@Sender.test", ["ann@old.test"], make_message("old"))
     wait_until(lambda: found(node, state="waiting"), "it waits")
-    node.stop()
-    for column in ("sender", "customer_id"):
-        node.query(f"alter table queue_entry drop column {column} cascade")
-    node.query("drop index queue_entry_by_age, queue_entry_by_destination, queue_entry_by_domain, queue_entry_by_hold;"
-               " delete from schema_migration where version = 25")
-    node.migrate()
-    node.start()
+    node.query("update queue_entry set sender = null, customer_id = null")
+    assert found(node, sender="old@sender.test") == found(node, customer="old") == []
+    text = (ROOT / "schema/0025_queue_filter.sql").read_text()
+    node.query(text[text.index("update queue_entry"):text.index("create index")])
     assert found(node, sender="old@sender.test") == found(node, customer="old") == [("old@sender.test", "ann@old.test")]

@@ -1,0 +1,149 @@
+/*
+ * suspension: what it does to the queue.
+ *
+ * A worker that comes upon suspended mail parks it: it is held, by 'suspension', until the suspension expires, and
+ * then released as any held mail is (storage/hold.c).  So what waits costs its destination nothing, and nothing has to
+ * be looked for when a suspension begins: what nobody comes upon waits anyway.  Parking locks the suspension's row,
+ * which whoever resumes it writes: either the entry is found by the sweep, or it is not parked.
+ *
+ * Resuming writes ended_at; the sweep moves the end of what it held to now, some at a time, and forgets the row when
+ * there is nothing left for a while.
+ */
+#include "storage/suspension.h"
+
+#define LOG_MODULE "queue"
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/log.h"
+#include "storage/db.h"
+#include "storage/node.h"
+#include "storage/queue_internal.h"
+
+#define SWEEP_MS 1000
+#define SWEEP_BATCH 1000
+#define SWEEP_LIST 100
+
+#define FAR "now() + interval '100 years'" /* infinity cannot be reckoned with */
+
+static const struct db_statement lock = {
+    "suspension_lock", "select id from suspension where id = $1::bigint and ended_at is null for share"};
+static const struct db_statement park = {
+    "suspension_park",
+    "update queue_entry q set worker = null, lease_until = null, held_until = coalesce(s.expires_at, " FAR "),"
+    "   held_by = 'suspension', held_reason = 'suspended: ' || s.reason, held_then = 'release', suspension_id = s.id,"
+    "   expires_at = q.expires_at + (coalesce(s.expires_at, " FAR ") - now()),"
+    "   delay_at = q.delay_at + (coalesce(s.expires_at, " FAR ") - now())"
+    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), suspension s"
+    " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint and s.id = $4::bigint and s.ended_at is null"
+    "   and (s.expires_at is null or s.expires_at > now()) returning q.id"};
+static const struct db_statement event = {
+    "suspension_event",
+    "insert into event (cell, id, at, message_id, recipient, kind, detail)"
+    " select q.cell, e.event_id, $5::timestamptz, q.message_id, q.recipient, 'suspended', q.held_reason"
+    "   from unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
+    "   join queue_entry q on q.cell = e.cell and q.id = e.id and q.suspension_id = $4::bigint on conflict do nothing"};
+/* One of a failing destination goes out as its probe: this was none. */
+static const struct db_statement wake = {
+    "suspension_wake",
+    "update destination d set due_at = now() from (select distinct q.cell, q.destination"
+    "   from unnest($1::smallint[], $2::bigint[]) u (cell, id) join queue_entry q on q.cell = u.cell and q.id = u.id"
+    "    and q.suspension_id = $3::bigint order by 1, 2) t where d.cell = t.cell and d.key = t.destination and d.failures > 0"
+    "   and not exists (select from outage o where o.cell = d.cell and o.ended_at is null and d.key = 'domain:' || o.domain_id)"};
+
+AWAITS enum db_write suspension_park(const struct suspension *suspension, int64_t *entry_ids, unsigned *count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    int16_t *cells = arena_array(arena, *count, sizeof *cells);
+    int64_t *events = arena_array(arena, *count, sizeof *events);
+    struct params *p;
+    enum db_write written;
+
+    for (unsigned i = 0; i < *count; i++) {
+        cells[i] = (int16_t)id_cell(entry_ids[i]);
+        events[i] = id_make(id_cell(entry_ids[i]));
+    }
+    params_int64(db_unit_add(unit, &lock), suspension->id);
+    p = db_unit_add(unit, &park);
+    params_int16s(p, cells, *count);
+    params_int64s(p, entry_ids, *count);
+    params_int16(p, (int16_t)id_worker());
+    params_int64(p, suspension->id);
+    p = db_unit_add(unit, &event);
+    params_int16s(p, cells, *count);
+    params_int64s(p, entry_ids, *count);
+    params_int64s(p, events, *count);
+    params_int64(p, suspension->id);
+    params_time(p, clock_now_ms());
+    p = db_unit_add(unit, &wake);
+    params_int16s(p, cells, *count);
+    params_int64s(p, entry_ids, *count);
+    params_int64(p, suspension->id);
+    written = queue_run_patiently(unit);
+    if (written == DB_DONE) {
+        struct rows *rows = unit->steps[1].rows;
+
+        *count = rows_count(rows);
+        for (unsigned i = 0; i < *count; i++)
+            entry_ids[i] = row_int64(rows, i, 0);
+    }
+    arena_free(&arena);
+    return written;
+}
+
+/* ------------------------------------------------------------------ going on */
+
+static const struct db_statement over = {
+    "suspension_over", "select id from suspension where ended_at is not null or expires_at <= now() order by id limit $1::integer"};
+static const struct db_statement resume = {
+    "suspension_resume",
+    "update queue_entry q set held_until = now(), suspension_id = null,"
+    "   expires_at = q.expires_at + (now() - q.held_until), delay_at = q.delay_at + (now() - q.held_until)"
+    "  from (select cell, id from queue_entry where suspension_id = $1::bigint and worker is null and held_until is not null"
+    "         order by id limit $2::integer for update skip locked) t"
+    " where q.cell = t.cell and q.id = t.id returning q.id"};
+static const struct db_statement forget = {
+    "suspension_forget",
+    "delete from suspension where id = $1::bigint and least(ended_at, expires_at) < now() - interval '10 seconds'"
+    "   and not exists (select from queue_entry where suspension_id = $1::bigint)"};
+
+/* False: the database is away. */
+static AWAITS bool sweep_one(int64_t id)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    unsigned resumed = SWEEP_BATCH;
+    enum db_write written = DB_DONE;
+
+    while (written == DB_DONE && resumed == SWEEP_BATCH) {
+        struct db_unit *unit = db_unit_new(arena);
+        struct params *p = db_unit_add(unit, &resume);
+
+        params_int64(p, id);
+        params_int32(p, SWEEP_BATCH);
+        params_int64(db_unit_add(unit, &forget), id);
+        written = queue_run_patiently(unit);
+        if (written == DB_DONE && (resumed = rows_count(unit->steps[0].rows)) > 0)
+            log_info("suspended mail goes on", log_id("suspension", id), log_int("count", resumed));
+        arena_reset(arena);
+    }
+    arena_free(&arena);
+    return written == DB_DONE;
+}
+
+AWAITS void suspension_sweep_for_ever(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        struct arena *arena = arena_new(SIZE_MAX);
+        struct params params;
+        struct rows *rows = NULL;
+
+        params_init(&params, arena);
+        params_int32(&params, SWEEP_LIST);
+        if (db_ready() && node_alive() && db_read(arena, &over, &params, &rows) == DB_FOUND)
+            for (unsigned i = 0; i < rows_count(rows) && sweep_one(row_int64(rows, i, 0)); i++)
+                ;
+        arena_free(&arena);
+        task_sleep(SWEEP_MS);
+    }
+}

@@ -1,0 +1,191 @@
+"""Destinations, senders and customers whose mail waits, for a reason, until a time or until somebody resumes it."""
+import datetime
+import time
+
+import pytest
+
+from harness.api import ApiError
+from harness.posthouse import make_message, subject_of
+from harness.process import wait_equal, wait_until
+from harness.requests import problem
+from harness.sink import Behaviour
+
+ANN, BOB, CAROL, DAN = "ann@one.test", "bob@two.test", "carol@primary.test", "dan@outside.test"
+
+
+def in_seconds(seconds):
+    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@pytest.fixture(scope="module")
+def node(posthouse):
+    for name, address in (("one", ANN), ("two", BOB)):
+        posthouse.api.customer(name)
+        posthouse.api.hosted_domain(f"{name}.test", name)
+        posthouse.api.account(address, name)
+    return posthouse
+
+
+@pytest.fixture(autouse=True)
+def clean(node, outside):
+    outside.clear()
+    outside.behave = Behaviour()
+    yield
+    for suspension in node.api.get("/v1/suspensions")["items"]:
+        node.api.delete(f"/v1/suspensions/{suspension['id']}")
+    wait_until(lambda: not queue(node), "the queue is empty", timeout=60)
+
+
+def queue(node):
+    return {(entry["sender"], entry["recipient"]): entry for entry in node.api.get("/v1/queue")["items"]}
+
+
+def suspend(node, kind, value, **members):
+    made = node.api.post("/v1/suspensions", {"kind": kind, "value": value, "reason": "abuse desk", **members})
+    time.sleep(1.1)  # what is promised: obeyed within a second
+    return made
+
+
+def submit(node, sender, *recipients, subject="suspended"):
+    node.submit(sender, list(recipients), make_message(subject, sender=sender))
+
+
+def gone_out(sink):
+    return sorted(subject_of(message.data) for message in sink.messages)
+
+
+def events(node, entry):
+    return [(event["kind"], event["detail"]) for event in node.api.get(f"/v1/messages/{entry['message']}/events")["items"]
+            if event["recipient"] == entry["recipient"]]
+
+
+def parked(node, *pairs):
+    return wait_until(lambda: all(queue(node).get(pair, {"hold": None})["hold"] for pair in pairs) and [queue(node)[pair] for pair in pairs],
+                      "it is held")
+
+
+@pytest.mark.parametrize("kind, value, waits", [
+    ("sender", "ANN@one.test", (ANN, DAN)),
+    ("customer", "one", (ANN, DAN)),
+])
+def test_a_sender_or_a_customer(node, outside, kind, value, waits):
+    made = suspend(node, kind, value)
+    submit(node, ANN, DAN)
+    submit(node, BOB, DAN, subject="of another")
+    wait_equal(lambda: gone_out(outside), ["of another"], "the other's mail goes")
+    entry, = parked(node, waits)
+    assert entry["state"] == "suspended" and entry["suspension"] == {"id": made["id"], "reason": "abuse desk", "until": None}
+    assert entry["hold"]["by"] == "suspension" and entry["hold"]["until"] is entry["due_at"] is entry["expires_at"] is None
+    assert [e["id"] for e in node.api.get("/v1/queue", state="suspended")["items"]] == [entry["id"]]
+    assert node.api.get("/v1/queue", state="held")["items"] == []
+    assert events(node, entry) == [("suspended", "suspended: abuse desk")]
+    node.api.delete(f"/v1/suspensions/{made['id']}")
+    wait_equal(lambda: gone_out(outside), ["of another", "suspended"], "it goes on")
+    wait_equal(lambda: [kind for kind, _ in events(node, entry)], ["suspended", "released", "delivered"], "all is told")
+    assert node.query(f"select count(*) from audit_log where status = 204 and path = '/v1/suspensions/{made['id']}'") == [["1"]]
+    assert int(node.query("select count(*) from audit_log where status = 201 and path = '/v1/suspensions'")[0][0]) >= 1
+    wait_equal(lambda: node.query("select count(*) from suspension where ended_at is null"), [["0"]], "nothing is suspended any more")
+
+
+@pytest.mark.parametrize("value", ["default", "outside.test"])
+def test_a_destination(node, outside, value):
+    made = suspend(node, "destination", value)
+    submit(node, ANN, DAN, BOB)
+    assert made["kind"] == "destination"
+    parked(node, (ANN, DAN))
+    wait_until(lambda: "suspended" in node.subjects(BOB), "a mailbox here is no destination")
+    assert outside.messages == []
+
+
+def test_a_domain_among_others(node, outside):
+    suspend(node, "destination", "outside.test")
+    submit(node, ANN, DAN, "eve@elsewhere.test")
+    parked(node, (ANN, DAN))
+    wait_until(lambda: [message.recipients for message in outside.messages] == [["eve@elsewhere.test"]], "the others go")
+
+
+def test_the_null_sender(node, outside):
+    suspend(node, "sender", "<>")
+    node.api.relay_domain("primary.test", "two", outside.port)
+    node.send("", [CAROL], make_message("a bounce"))
+    parked(node, ("", CAROL))
+    submit(node, ANN, CAROL, subject="no bounce")
+    wait_equal(lambda: gone_out(outside), ["no bounce"], "others go")
+
+
+def test_it_expires_by_itself(node, outside):
+    until = in_seconds(4)
+    suspend(node, "sender", ANN, expires_at=until)
+    submit(node, ANN, DAN)
+    entry, = parked(node, (ANN, DAN))
+    assert entry["suspension"]["until"] and not outside.messages
+    wait_equal(lambda: gone_out(outside), ["suspended"], "it goes on by itself")
+    assert datetime.datetime.now(datetime.timezone.utc) >= datetime.datetime.fromisoformat(until.replace("Z", "+00:00"))
+    assert node.api.get("/v1/suspensions")["items"] == []
+    node.api.delete("/v1/suspensions/" + node.api.post("/v1/suspensions", {"kind": "sender", "value": ANN, "reason": "again"})["id"])
+
+
+def test_what_waits_in_memory_or_is_put_off(node, outside):
+    """It was in the queue before: what is due is held when it comes up."""
+    outside.behave = Behaviour(other_recipients="451 4.7.1 not now")
+    submit(node, ANN, DAN)
+    wait_until(lambda: (ANN, DAN) in queue(node) and queue(node)[ANN, DAN]["attempts"], "it is put off")
+    suspend(node, "customer", "one")
+    entry, = parked(node, (ANN, DAN))
+    asked = len(outside.asked)
+    outside.behave = Behaviour()
+    time.sleep(2.5)  # longer than any back-off of this node
+    assert len(outside.asked) == asked and not outside.messages
+
+
+def test_many_do_not_hinder_others(node, outside):
+    """A suspended customer's mail is held in groups, and then costs nobody anything."""
+    outside.stop()
+    try:
+        for i in range(40):
+            submit(node, ANN, DAN, f"eve{i}@outside.test", subject=f"many {i}")
+        suspend(node, "sender", ANN)
+    finally:
+        outside.start()
+    submit(node, BOB, DAN, subject="of another")
+    wait_equal(lambda: gone_out(outside), ["of another"], "the other's mail goes", timeout=60)
+    wait_until(lambda: node.query("select count(*) from queue_entry where suspension_id is null") == [["0"]], "all are held", timeout=60)
+    states = [entry["state"] for entry in node.api.get("/v1/queue", limit=1000)["items"]]
+    assert states == ["suspended"] * 80
+
+
+def test_two_nodes(new_posthouse, own_postgres, outside):
+    """Made at one node, obeyed by the other."""
+    first = new_posthouse(own_postgres, default_route=outside.port)
+    first.start()
+    second = new_posthouse(own_postgres, default_route=outside.port)
+    second.database = first.database
+    second.write_config(database__conninfo=own_postgres.conninfo(first.database))
+    second.token = first.token
+    second.start()
+    first.api.customer("one")
+    first.api.hosted_domain("one.test", "one")
+    first.api.account(ANN, "one")
+    made = suspend(first, "sender", ANN)
+    for node in (first, second):
+        submit(node, ANN, DAN, subject="two nodes")
+    wait_equal(lambda: first.query("select count(*) from queue_entry where held_by = 'suspension'"), [["2"]], "both are held")
+    assert outside.messages == []
+    second.api.delete(f"/v1/suspensions/{made['id']}")
+    wait_equal(lambda: gone_out(outside), ["two nodes"] * 2, "both go on")
+
+
+def test_refused(node):
+    good = {"kind": "sender", "value": "x@y.test", "reason": "x"}
+    for body, field in (({**good, "kind": "host"}, "kind"), ({**good, "value": "nobody"}, "value"), ({**good, "reason": ""}, "reason"),
+                        ({"kind": "sender", "value": "x@y.test"}, "reason"), ({**good, "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+                        ({**good, "kind": "customer"}, "value"), ({**good, "kind": "destination", "value": "mailbox"}, "value"),
+                        ({**good, "kind": "destination", "value": "a b"}, "value"), ({**good, "more": 1}, "more")):
+        problem(node, 422, "POST", "/v1/suspensions", body, field=field)
+    made = node.api.post("/v1/suspensions", good)
+    assert problem(node, 409, "POST", "/v1/suspensions", good, field="value")[1]["existing_id"] == made["id"]
+    node.api.delete(f"/v1/suspensions/{made['id']}")
+    for method in ("GET", "DELETE"):
+        problem(node, 404, method, f"/v1/suspensions/{made['id']}")
+    with pytest.raises(ApiError):
+        node.api.get("/v1/queue", state="asleep")
