@@ -1,6 +1,8 @@
 """What the directory answered is remembered: a RCPT costs no look-up, and a change counts, on this node and on others."""
+import time
+
 from harness.faults import FaultyPostgres
-from harness.process import wait_until
+from harness.process import PATIENCE, wait_until
 
 LOOK_UPS = ("directory_recipients", "directory_domain", "directory_network", "directory_grants_client",
             "directory_grants_account", "directory_grants_usage", "directory_account")
@@ -83,6 +85,26 @@ def test_a_change_counts_on_other_nodes(new_posthouse, postgres):
             wait_until(lambda: rcpt(session, address) == 250, "and of its end")
             one.api.delete(f"/v1/accounts/{address}")
             wait_until(lambda: rcpt(session, address) == 550, "and of the deletion")
+
+
+def test_what_is_remembered_is_dropped_within_a_second(new_posthouse, postgres):
+    """Changes by the API of one node, seen by an open session of another: the middle one of many, as the machine may have other work."""
+    one = new_posthouse().start()
+    two = new_posthouse(settings={"daemon.workers": 1})
+    two.database, two.token = one.database, one.token
+    two.write_config(database__conninfo=postgres.conninfo(one.database))
+    two.start()
+    one.api.customer("soon")
+    one.api.hosted_domain("soon.test", "soon")
+    one.api.account("ann@soon.test", "soon")
+    took = []
+    with ready(two.smtp()) as session:
+        for state, code in (("suspended", 550), ("active", 250)) * 5:
+            one.api.patch("/v1/accounts/ann@soon.test", {"state": state})
+            began = time.monotonic()
+            wait_until(lambda code=code: rcpt(session, "ann@soon.test") == code, f"it is known to be {state}")
+            took.append(time.monotonic() - began)
+    assert sorted(took)[len(took) // 2] < 1 * PATIENCE, took
 
 
 def test_memory_does_not_answer_for_a_database_that_is_gone(new_posthouse, own_postgres):

@@ -234,3 +234,24 @@ def test_transcript(transcript, bytewise, request):
     finally:
         player.close()
     assert node.process.running()
+
+
+VERBS = ("HELO", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "VRFY", "EXPN", "HELP", "STARTTLS", "AUTH", "ETRN", "ATRN",
+         "XCLIENT")
+EXTENSIONS = {
+    "SIZE": r"^C: MAIL .*SIZE=\d", "8BITMIME": r"^C: MAIL .*BODY=8BITMIME", "BINARYMIME": r"^C: MAIL .*BODY=BINARYMIME",
+    "CHUNKING": r"^C> BDAT \d+ LAST", "SMTPUTF8": r"^C: MAIL .*SMTPUTF8", "LIMITS": r"^S: 250-LIMITS RCPTMAX=",
+    "PIPELINING": r"^C: MAIL .*\nC: RCPT ", "ENHANCEDSTATUSCODES": r"^S: 250 2\.1\.0", "STARTTLS": r"^TLS$",
+    "DSN": r"^C: RCPT .*NOTIFY=.*", "REQUIRETLS": r"^C: MAIL .*REQUIRETLS", "FUTURERELEASE": r"^C: MAIL .*HOLD(FOR|UNTIL)=",
+    "DELIVERBY": r"^C: MAIL .*BY=", "MT-PRIORITY": r"^C: MAIL .*MT-PRIORITY=", "AUTH": r"^S: 235 2\.7\.0",
+}
+
+
+def test_each_verb_and_extension_has_a_transcript_that_is_fed_byte_by_byte():
+    texts = [path.read_text() for path in FILES if path.stem.startswith("smtp-") and Transcript(path).bytewise]
+    offered = (FOLDER.parents[1] / "protocols/smtp_command_hello.c").read_text()
+    keywords = set(re.findall(r'lines\[n\+\+\] = .*"([A-Z0-9-]{2,})', offered)) | {"FUTURERELEASE", "AUTH"}
+    assert keywords - set(EXTENSIONS) <= {"ETRN", "ATRN", "XCLIENT"}, "an extension is missing here"
+    wanted = {**{verb: rf"^C[:>] {verb}\b" for verb in VERBS}, **EXTENSIONS}
+    missing = [name for name, pattern in wanted.items() if not any(re.search(pattern, text, re.M) for text in texts)]
+    assert not missing, missing
