@@ -70,6 +70,7 @@ AWAITS void messages_events(struct request *r)
         json_put_text(item, "kind", steps[i].kind);
         json_put_text(item, "recipient", steps[i].recipient);
         json_put_text(item, "detail", steps[i].detail);
+        json_put_text(item, "class", steps[i].class);
         json_object_array_add(items, item);
     }
     reply_list(r, items, count > page.limit ? steps[page.limit - 1].id : 0);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/tls.h"
+#include "relay/reply_class.h"
 
 struct runner_settings {
     const char *hostname;          /* EHLO */
@@ -35,6 +36,7 @@ void runner_drain(void (*done)(void *arg), void *arg);
 
 struct runner_counters {
     uint64_t delivered, deferred, bounced, connections;
+    uint64_t deferred_by[REPLY_CLASSES], bounced_by[REPLY_CLASSES];
     unsigned active, waiting_in_memory, outages_open;
 };
 void runner_counters(struct runner_counters *out);

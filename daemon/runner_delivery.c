@@ -44,8 +44,9 @@ static uint64_t retry_first(const struct runner_destination *d)
 static void put_off(struct runner_entry *entry, struct slice reply)
 {
     const struct runner_settings *s = runner_settings();
-    int64_t due = retry_due(clock_now_ms(), entry->expires_ms, s->retry_first_ms, s->retry_max_ms, entry->attempts + 1,
-                            runner_random());
+    bool greylisted = reply_class_of(reply) == REPLY_CLASS_GREYLIST;
+    int64_t due = (greylisted ? retry_due_greylisted : retry_due)(clock_now_ms(), entry->expires_ms, s->retry_first_ms,
+                                                                  s->retry_max_ms, entry->attempts + 1, runner_random());
 
     log_info("deferred", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
              log_int("next_ms", due - clock_now_ms()), log_slice("reply", reply));

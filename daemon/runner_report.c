@@ -26,6 +26,7 @@ struct report {
     int64_t entry_id;
     bool release;
     enum queue_outcome outcome;
+    enum reply_class class;
     struct slice reply; /* in the message's arena */
     int64_t due_ms;
 };
@@ -57,11 +58,18 @@ void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struc
         runner_entry_free(entry);
         return;
     }
+    enum reply_class class = outcome == QUEUE_DELIVERED ? REPLY_CLASS_NONE : reply_class_of(reply);
     switch (outcome) {
     case QUEUE_DELIVERED: runner_count.delivered++; break;
     case QUEUE_DEFERRED:
-    case QUEUE_AWAY: runner_count.deferred++; break;
-    case QUEUE_BOUNCED: runner_count.bounced++; break;
+    case QUEUE_AWAY:
+        runner_count.deferred++;
+        runner_count.deferred_by[class]++;
+        break;
+    case QUEUE_BOUNCED:
+        runner_count.bounced++;
+        runner_count.bounced_by[class]++;
+        break;
     }
     if (outcome == QUEUE_DELIVERED)
         entry->noted = testament_add(entry->id, reply);
@@ -69,6 +77,7 @@ void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struc
     add((struct report){.entry = entry,
                         .entry_id = entry->id,
                         .outcome = outcome,
+                        .class = class,
                         .reply = arena_slice(entry->message->arena, reply),
                         .due_ms = due_ms});
 }
@@ -126,6 +135,7 @@ static AWAITS void record(struct arena *arena, const struct report *flight, unsi
             .entry_id = flight->entry_id,
             .message_id = flight->entry->message->id,
             .outcome = flight->outcome,
+            .class = reply_class_word(flight->class),
             .due_ms = flight->due_ms,
             .recipient = flight->entry->recipient,
             .destination = slice_str(flight->entry->destination->key),

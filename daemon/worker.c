@@ -320,6 +320,10 @@ static void collect(void *arg)
     stats_set(STAT_DELIVERED, run.delivered);
     stats_set(STAT_DEFERRED, run.deferred);
     stats_set(STAT_BOUNCED, run.bounced);
+    for (unsigned i = REPLY_CLASS_NONE + 1; i < REPLY_CLASSES; i++) {
+        stats_set((enum stat)(STAT_DEFERRALS + i - 1), run.deferred_by[i]);
+        stats_set((enum stat)(STAT_BOUNCES + i - 1), run.bounced_by[i]);
+    }
     stats_set(STAT_DELIVERIES_ACTIVE, run.active);
     stats_set(STAT_OUTAGES_RUN, run.outages_open);
     stats_set(STAT_PROBES, probes.asked);

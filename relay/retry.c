@@ -33,14 +33,25 @@ uint64_t retry_backoff(uint64_t first_ms, uint64_t max_ms, unsigned attempt, uin
     return wait ? wait : 1;
 }
 
-int64_t retry_due(int64_t now_ms, int64_t expires_ms, uint64_t first_ms, uint64_t max_ms, unsigned attempt,
-                  uint32_t random)
+static int64_t not_past(int64_t now_ms, int64_t expires_ms, uint64_t wait)
 {
-    uint64_t wait = retry_backoff(first_ms, max_ms, attempt, random);
-
     if (expires_ms <= now_ms)
         return now_ms;
     return wait < (uint64_t)(expires_ms - now_ms) ? now_ms + (int64_t)wait : expires_ms;
+}
+
+int64_t retry_due(int64_t now_ms, int64_t expires_ms, uint64_t first_ms, uint64_t max_ms, unsigned attempt,
+                  uint32_t random)
+{
+    return not_past(now_ms, expires_ms, retry_backoff(first_ms, max_ms, attempt, random));
+}
+
+int64_t retry_due_greylisted(int64_t now_ms, int64_t expires_ms, uint64_t first_ms, uint64_t max_ms, unsigned attempt,
+                             uint32_t random)
+{
+    if (attempt > RETRY_GREYLIST_MAX || first_ms > max_ms)
+        return retry_due(now_ms, expires_ms, first_ms, max_ms, attempt, random);
+    return not_past(now_ms, expires_ms, first_ms + ((first_ms / 4 * random) >> 32));
 }
 
 bool retry_expired(int64_t now_ms, int64_t expires_ms)

@@ -18,6 +18,13 @@ uint64_t retry_backoff(uint64_t first_ms, uint64_t max_ms, unsigned attempt, uin
 /* now + back-off, but not past expires_ms: the last try is made at the end of the lifetime. */
 int64_t retry_due(int64_t now_ms, int64_t expires_ms, uint64_t first_ms, uint64_t max_ms, unsigned attempt,
                   uint32_t random);
+/*
+ * After a greylist's answer, of the first RETRY_GREYLIST_MAX attempts: from first_ms to a quarter more, since a greylist counts from the
+ * first try and what comes early is put off once more; it does not double.  Later ones: as retry_due().
+ */
+#define RETRY_GREYLIST_MAX 4
+int64_t retry_due_greylisted(int64_t now_ms, int64_t expires_ms, uint64_t first_ms, uint64_t max_ms, unsigned attempt,
+                             uint32_t random);
 /* The lifetime is over: it bounces (RFC 5321 4.5.4.1). */
 bool retry_expired(int64_t now_ms, int64_t expires_ms);
 

@@ -12,7 +12,7 @@
 
 static const struct db_statement list = {
     "event_list",
-    "select id, at, recipient, kind, detail from event"
+    "select id, at, recipient, kind, detail, class from event"
     " where cell = $1::smallint and message_id = $2::bigint and id > $3::bigint and at >= $4::timestamptz"
     " order by id limit $5::integer",
 };
@@ -42,6 +42,7 @@ AWAITS enum db_status event_list(struct arena *arena, int64_t message_id, int64_
             .recipient = row_text(rows, i, 2),
             .kind = row_text(rows, i, 3),
             .detail = row_text(rows, i, 4),
+            .class = row_text(rows, i, 5),
         };
     return DB_FOUND;
 }

@@ -17,6 +17,7 @@ struct event_step {
     struct slice recipient; /* {NULL,0}: the message as a whole */
     struct slice kind;
     struct slice detail; /* {NULL,0}: none */
+    struct slice class;  /* of a next hop's refusal (relay/reply_class.h); {NULL,0}: it is none */
 };
 
 /* In order of time, after the event after_id (0: from the first), at most limit. */

@@ -70,6 +70,7 @@ struct queue_result {
     int64_t delay_ms;       /* DEFERRED, AWAY: when the sender is told of the delay, unless he has been; 0: never */
     struct slice recipient, destination;
     struct slice reply;     /* the remote's words or ours; becomes last_reply and the event's detail */
+    const char *class;      /* static, of the event (relay/reply_class.h); NULL: none */
     bool show;              /* an outage is open: put it into account_id's INBOX if it is not there */
 };
 /*

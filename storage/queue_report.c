@@ -54,8 +54,9 @@ static const struct db_statement report_destination = {
     "  where destination.failures = 0 and destination.due_at > excluded.due_at"};
 static const struct db_statement report_event = {
     "report_event",
-    "insert into event (cell, id, at, message_id, recipient, kind, detail)"
-    " select * from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[], $7::text[])"
+    "insert into event (cell, id, at, message_id, recipient, kind, detail, class)"
+    " select * from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[], $7::text[],"
+    "                      $8::text[])"
     " on conflict do nothing"};
 
 struct request {
@@ -176,6 +177,7 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
 {
     struct columns c = columns_new(arena, count);
     int64_t now = clock_now_ms();
+    struct slice *classes = arena_array(arena, count, sizeof *classes);
     struct params *p = db_unit_add(unit, &report_event);
 
     for (unsigned i = 0; i < count; i++) {
@@ -186,6 +188,7 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
         c.texts[i] = list[i]->recipient;
         c.kinds[i] = slice_str(outcome_name(list[i]->outcome));
         c.more[i] = list[i]->reply;
+        classes[i] = slice_str(list[i]->class);
     }
     params_int16s(p, c.cells, count);
     params_int64s(p, c.ids, count);
@@ -194,6 +197,7 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
     params_texts(p, c.texts, count);
     params_texts(p, c.kinds, count);
     params_texts(p, c.more, count);
+    params_texts(p, classes, count);
 }
 
 /* Entries that came back while an outage is open; what fails here, outage_show() finds half a second later. */

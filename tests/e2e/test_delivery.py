@@ -254,6 +254,23 @@ def test_put_off_and_delivered_later_once(node, sink, behave):
     assert bounces(node) == []
 
 
+def test_what_a_refusal_is_about(node, sink):
+    """The class is kept with the event, and counted."""
+    said = {"full": "452 4.2.2 over quota", "greylist": "451 4.7.1 Greylisting in action, please come back in 00:05:00",
+            "block-list": "554 5.7.1 blocked using zen.spamhaus.org", "unknown-user": "550 5.1.1 no such user"}
+    sink.behave = Behaviour(recipient_replies={f"{word}@relayed.test": reply for word, reply in said.items()})
+    send(node, "ok@relayed.test", *(f"{word}@relayed.test" for word in said))
+    wait_until(lambda: ask(node, "select count(*) from event where kind in ('delivered', 'deferred', 'bounced')") == "5", "all are told")
+    number = node.api.get("/v1/queue")["items"][0]["message"]
+    told = {event["recipient"].split("@")[0]: (event["kind"], event["class"], event["detail"])
+            for event in node.api.get(f"/v1/messages/{number}/events")["items"]
+            if event["kind"] in ("delivered", "deferred", "bounced")}
+    assert told.pop("ok")[:2] == ("delivered", None)
+    assert told == {word: ("deferred" if reply[0] == "4" else "bounced", word, reply) for word, reply in said.items()}
+    for family, word in (("deferrals", "greylist"), ("bounces", "block-list")):
+        wait_until(lambda: f'posthouse_{family}_total{{class="{word}"}} 1' in node.api.request("GET", "/metrics")[2], "it is counted")
+
+
 def test_one_recipient_put_off_does_not_hold_the_other(node, sink):
     sink.behave = Behaviour(recipient_replies={"dave@relayed.test": "450 4.2.2 mailbox full"})
     send(node, "carol@relayed.test", "dave@relayed.test")

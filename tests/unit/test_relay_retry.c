@@ -106,6 +106,21 @@ static void test_due_is_not_past_the_lifetime(void **state)
     assert_true(retry_expired(1000, 1000));
 }
 
+/* Not before it has waited as long as was asked for, and not longer each time; somebody who calls it greylisting for ever is like others. */
+static void test_greylists_are_not_met_too_early(void **state)
+{
+    (void)state;
+    for (unsigned attempt = 1; attempt <= RETRY_GREYLIST_MAX; attempt++) {
+        assert_int_equal(retry_due_greylisted(1000, 1000000, 300, 3600, attempt, 0), 1300);
+        assert_in_range(retry_due_greylisted(1000, 1000000, 300, 3600, attempt, UINT32_MAX), 1370, 1375);
+    }
+    assert_int_equal(retry_due_greylisted(1000, 1000000, 300, 3600, RETRY_GREYLIST_MAX + 1, 0),
+                     retry_due(1000, 1000000, 300, 3600, RETRY_GREYLIST_MAX + 1, 0));
+    assert_int_equal(retry_due_greylisted(1000, 1200, 300, 3600, 1, 0), 1200);
+    assert_int_equal(retry_due_greylisted(1000, 900, 300, 3600, 1, 0), 1000);
+    assert_int_equal(retry_due_greylisted(1000, 9000, 300, 200, 1, 0), 1200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +131,7 @@ int main(void)
         cmocka_unit_test(test_backoff_doubles_up_to_its_bound),
         cmocka_unit_test(test_backoff_jitter_takes_a_fifth_at_most),
         cmocka_unit_test(test_due_is_not_past_the_lifetime),
+        cmocka_unit_test(test_greylists_are_not_met_too_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
