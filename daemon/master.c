@@ -31,6 +31,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/rate.h"
+#include "core/tally.h"
 #include "core/tls.h"
 #include "daemon/listen.h"
 #include "daemon/logging.h"
@@ -145,6 +146,7 @@ static void reap(void)
         for (unsigned slot = 0; slot < STATS_SLOTS; slot++)
             if (children[slot].pid == pid) {
                 stats_depart(slot);
+                tally_depart(slot);
                 if (stopping || children[slot].retired)
                     child_forget(&children[slot]);
                 else
@@ -351,6 +353,7 @@ int master_run(struct config *config, const char *config_path)
     succession_init();
     cache_share();
     rate_share();
+    tally_share();
     generation_start(config, &listeners);
     for (;;) {
         int number = next_signal(restart_due(60000));

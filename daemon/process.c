@@ -20,12 +20,15 @@
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/offload.h"
+#include "core/tally.h"
 #include "daemon/stats.h"
 #include "storage/credential.h"
 #include "storage/db.h"
 #include "storage/hint.h"
 
 #define PROCESS_HASHING_THREADS 2
+
+_Static_assert(TALLY_SLOTS == STATS_SLOTS, "one for each process");
 
 static void (*on_order)(enum process_order order);
 static pid_t master;
@@ -60,6 +63,7 @@ void process_begin(const struct process_plan *plan, void (*fn)(enum process_orde
     sigfillset(&all);
     sigprocmask(SIG_UNBLOCK, &all, NULL); /* the master blocks what it waits for */
     stats_use(plan->slot);
+    tally_use(plan->slot);
 }
 
 void process_drop_privileges(const struct config *config)

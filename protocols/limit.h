@@ -4,8 +4,8 @@
  * limit: how much may come from one address and from one network: connections at once and in a minute, and what port 25 is sent in a
  * minute.
  *
- * What a minute brings is counted by all processes of the node together (core/rate.h); what is open at once by each for
- * itself (protocols/server.c).  Loopback is exempt, and so are global entries of the allow-list (storage/allow.h), which is
+ * Both are counted by all processes of the node together: what a minute brings (core/rate.h), and what is open at once (core/tally.h,
+ * by protocols/server.c).  Loopback is exempt, and so are global entries of the allow-list (storage/allow.h), which is
  * asked only about who has reached a limit.
  */
 #include <stdbool.h>

@@ -2,9 +2,7 @@
  * server: the registry of living sessions, and who has how many.
  *
  * All sessions of the process are in one list for each protocol, so that draining can visit them; what an address and
- * a network have open is counted in a hash table of counters that come and go with their sessions.  The table grows with the
- * number of sessions, which is bounded, and its hash is keyed with a random number, so that nobody can aim
- * addresses at one chain.
+ * a network have open is counted by all processes of the node together (core/tally.h).
  *
  * Whether a connection is served is asked in this order: is there room at all, has the client too many open, are too many coming.  So
  * what one limit refuses is not counted by another.  Loopback is exempt: proxies, tests and the machine's own
@@ -12,28 +10,15 @@
  */
 #include "protocols/server.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #define LOG_MODULE "server"
 #include "core/id.h"
-#include "core/secret.h"
+#include "core/tally.h"
 #include "protocols/proxy_parse.h"
 
-#define BUCKETS 4096
 #define TLS_NAMES_MEMORY 65536
-
-struct client {
-    struct client *next;
-    unsigned sessions;
-    char key[64];
-};
 
 static struct server_session *sessions[SERVER_PROTOCOLS];
 static unsigned counts[SERVER_PROTOCOLS], total;
-static struct client *buckets[BUCKETS];
-static uint64_t hash_seed;
 static unsigned sessions_max;
 uint64_t server_refusals[SERVER_REFUSALS];
 static struct task_pool *tasks;
@@ -41,45 +26,15 @@ static bool draining;
 
 /* ------------------------------------------------------------------ clients */
 
-/* FNV-1a over the seed and the key. */
-static struct client **client_find(const char *key)
-{
-    uint64_t hash = UINT64_C(14695981039346656037) ^ hash_seed;
-    struct client **link;
-
-    for (const char *p = key; *p; p++)
-        hash = (hash ^ (unsigned char)*p) * UINT64_C(1099511628211);
-    link = &buckets[(hash ^ hash >> 32) % BUCKETS];
-    while (*link && strcmp((*link)->key, key) != 0)
-        link = &(*link)->next;
-    return link;
-}
-
 /* max 0: no limit. */
 static bool client_enter(const struct limit_client *who, const char *key, unsigned max)
 {
-    struct client **link = client_find(key), *client = *link;
+    unsigned at_once = tally_enter(key);
 
-    if (client && max && client->sessions >= max && !limit_exempt(who))
-        return false;
-    if (!client) {
-        client = *link = calloc(1, sizeof *client);
-        if (!client)
-            abort();
-        snprintf(client->key, sizeof client->key, "%s", key);
-    }
-    client->sessions++;
-    return true;
-}
-
-static void client_leave(const char *key)
-{
-    struct client **link = client_find(key), *client = *link;
-
-    if (client && --client->sessions == 0) {
-        *link = client->next;
-        free(client);
-    }
+    if (!max || at_once <= max || limit_exempt(who))
+        return true;
+    tally_leave(key);
+    return false;
 }
 
 /* Both are counted, or none. */
@@ -90,7 +45,7 @@ static bool client_enter_both(const struct limit_client *who, enum server_refusa
         return false;
     *refusal = SERVER_NETWORK_SESSIONS;
     if (!client_enter(who, who->network, *who->network ? limit_get()->network_sessions : 0)) {
-        client_leave(who->address);
+        tally_leave(who->address);
         return false;
     }
     return true;
@@ -98,8 +53,8 @@ static bool client_enter_both(const struct limit_client *who, enum server_refusa
 
 static void client_leave_both(const struct limit_client *who)
 {
-    client_leave(who->address);
-    client_leave(who->network);
+    tally_leave(who->address);
+    tally_leave(who->network);
 }
 
 static bool is_served(const struct limit_client *who, enum server_refusal *refusal)
@@ -127,8 +82,6 @@ static bool is_served(const struct limit_client *who, enum server_refusal *refus
 void server_set_sessions_max(unsigned max)
 {
     sessions_max = max;
-    if (!hash_seed)
-        secret_random(&hash_seed, sizeof hash_seed);
 }
 
 static const char *const words[] = {

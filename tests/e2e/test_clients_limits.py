@@ -1,5 +1,7 @@
 """How much strangers may send: connections and rates by address and by network, and who is exempt. Clients are told by XCLIENT."""
+import os
 import re
+import signal
 
 import pytest
 
@@ -125,6 +127,25 @@ def test_connections_at_once(new_node):
     two.ask("QUIT", "221")
     wait_until(lambda: greeting(node, "198.51.100.3").startswith("220 "), "there is room again")
     one.close(), two.close(), three.close()
+
+
+def test_workers_count_connections_at_once_together(new_node):
+    """Three workers let in what the limit says, not three times as much; one that is killed takes its count with it."""
+    node = new_node(**{"daemon.workers": 3, "daemon.sessions_per_client_max": 5})
+    clients = [connect(node, "198.51.100.1") for _ in range(15)]
+    inside = [client for client in clients if client.greeting.startswith("220 ")]
+    assert len(inside) == 5 and all("connections from your address" in c.greeting for c in clients if c not in inside)
+    inside[0].ask("QUIT", "221")
+    wait_until(lambda: greeting(node, "198.51.100.1").startswith("220 "), "there is room for one")
+    pids = node.family()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not set(pids) & set(node.family()), "all are replaced")
+    wait_until(node.ready, "it serves again")
+    again = [connect(node, "198.51.100.1") for _ in range(8)]
+    assert [client.greeting[:3] for client in again].count("220") == 5
+    for client in clients + again:
+        client.close()
 
 
 def test_workers_count_together(new_node):
