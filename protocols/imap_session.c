@@ -471,7 +471,7 @@ void imap_serve(int fd, bool implicit_tls, const struct proxy_header *via, struc
     stream_set_session(session->stream, session->server.context.session);
     log_set_context(&session->server.context);
     if (!session->registered) {
-        imap_bye(session, server_refusal_text(&session->server));
+        imap_bye(session, server_refuse(&session->server, session->command));
     } else {
         loop_timer_set(&session->login_timer, settings->login_timeout_ms, on_login_timeout, session);
         if (!implicit_tls || !settings->tls)

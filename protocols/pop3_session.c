@@ -339,7 +339,7 @@ void pop3_serve(int fd, bool implicit_tls, const struct proxy_header *via, struc
     stream_set_session(session->stream, session->server.context.session);
     log_set_context(&session->server.context);
     if (!session->registered) {
-        pop3_goodbye(session, "SYS/TEMP", server_refusal_text(&session->server));
+        pop3_goodbye(session, "SYS/TEMP", server_refuse(&session->server, session->command));
     } else {
         log_debug("connection");
         loop_timer_set(&session->login_timer, settings->login_timeout_ms, on_login_timeout, session);

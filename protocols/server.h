@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/arena.h"
 #include "core/cidr.h"
 #include "core/log.h"
 #include "core/stream.h"
@@ -78,6 +79,11 @@ struct server_session {
 bool server_session_add(struct server_session *session, enum server_protocol protocol, const char *peer);
 /* "too many connections", for the reply. */
 const char *server_refusal_text(const struct server_session *session);
+/* The same, with the id of a decision that GET /v1/decisions/ID shows, if it was a limit of the client's.  server_refusal.c */
+const char *server_refuse(const struct server_session *session, struct arena *arena);
+/* text with such an id, for another reason; limit NULL: none. */
+const char *server_note_refusal(const struct server_session *session, struct arena *arena, const char *reason, const char *limit,
+                                unsigned code, const char *enhanced, const char *text);
 void server_session_remove(struct server_session *session);
 /* Asks all to end; sessions that begin later are refused. */
 void server_drain(void);

@@ -10,12 +10,10 @@
  * Who collects refusals waits longer for each (tarpit): the answer is held back by a timer, which costs no task.
  */
 #define LOG_MODULE "smtp"
-#include "core/id.h"
 #include "core/log.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
 #include "relay/screen_client.h"
-#include "storage/decision.h"
 
 static void refuse_rate(struct smtp_session *session, const char *command, struct slice recipient, const char *what,
                         const char *limit)
@@ -51,48 +49,11 @@ bool smtp_screen_recipient(struct smtp_session *session, struct slice address)
     return false;
 }
 
-/* NULL: it is no limit of the client's. */
-static const char *connection_limit(enum server_refusal refusal)
-{
-    switch (refusal) {
-    case SERVER_DRAINING:
-    case SERVER_FULL: break;
-    case SERVER_ADDRESS_SESSIONS: return "sessions_per_client_max";
-    case SERVER_NETWORK_SESSIONS: return "sessions_per_network_max";
-    case SERVER_ADDRESS_RATE: return "connections_per_minute";
-    case SERVER_NETWORK_RATE: return "network_connections_per_minute";
-    }
-    return NULL;
-}
-
-/* A client that is not served: the text with the id of the decision, if it is noted. */
-static const char *note_connection(struct smtp_session *session, const char *reason, const char *limit, unsigned code,
-                                   const char *enhanced, const char *text)
-{
-    char id_text[ID_TEXT_SIZE];
-    int64_t id = decision_note(&(struct decision){
-        .command = SLICE("CONNECT"),
-        .client = slice_str(session->peer),
-        .sender = SLICE(""),
-        .verdict = slice_str(authorize_verdict_word(AUTHORIZE_DENIED)),
-        .reason = slice_str(reason),
-        .limit = limit ? slice_str(limit) : slice_of(NULL, 0),
-        .code = code,
-        .enhanced = slice_str(enhanced),
-        .text = slice_str(text),
-    });
-
-    return id ? arena_printf(session->command, "%s (decision %s)", text, id_print(id, id_text)) : text;
-}
-
 void smtp_screen_not_served(struct smtp_session *session)
 {
-    const char *text = server_refusal_text(&session->server), *limit = connection_limit(session->server.refusal);
-
     smtp_counters.connections_refused++;
-    if (limit)
-        text = note_connection(session, "client-connections", limit, 421, "4.7.0", text);
-    smtp_reply_goodbye(session, 421, session->server.refusal == SERVER_DRAINING ? "4.3.2" : "4.7.0", text);
+    smtp_reply_goodbye(session, 421, session->server.refusal == SERVER_DRAINING ? "4.3.2" : "4.7.0",
+                       server_refuse(&session->server, session->command));
 }
 
 void smtp_screen_early_talker(struct smtp_session *session)
@@ -102,7 +63,8 @@ void smtp_screen_early_talker(struct smtp_session *session)
     log_info("connection refused", log_str("reason", "early-talker"));
     smtp_counters.connections_refused++;
     smtp_counters.refused[SMTP_REFUSED_EARLY_TALKER]++;
-    smtp_reply_goodbye(session, 554, "5.5.1", note_connection(session, "early-talker", NULL, 554, "5.5.1", text));
+    smtp_reply_goodbye(session, 554, "5.5.1",
+                       server_note_refusal(&session->server, session->command, "early-talker", NULL, 554, "5.5.1", text));
 }
 
 /* ------------------------------------------------------------------ who it is */

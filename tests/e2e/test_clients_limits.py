@@ -253,4 +253,7 @@ def test_imap_and_pop3_have_the_limits_of_connections(new_posthouse):
         for expected in ("", refusal):
             with Dialogue(node, port) as dialogue:
                 dialogue.send(f"PROXY TCP4 {client} 198.51.100.9 40000 25\r\n")
-                assert dialogue.socket.recv(1000).decode().startswith(expected + ("Too many new" if expected else ""))
+                line = dialogue.socket.recv(1000).decode()
+                assert line.startswith(expected + ("Too many new" if expected else ""))
+        decision = told(node, line)
+        assert (decision["why"], decision["limit"], decision["client"]) == ("client-connections", "connections_per_minute", client)
