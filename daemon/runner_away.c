@@ -71,23 +71,24 @@ bool runner_is_away(struct runner_destination *d, unsigned cell)
 /* ------------------------------------------------------------------ telling */
 
 /* Milliseconds until it may be tried again. */
-static uint64_t time_away(unsigned failures, bool probed)
+static uint64_t time_away(const struct runner_destination *d, unsigned failures, bool probed)
 {
-    const struct runner_settings *s = runner_settings();
-
     if (probed) {
-        uint64_t far = (uint64_t)s->retry_min_ms * UNPROBED_INTERVALS;
+        uint64_t far = (uint64_t)runner_settings()->retry_min_ms * UNPROBED_INTERVALS;
 
         return far > UNPROBED_MIN_MS ? far : UNPROBED_MIN_MS;
     }
-    return retry_backoff(s->retry_first_ms, s->retry_max_ms, failures, runner_random());
+    struct slice domain = d->route.kind == ROUTE_MX ? d->route.domain : (struct slice){NULL, 0};
+    const struct delivery_times times = runner_times(domain);
+
+    return retry_backoff(times.retry_first_ms, times.retry_max_ms, failures, runner_random());
 }
 
 /* probed: an outage tells when it is back. */
 static AWAITS void tell_cell(struct runner_destination *d, unsigned cell, struct slice why, bool probed)
 {
     unsigned failures = read_row(d, cell) + 1;
-    uint64_t wait = time_away(failures, probed);
+    uint64_t wait = time_away(d, failures, probed);
 
     d->away_until = d->checked = clock_steady_ms();
     d->away_until += wait;

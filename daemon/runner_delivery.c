@@ -36,17 +36,17 @@
 
 /* ------------------------------------------------------------------ outcomes */
 
-static uint64_t retry_first(const struct runner_destination *d)
+static uint64_t retry_first(const struct runner_destination *d, const struct delivery_times *times)
 {
-    return d->route.kind == ROUTE_DOMAIN ? runner_settings()->retry_min_ms : runner_settings()->retry_first_ms;
+    return d->route.kind == ROUTE_DOMAIN ? runner_settings()->retry_min_ms : times->retry_first_ms;
 }
 
 static void put_off(struct runner_entry *entry, struct slice reply)
 {
-    const struct runner_settings *s = runner_settings();
+    const struct delivery_times times = runner_times(entry->recipient);
     bool greylisted = reply_class_of(reply) == REPLY_CLASS_GREYLIST;
-    int64_t due = (greylisted ? retry_due_greylisted : retry_due)(clock_now_ms(), entry->expires_ms, s->retry_first_ms,
-                                                                  s->retry_max_ms, entry->attempts + 1, runner_random());
+    int64_t due = (greylisted ? retry_due_greylisted : retry_due)(clock_now_ms(), entry->expires_ms, times.retry_first_ms,
+                                                                  times.retry_max_ms, entry->attempts + 1, runner_random());
 
     log_info("deferred", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
              log_int("next_ms", due - clock_now_ms()), log_slice("reply", reply));
@@ -56,12 +56,12 @@ static void put_off(struct runner_entry *entry, struct slice reply)
 /* It was being sent when the connection went.  The first time it keeps its place. */
 static void put_off_cut(struct runner_entry *entry, struct slice reply)
 {
-    const struct runner_settings *s = runner_settings();
+    const struct delivery_times times = runner_times(entry->recipient);
     int64_t now = clock_now_ms(), due = now;
 
     if (entry->attempts > 0)
-        due = retry_due(now, entry->expires_ms, retry_first(entry->destination), s->retry_max_ms, entry->attempts,
-                        runner_random());
+        due = retry_due(now, entry->expires_ms, retry_first(entry->destination, &times), times.retry_max_ms,
+                        entry->attempts, runner_random());
     log_info("deferred", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
              log_int("next_ms", due - now), log_slice("reply", reply));
     runner_finish(entry, QUEUE_DEFERRED, reply, due);

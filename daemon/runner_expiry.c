@@ -18,6 +18,16 @@
 #define RELEASE_MAX 500
 #define RECLAIM_MS 5000
 
+struct delivery_times runner_times(struct slice recipient)
+{
+    const struct runner_settings *s = runner_settings();
+    struct delivery_times times = {s->queue_lifetime_ms, s->delay_notice_ms, s->retry_first_ms, s->retry_max_ms};
+
+    if (recipient.n)
+        delivery_policy_apply(recipient, &times);
+    return times;
+}
+
 /* Ids of one message's entries are neighbours: one bounce for each run of them. */
 static AWAITS void bounce(struct arena *arena, const struct queue_entry *list, unsigned count, struct slice status,
                           struct slice why)

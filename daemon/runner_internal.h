@@ -33,6 +33,7 @@
 #include "relay/notice.h"
 #include "relay/route.h"
 #include "storage/accept.h"
+#include "storage/delivery_policy.h"
 #include "storage/queue.h"
 
 #define RUNNER_BATCH_MAX 100        /* recipients of one transaction; RFC 5321 4.5.3.1.8 */
@@ -171,6 +172,8 @@ AWAITS bool runner_turn_only_way(struct runner_lane *lane);
 AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
                               struct slice diagnostic);
 uint32_t runner_random(void);
+/* How mail to a recipient, or a domain, is tried: the settings, or its delivery policy. Does not wait. */
+struct delivery_times runner_times(struct slice recipient);
 
 /* ------------------------------------------------------------------ suspended */
 

@@ -120,7 +120,7 @@ static struct report *take(unsigned *count)
 static int64_t delay_at(const struct runner_entry *entry, bool readable)
 {
     return notice_delay_at(entry->message->sender, &entry->envelope, readable, entry->message->received_ms,
-                           runner_settings()->delay_notice_ms);
+                           runner_times(entry->recipient).delay_notice_ms);
 }
 
 static AWAITS void record(struct arena *arena, const struct report *flight, unsigned count)

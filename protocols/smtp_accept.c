@@ -22,6 +22,7 @@
 #include "protocols/smtp_parameter.h"
 #include "protocols/smtp_session.h"
 #include "relay/notice.h"
+#include "storage/delivery_policy.h"
 #include "storage/node.h"
 
 static unsigned recipients_of(const struct smtp_transaction *transaction, int64_t customer_id)
@@ -37,6 +38,9 @@ static struct accept_recipient make_recipient(const struct smtp_session *session
 {
     const struct server_settings *settings = session->settings;
     bool readable = from->mailbox_id != 0 || (smtp_hold_is(session, from, now_ms) && from->account_id);
+    struct delivery_times times = {.lifetime_ms = settings->queue_lifetime_ms, .delay_notice_ms = settings->delay_notice_ms};
+
+    delivery_policy_apply(from->address, &times);
     struct accept_recipient out = {
         .address = from->address,
         .original = from->expanded ? from->original : (struct slice){NULL, 0},
@@ -48,10 +52,10 @@ static struct accept_recipient make_recipient(const struct smtp_session *session
         .account_id = from->account_id,
         .parameters = smtp_parameter_print_rcpt(session->transaction_arena, &from->envelope, ENVELOPE_ALL),
         .waiting = from->waiting,
-        .expires_ms = now_ms + settings->queue_lifetime_ms,
+        .expires_ms = now_ms + times.lifetime_ms,
         .deliver_by_ms = envelope_deadline(&session->transaction->envelope, now_ms),
         .delay_ms = notice_delay_at(session->transaction->sender.address, &from->envelope, readable, now_ms,
-                                    settings->delay_notice_ms),
+                                    times.delay_notice_ms),
     };
 
     smtp_hold_apply(session, from, now_ms, &out);

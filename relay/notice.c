@@ -32,6 +32,7 @@
 #include "core/id.h"
 #include "core/idn.h"
 #include "relay/permit.h"
+#include "storage/delivery_policy.h"
 #include "storage/directory.h"
 #include "storage/name.h"
 #include "storage/queue.h"
@@ -109,10 +110,13 @@ static struct accept_recipient make_recipient(struct arena *arena, const struct 
 {
     const struct directory_recipient *found = &target->found;
     bool reads = found->has_account && directory_may_receive(&found->account);
+    struct delivery_times times = {.lifetime_ms = settings->lifetime_ms};
+
+    delivery_policy_apply(target->address, &times);
     struct accept_recipient to = {
         .address = target->address,
         .original = target->by ? notice->sender : (struct slice){NULL, 0},
-        .expires_ms = clock_now_ms() + settings->lifetime_ms,
+        .expires_ms = clock_now_ms() + times.lifetime_ms,
     };
 
     *customer_id = found->domain.customer_id;

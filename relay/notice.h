@@ -28,7 +28,7 @@ int64_t notice_delay_at(struct slice sender, const struct envelope_rcpt *envelop
 struct notice_settings {
     const char *hostname;
     bool default_route;  /* mail to outside goes to destination "default" */
-    int64_t lifetime_ms; /* of the notice in the queue */
+    int64_t lifetime_ms; /* of the notice in the queue, unless there is a delivery policy */
 };
 
 /* The message, and what is to be told of it. */

@@ -13,6 +13,7 @@
 #include "storage/allow.h"
 #include "storage/client_policy.h"
 #include "storage/db.h"
+#include "storage/delivery_policy.h"
 #include "storage/dns_list.h"
 #include "storage/suspension.h"
 
@@ -35,7 +36,7 @@ static AWAITS enum db_status refresh(struct arena *arena)
     if (known && now == number)
         return DB_FOUND;
     if (allow_read(arena) == DB_FAILED || dns_list_read(arena) == DB_FAILED || client_policy_read(arena) == DB_FAILED ||
-        suspension_read(arena) == DB_FAILED)
+        suspension_read(arena) == DB_FAILED || delivery_policy_read(arena) == DB_FAILED)
         return DB_FAILED;
     known = true;
     number = now;

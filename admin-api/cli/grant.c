@@ -1,6 +1,6 @@
 /*
  * grant: the options of `create` (relay-grants, relay-checks, app-passwords, certificates, aliases, groups, allowed-networks, dns-lists,
- * client-policies, domains), of `domains change` and `queue hold`, as a table: each becomes a member of the same name, with '_' for '-'.
+ * client-policies, delivery-policies, domains), of `change` and `queue hold`, as a table: each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
@@ -13,7 +13,7 @@
 
 static struct {
     const char *option, *member;
-    enum { TEXT, NONE_OR_TEXT, NUMBER, FLAG, NO_FLAG, LIST } kind; /* NONE_OR_TEXT: empty is null */
+    enum { TEXT, NONE_OR_TEXT, NUMBER, NONE_OR_NUMBER, FLAG, NO_FLAG, LIST } kind; /* NONE_OR: empty is null */
     struct json_object *value;
 } members[] = {
     {"--account", "account", TEXT, NULL},
@@ -77,6 +77,10 @@ static struct {
     {"--alias-of", "target", TEXT, NULL},
     {"--catch-all", "catch_all", NONE_OR_TEXT, NULL},
     {"--collector", "collector", NONE_OR_TEXT, NULL},
+    {"--lifetime", "lifetime", NONE_OR_NUMBER, NULL},
+    {"--delay-notice", "delay_notice", NONE_OR_NUMBER, NULL},
+    {"--retry-first", "retry_first", NONE_OR_NUMBER, NULL},
+    {"--retry-max", "retry_max", NONE_OR_NUMBER, NULL},
     {"--subaddress-separator", "subaddress_separator", NONE_OR_TEXT, NULL},
 };
 #define MEMBERS (sizeof members / sizeof *members)
@@ -103,6 +107,10 @@ int grant_option(const char *option, const char *value)
         case TEXT: members[i].value = json_object_new_string(value); break;
         case NONE_OR_TEXT:
             members[i].value = *value ? json_object_new_string(value) : NULL;
+            emptied[i] = !*value;
+            break;
+        case NONE_OR_NUMBER:
+            members[i].value = *value ? number_or_text(value) : NULL;
             emptied[i] = !*value;
             break;
         case NUMBER: members[i].value = number_or_text(value); break;

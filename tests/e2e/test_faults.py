@@ -538,6 +538,15 @@ class Workload:
         self.api("DELETE", path, None, GONE)
         self.settled()
 
+    def step_delivery_policies(self):
+        for _ in range(2):
+            self.api("POST", "/v1/delivery-policies", {"domain": "outside.test", "lifetime": 1000}, DONE)
+        assert [item["domain"] for item in self.api("GET", "/v1/delivery-policies")["items"]] == ["outside.test"]
+        path = "/v1/delivery-policies/outside.test"
+        self.api("GET", path)
+        self.api("PATCH", path, {"retry_max": 2})
+        self.api("DELETE", path, None, GONE)
+
     def step_queue_actions(self):
         """Many at once, in the background."""
         action = self.api("POST", "/v1/queue-actions", {"action": "priority", "priority": 1, "domain": "dead.faults.test"})

@@ -1,0 +1,154 @@
+/*
+ * /v1/delivery-policies: how long, and how often, mail to a domain is tried, where that is not as the settings say.
+ *
+ * A policy is addressed by its id or its domain.  Times are seconds; null is what the configuration says.
+ */
+#include <json-c/json.h>
+
+#include "admin-api/handlers.h"
+#include "admin-api/json.h"
+#include "core/id.h"
+#include "storage/name.h"
+#include "storage/provision_delivery.h"
+
+#define DOMAIN_MAX_BYTES 1024
+#define LABEL_MAX_BYTES 200
+#define DAY 86400
+
+static void put_seconds(struct json_object *object, const char *name, int32_t seconds)
+{
+    if (seconds == DELIVERY_POLICY_NOT_SET)
+        json_object_object_add(object, name, NULL);
+    else
+        json_put_number(object, name, seconds);
+}
+
+static struct json_object *as_json(const struct provision_delivery *delivery)
+{
+    struct json_object *object = json_object_new_object();
+    json_put_id(object, "id", delivery->id);
+    json_put_text(object, "domain", delivery->policy.domain);
+    put_seconds(object, "lifetime", delivery->policy.lifetime);
+    put_seconds(object, "delay_notice", delivery->policy.delay_notice);
+    put_seconds(object, "retry_first", delivery->policy.retry_first);
+    put_seconds(object, "retry_max", delivery->policy.retry_max);
+    json_put_text(object, "label", delivery->label);
+    json_put_time(object, "created_at", delivery->created_ms);
+    return object;
+}
+
+/* False, and answered. */
+static AWAITS bool get(struct request *r, struct slice key, struct provision_delivery *out)
+{
+    switch (provision_delivery_get(r->arena, key, out)) {
+    case DB_FOUND: return true;
+    case DB_NONE: reply_not_found(r); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
+}
+
+static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
+{
+    struct provision_delivery delivery;
+    char text[ID_TEXT_SIZE];
+    if (!get(r, slice_str(id_print(id, text)), &delivery))
+        return;
+    reply_json(r, status, as_json(&delivery));
+    if (status == 201)
+        r->reply.location = arena_printf(r->arena, "/v1/delivery-policies/%s", text);
+}
+
+AWAITS void delivery_policies_list(struct request *r)
+{
+    static const char *const parameters[] = {"cursor", "limit", NULL};
+    struct provision_page page;
+    struct provision_delivery *list = NULL;
+    unsigned count = 0;
+    if (!request_query_check(r, parameters) || !request_page(r, &page))
+        return;
+    unsigned limit = page.limit++;
+    if (provision_delivery_list(r->arena, &page, &list, &count) != DB_FOUND) {
+        reply_away(r);
+        return;
+    }
+    struct json_object *items = json_object_new_array();
+    for (unsigned i = 0; i < count && i < limit; i++)
+        json_object_array_add(items, as_json(&list[i]));
+    reply_list(r, items, count > limit ? list[limit - 1].id : 0);
+}
+
+static void read_seconds(struct json_fields *f, const char *name, int32_t min, int32_t max, int32_t *out)
+{
+    if (json_is_null(f, name))
+        *out = DELIVERY_POLICY_NOT_SET;
+    else if (json_given(f, name))
+        *out = (int32_t)json_number(f, name, min, max, min);
+}
+
+/* What may change; members that are not given stay as they are. */
+static void read_members(struct json_fields *f, struct provision_delivery *delivery)
+{
+    struct delivery_policy *policy = &delivery->policy;
+    read_seconds(f, "lifetime", 1, 30 * DAY, &policy->lifetime);
+    read_seconds(f, "delay_notice", 0, 30 * DAY, &policy->delay_notice);
+    read_seconds(f, "retry_first", 1, DAY, &policy->retry_first);
+    read_seconds(f, "retry_max", 1, 7 * DAY, &policy->retry_max);
+    if (json_is_null(f, "label"))
+        delivery->label = slice_of(NULL, 0);
+    else if (json_given(f, "label"))
+        delivery->label = json_text(f, "label", false, LABEL_MAX_BYTES);
+}
+
+AWAITS void delivery_policies_create(struct request *r)
+{
+    struct json_fields f;
+    struct provision_delivery delivery = {.policy = {{NULL, 0}, DELIVERY_POLICY_NOT_SET, DELIVERY_POLICY_NOT_SET,
+                                                     DELIVERY_POLICY_NOT_SET, DELIVERY_POLICY_NOT_SET}};
+    struct provision_refusal refusal;
+    if (!json_begin(r, &f))
+        return;
+    struct slice domain = json_text(&f, "domain", true, DOMAIN_MAX_BYTES);
+    if (domain.p && !name_domain(r->arena, domain, &delivery.policy.domain))
+        json_reject(&f, "domain", "must be a domain name");
+    read_members(&f, &delivery);
+    if (!json_end(&f))
+        return;
+    r->actor.status = 201;
+    if (!reply_failed_write(r, provision_delivery_create(r->arena, &delivery, &r->actor, &refusal), &refusal))
+        reply_with(r, 201, delivery.id);
+}
+
+AWAITS void delivery_policies_show(struct request *r)
+{
+    struct provision_delivery delivery;
+    if (get(r, r->key, &delivery))
+        reply_json(r, 200, as_json(&delivery));
+}
+
+AWAITS void delivery_policies_change(struct request *r)
+{
+    struct json_fields f;
+    struct provision_delivery delivery;
+    struct provision_refusal refusal;
+    if (!json_begin(r, &f) || !get(r, r->key, &delivery))
+        return;
+    read_members(&f, &delivery);
+    if (!json_end(&f))
+        return;
+    r->actor.status = 200;
+    if (!reply_failed_write(r, provision_delivery_update(r->arena, &delivery, &r->actor, &refusal), &refusal))
+        reply_with(r, 200, delivery.id);
+}
+
+AWAITS void delivery_policies_delete(struct request *r)
+{
+    struct provision_delivery delivery;
+    struct provision_refusal refusal;
+    if (!get(r, r->key, &delivery))
+        return;
+    r->actor.status = 204;
+    if (!reply_failed_write(r, provision_delivery_delete(r->arena, delivery.id, &r->actor, &refusal), &refusal))
+        reply_empty(r, 204);
+}

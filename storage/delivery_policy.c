@@ -1,0 +1,101 @@
+/*
+ * delivery_policy: the list in memory.
+ *
+ * Policies are few, asked for each recipient at the door and each time that one is put off, and changed seldom: all
+ * are kept, sorted by domain, and looked for by bisection.  When they are read: storage/known.c.  A policy is a domain's
+ * own, not that of those below it.
+ *
+ * The lifetime is written into the queue entry when it is accepted, so a change counts for mail that comes later; the
+ * times between tries are asked for at each failure, so a change counts from the next one on.
+ */
+#include "storage/delivery_policy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/db.h"
+#include "storage/name.h"
+
+static struct arena *memory;
+static struct delivery_policy *list;
+static unsigned count;
+
+/* ------------------------------------------------------------------ asking */
+
+static int compare(const void *a, const void *b)
+{
+    const struct delivery_policy *x = a, *y = b;
+    size_t n = x->domain.n < y->domain.n ? x->domain.n : y->domain.n;
+    int order = n ? memcmp(x->domain.p, y->domain.p, n) : 0;
+
+    return order ? order : (x->domain.n > y->domain.n) - (x->domain.n < y->domain.n);
+}
+
+void delivery_policy_merge(const struct delivery_policy *policy, struct delivery_times *times)
+{
+    if (policy->lifetime != DELIVERY_POLICY_NOT_SET)
+        times->lifetime_ms = policy->lifetime * INT64_C(1000);
+    if (policy->delay_notice != DELIVERY_POLICY_NOT_SET)
+        times->delay_notice_ms = policy->delay_notice * INT64_C(1000);
+    if (policy->retry_first != DELIVERY_POLICY_NOT_SET)
+        times->retry_first_ms = (uint64_t)policy->retry_first * 1000;
+    if (policy->retry_max != DELIVERY_POLICY_NOT_SET)
+        times->retry_max_ms = (uint64_t)policy->retry_max * 1000;
+    if (times->retry_first_ms <= times->retry_max_ms)
+        return;
+    if (policy->retry_max == DELIVERY_POLICY_NOT_SET)
+        times->retry_max_ms = times->retry_first_ms;
+    else
+        times->retry_first_ms = times->retry_max_ms;
+}
+
+void delivery_policy_apply(struct slice recipient, struct delivery_times *times)
+{
+    bool address = recipient.n && memchr(recipient.p, '@', recipient.n);
+    struct slice domain = address ? name_address_domain(recipient) : recipient;
+    struct delivery_policy key = {.domain = {NULL, 0}};
+    const struct delivery_policy *found;
+    struct arena *arena;
+
+    if (!count)
+        return;
+    arena = arena_new(SIZE_MAX);
+    found = name_domain(arena, domain, &key.domain) ? bsearch(&key, list, count, sizeof *list, compare) : NULL;
+    if (found)
+        delivery_policy_merge(found, times);
+    arena_free(&arena);
+}
+
+/* ------------------------------------------------------------------ knowing */
+
+static const struct db_statement read_list = {
+    "delivery_policy_list",
+    "select domain, coalesce(lifetime, -1), coalesce(delay_notice, -1), coalesce(retry_first, -1),"
+    "       coalesce(retry_max, -1)"
+    "  from delivery_policy order by id limit $1::integer",
+};
+
+AWAITS enum db_status delivery_policy_read(struct arena *arena)
+{
+    struct params params;
+    struct rows *rows = NULL;
+
+    params_init(&params, arena);
+    params_int32(&params, 2 * DELIVERY_POLICIES_MAX);
+    if (db_read(arena, &read_list, &params, &rows) == DB_FAILED)
+        return DB_FAILED;
+    arena_free(&memory);
+    memory = arena_new(SIZE_MAX);
+    count = rows_count(rows);
+    list = arena_array(memory, count + 1, sizeof *list);
+    for (unsigned i = 0; i < count; i++)
+        list[i] = (struct delivery_policy){
+            .domain = arena_slice(memory, row_text(rows, i, 0)),
+            .lifetime = (int32_t)row_int64(rows, i, 1),
+            .delay_notice = (int32_t)row_int64(rows, i, 2),
+            .retry_first = (int32_t)row_int64(rows, i, 3),
+            .retry_max = (int32_t)row_int64(rows, i, 4),
+        };
+    qsort(list, count, sizeof *list, compare);
+    return DB_FOUND;
+}
