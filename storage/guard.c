@@ -14,8 +14,9 @@
  * anywhere since it last looked, with an overlap for transactions that commit late; what it reads replaces what it knew.  So two
  * nodes that are attacked at the same moment overshoot by what arrives within about two seconds.
  *
- * Bounded: ENTRIES_MAX entries; when they are used up the ones that have nothing to say go (looked for once in SWEEP_MS, as it
- * takes a walk over all), and if all have, what is new is not counted.  While the database is away each process goes on by itself.
+ * Bounded: ENTRIES_MAX entries; when they are used up the ones that have nothing to say go, and then those that say least: of who is not
+ * banned, the fewest failures first, until an eighth is free.  So a flood of addresses and names makes room at its own expense, and who
+ * guesses on meanwhile is counted.  If so many are banned that there is none, what is new is not counted.  While the database is away each process goes on by itself.
  */
 #include "storage/guard.h"
 
@@ -38,7 +39,9 @@
 
 #define BUCKETS 8192
 #define ENTRIES_MAX 65536
-#define SWEEP_MS 1000
+#define ROOM (ENTRIES_MAX / 8) /* that a sweep makes, so that the next one is not soon */
+#define SWEEP_MS 1000          /* between two that make no room */
+#define LEAST_MAX 1024 /* failures */
 #define BATCH_MAX 1000
 #define ROWS_MAX 5000
 #define OVERLAP_MS 5000
@@ -106,23 +109,21 @@ static struct entry **bucket(enum kind kind, const char *client, const char *nam
     return &buckets[(hash ^ hash >> 32) % BUCKETS];
 }
 
-static bool has_nothing_to_say(const struct entry *entry, int64_t now)
+/* least 0: only what has nothing to say. */
+static bool may_go(const struct entry *entry, unsigned least, int64_t now)
 {
-    return !entry->pending && entry->banned_until_ms <= now && entry->last_ms + settings.window_ms <= now;
+    if (entry->banned_until_ms > now)
+        return false;
+    return (!entry->pending && entry->last_ms + settings.window_ms <= now) || entry->failures + entry->pending <= least;
 }
 
-static void sweep(int64_t now)
+static void drop(unsigned least, int64_t now)
 {
-    static int64_t swept_ms;
-
-    if (now >= swept_ms && now < swept_ms + SWEEP_MS)
-        return;
-    swept_ms = now;
     for (unsigned i = 0; i < BUCKETS; i++)
         for (struct entry **link = &buckets[i]; *link;) {
             struct entry *entry = *link;
 
-            if (!has_nothing_to_say(entry, now)) {
+            if (!may_go(entry, least, now)) {
                 link = &entry->next;
                 continue;
             }
@@ -130,6 +131,19 @@ static void sweep(int64_t now)
             free(entry);
             entry_count--;
         }
+}
+
+static void sweep(int64_t now)
+{
+    static int64_t in_vain_ms;
+
+    if (now >= in_vain_ms && now < in_vain_ms + SWEEP_MS)
+        return;
+    drop(0, now);
+    for (unsigned least = 1; entry_count > ENTRIES_MAX - ROOM && least <= LEAST_MAX; least *= 2)
+        drop(least, now);
+    if (entry_count > ENTRIES_MAX - ROOM)
+        in_vain_ms = now;
 }
 
 static struct entry *find(enum kind kind, const char *client, const char *name)
