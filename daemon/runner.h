@@ -37,6 +37,7 @@ void runner_drain(void (*done)(void *arg), void *arg);
 struct runner_counters {
     uint64_t delivered, deferred, bounced, connections;
     uint64_t deferred_by[REPLY_CLASSES], bounced_by[REPLY_CLASSES];
+    uint64_t attempts; /* recipients offered to a next hop */
     unsigned active, waiting_in_memory, outages_open;
 };
 void runner_counters(struct runner_counters *out);

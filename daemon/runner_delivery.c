@@ -339,6 +339,7 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
         recipients[i].address = batch->entries[i]->recipient;
         recipients[i].envelope = &batch->entries[i]->envelope;
     }
+    runner_count.attempts += batch->count;
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
     if (sort_outcomes(lane, batch, recipients, refused, silent, traced, failed) && !lane->turned)

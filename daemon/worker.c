@@ -324,6 +324,8 @@ static void collect(void *arg)
         stats_set((enum stat)(STAT_DEFERRALS + i - 1), run.deferred_by[i]);
         stats_set((enum stat)(STAT_BOUNCES + i - 1), run.bounced_by[i]);
     }
+    stats_set(STAT_ATTEMPTS, run.attempts);
+    stats_set(STAT_NEXT_HOP_CONNECTIONS, run.connections);
     stats_set(STAT_DELIVERIES_ACTIVE, run.active);
     stats_set(STAT_OUTAGES_RUN, run.outages_open);
     stats_set(STAT_PROBES, probes.asked);

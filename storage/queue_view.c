@@ -1,7 +1,7 @@
 /*
  * Looking at the queue.
  *
- * One entry, one message, outages and totals are read as they are asked for; the pages of the queue, with their filters, are in
+ * One entry, one message and outages are read as they are asked for; the pages of the queue, with their filters, are in
  * storage/queue_filter.c.
  */
 #include "storage/queue_view.h"
@@ -148,31 +148,4 @@ AWAITS enum db_status queue_view_outages(struct arena *arena, int64_t domain_id,
             .ended_ms = row_time(rows, *count, 5),
         };
     return DB_FOUND;
-}
-
-/* ------------------------------------------------------------------ totals */
-
-static const struct db_statement totals = {
-    "queue_view_totals",
-    "select count(*) filter (where worker is null and held_until is null), count(*) filter (where worker is not null),"
-    "       (select count(*) from outage where ended_at is null),"
-    "       count(*) filter (where worker is null and held_until is not null)"
-    "  from queue_entry",
-};
-
-AWAITS enum db_status queue_view_totals(struct queue_view_totals *out)
-{
-    struct arena *arena = arena_new(4096);
-    struct params none;
-    struct rows *rows = NULL;
-    params_init(&none, arena);
-    enum db_status status = db_read(arena, &totals, &none, &rows);
-    if (status == DB_FOUND) {
-        out->waiting = (uint64_t)row_int64(rows, 0, 0);
-        out->active = (uint64_t)row_int64(rows, 0, 1);
-        out->outages_open = (uint64_t)row_int64(rows, 0, 2);
-        out->held = (uint64_t)row_int64(rows, 0, 3);
-    }
-    arena_free(&arena);
-    return status;
 }

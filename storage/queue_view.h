@@ -65,10 +65,4 @@ AWAITS enum db_status queue_view_outages(struct arena *arena, int64_t domain_id,
                                          unsigned limit, struct queue_view_outage **out, unsigned *count)
     __attribute__((warn_unused_result));
 
-struct queue_view_totals {
-    uint64_t waiting, active, held, outages_open; /* waiting: held ones not */
-};
-/* Counts every entry: some 100 ms for a million.  For metrics, behind a cache. */
-AWAITS enum db_status queue_view_totals(struct queue_view_totals *out) __attribute__((warn_unused_result));
-
 #endif
