@@ -60,8 +60,9 @@ static const char *told_hits(struct arena *arena, const struct screen_facts *fac
     return text;
 }
 
-static void refuse_score(struct arena *arena, struct slice recipient, const struct screen_facts *facts,
-                         struct authorize_decision *out)
+/* The name is told only if the policy asks for it: another domain's may be why it is known. */
+static void refuse_score(struct arena *arena, struct slice recipient, const struct client_policy *policy,
+                         const struct screen_facts *facts, struct authorize_decision *out)
 {
     const char *hits = told_hits(arena, facts);
 
@@ -69,7 +70,7 @@ static void refuse_score(struct arena *arena, struct slice recipient, const stru
         refuse(out, "dns-list", 550, "5.7.1",
                arena_printf(arena, "<%.*s>: mail from %s is refused: it is listed in %s", SLICE_ARG(recipient),
                             facts->client, hits));
-    else if (has_no_name(facts))
+    else if (policy->reverse_name != CLIENT_POLICY_NAME_IGNORE && has_no_name(facts))
         refuse(out, "reverse-name", 550, "5.7.25",
                arena_printf(arena, "<%.*s>: mail from %s is refused: %s", SLICE_ARG(recipient), facts->client,
                             name_trouble(facts)));
@@ -84,7 +85,7 @@ bool screen_refuses(struct arena *arena, struct slice recipient, const struct cl
                     const struct screen_facts *facts, struct authorize_decision *out)
 {
     if (policy->refuses && screen_score(policy, facts) >= policy->refuse_at) {
-        refuse_score(arena, recipient, facts, out);
+        refuse_score(arena, recipient, policy, facts, out);
         return true;
     }
     if (policy->reverse_name != CLIENT_POLICY_NAME_REQUIRE || facts->name == SCREEN_NAME_CONFIRMED)

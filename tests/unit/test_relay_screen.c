@@ -54,6 +54,7 @@ static const struct {
      "bl.test (see bl.test/1), other.test, more.test",
      false},
     {{.refuses = true, .refuse_at = 0}, 0, SCREEN_NAME_NOT_ASKED, 0, 550, "score", "it is not known here", false},
+    {{.refuses = true, .refuse_at = 0}, 0, SCREEN_NAME_NONE, 0, 550, "score", "it is not known here", false},
     /* the name counts only if the policy says so, and not if it could not be found out */
     {{.refuses = true, .refuse_at = 2, .reverse_score = 2}, 0, SCREEN_NAME_NONE, 0, 0, NULL, NULL, false},
     {{.refuses = true, .refuse_at = 2, .reverse_name = CLIENT_POLICY_NAME_SCORE, .reverse_score = 2},

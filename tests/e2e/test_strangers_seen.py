@@ -1,0 +1,101 @@
+"""Each way to turn a stranger away is a counter in /metrics, a word in the log, and a decision that can be looked up."""
+import re
+
+import pytest
+
+from conftest import _close, _node
+from harness.dialogue import Dialogue
+from harness.names import Names
+from harness.process import wait_until
+from harness.requests import must
+
+ZONE = "bl.lists.example"
+
+
+@pytest.fixture(scope="module")
+def names():
+    with Names() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def node(postgres, certificate, names):
+    made = _node(postgres, certificate, settings={
+        "smtp.xclient_networks": "127.0.0.1", "daemon.workers": 1, "dns.resolver": names.resolver, "clients.dns_wait": "10s",
+        "clients.tarpit_after": 0, "clients.tarpit_max": "50ms", "clients.messages_per_minute": 2, "daemon.sessions_max": 12})
+    try:
+        made.start()
+        made.api.customer("seen")
+        for domain, policy in (("listed.test", {"refuse_at": 5}), ("named.test", {"reverse_name": "require"}),
+                               ("vouched.test", {"refuse_at": 0}), ("grey.test", {"greylist": "always"})):
+            made.api.hosted_domain(domain, "seen")
+            made.api.account(f"ann@{domain}", "seen")
+            made.api.post("/v1/client-policies", {"domain": domain, **policy})
+        made.api.post("/v1/dns-lists", {"zone": ZONE, "score": 5})
+        names.listed("198.18.0.1", ZONE)
+        names.broken.add("3.0.18.198.in-addr.arpa")
+        others = (f"198.18.1.{number}" for number in range(1, 255))
+        wait_until(lambda: "greylisted" in visit(made, next(others), "ann@grey.test"), "the policies are known")
+        yield made
+    finally:
+        _close(made)
+
+
+def visit(node, client, *recipients):
+    """The last reply."""
+    reply = ""
+    with Dialogue(node) as dialogue:
+        dialogue.hello("proxy.test")
+        dialogue.ask(f"XCLIENT ADDR={client}", "220")
+        dialogue.ask("EHLO client.test", "250")
+        for recipient in recipients:
+            reply = dialogue.ask("MAIL FROM:<joe@outside.test>")
+            if not reply.startswith("250"):
+                return reply
+            reply = dialogue.ask(f"RCPT TO:<{recipient}>")
+            dialogue.ask("RSET", "250")
+    return reply
+
+
+def metric(node, name):
+    _, text = must(node, 200, "GET", "/metrics", token="")
+    return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.M).group(1))
+
+
+@pytest.mark.parametrize("client, recipients, code, why, counter", [
+    ("198.18.0.1", ["ann@listed.test"], "550 5.7.1", "dns-list", "dns-list"),
+    ("198.18.0.2", ["ann@named.test"], "550 5.7.25", "reverse-name", "reverse-name"),
+    ("198.18.0.3", ["ann@named.test"], "451 4.7.25", "reverse-name-unknown", "reverse-name"),
+    ("198.18.0.4", ["ann@vouched.test"], "550 5.7.1", "score", "score"),
+    ("198.18.0.5", ["ann@grey.test"], "451 4.7.1", "greylisted", "greylist"),
+    ("198.18.0.6", ["x@nobodys.test"] * 3, "451 4.7.1", "client-rate", "client-rate"),
+])
+def test_a_client_that_is_refused(node, client, recipients, code, why, counter):
+    name = f'posthouse_smtp_refused_total{{reason="{counter}"}}'
+    before = metric(node, name)
+    reply = visit(node, client, *recipients)
+    assert reply.startswith(code), reply
+    path = "/v1/decisions/" + re.search(r"\(decision (\w+)\)", reply).group(1)
+    wait_until(lambda: node.api.request("GET", path)[0] == 200, "the decision is written")
+    assert (node.api.get(path)["why"], node.api.get(path)["client"]) == (why, client)
+    wait_until(lambda: metric(node, name) > before, "it is counted")
+    assert re.search(rf'msg="client refused" .*reason={why}\b', node.log())
+
+
+def test_a_client_that_is_made_to_wait(node):
+    before = metric(node, "posthouse_smtp_tarpitted_total")
+    assert visit(node, "198.18.0.7", "x@nobodys.test").startswith("550 5.7.1")
+    wait_until(lambda: metric(node, "posthouse_smtp_tarpitted_total") > before, "it is counted")
+    assert "reason=tarpit" in node.log()
+
+
+def test_a_server_that_is_full(node):
+    crowd = []
+    while len(crowd) < 20 and (not crowd or crowd[-1].greeting.startswith("220")):
+        crowd.append(Dialogue(node))
+        crowd[-1].greeting = crowd[-1].reply()
+    assert crowd[-1].greeting.startswith("421 4.7.0") and "decision" not in crowd[-1].greeting  # it is not about the client
+    wait_until(lambda: metric(node, 'posthouse_connections_refused_total{reason="sessions"}') >= 1, "it is counted")
+    assert 'msg="connection refused" ' in node.log() and 'reason="too many connections"' in node.log()
+    for dialogue in crowd:
+        dialogue.close()
