@@ -1,5 +1,5 @@
 /*
- * /v1/delivery-policies: how long, and how often, mail to a domain is tried, where that is not as the settings say.
+ * /v1/delivery-policies: how long, how often and how protected mail to a domain is tried, where that is not as the settings say.
  *
  * A policy is addressed by its id or its domain.  Times are seconds; null is what the configuration says.
  */
@@ -32,6 +32,7 @@ static struct json_object *as_json(const struct provision_delivery *delivery)
     put_seconds(object, "delay_notice", delivery->policy.delay_notice);
     put_seconds(object, "retry_first", delivery->policy.retry_first);
     put_seconds(object, "retry_max", delivery->policy.retry_max);
+    json_put_text(object, "tls", slice_str(delivery_tls_word(delivery->policy.tls)));
     json_put_text(object, "label", delivery->label);
     json_put_time(object, "created_at", delivery->created_ms);
     return object;
@@ -87,10 +88,22 @@ static void read_seconds(struct json_fields *f, const char *name, int32_t min, i
         *out = (int32_t)json_number(f, name, min, max, min);
 }
 
+static void read_tls(struct json_fields *f, struct delivery_policy *policy)
+{
+    if (json_is_null(f, "tls")) {
+        policy->tls = DELIVERY_TLS_NOT_SET;
+    } else if (json_given(f, "tls")) {
+        struct slice word = json_text(f, "tls", false, 20);
+        if (word.p && !delivery_tls_of(word, &policy->tls))
+            json_reject(f, "tls", "must be none, may, encrypt or verify, or null");
+    }
+}
+
 /* What may change; members that are not given stay as they are. */
 static void read_members(struct json_fields *f, struct provision_delivery *delivery)
 {
     struct delivery_policy *policy = &delivery->policy;
+    read_tls(f, policy);
     read_seconds(f, "lifetime", 1, 30 * DAY, &policy->lifetime);
     read_seconds(f, "delay_notice", 0, 30 * DAY, &policy->delay_notice);
     read_seconds(f, "retry_first", 1, DAY, &policy->retry_first);
@@ -105,7 +118,7 @@ AWAITS void delivery_policies_create(struct request *r)
 {
     struct json_fields f;
     struct provision_delivery delivery = {.policy = {{NULL, 0}, DELIVERY_POLICY_NOT_SET, DELIVERY_POLICY_NOT_SET,
-                                                     DELIVERY_POLICY_NOT_SET, DELIVERY_POLICY_NOT_SET}};
+                                                     DELIVERY_POLICY_NOT_SET, DELIVERY_POLICY_NOT_SET, DELIVERY_TLS_NOT_SET}};
     struct provision_refusal refusal;
     if (!json_begin(r, &f))
         return;

@@ -27,6 +27,7 @@
 #include "core/log.h"
 #include "daemon/runner_internal.h"
 #include "relay/retry.h"
+#include "storage/delivery_policy.h"
 
 #define WORKING_MS 30000 /* a delivery this recent says that the destination does serve */
 #define LIMITED_MS 60000
@@ -174,10 +175,10 @@ static bool is_limit(const struct runner_destination *d)
     return d->connected > 0 && clock_steady_ms() < d->good_at + WORKING_MS;
 }
 
-/* Every host that was reached lacks what the message requires. */
+/* Every host that was reached lacks what the message, or the policy for its recipients, requires. */
 static AWAITS void all_unmet(struct runner_lane *lane, struct runner_batch *batch, const struct runner_walk *walk)
 {
-    if (!walk->unreached) {
+    if (!walk->unreached && walk->protection == RUNNER_PROTECTION_REQUIRETLS) {
         runner_bounce_all(lane->arena, batch->entries, batch->count, walk->status, walk->why);
         batch->count = 0;
         return;
@@ -394,13 +395,24 @@ static bool suits_turned(const struct runner_lane *lane, enum runner_protection 
 {
     struct runner_lack lack;
 
-    return wanted == RUNNER_PROTECTION_ANY || wanted == RUNNER_PROTECTION_VERIFIED ||
-           runner_protection_met(lane->client, wanted, &lack);
+    switch (wanted) {
+    case RUNNER_PROTECTION_ANY:
+    case RUNNER_PROTECTION_CLEAR:
+    case RUNNER_PROTECTION_CERTIFIED: /* who collects has signed in, which is more than a name in a certificate */
+    case RUNNER_PROTECTION_VERIFIED: return true;
+    case RUNNER_PROTECTION_ENCRYPTED:
+    case RUNNER_PROTECTION_REQUIRETLS: break;
+    }
+    return runner_protection_met(lane->client, wanted, &lack);
 }
 
 /* RFC 8689 4.2.1: returned when there is no other way; else a next hop may be good enough. */
-static AWAITS void unfit_for_turned(struct runner_lane *lane, struct runner_batch *batch)
+static AWAITS void unfit_for_turned(struct runner_lane *lane, struct runner_batch *batch, enum runner_protection wanted)
 {
+    if (wanted != RUNNER_PROTECTION_REQUIRETLS) {
+        all_wait(batch, &(struct failed){SLICE("the policy for the domain requires TLS, and its collector uses none"), false});
+        return;
+    }
     if (!runner_turn_only_way(lane)) {
         all_wait(batch, &(struct failed){SLICE("REQUIRETLS: it cannot be collected"), false});
         return;
@@ -412,7 +424,7 @@ static AWAITS void unfit_for_turned(struct runner_lane *lane, struct runner_batc
 
 void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
 {
-    struct runner_walk walk = {.protection = runner_protection_wanted(batch->message)};
+    struct runner_walk walk = {.protection = runner_protection_wanted(batch->message, batch->entries[0]->recipient)};
     struct failed failed = {{NULL, 0}, false};
     bool cut = false;
 
@@ -426,7 +438,7 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
     if (!batch->count || !load(batch))
         return;
     if (lane->turned && lane->client && !suits_turned(lane, walk.protection)) {
-        unfit_for_turned(lane, batch);
+        unfit_for_turned(lane, batch, walk.protection);
         return;
     }
     if (!lane->turned)

@@ -148,7 +148,7 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
     const struct route_hop *hop = &walk->route.hops[walk->hop];
     struct smtp_client_settings client = {
         .hostname = settings->hostname,
-        .tls = runner_tls(walk->protection == RUNNER_PROTECTION_VERIFIED),
+        .tls = walk->protection == RUNNER_PROTECTION_CLEAR ? NULL : runner_tls(walk->protection == RUNNER_PROTECTION_VERIFIED),
         .verify_tls = walk->protection == RUNNER_PROTECTION_VERIFIED,
         .chunking = settings->chunking,
         .doubtful = hop->doubtful,

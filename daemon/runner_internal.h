@@ -204,10 +204,14 @@ enum runner_hop {
 };
 enum runner_protection {
     RUNNER_PROTECTION_ANY,
-    RUNNER_PROTECTION_VERIFIED,   /* by our own setting: a host without it does not serve */
+    RUNNER_PROTECTION_CLEAR,      /* by the domain's policy: no TLS */
+    RUNNER_PROTECTION_ENCRYPTED,  /* by the domain's policy */
+    RUNNER_PROTECTION_CERTIFIED,  /* by the domain's policy: and with a certificate for the host's name */
+    RUNNER_PROTECTION_VERIFIED,   /* the same by our own setting: a host without it does not serve */
     RUNNER_PROTECTION_REQUIRETLS, /* by the sender's wish */
 };
-enum runner_protection runner_protection_wanted(const struct runner_message *message);
+/* recipient: one of the message's. */
+enum runner_protection runner_protection_wanted(const struct runner_message *message, struct slice recipient);
 struct runner_lack {
     const char *why;     /* what follows the host's name */
     struct slice status; /* for the report */
@@ -224,7 +228,7 @@ struct runner_walk {
     unsigned hop, address, address_count, tried;
     struct dns_address *addresses;
     struct slice why, status; /* of the last failure */
-    bool unmet;     /* REQUIRETLS: a host was reached that may not have the message; why and status tell of it */
+    bool unmet;     /* a host was reached that may not have the message; why and status tell of it */
     bool unreached; /* another was not, or broke off */
 };
 /* The next address that answers.  walk: zeroed at first; its memory and the words are in the arena. */

@@ -26,20 +26,26 @@ static struct runner_lane *lanes;
 
 /* ------------------------------------------------------------------ taking */
 
-/* The oldest pending entry, and what else its message has for this destination. */
+/* The oldest pending entry, and what else its message has for this destination that is to be protected alike. */
 static bool take_batch(struct runner_destination *d, struct runner_batch *batch)
 {
+    enum runner_protection wanted = RUNNER_PROTECTION_ANY;
+
     *batch = (struct runner_batch){0};
     for (struct runner_entry *e = d->first, *next; e && batch->count < RUNNER_BATCH_MAX; e = next) {
         next = e->next;
         if (batch->message && e->message != batch->message)
             break; /* entries of a message are made together: their ids are neighbours */
+        if (batch->message && runner_protection_wanted(e->message, e->recipient) != wanted)
+            continue;
         runner_entry_take(e);
         if (!runner_lease_good(e)) {
             log_warn("lease lost", log_id("message", e->message->id), log_slice("recipient", e->recipient));
             runner_entry_free(e);
             continue;
         }
+        if (!batch->message)
+            wanted = runner_protection_wanted(e->message, e->recipient);
         batch->message = e->message;
         batch->entries[batch->count++] = e;
     }

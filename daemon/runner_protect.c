@@ -4,8 +4,10 @@
  *     the message                      what is wanted                                       if a host does not have it
  *     REQUIRETLS (RFC 8689)            TLS, a certificate for the host's name, that name     the next host; when all were
  *                                      known to be the right one, REQUIRETLS offered          asked: it is returned
- *     any, with verify_tls             TLS, a certificate for the host's name                the next host; then it waits
- *     "TLS-Required: No" (section 3)   nothing, whatever the policy is
+ *     any, with verify_tls             TLS, a certificate for the host's name                the next host; then all of it waits
+ *     its recipient's domain has a     none: no TLS at all; may: TLS when it is offered;     the next host; then it waits, and
+ *     policy with `tls`                encrypt: TLS; verify: and a certificate               tells why
+ *     "TLS-Required: No" (section 3)   nothing, whatever the policy is (but for none)
  *     a report (null sender)           like any; REQUIRETLS is passed on where it is offered
  *
  * A host's name is the right one if it is configured, or is the domain itself, or if DNSSEC vouches for the MX record that
@@ -18,15 +20,30 @@
  * Section 4.2.1 has the codes: 5.7.10 if there is no TLS with a good certificate, 5.7.30 for the rest.
  */
 #include "daemon/runner_internal.h"
+#include "storage/delivery_policy.h"
 
-enum runner_protection runner_protection_wanted(const struct runner_message *message)
+/* The policy of the recipient's domain, else our own setting. */
+static enum runner_protection by_policy(struct slice recipient)
 {
+    switch (delivery_policy_tls(recipient)) {
+    case DELIVERY_TLS_NOT_SET: break;
+    case DELIVERY_TLS_NONE: return RUNNER_PROTECTION_CLEAR;
+    case DELIVERY_TLS_MAY: return RUNNER_PROTECTION_ANY;
+    case DELIVERY_TLS_ENCRYPT: return RUNNER_PROTECTION_ENCRYPTED;
+    case DELIVERY_TLS_VERIFY: return RUNNER_PROTECTION_CERTIFIED;
+    }
+    return runner_settings()->verify_tls ? RUNNER_PROTECTION_VERIFIED : RUNNER_PROTECTION_ANY;
+}
+
+enum runner_protection runner_protection_wanted(const struct runner_message *message, struct slice recipient)
+{
+    enum runner_protection policy;
+
     /* Section 5: the lack of it must not cost a report. */
     if (message->envelope.require_tls && message->sender.n)
         return RUNNER_PROTECTION_REQUIRETLS;
-    if (runner_settings()->verify_tls && !message->envelope.tls_optional)
-        return RUNNER_PROTECTION_VERIFIED;
-    return RUNNER_PROTECTION_ANY;
+    policy = by_policy(recipient);
+    return message->envelope.tls_optional && policy != RUNNER_PROTECTION_CLEAR ? RUNNER_PROTECTION_ANY : policy;
 }
 
 static bool lacks(struct runner_lack *lack, const char *why, const char *status)
@@ -35,22 +52,41 @@ static bool lacks(struct runner_lack *lack, const char *why, const char *status)
     return false;
 }
 
-bool runner_protection_met(const struct smtp_client *client, enum runner_protection wanted, struct runner_lack *lack)
+/* By the policy of the recipient's domain. */
+static bool meets_policy(const struct smtp_client *client, bool certified, struct runner_lack *lack)
 {
-    switch (wanted) {
-    case RUNNER_PROTECTION_ANY: return true;
-    case RUNNER_PROTECTION_VERIFIED:
-    case RUNNER_PROTECTION_REQUIRETLS: break;
-    }
+    if (!smtp_client_encrypted(client))
+        return lacks(lack, "the policy for the domain requires TLS, which does not come about with it", "4.7.10");
+    if (certified && !smtp_client_verified(client))
+        return lacks(lack, "the policy for the domain requires a certificate, and its own cannot be verified", "4.7.10");
+    return true;
+}
+
+/* By the sender. */
+static bool meets_sender(const struct smtp_client *client, struct runner_lack *lack)
+{
     if (!smtp_client_encrypted(client))
         return lacks(lack, "the sender requires TLS, which does not come about with it", "5.7.10");
     if (!smtp_client_verified(client))
         return lacks(lack, "the sender requires TLS, and its certificate cannot be verified", "5.7.10");
-    if (wanted == RUNNER_PROTECTION_VERIFIED)
-        return true;
     if (!smtp_client_named(client))
         return lacks(lack, "the sender requires TLS, and DNSSEC does not vouch for the MX record that names it", "5.7.30");
     if (!smtp_client_offers(client, ENVELOPE_REQUIRETLS))
         return lacks(lack, "the sender requires TLS on the whole way, and it does not offer REQUIRETLS", "5.7.30");
     return true;
+}
+
+bool runner_protection_met(const struct smtp_client *client, enum runner_protection wanted, struct runner_lack *lack)
+{
+    switch (wanted) {
+    case RUNNER_PROTECTION_ANY: /* one that is in clear for another domain's sake might have had TLS */
+        return !smtp_client_in_clear(client) || lacks(lack, "it is used in clear", "4.7.10");
+    case RUNNER_PROTECTION_CLEAR:
+        return !smtp_client_encrypted(client) || lacks(lack, "the policy for the domain is to send in clear", "4.7.10");
+    case RUNNER_PROTECTION_ENCRYPTED: return meets_policy(client, false, lack);
+    case RUNNER_PROTECTION_CERTIFIED:
+    case RUNNER_PROTECTION_VERIFIED: return meets_policy(client, true, lack);
+    case RUNNER_PROTECTION_REQUIRETLS: break;
+    }
+    return meets_sender(client, lack);
 }

@@ -251,6 +251,11 @@ bool smtp_client_offers(const struct smtp_client *client, unsigned extension)
     return client->features.envelope & extension;
 }
 
+bool smtp_client_in_clear(const struct smtp_client *client)
+{
+    return !client->settings.tls;
+}
+
 bool smtp_client_is_primary(const struct smtp_client *client)
 {
     return client->settings.primary;

@@ -115,6 +115,7 @@ bool smtp_client_verified(const struct smtp_client *client);
 bool smtp_client_named(const struct smtp_client *client);
 bool smtp_client_offers(const struct smtp_client *client, unsigned extension); /* ENVELOPE_* */
 /* Is it a host that knows which recipients exist, not one that stands in for it? */
+bool smtp_client_in_clear(const struct smtp_client *client); /* it was opened without TLS in its settings */
 bool smtp_client_is_primary(const struct smtp_client *client);
 /* Has a transaction gone over it already?  A reused connection that fails says nothing about the host. */
 bool smtp_client_used(const struct smtp_client *client);

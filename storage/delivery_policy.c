@@ -49,7 +49,8 @@ void delivery_policy_merge(const struct delivery_policy *policy, struct delivery
         times->retry_first_ms = times->retry_max_ms;
 }
 
-void delivery_policy_apply(struct slice recipient, struct delivery_times *times)
+/* NULL: the recipient's domain has none. */
+static const struct delivery_policy *find(struct slice recipient)
 {
     bool address = recipient.n && memchr(recipient.p, '@', recipient.n);
     struct slice domain = address ? name_address_domain(recipient) : recipient;
@@ -58,12 +59,44 @@ void delivery_policy_apply(struct slice recipient, struct delivery_times *times)
     struct arena *arena;
 
     if (!count)
-        return;
+        return NULL;
     arena = arena_new(SIZE_MAX);
     found = name_domain(arena, domain, &key.domain) ? bsearch(&key, list, count, sizeof *list, compare) : NULL;
-    if (found)
-        delivery_policy_merge(found, times);
     arena_free(&arena);
+    return found;
+}
+
+void delivery_policy_apply(struct slice recipient, struct delivery_times *times)
+{
+    const struct delivery_policy *policy = find(recipient);
+
+    if (policy)
+        delivery_policy_merge(policy, times);
+}
+
+enum delivery_tls delivery_policy_tls(struct slice recipient)
+{
+    const struct delivery_policy *policy = find(recipient);
+
+    return policy ? policy->tls : DELIVERY_TLS_NOT_SET;
+}
+
+static const char *const words[] = {
+    [DELIVERY_TLS_NONE] = "none", [DELIVERY_TLS_MAY] = "may", [DELIVERY_TLS_ENCRYPT] = "encrypt", [DELIVERY_TLS_VERIFY] = "verify"};
+
+const char *delivery_tls_word(enum delivery_tls tls)
+{
+    return words[tls];
+}
+
+bool delivery_tls_of(struct slice word, enum delivery_tls *out)
+{
+    for (unsigned i = DELIVERY_TLS_NONE; i <= DELIVERY_TLS_VERIFY; i++)
+        if (slice_equal(word, slice_str(words[i]))) {
+            *out = (enum delivery_tls)i;
+            return true;
+        }
+    return false;
 }
 
 /* ------------------------------------------------------------------ knowing */
@@ -71,9 +104,19 @@ void delivery_policy_apply(struct slice recipient, struct delivery_times *times)
 static const struct db_statement read_list = {
     "delivery_policy_list",
     "select domain, coalesce(lifetime, -1), coalesce(delay_notice, -1), coalesce(retry_first, -1),"
-    "       coalesce(retry_max, -1)"
+    "       coalesce(retry_max, -1), tls"
     "  from delivery_policy order by id limit $1::integer",
 };
+
+/* A word that this program does not know is a newer node's, and means no less than the strictest that it does. */
+static enum delivery_tls read_tls(const struct rows *rows, unsigned row)
+{
+    enum delivery_tls tls = DELIVERY_TLS_VERIFY;
+
+    if (row_is_null(rows, row, 5))
+        return DELIVERY_TLS_NOT_SET;
+    return delivery_tls_of(row_text(rows, row, 5), &tls) ? tls : DELIVERY_TLS_VERIFY;
+}
 
 AWAITS enum db_status delivery_policy_read(struct arena *arena)
 {
@@ -95,6 +138,7 @@ AWAITS enum db_status delivery_policy_read(struct arena *arena)
             .delay_notice = (int32_t)row_int64(rows, i, 2),
             .retry_first = (int32_t)row_int64(rows, i, 3),
             .retry_max = (int32_t)row_int64(rows, i, 4),
+            .tls = read_tls(rows, i),
         };
     qsort(list, count, sizeof *list, compare);
     return DB_FOUND;

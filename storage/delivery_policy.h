@@ -1,7 +1,7 @@
 #ifndef STORAGE_DELIVERY_POLICY_H
 #define STORAGE_DELIVERY_POLICY_H
 /*
- * delivery_policy: how long, and how often, mail to a domain is tried, where that is not as the settings say.
+ * delivery_policy: how long, how often and how protected mail to a domain is tried, where that is not as the settings say.
  *
  * Each worker has all policies in memory (storage/known.h): asking costs no round trip, and a change is known within a
  * second.  The write side is storage/provision_delivery.h.
@@ -17,10 +17,19 @@
 #define DELIVERY_POLICIES_MAX 10000
 #define DELIVERY_POLICY_NOT_SET (-1)
 
+enum delivery_tls {
+    DELIVERY_TLS_NOT_SET,
+    DELIVERY_TLS_NONE,    /* in clear, whatever is offered */
+    DELIVERY_TLS_MAY,     /* when it is offered, RFC 7435 */
+    DELIVERY_TLS_ENCRYPT, /* not without */
+    DELIVERY_TLS_VERIFY,  /* nor without a certificate for the host's name */
+};
+
 /* In seconds; NOT_SET: as the setting. */
 struct delivery_policy {
     struct slice domain;
     int32_t lifetime, delay_notice, retry_first, retry_max;
+    enum delivery_tls tls;
 };
 
 struct delivery_times {
@@ -39,6 +48,13 @@ void delivery_policy_apply(struct slice recipient, struct delivery_times *times)
  * is set wins: the first is never longer than the longest.
  */
 void delivery_policy_merge(const struct delivery_policy *policy, struct delivery_times *times);
+
+/* Of the policy of the recipient's domain. */
+enum delivery_tls delivery_policy_tls(struct slice recipient);
+/* "none" and so on; NULL for NOT_SET. */
+const char *delivery_tls_word(enum delivery_tls tls);
+/* False: no such word. */
+bool delivery_tls_of(struct slice word, enum delivery_tls *out) __attribute__((warn_unused_result));
 
 /* For storage/known.c. */
 AWAITS enum db_status delivery_policy_read(struct arena *arena) __attribute__((warn_unused_result));

@@ -80,6 +80,7 @@ static struct {
     {"--lifetime", "lifetime", NONE_OR_NUMBER, NULL},
     {"--delay-notice", "delay_notice", NONE_OR_NUMBER, NULL},
     {"--retry-first", "retry_first", NONE_OR_NUMBER, NULL},
+    {"--tls", "tls", NONE_OR_TEXT, NULL},
     {"--retry-max", "retry_max", NONE_OR_NUMBER, NULL},
     {"--subaddress-separator", "subaddress_separator", NONE_OR_TEXT, NULL},
 };

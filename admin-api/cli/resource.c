@@ -98,7 +98,7 @@ static const struct resource resources[] = {
      ALL_FOUR | MAY(VERB_CHANGE),
      "domain",
      {NULL},
-     {"id", "domain", "lifetime", "delay_notice", "retry_first", "retry_max", "label", NULL}},
+     {"id", "domain", "tls", "lifetime", "delay_notice", "retry_first", "retry_max", "label", NULL}},
     {"suspensions",
      "/v1/suspensions",
      ALL_FOUR,

@@ -68,6 +68,8 @@ def test_delivery_policies(client):
     made = json.loads(client("delivery-policies", "create", "Slow.example", "--lifetime", "86400", "--retry-first", "600", "--label", "x", "--json"))
     assert (made["domain"], made["lifetime"], made["retry_first"], made["retry_max"]) == ("slow.example", 86400, 600, None)
     assert "86400" in client("delivery-policies", "list") and "86400" in client("delivery-policies", "show", "slow.example")
+    changed = json.loads(client("delivery-policies", "change", "slow.example", "--tls", "verify", "--json"))
+    assert changed["tls"] == "verify" and "verify" in client("delivery-policies", "list")
     changed = json.loads(client("delivery-policies", "change", "slow.example", "--lifetime", "", "--delay-notice", "0", "--json"))
     assert (changed["lifetime"], changed["delay_notice"], changed["retry_first"]) == (None, 0, 600)
     client("delivery-policies", "delete", "slow.example")

@@ -120,7 +120,8 @@ def test_by_id_and_domain(node):
     made = policy(node, lifetime=60, label="slow")
     assert made == node.api.get("/v1/delivery-policies/Slow.Test") == node.api.get(f"/v1/delivery-policies/{made['id']}")
     assert {**made, "id": 0, "created_at": 0} == {"id": 0, "domain": "slow.test", "lifetime": 60, "delay_notice": None, "retry_first": None,
-                                                  "retry_max": None, "label": "slow", "created_at": 0}
+                                                  "retry_max": None, "tls": None, "label": "slow",
+                                                  "created_at": 0}
     changed = node.api.patch("/v1/delivery-policies/slow.test", {"lifetime": None, "delay_notice": 0, "label": None})
     assert (changed["lifetime"], changed["delay_notice"], changed["label"]) == (None, 0, None)
     second = policy(node, domain="b.test")
@@ -141,6 +142,7 @@ def test_refused(node):
     for more, field in (({"domain": "a b"}, "domain"), ({"domain": "*"}, "domain"), ({"lifetime": 0}, "lifetime"),
                         ({"lifetime": 2592001}, "lifetime"), ({"lifetime": "5d"}, "lifetime"), ({"delay_notice": -1}, "delay_notice"),
                         ({"retry_first": 0}, "retry_first"), ({"retry_max": 604801}, "retry_max"), ({"label": ""}, "label"),
+                        ({"tls": "dane-ish"}, "tls"), ({"tls": 1}, "tls"),
                         ({"retry_first": 20, "retry_max": 10}, "retry_max"), ({"more": 1}, "more")):
         problem(node, 422, "POST", "/v1/delivery-policies", {**good, **more}, field=field)
     problem(node, 422, "POST", "/v1/delivery-policies", {"lifetime": 60}, field="domain")

@@ -1,6 +1,6 @@
 /*
  * runner_protect: what a message wants of a connection, and which one has it; RFC 8689 4.2.1 step by step.  The connection is
- * the test's own: its four properties are what there is to be asked.
+ * the test's own: its five properties are what there is to be asked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,9 +10,10 @@
 #include <cmocka.h>
 
 #include "daemon/runner_internal.h"
+#include "storage/delivery_policy.h"
 
 struct smtp_client {
-    bool encrypted, verified, named, offers;
+    bool encrypted, verified, named, offers, in_clear;
 };
 
 static struct runner_settings settings;
@@ -43,20 +44,41 @@ bool smtp_client_offers(const struct smtp_client *client, unsigned extension)
     return client->offers;
 }
 
+bool smtp_client_in_clear(const struct smtp_client *client)
+{
+    return client->in_clear;
+}
+
+static enum delivery_tls policy;
+
+enum delivery_tls delivery_policy_tls(struct slice address)
+{
+    assert_true(slice_equal(address, SLICE("c@d")));
+    return policy;
+}
+
 static void test_wanted(void **state)
 {
     static const struct {
         bool verify_tls, require_tls, tls_optional;
         const char *sender;
         enum runner_protection wanted;
+        enum delivery_tls policy;
     } cases[] = {
-        {false, false, false, "a@b", RUNNER_PROTECTION_ANY},
-        {true, false, false, "a@b", RUNNER_PROTECTION_VERIFIED},
-        {true, false, true, "a@b", RUNNER_PROTECTION_ANY},
-        {false, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS},
-        {true, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS},
-        {false, true, false, "", RUNNER_PROTECTION_ANY}, /* section 5: a report is not lost for it */
-        {true, true, false, "", RUNNER_PROTECTION_VERIFIED},
+        {false, false, false, "a@b", RUNNER_PROTECTION_CLEAR, DELIVERY_TLS_NONE},
+        {true, false, false, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_MAY}, /* less than the setting, for this domain */
+        {false, false, false, "a@b", RUNNER_PROTECTION_ENCRYPTED, DELIVERY_TLS_ENCRYPT},
+        {false, false, false, "a@b", RUNNER_PROTECTION_CERTIFIED, DELIVERY_TLS_VERIFY},
+        {false, false, true, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_VERIFY},
+        {false, false, true, "a@b", RUNNER_PROTECTION_CLEAR, DELIVERY_TLS_NONE},
+        {false, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS, DELIVERY_TLS_NONE},
+        {false, false, false, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_NOT_SET},
+        {true, false, false, "a@b", RUNNER_PROTECTION_VERIFIED, DELIVERY_TLS_NOT_SET},
+        {true, false, true, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_NOT_SET},
+        {false, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS, DELIVERY_TLS_NOT_SET},
+        {true, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS, DELIVERY_TLS_NOT_SET},
+        {false, true, false, "", RUNNER_PROTECTION_ANY, DELIVERY_TLS_NOT_SET}, /* section 5: a report is not lost for it */
+        {true, true, false, "", RUNNER_PROTECTION_VERIFIED, DELIVERY_TLS_NOT_SET},
     };
 
     (void)state;
@@ -66,35 +88,46 @@ static void test_wanted(void **state)
                                                       .tls_optional = cases[i].tls_optional}};
 
         settings.verify_tls = cases[i].verify_tls;
-        assert_int_equal(runner_protection_wanted(&message), cases[i].wanted);
+        policy = cases[i].policy;
+        assert_int_equal(runner_protection_wanted(&message, SLICE("c@d")), cases[i].wanted);
     }
+}
+
+static void expect_status(const struct smtp_client *client, enum runner_protection wanted, const char *status)
+{
+    struct runner_lack lack = {0};
+
+    assert_int_equal(runner_protection_met(client, wanted, &lack), !status);
+    if (status)
+        assert_true(slice_equal(lack.status, slice_str(status)));
 }
 
 static void test_met(void **state)
 {
     static const struct {
         struct smtp_client client;
-        const char *verified, *requiretls; /* the status of what it lacks; NULL: it is good enough */
+        const char *encrypted, *verified, *requiretls; /* the status of what it lacks; NULL: it is good enough */
     } cases[] = {
-        {{false, false, true, false}, "5.7.10", "5.7.10"},
-        {{false, false, true, true}, "5.7.10", "5.7.10"},
-        {{true, false, true, true}, "5.7.10", "5.7.10"},
-        {{true, true, true, false}, NULL, "5.7.30"},
-        {{true, true, false, true}, NULL, "5.7.30"}, /* an MX record without DNSSEC named it */
-        {{true, true, true, true}, NULL, NULL},
+        {{false, false, true, false, false}, "4.7.10", "4.7.10", "5.7.10"},
+        {{false, false, true, true, false}, "4.7.10", "4.7.10", "5.7.10"},
+        {{true, false, true, true, false}, NULL, "4.7.10", "5.7.10"},
+        {{true, true, true, false, false}, NULL, NULL, "5.7.30"},
+        {{true, true, false, true, false}, NULL, NULL, "5.7.30"}, /* an MX record without DNSSEC named it */
+        {{true, true, true, true, false}, NULL, NULL, NULL},
     };
-    struct runner_lack lack;
+    static const struct smtp_client in_clear = {.in_clear = true};
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_true(runner_protection_met(&cases[i].client, RUNNER_PROTECTION_ANY, &lack));
-        assert_int_equal(runner_protection_met(&cases[i].client, RUNNER_PROTECTION_VERIFIED, &lack), !cases[i].verified);
-        if (cases[i].verified)
-            assert_true(slice_equal(lack.status, slice_str(cases[i].verified)));
-        assert_int_equal(runner_protection_met(&cases[i].client, RUNNER_PROTECTION_REQUIRETLS, &lack), !cases[i].requiretls);
-        if (cases[i].requiretls)
-            assert_true(slice_equal(lack.status, slice_str(cases[i].requiretls)));
+        expect_status(&cases[i].client, RUNNER_PROTECTION_ANY, NULL);
+        expect_status(&cases[i].client, RUNNER_PROTECTION_CLEAR, cases[i].client.encrypted ? "4.7.10" : NULL);
+        expect_status(&cases[i].client, RUNNER_PROTECTION_ENCRYPTED, cases[i].encrypted);
+        expect_status(&cases[i].client, RUNNER_PROTECTION_CERTIFIED, cases[i].verified);
+        expect_status(&cases[i].client, RUNNER_PROTECTION_VERIFIED, cases[i].verified);
+        expect_status(&cases[i].client, RUNNER_PROTECTION_REQUIRETLS, cases[i].requiretls);
     }
+    expect_status(&in_clear, RUNNER_PROTECTION_ANY, "4.7.10"); /* for another's sake: not for who takes what there is */
+    expect_status(&in_clear, RUNNER_PROTECTION_CLEAR, NULL);
 }
 
 int main(void)
