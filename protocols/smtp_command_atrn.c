@@ -18,6 +18,7 @@
 #include "protocols/smtp_turn.h"
 #include "relay/turn.h"
 #include "storage/queue.h"
+#include "storage/queue_audit.h"
 
 #define NAMES_MAX 100
 
@@ -96,6 +97,8 @@ static AWAITS void atrn(struct smtp_session *session)
         smtp_reply(session, 451, "4.3.0", "Unable to process ATRN request now");
     else if (!waiting)
         smtp_reply(session, 453, "4.0.0", "You have no mail");
+    else if (queue_audit("ATRN", turn.domain_ids, turn.count, session->peer, session->account.address) != DB_DONE)
+        smtp_reply(session, 451, "4.3.0", "Unable to process ATRN request now");
     else if (session->stream)
         hand_over(session, &turn);
 }

@@ -17,6 +17,7 @@
 #include "relay/turn.h"
 #include "storage/hint.h"
 #include "storage/queue.h"
+#include "storage/queue_audit.h"
 
 /* False: the database is away. */
 static AWAITS bool start(const struct turn *turn, uint64_t *pending)
@@ -31,6 +32,13 @@ static AWAITS bool start(const struct turn *turn, uint64_t *pending)
     }
     hint_queue_changed();
     return true;
+}
+
+static AWAITS bool is_audited(const struct smtp_session *session, const struct turn *turn)
+{
+    struct slice account = turn->account ? turn->account->address : SLICE("");
+
+    return queue_audit("ETRN", turn->domain_ids, turn->count, session->peer, account) == DB_DONE;
 }
 
 static void tell(struct smtp_session *session, struct slice name, uint64_t pending)
@@ -65,7 +73,7 @@ static AWAITS void etrn(struct smtp_session *session)
         smtp_reply(session, 458, "4.3.0", "Unable to queue messages for node %.*s", SLICE_ARG(name));
         return;
     }
-    if (!start(&turn, &pending)) {
+    if (!is_audited(session, &turn) || !start(&turn, &pending)) {
         smtp_reply(session, 458, "4.3.0", "Unable to queue messages for node %.*s", SLICE_ARG(name));
         return;
     }

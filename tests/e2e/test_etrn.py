@@ -37,6 +37,10 @@ def etrn(connection, name):
     return code, text.decode()
 
 
+def audited(node):
+    return node.query("select path, status, detail from audit_log where method = 'ETRN' order by path")
+
+
 def subjects(sink):
     return sorted(subject_of(message.data) for message in sink.messages)
 
@@ -65,6 +69,7 @@ def test_a_primary_that_is_back_asks_for_its_mail(node, sink):
     with node.smtp() as connection:
         connection.ehlo()
         assert etrn(connection, "turn.test")[0] == 251
+    assert audited(node) == [["/v1/domains/turn.test", "250", "a client at 127.0.0.1"]], "asking in vain does nothing"
 
 
 def test_who_is_entitled(node, sink):
@@ -82,6 +87,7 @@ def test_who_is_entitled(node, sink):
     with from_elsewhere(node) as connection:
         wait_until(lambda: etrn(connection, "turn.test")[0] == 253, "the customer's network is known")
     assert not sink.messages
+    assert "192.0.2.7" not in str(audited(node)[0]), "a stranger who was refused did nothing"
 
 
 def test_subdomains_too(node, sink):
@@ -91,6 +97,7 @@ def test_subdomains_too(node, sink):
         code, text = etrn(connection, "@turn.test")
         assert (code, "2 pending messages" in text) == (253, True), text
     wait_equal(lambda: subjects(sink), ["m0", "m1"], "both are at their primary")
+    assert audited(node) == [[f"/v1/domains/{name}", "250", "boss@here.test from 127.0.0.1"] for name in ("low.turn.test", "turn.test")]
 
 
 def test_a_back_off_without_an_outage_is_over(node, sink):
