@@ -5,7 +5,8 @@
  * next; that row is what spares 100,000 waiting messages 100,000 attempts.  What this process knows is a copy of it
  * that is looked at again at most every RECHECK_MS, because another worker may have found it back.
  *
- * An entry that was claimed needs no look: claiming is the permission to try.
+ * An entry that was claimed needs no look: claiming is the permission to try.  The claim says if it is a probe, because the
+ * worker that delivers it need not be the one that found the destination away, and has to tell that it is back.
  *
  * One lane tells the database (`marking`), however many failed together: each telling counts as a failure, and
  * failures are what the back-off is made of.
@@ -143,6 +144,11 @@ void runner_mark_away(struct runner_destination *d, unsigned cell, struct slice 
                 tell_cell(d, c, why, false);
     d->marking = false;
     give_back_pending(d, why);
+}
+
+void runner_note_failing(struct runner_destination *d, unsigned cell)
+{
+    bit_set(d->failing, cell, true);
 }
 
 void runner_mark_good(struct runner_destination *d)

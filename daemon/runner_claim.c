@@ -124,6 +124,8 @@ struct runner_entry *runner_entry_claimed(const struct queue_entry *q)
     entry->attempts = (unsigned)q->attempts;
     entry->lease_ends = q->lease_ends;
     entry->claimed = true;
+    if (q->probe)
+        runner_note_failing(entry->destination, id_cell(q->id));
     return entry;
 }
 

@@ -241,6 +241,8 @@ AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_k
 AWAITS bool runner_is_away(struct runner_destination *destination, unsigned cell);
 /* It cannot be reached: tells the database (and opens an outage), gives back what is pending. */
 AWAITS void runner_mark_away(struct runner_destination *destination, unsigned cell, struct slice why);
+/* An entry was claimed as a probe: the database says that the destination is away in this cell. */
+void runner_note_failing(struct runner_destination *destination, unsigned cell);
 /* It took a message. */
 AWAITS void runner_mark_good(struct runner_destination *destination);
 

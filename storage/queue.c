@@ -38,7 +38,7 @@
 
 static const struct db_statement claim_read = {
     "queue_claim_read",
-    "select d.cell, q.id, d.key"
+    "select d.cell, q.id, d.key, d.failures > 0"
     "  from destination d left join lateral"
     "       (select e.id from queue_entry e"
     "         where e.cell = d.cell and e.destination = d.key and e.worker is null and e.held_until is null"
@@ -226,6 +226,15 @@ static AWAITS enum db_status claim_take(struct arena *arena, const struct picked
     return *count ? DB_FOUND : DB_NONE;
 }
 
+/* It has failed: whoever delivers this is to say that it is back. */
+static void note_probe(struct queue_entry *list, unsigned count, int64_t id)
+{
+    struct queue_entry key = {.id = id}, *entry = bsearch(&key, list, count, sizeof *list, by_id);
+
+    if (entry)
+        entry->probe = true;
+}
+
 enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned per_destination,
                            unsigned limit, struct queue_entry **out, unsigned *count)
 {
@@ -253,7 +262,11 @@ enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned c
     }
     if (empty.count)
         settle_destinations(arena, &empty);
-    return found.count ? claim_take(arena, &found, true, QUEUE_CLAIMING_WAITING, out, count) : DB_NONE;
+    status = found.count ? claim_take(arena, &found, true, QUEUE_CLAIMING_WAITING, out, count) : DB_NONE;
+    for (unsigned i = 0; i < rows_count(rows) && status == DB_FOUND; i++)
+        if (!row_is_null(rows, i, 1) && row_bool(rows, i, 3))
+            note_probe(*out, *count, row_int64(rows, i, 1));
+    return status;
 }
 
 enum db_status queue_claim_found(struct arena *arena, const struct db_statement *statement, const struct params *params,

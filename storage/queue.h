@@ -38,6 +38,7 @@ struct queue_entry {
     int64_t deliver_by_ms; /* when it is late (RFC 2852); 0: never, or its sender was told */
     int32_t attempts;
     int priority;        /* higher goes first */
+    bool probe;          /* the only one of a destination that has failed, in its cell */
     uint64_t lease_ends; /* steady clock, before the database's lease_until */
 };
 
