@@ -6,6 +6,7 @@ data again. Closing the listener altogether (connection refused) is stop() and s
 import socket
 import socketserver
 import ssl
+import struct
 import threading
 from dataclasses import dataclass, field
 
@@ -35,9 +36,11 @@ class Behaviour:
     other_recipients: str = "250 2.1.5 Ok"  # what all others get
     data_reply: str = "354 go on"      # not 354: BDAT is answered so, too
     end_reply: str = "250 2.0.0 stored"
-    cut_at: str = ""       # "banner", "mail", "rcpt", "data", "body", "end": closes there without a word
+    cut_at: str = ""       # "banner", "ehlo", "starttls", "handshake", "mail", "rcpt", "data", "body", "end", "after", "quit": closes there
+    cut_how: str = "fin"   # without a word; or "rst", "garbage", "flood" (a line without end), "silence", "421"
+    cut_times: int = -1    # so often, then no more; -1: always
     silent_at: str = ""    # the same places: says nothing until hold is set
-    store: bool = True     # with cut_at="end": was it stored before the cut?
+    store: bool = True     # with cut_at="end": is what it cuts stored before?
     tls: object = None     # ssl.SSLContext: STARTTLS is offered
     tls_extensions: tuple = ()  # offered under TLS, beside the others
     tls_broken: bool = False  # it is offered, and the handshake fails
@@ -76,7 +79,25 @@ class _Handler(socketserver.StreamRequestHandler):
         behave = self.server.sink.behave
         if behave.silent_at == place:
             self.server.sink.hold.wait()
-        return behave.cut_at == place
+        if behave.cut_at != place or behave.cut_times == 0:
+            return False
+        behave.cut_times -= 1
+        self.break_off(behave.cut_how)
+        return True
+
+    def break_off(self, how):
+        if how == "rst":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.rfile.close()
+            self.connection.close()
+        elif how == "garbage":
+            self.wfile.write(b"\x00\xff\x16\x03 what is this?\r\n\r\n999 \r\n")
+        elif how == "flood":
+            self.wfile.write(b"2" * 1_000_000)
+        elif how == "silence":
+            self.rfile.read(1)  # until the other side gives up
+        elif how == "421":
+            self.say("421 4.3.2 shutting down")
 
     def chunk(self, arguments, data, chunks, recipients):
         """Reads a chunk. "chunk": answered, "last": to be answered, "refused": answered, None: the connection is over."""
@@ -130,6 +151,8 @@ class _Handler(socketserver.StreamRequestHandler):
             if verb == "EHLO" and sink.behave.ehlo_reply:
                 self.say(sink.behave.ehlo_reply)
             elif verb in ("EHLO", "HELO"):
+                if self.at("ehlo"):
+                    return
                 helo = rest
                 lines = ["sink.test"] + (list(sink.behave.extensions) if verb == "EHLO" else [])
                 if verb == "EHLO" and self.tls():
@@ -174,13 +197,15 @@ class _Handler(socketserver.StreamRequestHandler):
                     if self.at("body"):
                         return
                 behave = sink.behave
-                if behave.end_reply.startswith("2") and behave.store:
+                if behave.end_reply.startswith("2") and (behave.store or behave.cut_times == 0):
                     last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls(),
                                     list(recipient_parameters))
                     sink._store(last)
                 if self.at("end"):
                     return
                 self.say(behave.end_reply)
+                if self.at("after"):
+                    return
                 sender, recipients = None, []
             elif verb == "BDAT":
                 outcome = self.chunk(rest, data, chunks, recipients)
@@ -188,7 +213,7 @@ class _Handler(socketserver.StreamRequestHandler):
                     return
                 if outcome == "last":
                     behave = sink.behave
-                    if behave.end_reply.startswith("2") and behave.store:
+                    if behave.end_reply.startswith("2") and (behave.store or behave.cut_times == 0):
                         last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls(),
                                         list(recipient_parameters), list(chunks))
                         sink._store(last)
@@ -201,7 +226,11 @@ class _Handler(socketserver.StreamRequestHandler):
                 sender, recipients, data, chunks = None, [], bytearray(), []
                 self.say("250 2.0.0 Ok")
             elif verb == "STARTTLS":
+                if self.at("starttls"):
+                    return
                 self.say("220 2.0.0 go on")
+                if self.at("handshake"):
+                    return
                 if sink.behave.tls_broken:
                     self.wfile.write(b"this is no handshake\r\n")
                     return
@@ -209,6 +238,8 @@ class _Handler(socketserver.StreamRequestHandler):
             elif verb == "NOOP":
                 self.say("250 2.0.0 Ok")
             elif verb == "QUIT":
+                if self.at("quit"):
+                    return
                 self.ended_well = True
                 self.say("221 2.0.0 Bye")
                 return
