@@ -340,6 +340,7 @@ def test_forgetting(node, sink):
     assert rcpt(node, ANN) == OK
     node.api.delete(f"{LEARNED}/{ANN}")
     assert rcpt(node, ANN) == UNKNOWN
+    wait_until(lambda: learned(node).get(ANN) is False, "it is learned, a moment after the reply")
     node.api.delete(LEARNED)
     assert learned(node) == {} and node.api.get(f"/v1/domains/{DOMAIN}")["primary_accepts_all"] is None
     assert rcpt(node, BOB) == OK
