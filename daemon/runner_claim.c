@@ -172,9 +172,9 @@ static AWAITS bool claim_once(struct arena *arena)
     case DB_FAILED: runner_trouble(); return false;
     }
     claimed = count;
-    runner_suspend_claimed(arena, list, &count);
+    bool held = runner_suspend_claimed(arena, list, &count);
     take_in(list, count);
-    return claimed >= CLAIM_MAX;
+    return claimed >= CLAIM_MAX || held;
 }
 
 void runner_claim_for_ever(void *arg)

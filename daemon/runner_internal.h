@@ -177,8 +177,8 @@ struct delivery_times runner_times(struct slice recipient);
 
 /* ------------------------------------------------------------------ suspended */
 
-/* Holds what is suspended of what was just claimed, and takes it out of the list. */
-AWAITS void runner_suspend_claimed(struct arena *arena, struct queue_entry *list, unsigned *count);
+/* Holds what is suspended of what was just claimed, and takes it out of the list.  True: some is held, and others may be next. */
+AWAITS bool runner_suspend_claimed(struct arena *arena, struct queue_entry *list, unsigned *count);
 /* The same of a batch that is about to be sent. */
 AWAITS void runner_suspend(struct arena *arena, struct runner_batch *batch);
 

@@ -44,10 +44,11 @@ static bool is_ours_to_park(const struct queue_entry *q)
     return !slice_equal(q->destination, QUEUE_DESTINATION_MAILBOX) && (!entry || entry->given_back);
 }
 
-void runner_suspend_claimed(struct arena *arena, struct queue_entry *list, unsigned *count)
+bool runner_suspend_claimed(struct arena *arena, struct queue_entry *list, unsigned *count)
 {
     struct suspension first, other;
     unsigned left = 0;
+    bool held_some = false;
     bool *covered = arena_array(arena, *count + 1, sizeof *covered);
     int64_t *ids = arena_array(arena, *count + 1, sizeof *ids);
 
@@ -64,7 +65,9 @@ void runner_suspend_claimed(struct arena *arena, struct queue_entry *list, unsig
             }
         if (!(asked = n))
             break;
-        if (park(&first, ids, &n))
+        bool all = park(&first, ids, &n);
+        held_some |= n > 0;
+        if (all)
             continue;
         for (unsigned i = 0; i < *count; i++)
             if (covered[i] && !listed(ids, n, list[i].id))
@@ -74,6 +77,7 @@ void runner_suspend_claimed(struct arena *arena, struct queue_entry *list, unsig
         if (!covered[i])
             list[left++] = list[i];
     *count = left;
+    return held_some;
 }
 
 /* ------------------------------------------------------------------ about to be sent */

@@ -118,3 +118,12 @@ def test_destinations_are_bounded(node):
     assert 3500 < metrics["posthouse_destination_retry_seconds", '{destination="mx:d30.test"}'] <= 3600
     node.query("delete from queue_entry")
     assert read(node)["posthouse_destination_entries", '{destination="mx:d30.test"}'] == 30, "it is kept, not counted at each scrape"
+
+
+def test_without_a_database_nothing_is_told(new_posthouse, own_postgres):
+    node = new_posthouse(own_postgres, default_route=9).start()
+    assert ("posthouse_queue_entries", '{state="waiting"}') in read(node)
+    own_postgres.stop()
+    wait_until(lambda: ("posthouse_queue_entries", '{state="waiting"}') not in read(node), "what is kept is over", timeout=60)
+    own_postgres.start()
+    wait_until(lambda: ("posthouse_queue_entries", '{state="waiting"}') in read(node), "it is told again", timeout=60)
