@@ -25,7 +25,8 @@ static void denied(struct imap_session *session, struct slice login)
 {
     session->login_failures++;
     log_info("login failed", log_slice("login", login), log_int("failures", session->login_failures));
-    imap_session_hold(session, guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer), refuse);
+    imap_session_hold(session, guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer, session->began_ms),
+                      refuse);
 }
 
 /* RFC 5530's code for what is temporary: a client keeps its password. */

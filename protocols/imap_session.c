@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #define LOG_MODULE "imap"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
 
@@ -102,6 +103,7 @@ static AWAITS void task_main(void *arg)
     struct imap_session *session = arg;
 
     log_set_context(&session->server.context);
+    session->began_ms = clock_steady_ms();
     if (session->stream) /* else the client went while we waited for a stack */
         session->running(session);
     session->running = NULL;

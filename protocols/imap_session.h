@@ -83,6 +83,7 @@ struct imap_session {
     struct sasl_attempt *attempt; /* between AUTHENTICATE and its end: lines are responses */
     struct slice attempt_input;
     unsigned login_failures;
+    uint64_t began_ms; /* the task that runs; steady clock */
     struct directory_account account;
     struct imap_selected selected;
 

@@ -3,8 +3,8 @@
 /*
  * login: may this name, with this secret, use this service?  What SASL's mechanisms, IMAP's LOGIN and POP3's USER have in common.
  *
- * A name that is nobody's, or may not sign in, goes the same way as one with a wrong password: the same work, the same time,
- * the same answer.
+ * A name that is nobody's, or may not sign in, goes the same way as one with a wrong password: the same work, the same answer, and that
+ * at a time that does not tell what the work was (guard_delay()).
  */
 #include <stdbool.h>
 

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 
 #define LOG_MODULE "pop3"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
 
@@ -90,6 +91,7 @@ static void task_main(void *arg)
     struct pop3_session *session = arg;
 
     log_set_context(&session->server.context);
+    session->began_ms = clock_steady_ms();
     if (session->stream) /* else the client went while we waited for a stack */
         session->running(session);
     session->running = NULL;

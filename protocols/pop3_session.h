@@ -47,6 +47,7 @@ struct pop3_session {
     struct sasl_attempt *attempt; /* between AUTH and its end: lines are responses */
     bool attempt_ok;              /* it succeeded with data, which the client has yet to acknowledge */
     unsigned login_failures;
+    uint64_t began_ms; /* the task that runs; steady clock */
 
     struct directory_account account;
     int64_t uidvalidity;

@@ -23,7 +23,7 @@
 #include "storage/guard.h"
 
 #define FAILURES_MAX 5
-#define FIRST_DELAY_MS 250 /* doubled each time */
+#define FIRST_DELAY_MS 1000 /* doubled each time */
 
 /* With XCLIENT the TLS connection is the proxy's, not the client's. */
 void smtp_auth_client(struct smtp_session *session, struct sasl_client *client)
@@ -52,7 +52,7 @@ static void denied(struct smtp_session *session)
     session->attempts_failed++;
     log_info("authentication failed", log_str("mechanism", session->mechanism),
              log_int("failures", session->attempts_failed));
-    smtp_session_hold(session, guard_delay(FIRST_DELAY_MS << (session->attempts_failed - 1), session->peer));
+    smtp_session_hold(session, guard_delay(FIRST_DELAY_MS << (session->attempts_failed - 1), session->peer, session->began_ms));
     if (session->attempts_failed >= FAILURES_MAX)
         smtp_reply_goodbye(session, 421, "4.7.0", "Too many failed authentications");
     else

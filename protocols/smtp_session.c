@@ -26,6 +26,7 @@
 
 #define LOG_MODULE "smtp"
 #include "core/id.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
 #include "protocols/smtp_counters.h"
@@ -92,6 +93,7 @@ static void task_main(void *arg)
     struct smtp_session *session = arg;
 
     log_set_context(&session->server.context);
+    session->began_ms = clock_steady_ms();
     if (session->stream) /* else the client went while we waited for a stack */
         session->running(session);
     session->running = NULL;

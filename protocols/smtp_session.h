@@ -131,6 +131,7 @@ struct smtp_session {
     struct slice response;        /* for the task */
     char mechanism[SMTP_MECHANISM_MAX + 1];
     unsigned attempts_failed;
+    uint64_t began_ms; /* the task that runs; steady clock */
 
     struct smtp_command line;                      /* for the task */
     void (*running)(struct smtp_session *session); /* a task is at work */

@@ -272,13 +272,16 @@ void guard_failed(const char *client, struct slice name)
     add_failure(ADDRESS, key, "");
 }
 
-unsigned guard_delay(unsigned least_ms, const char *client)
+unsigned guard_delay(unsigned least_ms, const char *client, uint64_t began_ms)
 {
+    uint64_t spent = clock_steady_ms() - began_ms;
     char key[CLIENT_SIZE];
     unsigned failures = client_key(client, key) ? count_of(find(ADDRESS, key, "")) : 0;
     unsigned ms = failures ? DELAY_FIRST_MS << (failures < 6 ? failures - 1 : 5) : 0;
 
-    return ms > least_ms ? ms : least_ms;
+    if (ms < least_ms)
+        ms = least_ms;
+    return spent < ms ? ms - (unsigned)spent : 0;
 }
 
 void guard_init(const struct guard_settings *s)

@@ -62,9 +62,10 @@ struct sasl_attempt {
     int unused;
 };
 
-unsigned guard_delay(unsigned least_ms, const char *client)
+unsigned guard_delay(unsigned least_ms, const char *client, uint64_t began_ms)
 {
     (void)client;
+    (void)began_ms;
     return least_ms;
 }
 

@@ -278,9 +278,10 @@ const char *sasl_mechanisms(const struct sasl_client *client)
     return client->tls ? "SCRAM-SHA-256 PLAIN LOGIN" : "SCRAM-SHA-256";
 }
 
-unsigned guard_delay(unsigned least_ms, const char *client)
+unsigned guard_delay(unsigned least_ms, const char *client, uint64_t began_ms)
 {
     (void)client;
+    (void)began_ms;
     return least_ms;
 }
 
