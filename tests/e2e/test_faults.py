@@ -65,6 +65,8 @@ ELSEWHERE = {
     "guard_forget": "every ten minutes",
     "known_changes": "every 700 ms; what is known stays: test_clients_limits.py",
     "allow_list": "the same",
+    "suspension_list": "the same",
+    "delivery_policy_list": "the same",
     "dns_list_all": "the same",
     "client_policy_uses": "the same",
     "greylist_write": "may be lost by design: who was put off comes again",
