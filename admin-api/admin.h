@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 struct admin_settings {
-    int listen_fd;       /* bound and listening already */
+    int listen_fd;                           /* bound and listening already */
     const char *certificate_file, *key_file; /* NULL: plain HTTP (loopback, or behind a proxy) */
     const char *hostname;
     unsigned connections_max, connections_per_client_max; /* of one address; 0: no limit of its own */
@@ -22,13 +22,16 @@ struct admin_settings {
     /* Lines of other processes for /metrics, in the exposition format; appended as they are.  May be NULL. */
     char *(*metrics)(void); /* malloc'ed */
 };
-/* Reads certificate and key if there are any, while the process may; fatal (78) when it cannot.  Call before admin_start(). */
+/*
+ * Reads certificate and key if there are any, while the process may; fatal (78) when it cannot.  Call before
+ * admin_start().
+ */
 void admin_load_tls(const struct admin_settings *settings);
 void admin_start(const struct admin_settings *settings); /* fatal when libmicrohttpd cannot start */
 /*
  * Takes no connection any more, answers what has begun or comes in the next moment on a connection that is open, with
- * "Connection: close".  done(arg) is called on the loop when the last connection has ended; that can be never, as far as the
- * clients have a say, so a limit is the caller's.
+ * "Connection: close".  done(arg) is called on the loop when the last connection has ended; that can be never, as far
+ * as the clients have a say, so a limit is the caller's.
  */
 void admin_drain(void (*done)(void *arg), void *arg);
 /* Closes all connections; requests that are under way finish without one. */

@@ -1,5 +1,6 @@
 /*
- * /v1/allowed-networks: the allow-list: clients that are not held to what is asked of strangers (relay/screen.h, protocols/limit.h).
+ * /v1/allowed-networks: the allow-list: clients that are not held to what is asked of strangers (relay/screen.h,
+ * protocols/limit.h).
  *
  * With a customer: for mail to that customer's domains.  Without: for everything, the limits on connections included.
  */

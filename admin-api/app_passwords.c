@@ -1,8 +1,8 @@
 /*
  * /v1/accounts/{account}/app-passwords: further passwords of an account, one for each program or device.
  *
- * The secret is ours and is in the answer to POST, once.  If that answer is lost, the label is taken (409 with existing_id):
- * delete it and make another.  Nothing about one can be changed.
+ * The secret is ours and is in the answer to POST, once.  If that answer is lost, the label is taken (409 with
+ * existing_id): delete it and make another.  Nothing about one can be changed.
  */
 #include <json-c/json.h>
 

@@ -1,6 +1,6 @@
 /*
- * /v1/bans: who may not sign in for a while because too much failed (storage/guard.h).  They are made by failures and end by
- * themselves; DELETE ends one now.
+ * /v1/bans: who may not sign in for a while because too much failed (storage/guard.h).  They are made by failures and
+ * end by themselves; DELETE ends one now.
  */
 #include <json-c/json.h>
 

@@ -1,8 +1,9 @@
 /*
  * /v1/accounts/{account}/certificates: certificates with which clients sign in as the account (SASL EXTERNAL).
  *
- * One is named by its SHA-256 fingerprint, or by an address that an authority in client_ca_file has written into it, or by both. Nothing
- * about an entry can be changed.  A certificate may be several accounts': see storage/certificate.c.
+ * One is named by its SHA-256 fingerprint, or by an address that an authority in client_ca_file has written into it,
+ * or by both. Nothing about an entry can be changed.  A certificate may be several accounts': see
+ * storage/certificate.c.
  */
 #include <json-c/json.h>
 
@@ -84,7 +85,8 @@ static void read_members(struct json_fields *f, struct provision_certificate *gi
     struct slice address = json_text(f, "address", false, ADDRESS_MAX_BYTES);
     given->label = json_text(f, "label", true, LABEL_MAX_BYTES);
     if (fingerprint.p && !certificate_fingerprint(f->r->arena, fingerprint, &given->fingerprint))
-        json_reject(f, "fingerprint", "must be the certificate's SHA-256, 64 hexadecimal digits, with or without colons");
+        json_reject(f, "fingerprint",
+                    "must be the certificate's SHA-256, 64 hexadecimal digits, with or without colons");
     if (address.p && !name_address(f->r->arena, address, &given->address))
         json_reject(f, "address", "must be an address as it stands in the certificate's subjectAltName");
     if (!fingerprint.p && !address.p)

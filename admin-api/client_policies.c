@@ -1,8 +1,9 @@
 /*
- * /v1/client-policies: what is asked of strangers who bring mail: DNS lists by their scores, the client's reverse name, greylisting.
+ * /v1/client-policies: what is asked of strangers who bring mail: DNS lists by their scores, the client's reverse name,
+ * greylisting.
  *
- * A policy is for one domain, for all domains of a customer, or for everybody's; the most specific one holds, whole.  Whom it is for is
- * for good.  What it means is decided in relay/screen.c.
+ * A policy is for one domain, for all domains of a customer, or for everybody's; the most specific one holds, whole.
+ * Whom it is for is for good.  What it means is decided in relay/screen.c.
  */
 #include <json-c/json.h>
 

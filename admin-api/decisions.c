@@ -1,8 +1,8 @@
 /*
  * /v1/decisions: one refusal, by the id in its SMTP reply.
  *
- * What it says is what relay-checks say beforehand: verdict, why, grant, limit, and the reply.  It tells what was decided then;
- * what would be decided now, relay-checks tell.
+ * What it says is what relay-checks say beforehand: verdict, why, grant, limit, and the reply.  It tells what was
+ * decided then; what would be decided now, relay-checks tell.
  */
 #include <json-c/json.h>
 

@@ -1,5 +1,6 @@
 /*
- * /v1/delivery-policies: how long, how often and how protected mail to a domain is tried, where that is not as the settings say.
+ * /v1/delivery-policies: how long, how often and how protected mail to a domain is tried, where that is not as the
+ * settings say.
  *
  * A policy is addressed by its id or its domain.  Times are seconds; null is what the configuration says.
  */
@@ -117,8 +118,12 @@ static void read_members(struct json_fields *f, struct provision_delivery *deliv
 AWAITS void delivery_policies_create(struct request *r)
 {
     struct json_fields f;
-    struct provision_delivery delivery = {.policy = {{NULL, 0}, DELIVERY_POLICY_NOT_SET, DELIVERY_POLICY_NOT_SET,
-                                                     DELIVERY_POLICY_NOT_SET, DELIVERY_POLICY_NOT_SET, DELIVERY_TLS_NOT_SET}};
+    struct provision_delivery delivery = {.policy = {{NULL, 0},
+                                                     DELIVERY_POLICY_NOT_SET,
+                                                     DELIVERY_POLICY_NOT_SET,
+                                                     DELIVERY_POLICY_NOT_SET,
+                                                     DELIVERY_POLICY_NOT_SET,
+                                                     DELIVERY_TLS_NOT_SET}};
     struct provision_refusal refusal;
     if (!json_begin(r, &f))
         return;

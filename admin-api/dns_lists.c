@@ -1,8 +1,8 @@
 /*
  * /v1/dns-lists: DNS lists (RFC 5782) that strangers are looked for in, when a client policy counts scores.
  *
- * A list is a zone, the answers that count and a score, which may be below 0 for a list of good clients.  The same zone may be there several
- * times, with other answers.
+ * A list is a zone, the answers that count and a score, which may be below 0 for a list of good clients.  The same
+ * zone may be there several times, with other answers.
  */
 #include <json-c/json.h>
 #include <string.h>

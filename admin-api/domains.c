@@ -199,8 +199,8 @@ static const char *const unknown_words[] = {"defer", "accept", NULL};
 /* What a domain of this kind may have. */
 static void check_fields(struct json_fields *f, enum directory_kind kind)
 {
-    static const char *const own[] = {"next_hops", "subaddress_separator", "catch_all", "recipients", "unknown_while_away",
-                                      "collector"};
+    static const char *const own[] = {"next_hops",  "subaddress_separator", "catch_all",
+                                      "recipients", "unknown_while_away",   "collector"};
     for (unsigned i = 0; kind == DIRECTORY_ALIAS && i < sizeof own / sizeof *own; i++)
         if (json_given(f, own[i]) && !json_is_null(f, own[i]))
             json_reject(f, own[i], "is its target's");
@@ -250,8 +250,8 @@ AWAITS void domains_create(struct request *r)
 
     int64_t id = 0;
     struct provision_refusal refusal;
-    if (!customers_resolve(r, "customer", customer, &wanted.customer_id) || !resolve_target(r, target, &wanted.target_id) ||
-        !resolve_collector(r, collector, &wanted.collector_id))
+    if (!customers_resolve(r, "customer", customer, &wanted.customer_id) ||
+        !resolve_target(r, target, &wanted.target_id) || !resolve_collector(r, collector, &wanted.collector_id))
         return;
     r->actor.status = 201;
     if (!reply_failed_write(r, provision_domain_create(r->arena, &wanted, &r->actor, &id, &refusal), &refusal))

@@ -1,9 +1,9 @@
 /*
  * exchange: one request of the API and its answer, between libmicrohttpd and the router.
  *
- * A request is gathered (head, then body, at most REQUEST_BODY_MAX; of a PUT more, and few of these at once), then its connection is suspended and a
- * task answers it; the task resumes the connection, and in the next turn the library asks again and is
- * given the response:
+ * A request is gathered (head, then body, at most REQUEST_BODY_MAX; of a PUT more, and few of these at once), then its
+ * connection is suspended and a task answers it; the task resumes the connection, and in the next turn the library asks
+ * again and is given the response:
  *
  *     on_access(head) ... on_access(body) ... on_access(end)  --suspend-->  task: router_answer()
  *                                             on_access(end)  <--resume---  response queued
@@ -11,8 +11,8 @@
  * The exchange belongs to the connection (exchange_on_completed() frees it), except while a task works for it: at a
  * stop the connection goes first, and the task frees the exchange when it ends.
  *
- * Limits: one request at a time per connection, EXCHANGE_TASKS at work and EXCHANGE_QUEUE waiting, past which the answer
- * is 503.
+ * Limits: one request at a time per connection, EXCHANGE_TASKS at work and EXCHANGE_QUEUE waiting, past which the
+ * answer is 503.
  */
 #define LOG_MODULE "admin"
 #include "admin-api/exchange.h"
@@ -266,8 +266,7 @@ static bool refuse_at_head(const struct exchange *x)
     const char *length = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
     unsigned long long size = length ? strtoull(length, NULL, 10) : 0;
     return size > EXCHANGE_DROP_MAX ||
-           (size > x->body_max &&
-            MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT));
+           (size > x->body_max && MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT));
 }
 
 enum MHD_Result exchange_on_access(void *arg, struct MHD_Connection *connection, const char *url, const char *method,

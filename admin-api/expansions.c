@@ -1,8 +1,8 @@
 /*
  * /v1/aliases and /v1/groups: addresses that stand for others.
  *
- * Two resources over one kind of row: a group is an alias that asks who sends, and calls its targets members.  The customer is
- * that of the address's domain.  Whether a target exists is not asked here: it may come later, and go.
+ * Two resources over one kind of row: a group is an alias that asks who sends, and calls its targets members.  The
+ * customer is that of the address's domain.  Whether a target exists is not asked here: it may come later, and go.
  */
 #include <json-c/json.h>
 

@@ -7,8 +7,8 @@
  *
  * Limits: connections_max in all, connections_per_client_max for an address, 30 s of silence.
  *
- * The end (admin_drain()): no connection is taken any more; a request that has begun is answered, and its
- * connection ends with it; a connection on which none has begun ends after HTTP_IDLE_S of silence, so that a request that is on
+ * The end (admin_drain()): no connection is taken any more; a request that has begun is answered, and its connection
+ * ends with it; a connection on which none has begun ends after HTTP_IDLE_S of silence, so that a request that is on
  * its way meets an answer.  The library cannot be asked which connections are idle, so http.clients lists them all.
  */
 #define LOG_MODULE "admin"
@@ -189,14 +189,13 @@ void admin_start(const struct admin_settings *settings)
         flags |= MHD_USE_TLS;
     else
         tls[0].option = MHD_OPTION_END;
-    http.daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, NULL, MHD_OPTION_EXTERNAL_LOGGER, on_library_log,
-                                   NULL, MHD_OPTION_LISTEN_SOCKET, settings->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-                                   settings->connections_max, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_SILENCE_S,
-                                   MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEAD_MAX,
-                                   MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-                                   on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_notify, NULL,
-                                   MHD_OPTION_PER_IP_CONNECTION_LIMIT, settings->connections_per_client_max,
-                                   MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+    http.daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_access, NULL, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+        MHD_OPTION_LISTEN_SOCKET, settings->listen_fd, MHD_OPTION_CONNECTION_LIMIT, settings->connections_max,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_SILENCE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HTTP_HEAD_MAX, MHD_OPTION_UNESCAPE_CALLBACK, no_unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_notify, NULL, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        settings->connections_per_client_max, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (!http.daemon)
         log_fatal(1, "libmicrohttpd cannot start the API%s", http.certificate ? ": are certificate and key good?" : "");
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(http.daemon, MHD_DAEMON_INFO_EPOLL_FD);

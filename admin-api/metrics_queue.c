@@ -51,16 +51,18 @@ static const char *label(struct arena *arena, const char *text)
 {
     const char *out = "";
     for (; *text; text++)
-        out = *text == '\n'                    ? arena_printf(arena, "%s\\n", out)
+        out = *text == '\n'                   ? arena_printf(arena, "%s\\n", out)
               : *text == '"' || *text == '\\' ? arena_printf(arena, "%s\\%c", out, *text)
-                                               : arena_printf(arena, "%s%c", out, *text);
+                                              : arena_printf(arena, "%s%c", out, *text);
     return out;
 }
 
 static const char *put_states(struct arena *arena, const char *text)
 {
-    text = arena_printf(arena, "%s# HELP posthouse_queue_entries Recipients on their way, in the whole installation.\n"
-                               "# TYPE posthouse_queue_entries gauge\n", text);
+    text = arena_printf(arena,
+                        "%s# HELP posthouse_queue_entries Recipients on their way, in the whole installation.\n"
+                        "# TYPE posthouse_queue_entries gauge\n",
+                        text);
     for (unsigned i = 0; i < QUEUE_COUNT_STATES; i++) {
         uint64_t sum = 0;
         for (unsigned age = 0; age < QUEUE_COUNT_AGES; age++)
@@ -68,14 +70,20 @@ static const char *put_states(struct arena *arena, const char *text)
         text = arena_printf(arena, "%sposthouse_queue_entries{state=\"%s\"} %llu\n", text, queue_count_states[i],
                             (unsigned long long)sum);
     }
-    text = arena_printf(arena, "%s# HELP posthouse_queue_age_entries The same by time since acceptance.\n"
-                               "# TYPE posthouse_queue_age_entries gauge\n", text);
+    text = arena_printf(arena,
+                        "%s# HELP posthouse_queue_age_entries The same by time since acceptance.\n"
+                        "# TYPE posthouse_queue_age_entries gauge\n",
+                        text);
     for (unsigned i = 0; i < QUEUE_COUNT_STATES; i++)
         for (unsigned age = 0; age < QUEUE_COUNT_AGES; age++)
-            text = arena_printf(arena, "%sposthouse_queue_age_entries{state=\"%s\",age=\"%s\"} %llu\n", text,
-                                queue_count_states[i], queue_count_ages[age], (unsigned long long)known.entries[i][age]);
-    text = arena_printf(arena, "%s# HELP posthouse_queue_oldest_seconds Time since the acceptance of the oldest; 0: there is none.\n"
-                               "# TYPE posthouse_queue_oldest_seconds gauge\n", text);
+            text =
+                arena_printf(arena, "%sposthouse_queue_age_entries{state=\"%s\",age=\"%s\"} %llu\n", text,
+                             queue_count_states[i], queue_count_ages[age], (unsigned long long)known.entries[i][age]);
+    text = arena_printf(
+        arena,
+        "%s# HELP posthouse_queue_oldest_seconds Time since the acceptance of the oldest; 0: there is none.\n"
+        "# TYPE posthouse_queue_oldest_seconds gauge\n",
+        text);
     for (unsigned i = 0; i < QUEUE_COUNT_STATES; i++) {
         int64_t age = known.oldest_ms[i] == INT64_MIN ? 0 : clock_now_ms() - known.oldest_ms[i];
         text = arena_printf(arena, "%sposthouse_queue_oldest_seconds{state=\"%s\"} %.3f\n", text, queue_count_states[i],
@@ -106,12 +114,13 @@ static const char *put_destinations(struct arena *arena, const char *text)
                                 label(arena, d->key), (long long)values[which]);
         }
     }
-    return arena_printf(arena,
-                        "%s# HELP posthouse_destinations_away Destinations that could not be reached when they were tried last.\n"
-                        "# TYPE posthouse_destinations_away gauge\nposthouse_destinations_away %llu\n"
-                        "# HELP posthouse_primaries_away Relay domains with an open outage.\n"
-                        "# TYPE posthouse_primaries_away gauge\nposthouse_primaries_away %llu\n",
-                        text, (unsigned long long)known.destinations_away, (unsigned long long)known.outages_open);
+    return arena_printf(
+        arena,
+        "%s# HELP posthouse_destinations_away Destinations that could not be reached when they were tried last.\n"
+        "# TYPE posthouse_destinations_away gauge\nposthouse_destinations_away %llu\n"
+        "# HELP posthouse_primaries_away Relay domains with an open outage.\n"
+        "# TYPE posthouse_primaries_away gauge\nposthouse_primaries_away %llu\n",
+        text, (unsigned long long)known.destinations_away, (unsigned long long)known.outages_open);
 }
 
 AWAITS const char *metrics_queue(struct arena *arena)

@@ -38,7 +38,8 @@ static void read_hops(struct json_fields *f, struct queue_act *out)
         return;
     struct json_object *array = json_array(f, "next_hops", ROUTE_TO_HOPS_MAX, &count);
     if (!count)
-        json_reject(f, "next_hops", "must be given: one to %d hosts, or null for where it goes by itself", ROUTE_TO_HOPS_MAX);
+        json_reject(f, "next_hops", "must be given: one to %d hosts, or null for where it goes by itself",
+                    ROUTE_TO_HOPS_MAX);
     for (unsigned i = 0; array && i < count && !f->failed; i++) {
         struct json_fields e;
         if (!json_element(f, array, i, "next_hops", &e))

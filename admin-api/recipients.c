@@ -1,9 +1,9 @@
 /*
  * /v1/domains/{domain}/recipients: the valid recipients of a domain, as they are listed.
  *
- * They count where the domain's `recipients` asks for them, for what goes to its next hops.  PUT replaces the whole list, as a
- * directory of the customer's own is exported; POST and DELETE change one.  There is no id: an address is its own key,
- * and next_cursor is the last address of a page.
+ * They count where the domain's `recipients` asks for them, for what goes to its next hops.  PUT replaces the whole
+ * list, as a directory of the customer's own is exported; POST and DELETE change one.  There is no id: an address is
+ * its own key, and next_cursor is the last address of a page.
  */
 #include <json-c/json.h>
 

@@ -4,10 +4,10 @@
  * It asks relay/permit.c, as the SMTP server's MAIL and RCPT do, so the reply that it tells is the one that a client
  * would be given (a test holds the two together).  With an account it is a submission, without one it is port 25.
  *
- * What it cannot know: the server's own limits of a session (too many recipients, too many errors), and whether
- * the message itself is acceptable.  Addresses are those that the directory can hold: no quoted local parts, no
- * address literals; one that is not ASCII is taken as said with SMTPUTF8.  `at` asks as of which time grants hold; the rest
- * of the directory, and what was used, is that of now.
+ * What it cannot know: the server's own limits of a session (too many recipients, too many errors), and whether the
+ * message itself is acceptable.  Addresses are those that the directory can hold: no quoted local parts, no address
+ * literals; one that is not ASCII is taken as said with SMTPUTF8.  `at` asks as of which time grants hold; the rest of
+ * the directory, and what was used, is that of now.
  */
 #include <json-c/json.h>
 
@@ -33,7 +33,8 @@ static struct {
     unsigned dns_wait_ms;
 } server;
 
-void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port, unsigned dns_wait_ms)
+void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port,
+                            unsigned dns_wait_ms)
 {
     server.dns_wait_ms = dns_wait_ms;
     server.message_size_max = message_size_max;
@@ -53,8 +54,8 @@ static void put_hop(struct json_object *hops, const char *host, unsigned port, u
 }
 
 /* NULL: into a mailbox here.  False: could not be asked. */
-static AWAITS bool route_json(struct request *r, const struct permit_recipient *recipient, const struct resolve_target *target,
-                              struct json_object **out)
+static AWAITS bool route_json(struct request *r, const struct permit_recipient *recipient,
+                              const struct resolve_target *target, struct json_object **out)
 {
     const struct directory_domain *domain = &target->found.domain;
     bool relay = target->verdict == AUTHORIZE_RELAY;
@@ -70,7 +71,8 @@ static AWAITS bool route_json(struct request *r, const struct permit_recipient *
             return false;
         destination = queue_destination_domain(r->arena, domain->id);
     } else if (!server.default_route_host) {
-        destination = queue_destination_mx(r->arena, target->by ? name_address_domain(target->address) : recipient->domain);
+        destination =
+            queue_destination_mx(r->arena, target->by ? name_address_domain(target->address) : recipient->domain);
     }
     struct json_object *list = json_object_new_array();
     for (unsigned i = 0; i < count; i++)
@@ -150,7 +152,8 @@ static struct json_object *headroom_json(const struct permit *permit, const stru
 
 /* stranger NULL: nothing was asked about the client. */
 static AWAITS void answer(struct request *r, const struct permit *permit, const struct permit_recipient *recipient,
-                          const char *command, const struct authorize_decision *decision, const struct screen_report *stranger)
+                          const char *command, const struct authorize_decision *decision,
+                          const struct screen_report *stranger)
 {
     struct json_object *targets = NULL, *route = NULL;
 
@@ -161,7 +164,8 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
     if (recipient->target_count == 1) /* the usual case has its route at hand */
         json_object_object_get_ex(json_object_array_get_idx(targets, 0), "route", &route);
     struct json_object *object = json_object_new_object(), *reply = json_object_new_object();
-    json_put_text(object, "verdict", decision->held ? SLICE("held") : slice_str(authorize_verdict_word(decision->verdict)));
+    json_put_text(object, "verdict",
+                  decision->held ? SLICE("held") : slice_str(authorize_verdict_word(decision->verdict)));
     json_put_text(object, "why", slice_str(decision->reason));
     json_put_id(object, "grant", decision->grant ? decision->grant->id : 0);
     json_put_text(object, "limit", slice_str(decision->limit));
@@ -178,7 +182,8 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
 }
 
 /* As smtp_command_rcpt.c asks: the recipient, then the client, then the recipient's primary. */
-static AWAITS void check_recipient(struct request *r, struct permit *permit, struct permit_recipient *recipient, bool client_given)
+static AWAITS void check_recipient(struct request *r, struct permit *permit, struct permit_recipient *recipient,
+                                   bool client_given)
 {
     struct authorize_decision decision;
     struct screen_report report;
@@ -189,7 +194,8 @@ static AWAITS void check_recipient(struct request *r, struct permit *permit, str
         return;
     }
     stranger = client_given && permit->role == AUTHORIZE_MX && recipient->target_count;
-    switch (stranger ? relay_checks_client(r, permit, recipient, server.dns_wait_ms, &report, &decision) : SCREEN_PASSED) {
+    switch (stranger ? relay_checks_client(r, permit, recipient, server.dns_wait_ms, &report, &decision)
+                     : SCREEN_PASSED) {
     case SCREEN_FAILED: reply_away(r); return;
     case SCREEN_REFUSED: recipient->target_count = 0; break;
     case SCREEN_PASSED: permit_primary(r->arena, permit, recipient, &decision); break;
@@ -197,7 +203,8 @@ static AWAITS void check_recipient(struct request *r, struct permit *permit, str
     answer(r, permit, recipient, "RCPT", &decision, stranger ? &report : NULL);
 }
 
-static AWAITS void check(struct request *r, struct permit *permit, struct permit_recipient *recipient, bool client_given)
+static AWAITS void check(struct request *r, struct permit *permit, struct permit_recipient *recipient,
+                         bool client_given)
 {
     struct authorize_decision decision;
 
@@ -251,7 +258,8 @@ AWAITS void relay_checks_create(struct request *r)
         json_reject(&f, "client", "must be an IPv4 or IPv6 address");
     struct slice certificate = json_text(&f, "certificate", false, FINGERPRINT_MAX_BYTES);
     if (certificate.p && !certificate_fingerprint(r->arena, certificate, &permit.certificate))
-        json_reject(&f, "certificate", "must be a certificate's SHA-256, 64 hexadecimal digits, with or without colons");
+        json_reject(&f, "certificate",
+                    "must be a certificate's SHA-256, 64 hexadecimal digits, with or without colons");
     struct slice key = json_text(&f, "account", false, ADDRESS_MAX_BYTES);
     permit.sender = read_address(&f, "sender");
     recipient.address = read_address(&f, "recipient");

@@ -1,8 +1,9 @@
 /*
- * What POST /v1/relay-checks tells of a stranger: the same question as RCPT's (relay/screen_client.h), with what was found out for it.
+ * What POST /v1/relay-checks tells of a stranger: the same question as RCPT's (relay/screen_client.h), with what was
+ * found out for it.
  *
- * DNS is asked as it is now, and the greylist is looked into without leaving anything there.  What depends on how much came lately (the limits
- * of [clients]) is not evaluated: it is another answer a second later.
+ * DNS is asked as it is now, and the greylist is looked into without leaving anything there.  What depends on how much
+ * came lately (the limits of [clients]) is not evaluated: it is another answer a second later.
  */
 #include <json-c/json.h>
 

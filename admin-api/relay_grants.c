@@ -1,8 +1,8 @@
 /*
  * /v1/relay-grants: permissions to send: who, as whom, where to, how much, from when until when.
  *
- * Who is meant is for good: one of account, domain, network and certificate, or none of them for the whole customer.  All
- * else may be changed; null takes a limit, a time or the label away.  What a grant means is decided in
+ * Who is meant is for good: one of account, domain, network and certificate, or none of them for the whole customer.
+ * All else may be changed; null takes a limit, a time or the label away.  What a grant means is decided in
  * relay/authorize.c; which grants count for a client is said in storage/directory_grant.h.
  */
 #include <json-c/json.h>
@@ -192,9 +192,13 @@ AWAITS void relay_grants_create(struct request *r)
         json_reject(&f, "network", "must be an address block such as 192.0.2.0/24 or 2001:db8::/32, host bits zero");
     struct slice certificate = json_text(&f, "certificate", false, FINGERPRINT_MAX_BYTES);
     if (certificate.p && !certificate_fingerprint(r->arena, certificate, &grant.certificate))
-        json_reject(&f, "certificate", "must be a certificate's SHA-256, 64 hexadecimal digits, with or without colons");
+        json_reject(&f, "certificate",
+                    "must be a certificate's SHA-256, 64 hexadecimal digits, with or without colons");
     if ((account.p != NULL) + (domain.p != NULL) + (network.p != NULL) + (certificate.p != NULL) > 1)
-        json_reject(&f, certificate.p ? "certificate" : account.p && domain.p ? "domain" : "network",
+        json_reject(&f,
+                    certificate.p           ? "certificate"
+                    : account.p && domain.p ? "domain"
+                                            : "network",
                     "only one of account, domain, network and certificate may be given");
     read_members(&f, &grant);
     if (!json_end(&f))

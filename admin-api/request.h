@@ -39,8 +39,8 @@ struct request {
     struct request_pair query[REQUEST_QUERY_MAX];
     unsigned query_count;
 
-    struct slice key, key2;        /* what stands for {...} in the route's path, and for a second one, decoded */
-    struct provision_actor actor;  /* who asks; token_id 0: nobody */
+    struct slice key, key2;       /* what stands for {...} in the route's path, and for a second one, decoded */
+    struct provision_actor actor; /* who asks; token_id 0: nobody */
 
     struct {
         unsigned status; /* 0: not answered yet */

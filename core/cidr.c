@@ -71,7 +71,8 @@ bool cidr_contains(const struct cidr *block, const struct sockaddr *address)
     }
     if (family != block->family || memcmp(bytes, block->bytes, block->bits / 8) != 0)
         return false;
-    return block->bits % 8 == 0 || (bytes[block->bits / 8] ^ block->bytes[block->bits / 8]) >> (8 - block->bits % 8) == 0;
+    return block->bits % 8 == 0 ||
+           (bytes[block->bits / 8] ^ block->bytes[block->bits / 8]) >> (8 - block->bits % 8) == 0;
 }
 
 bool cidr_plain_address(const char *client, char out[INET6_ADDRSTRLEN])

@@ -19,8 +19,10 @@ bool cidr_parse(const char *text, struct cidr *out);
 /* IPv4 that is mapped into IPv6 is IPv4. */
 bool cidr_contains(const struct cidr *block, const struct sockaddr *address);
 
-/* The form that blocks are compared with: no zone ("fe80::1%eth0"), and an IPv4 client of an IPv6 socket ("::ffff:192.0.2.1") is what it
- * is.  False: not an address (a client on a UNIX socket). */
+/*
+ * The form that blocks are compared with: no zone ("fe80::1%eth0"), and an IPv4 client of an IPv6 socket
+ * ("::ffff:192.0.2.1") is what it is.  False: not an address (a client on a UNIX socket).
+ */
 bool cidr_plain_address(const char *client, char out[INET6_ADDRSTRLEN]);
 
 /* "192.0.2.0/24", "2001:db8::/64": the address's block of that length.  False: not an address. */

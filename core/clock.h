@@ -7,7 +7,7 @@
 
 #include "core/slice.h"
 
-int64_t clock_now_ms(void);    /* since 1970, UTC; may jump */
+int64_t clock_now_ms(void);     /* since 1970, UTC; may jump */
 uint64_t clock_steady_ms(void); /* never goes back; for timeouts and durations */
 
 #define CLOCK_RFC5322_SIZE 80 /* "Mon, 23 Nov 2026 20:25:14 +0000" */

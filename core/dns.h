@@ -16,8 +16,8 @@
 enum dns_status { DNS_FOUND, DNS_NONE, DNS_FAILED };
 
 struct dns_settings {
-    const char *resolver;     /* "ADDRESS[@PORT]" to forward to; NULL: what /etc/resolv.conf says */
-    const char *hosts_file;   /* NULL: /etc/hosts */
+    const char *resolver;   /* "ADDRESS[@PORT]" to forward to; NULL: what /etc/resolv.conf says */
+    const char *hosts_file; /* NULL: /etc/hosts */
 };
 
 struct dns_mx {

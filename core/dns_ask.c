@@ -1,8 +1,9 @@
 /*
  * dns_ask: look-ups in the background.
  *
- * An ask is on the heap from the question to its answer.  libunbound answers from ub_process(), on our loop (core/dns.c).  A cancelled
- * one is freed at once: libunbound never calls back for it.  There is no time limit here; who waits has one, and cancels.
+ * An ask is on the heap from the question to its answer.  libunbound answers from ub_process(), on our loop
+ * (core/dns.c).  A cancelled one is freed at once: libunbound never calls back for it.  There is no time limit here;
+ * who waits has one, and cancels.
  */
 #include "core/dns_ask.h"
 

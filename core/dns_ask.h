@@ -1,8 +1,8 @@
 #ifndef CORE_DNS_ASK_H
 #define CORE_DNS_ASK_H
 /*
- * dns_ask: look-ups in the background, answered by a call on the loop: for what is asked about every client and seldom waited for.  Who
- * waits anyway uses dns.h.
+ * dns_ask: look-ups in the background, answered by a call on the loop: for what is asked about every client and seldom
+ * waited for.  Who waits anyway uses dns.h.
  *
  * The same three answers, the same cache.  There are at most DNS_ASKS_MAX at once; what is more is FAILED at once.
  */
@@ -35,8 +35,10 @@ bool dns_record_name(const struct dns_record *record, char *out, size_t size);
 /* A TXT's strings, one behind the other, as far as there is room; what is not printable ASCII becomes '?'. */
 void dns_record_text(const struct dns_record *record, char *out, size_t size);
 
-/* The name under zone by which lists know an address, RFC 5782 2.1 and 2.4: "7.2.0.192.zone", or by nibbles.  zone "in-addr.arpa" and
- * "ip6.arpa" are those of reverse names.  False: not an address, or too long. */
+/*
+ * The name under zone by which lists know an address, RFC 5782 2.1 and 2.4: "7.2.0.192.zone", or by nibbles.  zone
+ * "in-addr.arpa" and "ip6.arpa" are those of reverse names.  False: not an address, or too long.
+ */
 bool dns_reversed_name(const char *address, const char *zone, char *out, size_t size);
 
 #endif

@@ -12,8 +12,10 @@ enum dns_status;
 
 /* The process's; NULL before dns_init(). */
 struct ub_ctx *dns_context(void);
-/* RFC 1035 section 3.1: labels, each a length and its bytes, up to the root's length 0.  Lower case, no final dot; false: it cannot
- * be a host's name. */
+/*
+ * RFC 1035 section 3.1: labels, each a length and its bytes, up to the root's length 0.  Lower case, no final dot;
+ * false: it cannot be a host's name.
+ */
 bool dns_name_parse(const unsigned char *wire, size_t n, char out[DNS_NAME_SIZE]);
 /* result NULL: it could not be asked. */
 enum dns_status dns_result_status(const struct ub_result *result);

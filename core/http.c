@@ -1,11 +1,12 @@
 /*
  * http: libcurl's multi interface on our loop.
  *
- * libcurl says which sockets to watch and when it wants to be called; both are events of ours, and everything that it does
- * (connecting, TLS) happens there, on the loop's own stack.  A task adds an exchange, sleeps, and is woken when libcurl is
- * done with it.  Names are looked up by libcurl's thread; connections are kept by it for the next question.
+ * libcurl says which sockets to watch and when it wants to be called; both are events of ours, and everything that it
+ * does (connecting, TLS) happens there, on the loop's own stack.  A task adds an exchange, sleeps, and is woken when
+ * libcurl is done with it.  Names are looked up by libcurl's thread; connections are kept by it for the next question.
  *
- * Bounded by the number of tasks that ask; each exchange ends by its own time limit at the latest, so nothing is cancelled.
+ * Bounded by the number of tasks that ask; each exchange ends by its own time limit at the latest, so nothing is
+ * cancelled.
  *
  * What was posted is the caller's and wiped by him; copies in libcurl's and OpenSSL's buffers are not.
  */

@@ -3,8 +3,8 @@
 /*
  * http: asking another server by HTTP, in a task.  The only place, with the command line, that sees libcurl.
  *
- * https is verified, always.  Redirections are not followed, no proxy of the environment is asked, and what is asked and
- * answered is bounded in time and size.
+ * https is verified, always.  Redirections are not followed, no proxy of the environment is asked, and what is asked
+ * and answered is bounded in time and size.
  */
 #include <stdbool.h>
 #include <stddef.h>

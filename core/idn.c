@@ -1,15 +1,15 @@
 /*
  * idn: domain names and addresses that are not ASCII.
  *
- * A domain is taken apart at its dots, and only labels that are not ASCII go to libidn2: what it thinks of "_dmarc" or of hyphens
- * in the third and fourth place of a label in ASCII is not asked, since such names exist and harm nobody.  A label that
- * comes back with a dot in it was written with one of the other characters that UTS #46 takes for a dot; RFC 5321 knows one
- * dot only, so it is refused.
+ * A domain is taken apart at its dots, and only labels that are not ASCII go to libidn2: what it thinks of "_dmarc" or
+ * of hyphens in the third and fourth place of a label in ASCII is not asked, since such names exist and harm nobody.
+ * A label that comes back with a dot in it was written with one of the other characters that UTS #46 takes for a dot;
+ * RFC 5321 knows one dot only, so it is refused.
  *
  * U-labels are made for show, and only where they lead back to the same A-label: "xn--" and anything is a name, too.
  *
- * Folding is for comparing local parts that we host: lower case and NFC (RFC 6530 section 10.1 asks for normalised names).
- * Not case folding: that would make one mailbox of two names that differ by an "ß".
+ * Folding is for comparing local parts that we host: lower case and NFC (RFC 6530 section 10.1 asks for normalised
+ * names). Not case folding: that would make one mailbox of two names that differ by an "ß".
  */
 #include "core/idn.h"
 
@@ -73,7 +73,8 @@ bool idn_is_graphic(struct slice text)
 
     while (text.n) {
         size_t n = take_character(text, &character);
-        bool joiner = character == 0x200c || character == 0x200d; /* part of words in several scripts (RFC 5892 A.1, A.2) */
+        bool joiner =
+            character == 0x200c || character == 0x200d; /* part of words in several scripts (RFC 5892 A.1, A.2) */
 
         if (!n || (!joiner && (!g_unichar_isgraph(character) || character == 0x2028 || character == 0x2029)))
             return false;

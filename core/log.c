@@ -93,16 +93,12 @@ static void line_field(struct line *line, const struct log_field *field)
     line_text(line, field->key);
     line_byte(line, '=');
     switch (field->kind) {
-    case LOG_FIELD_TEXT:
-        line_value(line, field->text);
-        break;
+    case LOG_FIELD_TEXT: line_value(line, field->text); break;
     case LOG_FIELD_INT:
         snprintf(number, sizeof number, "%lld", (long long)field->number);
         line_text(line, number);
         break;
-    case LOG_FIELD_ID:
-        line_text(line, id_print(field->number, number));
-        break;
+    case LOG_FIELD_ID: line_text(line, id_print(field->number, number)); break;
     }
 }
 

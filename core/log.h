@@ -3,7 +3,8 @@
 /*
  * log: logfmt lines to stderr or syslog.
  *
- *     time=2026-11-23T20:25:14.123Z level=info module=smtp session=0k3... msg="message accepted" message=0k3... size=4096
+ *     time=2026-11-23T20:25:14.123Z level=info module=smtp session=0k3... msg="message accepted" message=0k3...
+ *     size=4096
  *
  * Five verbs, each with one meaning: debug (for us), info (what an administrator wants to see of normal
  * work), warn (somebody else's trouble), error (our trouble, we go on), fatal (the world is broken at
@@ -47,16 +48,16 @@ static inline struct log_field log_id(const char *key, int64_t value)
 
 /* What every line of the current session or delivery carries.  Tasks keep their own across waits. */
 struct log_context {
-    int64_t session;   /* 0: none */
-    const char *peer;  /* address of the client or next hop, or NULL; must outlive the context */
+    int64_t session;  /* 0: none */
+    const char *peer; /* address of the client or next hop, or NULL; must outlive the context */
 };
 void log_set_context(const struct log_context *context); /* NULL: none */
 const struct log_context *log_context(void);
 
 void log_init(const char *program);
-void log_use_syslog(bool on); /* else stderr, as in the beginning */
-#define LOG_MODULES_MAX 32 /* with a level of their own; more are passed over */
-#define LOG_MODULE_SIZE 24 /* of a module's name, with the NUL */
+void log_use_syslog(bool on);                                 /* else stderr, as in the beginning */
+#define LOG_MODULES_MAX 32                                    /* with a level of their own; more are passed over */
+#define LOG_MODULE_SIZE 24                                    /* of a module's name, with the NUL */
 void log_set_level(const char *module, enum log_level level); /* module NULL: the default for all */
 bool log_level_parse(const char *text, enum log_level *level);
 bool log_enabled(const char *module, enum log_level level);
@@ -67,11 +68,11 @@ void log_emit(const char *module, enum log_level level, const char *message, con
 void log_fatal(int status, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
 #define LOG_FIELDS_(...) ((struct log_field[]){{0}, ##__VA_ARGS__})
-#define LOG_AT_(level, message, ...)                                                                       \
-    do {                                                                                                   \
-        if (log_enabled(LOG_MODULE, level))                                                                \
-            log_emit(LOG_MODULE, level, message, LOG_FIELDS_(__VA_ARGS__),                                 \
-                     sizeof(LOG_FIELDS_(__VA_ARGS__)) / sizeof(struct log_field));                         \
+#define LOG_AT_(level, message, ...)                                                                                   \
+    do {                                                                                                               \
+        if (log_enabled(LOG_MODULE, level))                                                                            \
+            log_emit(LOG_MODULE, level, message, LOG_FIELDS_(__VA_ARGS__),                                             \
+                     sizeof(LOG_FIELDS_(__VA_ARGS__)) / sizeof(struct log_field));                                     \
     } while (0)
 #define log_debug(message, ...) LOG_AT_(LOG_LEVEL_DEBUG, message, ##__VA_ARGS__)
 #define log_info(message, ...) LOG_AT_(LOG_LEVEL_INFO, message, ##__VA_ARGS__)

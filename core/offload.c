@@ -1,8 +1,8 @@
 /*
  * offload: slow, pure functions on a few threads.
  *
- * Two lists under one mutex (to do, done) and an eventfd that tells the loop that something is done.  The thread runs the
- * function and touches nothing else of ours; the waiting task is woken on the loop's thread.  Threads block all
+ * Two lists under one mutex (to do, done) and an eventfd that tells the loop that something is done.  The thread runs
+ * the function and touches nothing else of ours; the waiting task is woken on the loop's thread.  Threads block all
  * signals, which are the loop's.  A job lives on its task's stack: the task sleeps until it is done.
  */
 #include "core/offload.h"

@@ -9,7 +9,7 @@
 #include "core/task.h"
 
 void offload_init(unsigned threads); /* after fork; fatal when threads cannot be made */
-void offload_done(void); /* runs what is queued to its end and wakes its tasks; waits for that */
+void offload_done(void);             /* runs what is queued to its end and wakes its tasks; waits for that */
 AWAITS void offload_run(void (*fn)(void *arg), void *arg);
 
 #endif

@@ -1,16 +1,18 @@
 /*
  * rate: how often something happened lately.
  *
- * A counter is one number, the moment when its bucket will be empty (the "theoretical arrival time" of the generic cell rate
- * algorithm, ITU-T I.371): one more moves it on by a minute divided by the limit, and what would move it more than a minute
- * ahead of now is refused.  So nothing has to be reset, and a counter whose moment is over says nothing: its place is free.
+ * A counter is one number, the moment when its bucket will be empty (the "theoretical arrival time" of the generic
+ * cell rate algorithm, ITU-T I.371): one more moves it on by a minute divided by the limit, and what would move it
+ * more than a minute ahead of now is refused.  So nothing has to be reset, and a counter whose moment is over says
+ * nothing: its place is free.
  *
- * All live in one table of fixed size in memory that the node's processes share: sets of a few cells each, as a processor's cache has.
- * A new name takes the cell of its set that is empty soonest.  Whoever has so many addresses that full cells are taken away is
- * counted less, but nobody else is refused for it, and nothing grows.
+ * All live in one table of fixed size in memory that the node's processes share: sets of a few cells each, as a
+ * processor's cache has. A new name takes the cell of its set that is empty soonest.  Whoever has so many addresses
+ * that full cells are taken away is counted less, but nobody else is refused for it, and nothing grows.
  *
- * There are no locks: a cell is two words, and a race between two processes loses a count, or begins one anew.  A process that is killed
- * in the middle leaves nothing behind.  Names are kept as a hash of 64 bits with a seed that nobody knows.
+ * There are no locks: a cell is two words, and a race between two processes loses a count, or begins one anew.  A
+ * process that is killed in the middle leaves nothing behind.  Names are kept as a hash of 64 bits with a seed that
+ * nobody knows.
  */
 #include "core/rate.h"
 

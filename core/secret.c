@@ -79,8 +79,7 @@ size_t secret_digest_size(enum secret_digest digest)
 
 void secret_hmac(enum secret_digest digest, struct slice key, struct slice in, unsigned char *out)
 {
-    if (key.n > INT32_MAX ||
-        !HMAC(algorithm(digest), key.p, (int)key.n, (const unsigned char *)in.p, in.n, out, NULL))
+    if (key.n > INT32_MAX || !HMAC(algorithm(digest), key.p, (int)key.n, (const unsigned char *)in.p, in.n, out, NULL))
         abort();
 }
 

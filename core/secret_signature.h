@@ -7,7 +7,10 @@
 #include "core/slice.h"
 
 struct secret_key; /* a public key */
-/* RSA of at least 2,048 bits: modulus and exponent; EC on P-256: two coordinates of 32 bytes.  All big-endian.  NULL: it is none. */
+/*
+ * RSA of at least 2,048 bits: modulus and exponent; EC on P-256: two coordinates of 32 bytes.  All big-endian.  NULL:
+ * it is none.
+ */
 struct secret_key *secret_key_rsa(struct slice modulus, struct slice exponent);
 struct secret_key *secret_key_p256(struct slice x, struct slice y);
 void secret_key_free(struct secret_key **key);

@@ -22,11 +22,11 @@
 
 struct spool {
     unsigned references;
-    size_t size;     /* all bytes */
-    size_t on_disk;  /* of those, in the file; the rest is in buffer */
+    size_t size;    /* all bytes */
+    size_t on_disk; /* of those, in the file; the rest is in buffer */
     size_t capacity;
     char *buffer;
-    int fd; /* -1: none yet */
+    int fd;    /* -1: none yet */
     void *map; /* all of the file, or NULL */
     bool failed;
 };

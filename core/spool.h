@@ -35,8 +35,8 @@ bool spool_read(struct spool *spool, size_t offset, size_t n, char *buf, struct 
     __attribute__((warn_unused_result));
 
 /*
- * All of it as one run of bytes: the buffer, or the file mapped read-only.  Valid until the last reference goes; append no
- * more.  False when it cannot be mapped, or has failed.
+ * All of it as one run of bytes: the buffer, or the file mapped read-only.  Valid until the last reference goes;
+ * append no more.  False when it cannot be mapped, or has failed.
  */
 bool spool_map(struct spool *spool, struct slice *out) __attribute__((warn_unused_result));
 

@@ -120,7 +120,8 @@ static void address_text(const struct sockaddr_storage *address, char out[INET6_
         strncpy(out, "unknown", INET6_ADDRSTRLEN);
 }
 
-void stream_set_addresses(struct stream *stream, const struct sockaddr_storage *peer, const struct sockaddr_storage *local)
+void stream_set_addresses(struct stream *stream, const struct sockaddr_storage *peer,
+                          const struct sockaddr_storage *local)
 {
     struct sockaddr_storage here;
 

@@ -83,8 +83,8 @@ bool stream_input_pending(const struct stream *stream);
 void stream_start_tls(struct stream *stream, struct tls *tls);
 
 /*
- * From now on it is driven: no callback is called any more.  What was written is sent, what has come and was not dispatched
- * stays to be read.  Not from a callback.
+ * From now on it is driven: no callback is called any more.  What was written is sent, what has come and was not
+ * dispatched stays to be read.  Not from a callback.
  */
 void stream_take_over(struct stream *stream);
 
@@ -115,7 +115,8 @@ void stream_set_session(struct stream *stream, int64_t session);
 const struct sockaddr *stream_peer_address(const struct stream *stream);
 const char *stream_local(const struct stream *stream);
 /* What a proxy says of the connection counts from now on.  local NULL: stays as it is. */
-void stream_set_addresses(struct stream *stream, const struct sockaddr_storage *peer, const struct sockaddr_storage *local);
+void stream_set_addresses(struct stream *stream, const struct sockaddr_storage *peer,
+                          const struct sockaddr_storage *local);
 
 /* Idempotent by nulling *stream. */
 void stream_close(struct stream **stream);

@@ -317,7 +317,7 @@ static void earlier(uint64_t *deadline, uint64_t other)
         *deadline = other;
 }
 
-/* The peer must say something by then; 0: we do not wait for it.  That it still takes what we send is a sign of life. */
+/* The peer must say something by then; 0: we do not wait for it.  That it takes what we send is a sign of life. */
 static uint64_t read_deadline(const struct stream *stream)
 {
     uint64_t since = stream->heard_ms > stream->sent_ms ? stream->heard_ms : stream->sent_ms;

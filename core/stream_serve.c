@@ -1,9 +1,9 @@
 /*
  * stream_serve: the front-ends' half: lines and raw bytes to callbacks.
  *
- * A line ends in LF; CR before it belongs to the end.  Whether that is acceptable (SMTP wants CRLF and nothing
- * else) is for the protocol to say, so the callback learns of a bare LF or a bare CR.  The search for LF goes on where the last
- * one stopped (`scanned`): a peer that sends its line byte by byte costs one look per byte.
+ * A line ends in LF; CR before it belongs to the end.  Whether that is acceptable (SMTP wants CRLF and nothing else)
+ * is for the protocol to say, so the callback learns of a bare LF or a bare CR.  The search for LF goes on where the
+ * last one stopped (`scanned`): a peer that sends its line byte by byte costs one look per byte.
  *
  * A line over the limit is swallowed as it comes, so it never occupies more than the limit, and is
  * reported once, at its end: a protocol then answers in the right place of a pipelined dialogue.

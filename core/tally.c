@@ -1,17 +1,17 @@
 /*
  * tally: how many there are at once of something, counted by several processes together.
  *
- * Each process has a table of its own in memory that all share, and writes only there; a number is the sum over the tables of
- * those that live.  So nothing is locked, a process that is killed takes its count with it, and a place that is used again begins
- * with nothing.
+ * Each process has a table of its own in memory that all share, and writes only there; a number is the sum over the
+ * tables of those that live.  So nothing is locked, a process that is killed takes its count with it, and a place that
+ * is used again begins with nothing.
  *
- * A table is a sketch (count-min: Cormode and Muthukrishnan, 2005): two rows of counters, in each of which a name has one by a hash of its
- * own.  Names that fall together in one row are counted together there, so the lesser of the two sums is taken: too high only for who
- * falls together in both rows.  Nothing grows, whatever strangers come, and the hash has a seed that nobody knows, so that nobody can
- * choose an address to be counted with another's.
+ * A table is a sketch (count-min: Cormode and Muthukrishnan, 2005): two rows of counters, in each of which a name has
+ * one by a hash of its own.  Names that fall together in one row are counted together there, so the lesser of the two
+ * sums is taken: too high only for who falls together in both rows.  Nothing grows, whatever strangers come, and the
+ * hash has a seed that nobody knows, so that nobody can choose an address to be counted with another's.
  *
- * Who enters counts first and then looks: of two that come at the same moment to different processes, and for whom there is one place,
- * both may be refused, but never both let in.
+ * Who enters counts first and then looks: of two that come at the same moment to different processes, and for whom
+ * there is one place, both may be refused, but never both let in.
  */
 #include "core/tally.h"
 
@@ -34,7 +34,7 @@ static struct shared {
     uint64_t seed;
     uint8_t used[TALLY_SLOTS];
     struct table tables[TALLY_SLOTS]; /* memory is taken for those that are used */
-} *shared;
+} * shared;
 static unsigned own_slot;
 
 void tally_share(void)

@@ -1,8 +1,8 @@
 #ifndef CORE_TALLY_H
 #define CORE_TALLY_H
 /*
- * tally: how many there are at once of something, for names that strangers choose: in memory of one size, shared by the processes of a
- * node.  What a process has counted goes with it, however it ends.
+ * tally: how many there are at once of something, for names that strangers choose: in memory of one size, shared by
+ * the processes of a node.  What a process has counted goes with it, however it ends.
  *
  * A number is never too low.  With many thousand names it is too high for a few in a hundred, by one or two.
  */

@@ -19,10 +19,10 @@
  * What travels with a task: its log context (so that a line logged after a wait names the right session) and
  * nothing else; errno is not preserved across a wait.
  *
- * ucontext makes a stack's first frame and no more: its switch saves the signal mask with a system call each way, and a
- * message is a dozen switches; that was a tenth of a busy worker's time.  From then on _setjmp and _longjmp switch, which
- * leave the mask alone.  A stack that goes back to its pool stays inside task_main() and begins its next task there.
- * The fortified longjmp() takes a jump between stacks for an attack, so fortification is off in this file.
+ * ucontext makes a stack's first frame and no more: its switch saves the signal mask with a system call each way, and
+ * a message is a dozen switches; that was a tenth of a busy worker's time.  From then on _setjmp and _longjmp switch,
+ * which leave the mask alone.  A stack that goes back to its pool stays inside task_main() and begins its next task
+ * there. The fortified longjmp() takes a jump between stacks for an attack, so fortification is off in this file.
  *
  * AddressSanitizer must be told of each switch (start/finish_switch_fiber), else it takes the other stack for
  * garbage, and its longjmp() would too: under it swapcontext() switches.  Valgrind notices large jumps of the stack
@@ -59,15 +59,15 @@
 #endif
 
 struct task {
-    struct task *next;                 /* in the ready list or the free list */
-    struct task *older, *newer;        /* among all living tasks, for task_dump() */
+    struct task *next;          /* in the ready list or the free list */
+    struct task *older, *newer; /* among all living tasks, for task_dump() */
     struct task_pool *pool;
-    ucontext_t context;                /* where its first frame begins */
-    char *stack;                       /* lowest usable byte */
+    ucontext_t context; /* where its first frame begins */
+    char *stack;        /* lowest usable byte */
     task_fn *fn;
     void *arg;
     const struct log_context *log;
-    const char *file;                  /* where it sleeps; NULL: it does not */
+    const char *file; /* where it sleeps; NULL: it does not */
     int line;
     uint64_t since_ms;
 #ifdef TASK_ASAN
@@ -158,7 +158,7 @@ static void task_main(void)
     switch_arrived();
     for (;;) {
         task->fn(task->arg);
-        task->fn = NULL; /* tells run_one() that it is over */
+        task->fn = NULL;      /* tells run_one() that it is over */
         switch_to_loop(task); /* until the stack has another task */
     }
 }

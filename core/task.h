@@ -43,7 +43,10 @@ struct task_wait {
     struct task *task;
     bool woken;
 };
-#define TASK_WAIT_INIT {0}
+#define TASK_WAIT_INIT                                                                                                 \
+    {                                                                                                                  \
+        0                                                                                                              \
+    }
 
 void task_wait_at(struct task_wait *wait, const char *file, int line);
 #define task_wait(wait) AWAITS task_wait_at((wait), __FILE__, __LINE__)

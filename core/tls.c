@@ -1,15 +1,15 @@
 /*
  * tls: contexts for both directions, made once and shared by all connections.
  *
- * A server context (tls_server.c) is what the configuration names; a reload makes a new one and lets the old go with its last
- * connection.  A client context always looks at chain and name, and insists on them or does not: to a next hop whose
- * certificate nobody promised anything about, encryption without verification is still better than none (RFC 7435), and
- * what came of it is known afterwards (tls_verified()), for the message that asks.
+ * A server context (tls_server.c) is what the configuration names; a reload makes a new one and lets the old go with
+ * its last connection.  A client context always looks at chain and name, and insists on them or does not: to a next
+ * hop whose certificate nobody promised anything about, encryption without verification is still better than none (RFC
+ * 7435), and what came of it is known afterwards (tls_verified()), for the message that asks.
  *
- * Choices.  TLS 1.2 is the floor (RFC 8996); OpenSSL's own list of suites and groups is kept, for it is reviewed more often
- * than we would be.  SSL_MODE_RELEASE_BUFFERS: an idle connection gives its 32 KiB of record buffers back.
- * Partial writes with a moving buffer: stream_io.c sends from an evbuffer.  No renegotiation: it is a way to make the server
- * work, and TLS 1.3 has none.  An end without close_notify is an end (see stream_io.c).
+ * Choices.  TLS 1.2 is the floor (RFC 8996); OpenSSL's own list of suites and groups is kept, for it is reviewed more
+ * often than we would be.  SSL_MODE_RELEASE_BUFFERS: an idle connection gives its 32 KiB of record buffers back.
+ * Partial writes with a moving buffer: stream_io.c sends from an evbuffer.  No renegotiation: it is a way to make the
+ * server work, and TLS 1.3 has none.  An end without close_notify is an end (see stream_io.c).
  */
 #include <arpa/inet.h>
 #include <openssl/err.h>

@@ -24,7 +24,10 @@ struct tls_server_settings {
 };
 /* NULL and a sentence in error (file named) when they cannot be used together. */
 struct tls *tls_server_new(const struct tls_server_settings *settings, char *error, size_t error_size);
-/* In the master, before it forks and now and then: the children of one master, of all its reloads, resume each other's sessions. */
+/*
+ * In the master, before it forks and now and then: the children of one master, of all its reloads, resume each other's
+ * sessions.
+ */
 void tls_server_share(void);
 /* verify: the peer's chain and name must be right; without it encryption is opportunistic (RFC 7435). */
 struct tls *tls_client_new(bool verify, char *error, size_t error_size);
@@ -34,15 +37,18 @@ void tls_unref(struct tls **tls);
 struct ssl_st;
 /* One connection's SSL object (caller owns).  name: of the server: SNI, and what its certificate is held against. */
 struct ssl_st *tls_connection(struct tls *tls, bool server, const char *name);
-/* After a client's handshake: chain and name of the server's certificate are right, whether or not that was insisted on. */
+/*
+ * After a client's handshake: chain and name of the server's certificate are right, whether or not that was insisted
+ * on.
+ */
 bool tls_verified(struct ssl_st *ssl);
 
 /* The certificate that a client has shown. */
 struct tls_peer {
     bool verified; /* by an authority in client_ca_file, for clients, and in time */
-    char fingerprint
-        [TLS_FINGERPRINT_SIZE]; /* SHA-256 of the whole, lower-case hexadecimal; without `verified` the key is still proven */
-    struct slice name;          /* the subject's common name; empty: none */
+    /* SHA-256 of the whole, lower-case hexadecimal; without `verified` the key is still proven. */
+    char fingerprint[TLS_FINGERPRINT_SIZE];
+    struct slice name;                     /* the subject's common name; empty: none */
     const struct slice *addresses, *hosts; /* subjectAltName: rfc822Name, dNSName; as they stand there */
     unsigned address_count, host_count;
 };

@@ -1,13 +1,13 @@
 /*
  * tls_binding: what ties something said inside a TLS connection to this very connection (RFC 5056).
  *
- * Who stands between client and server has two connections, with other values; a client that mixes the value into what it proves
- * (SCRAM's -PLUS) thus proves it to nobody else.
+ * Who stands between client and server has two connections, with other values; a client that mixes the value into what
+ * it proves (SCRAM's -PLUS) thus proves it to nobody else.
  *
  *   TLS 1.3   tls-exporter (RFC 9266): 32 bytes that only this connection's key schedule gives
  *   TLS 1.2   tls-unique (RFC 5929 section 3): the first Finished message of the handshake: the client's, or in one that resumes a
- *             session the server's.  Only with the extended master secret (RFC 7627), without which two connections can be made to have
- *             the same one (the triple handshake).
+ *             session the server's.  Only with the extended master secret (RFC 7627), without which two connections
+ *             can be made to have the same one (the triple handshake).
  *
  * Not tls-server-end-point: it ties to the server's certificate, which whoever has stolen the key can show as well.
  */

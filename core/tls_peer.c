@@ -1,11 +1,11 @@
 /*
  * tls_peer: the certificate that a client has shown, as values.
  *
- * Two uses: SASL EXTERNAL and permissions go by a name that an authority vouches for (`verified`), or by the fingerprint of
- * one certificate, which needs no authority: the handshake has proven that the client has its key.
+ * Two uses: SASL EXTERNAL and permissions go by a name that an authority vouches for (`verified`), or by the
+ * fingerprint of one certificate, which needs no authority: the handshake has proven that the client has its key.
  *
- * A name that contains anything but what the kind of name may have (a NUL to deceive string functions, a blank, a control
- * character) is left out.  Case is as in the certificate.  Names beyond NAMES_MAX are not looked at.
+ * A name that contains anything but what the kind of name may have (a NUL to deceive string functions, a blank, a
+ * control character) is left out.  Case is as in the certificate.  Names beyond NAMES_MAX are not looked at.
  */
 #include <openssl/x509v3.h>
 #include <stdio.h>

@@ -1,20 +1,21 @@
 /*
  * tls_server: what a server shows to its clients, and what it asks them for.
  *
- * Certificates.  Several pairs of certificate and key; a client that names the host it wants (SNI, RFC 6066 section 3) gets
- * those that are for that name, others the first.  Names are those of subjectAltName, never the subject's common name, and
- * "*" stands for one whole leftmost label (RFC 9525 section 6.3; OpenSSL's X509_check_host() compares).  A certificate
- * that has the very name goes before one with a wildcard; of several that are equally good (RSA and ECDSA) the client's
- * algorithms decide.  A name that none has is no error: the client will judge the first one.  Looking costs one reading
- * of the names for each pair and handshake: meant for dozens of pairs, not for thousands.
+ * Certificates.  Several pairs of certificate and key; a client that names the host it wants (SNI, RFC 6066 section 3)
+ * gets those that are for that name, others the first.  Names are those of subjectAltName, never the subject's common
+ * name, and "*" stands for one whole leftmost label (RFC 9525 section 6.3; OpenSSL's X509_check_host() compares).  A
+ * certificate that has the very name goes before one with a wildcard; of several that are equally good (RSA and ECDSA)
+ * the client's algorithms decide.  A name that none has is no error: the client will judge the first one.  Looking
+ * costs one reading of the names for each pair and handshake: meant for dozens of pairs, not for thousands.
  *
- * Client certificates are asked for only if there are authorities for them, and never demanded: port 25 must take mail from everybody,
- * and whether a connection's certificate permits anything is decided where permissions are (tls_peer() tells).  So one that
- * nobody has signed does not end the handshake; it is only not verified.
+ * Client certificates are asked for only if there are authorities for them, and never demanded: port 25 must take mail
+ * from everybody, and whether a connection's certificate permits anything is decided where permissions are (tls_peer()
+ * tells).  So one that nobody has signed does not end the handshake; it is only not verified.
  *
- * Resumption.  By tickets only (tls_tickets.c).  A ticket contains the client's certificate and that it was verified: it is
- * therefore bound to the authorities that it was verified with, and a reload that changes them begins anew.  A ticket for
- * one name resumes no session for another (RFC 6066 section 3).  Both go into the session's context, which OpenSSL compares.
+ * Resumption.  By tickets only (tls_tickets.c).  A ticket contains the client's certificate and that it was verified:
+ * it is therefore bound to the authorities that it was verified with, and a reload that changes them begins anew.  A
+ * ticket for one name resumes no session for another (RFC 6066 section 3).  Both go into the session's context, which
+ * OpenSSL compares.
  */
 #include <openssl/x509v3.h>
 #include <stdio.h>

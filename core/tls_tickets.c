@@ -1,22 +1,23 @@
 /*
  * tls_tickets: keys for session tickets that need no talk between processes.
  *
- * A client that comes back meets another worker, or the successor of the one that it knew after a reload, and shall resume its
- * session all the same.  So all of them must have the same keys.  They are not sent around: the master draws one
- * secret, children get it with the fork, and each process makes the keys of the present hour from it by itself, by a steady
- * clock that they share:
+ * A client that comes back meets another worker, or the successor of the one that it knew after a reload, and shall
+ * resume its session all the same.  So all of them must have the same keys.  They are not sent around: the master
+ * draws one secret, children get it with the fork, and each process makes the keys of the present hour from it by
+ * itself, by a steady clock that they share:
  *
  *     secret(n+1) = HMAC(secret(n), "next")       name, cipher, mac (n) = HMAC(secret(n), "name" | "cipher" | "mac")
  *
  * That is a ratchet: from what a process has in memory the keys of hours that are over cannot be made again.  So a
  * ticket that was recorded stays closed, even to who breaks in later (RFC 8446 appendix F.1, "forward secrecy").  The
- * key of the hour before opens tickets still, and a session lives as long as one period at most (tls_server.c), so that each
- * ticket can be used for its whole life.
+ * key of the hour before opens tickets still, and a session lives as long as one period at most (tls_server.c), so
+ * that each ticket can be used for its whole life.
  *
- * Rejected: a table in shared memory that the master rotates.  It needs a protocol between writer and readers for the same
- * result.  Nodes do not share tickets: a client that meets another node makes a whole handshake.
+ * Rejected: a table in shared memory that the master rotates.  It needs a protocol between writer and readers for the
+ * same result.  Nodes do not share tickets: a client that meets another node makes a whole handshake.
  *
- * A ticket is sealed with AES-256-CBC and HMAC-SHA-256, as RFC 5077 section 4 recommends and OpenSSL's interface wants it.
+ * A ticket is sealed with AES-256-CBC and HMAC-SHA-256, as RFC 5077 section 4 recommends and OpenSSL's interface wants
+ * it.
  */
 #include "core/tls_tickets.h"
 

@@ -1,8 +1,8 @@
 #ifndef CORE_TLS_TICKETS_H
 #define CORE_TLS_TICKETS_H
 /*
- * tls_tickets: the keys that session tickets are sealed with (RFC 5077, RFC 8446 section 2.2), the same in all processes that one
- * master has forked, whenever it forked them, and new every TLS_TICKETS_PERIOD_MS.
+ * tls_tickets: the keys that session tickets are sealed with (RFC 5077, RFC 8446 section 2.2), the same in all
+ * processes that one master has forked, whenever it forked them, and new every TLS_TICKETS_PERIOD_MS.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,8 +5,8 @@
  * domains and accounts.  Unlike a worker it answers from the first moment: /healthz and /readyz are for the
  * time when the database is away.
  *
- * Told to end, by a reload or a stop, it answers what has begun (admin_drain()) for drain_limit at most, and keeps its number
- * meanwhile: a request that makes an account needs it.
+ * Told to end, by a reload or a stop, it answers what has begun (admin_drain()) for drain_limit at most, and keeps its
+ * number meanwhile: a request that makes an account needs it.
  */
 #include <stdlib.h>
 #include <unistd.h>

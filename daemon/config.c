@@ -34,7 +34,8 @@ struct unit {
     const char *name;
     int64_t factor;
 };
-static const struct unit durations[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", CONFIG_HOUR}, {"d", 24 * CONFIG_HOUR}, {NULL, 0}};
+static const struct unit durations[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", CONFIG_HOUR}, {"d", 24 * CONFIG_HOUR}, {NULL, 0}};
 static const struct unit sizes[] = {{"", 1}, {"K", 1024}, {"M", 1024 * 1024}, {"G", 1024 * 1024 * 1024}, {NULL, 0}};
 static const struct unit none[] = {{"", 1}, {NULL, 0}};
 
@@ -238,4 +239,3 @@ void config_free(struct config **config)
     free(*config);
     *config = NULL;
 }
-

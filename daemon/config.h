@@ -4,10 +4,10 @@
  * config: the one configuration file: what must be known before the database can be asked.  Customers,
  * domains, accounts, routes are in the database and changed by the API.
  *
- * `[section]`, `key = value`, `#` to the end of a line that begins with it.  Unknown sections and keys, keys given twice
- * and values out of range are errors, each told with file and line.  Durations take ms, s, m, h, d; sizes
- * K, M, G (of 1024).  config_sample() prints every setting with its default and meaning; the sample in doc/
- * is made from it, so it cannot be out of date.
+ * `[section]`, `key = value`, `#` to the end of a line that begins with it.  Unknown sections and keys, keys given
+ * twice and values out of range are errors, each told with file and line.  Durations take ms, s, m, h, d; sizes K, M,
+ * G (of 1024).  config_sample() prints every setting with its default and meaning; the sample in doc/ is made from it,
+ * so it cannot be out of date.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,10 +26,11 @@ struct config {
     /* [tls] */
     char *tls_certificate, *tls_key, *tls_client_ca, *tls_min_version; /* the first two: lists, blanks between */
     /* [listen] */
-    char *listen_smtp, *listen_submission, *listen_submissions, *listen_odmr, *listen_imap, *listen_imaps, *listen_pop3, *listen_pop3s,
-        *listen_admin, *proxy_networks;
+    char *listen_smtp, *listen_submission, *listen_submissions, *listen_odmr, *listen_imap, *listen_imaps, *listen_pop3,
+        *listen_pop3s, *listen_admin, *proxy_networks;
     /* [smtp] */
-    int64_t message_size_max, header_size_max, header_fields_max, recipients_max, errors_max, received_max, own_received_max;
+    int64_t message_size_max, header_size_max, header_fields_max, recipients_max, errors_max, received_max,
+        own_received_max;
     char *bare_newline; /* refuse, normalize */
     int64_t greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms, delay_notice_ms, future_release_max_ms;
     char *xclient_networks;
@@ -40,7 +41,8 @@ struct config {
     bool scram_sha1, channel_binding;
     int64_t auth_window_ms, auth_ban_ms, auth_address_failures, auth_account_failures, auth_attack_failures;
     /* [clients] */
-    int64_t network_ipv4, network_ipv6, sessions_per_network_max, connections_per_minute, network_connections_per_minute;
+    int64_t network_ipv4, network_ipv6, sessions_per_network_max, connections_per_minute,
+        network_connections_per_minute;
     int64_t messages_per_minute, recipients_per_minute, tarpit_after, tarpit_max_ms, dns_wait_ms;
     /* [oauth] */
     char *oauth_introspection_url, *oauth_client, *oauth_secret_file, *oauth_jwks, *oauth_ca_file;

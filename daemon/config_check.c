@@ -37,7 +37,8 @@ static void check_listen(struct reader *reader, const char *key, const char *val
     else if (proxy && strcmp(key, "admin") == 0)
         config_complain(reader, line_of(reader, "listen", key), "%s: the API does not take the PROXY protocol", key);
     else if (proxy && !*reader->config->proxy_networks)
-        config_complain(reader, line_of(reader, "listen", key), "%s: proxy: needs proxy_networks, which says whom to believe", key);
+        config_complain(reader, line_of(reader, "listen", key),
+                        "%s: proxy: needs proxy_networks, which says whom to believe", key);
 }
 
 static void check_networks(struct reader *reader, const char *section, const char *key, const char *value)
@@ -61,13 +62,14 @@ static unsigned word_count(const char *text)
     return n;
 }
 
-static void check_pairs(struct reader *reader, const char *section, const char *certificates, const char *keys, unsigned most)
+static void check_pairs(struct reader *reader, const char *section, const char *certificates, const char *keys,
+                        unsigned most)
 {
     unsigned n = word_count(certificates);
 
     if (n != word_count(keys))
         config_complain(reader, line_of(reader, section, *keys ? "key_file" : "certificate_file"),
-                 "certificate_file and key_file go together: as many of one as of the other");
+                        "certificate_file and key_file go together: as many of one as of the other");
     else if (n > most)
         config_complain(reader, line_of(reader, section, "certificate_file"), "certificate_file: at most %u", most);
 }
@@ -81,10 +83,15 @@ static void check_tls(struct reader *reader)
     if (strcmp(c->tls_min_version, "1.2") != 0 && strcmp(c->tls_min_version, "1.3") != 0)
         config_complain(reader, line_of(reader, "tls", "min_version"), "min_version must be 1.2 or 1.3");
     if (*c->tls_client_ca && !*c->tls_certificate)
-        config_complain(reader, line_of(reader, "tls", "client_ca_file"), "client_ca_file needs certificate_file and key_file");
+        config_complain(reader, line_of(reader, "tls", "client_ca_file"),
+                        "client_ca_file needs certificate_file and key_file");
     if (!*c->tls_certificate && (*c->listen_submissions || *c->listen_imaps || *c->listen_pop3s))
-        config_complain(reader, line_of(reader, "listen", *c->listen_imaps ? "imaps" : *c->listen_pop3s ? "pop3s" : "submissions"),
-                 "a TLS port needs [tls] certificate_file and key_file");
+        config_complain(reader,
+                        line_of(reader, "listen",
+                                *c->listen_imaps   ? "imaps"
+                                : *c->listen_pop3s ? "pop3s"
+                                                   : "submissions"),
+                        "a TLS port needs [tls] certificate_file and key_file");
 }
 
 static void check_smtp(struct reader *reader)
@@ -100,18 +107,22 @@ static void check_route(struct reader *reader)
     struct config *c = reader->config;
     char error[200];
 
-    if (*c->default_route && !listen_split(c->default_route, &c->default_route_host, &c->default_route_port, error, sizeof error))
+    if (*c->default_route &&
+        !listen_split(c->default_route, &c->default_route_host, &c->default_route_port, error, sizeof error))
         config_complain(reader, line_of(reader, "delivery", "default_route"), "default_route: %s", error);
 }
 
-/* It is spoken in every greeting and stands in every Received line: RFC 5321 4.1.1.1, a name or an address in brackets. */
+/*
+ * It is spoken in every greeting and stands in every Received line: RFC 5321 4.1.1.1, a name or an address in brackets.
+ */
 static void check_hostname(struct reader *reader)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:[]";
     const char *name = reader->config->hostname;
 
     if (name[strspn(name, letters)] || strlen(name) > 255)
-        config_complain(reader, line_of(reader, "daemon", "hostname"), "hostname: \"%s\" is not the name of a host", name);
+        config_complain(reader, line_of(reader, "daemon", "hostname"), "hostname: \"%s\" is not the name of a host",
+                        name);
 }
 
 static void check_resolver(struct reader *reader)
@@ -124,7 +135,8 @@ static void check_resolver(struct reader *reader)
     snprintf(address, sizeof address, "%.*s", (int)strcspn(text, "%@"), text); /* %: the zone of a link-local address */
     if (*text && ((inet_pton(AF_INET, address, &in) != 1 && inet_pton(AF_INET6, address, &in) != 1) ||
                   (port && (!config_number(port + 1, &number) || number < 1 || number > 65535))))
-        config_complain(reader, line_of(reader, "dns", "resolver"), "resolver: \"%s\" is not ADDRESS or ADDRESS@PORT", text);
+        config_complain(reader, line_of(reader, "dns", "resolver"), "resolver: \"%s\" is not ADDRESS or ADDRESS@PORT",
+                        text);
 }
 
 static void check_probe_sender(struct reader *reader)
@@ -134,7 +146,8 @@ static void check_probe_sender(struct reader *reader)
     struct slice address;
 
     if (*sender && !name_address(arena, slice_str(sender), &address))
-        config_complain(reader, line_of(reader, "recipients", "probe_sender"), "probe_sender: \"%s\" is not an address", sender);
+        config_complain(reader, line_of(reader, "recipients", "probe_sender"), "probe_sender: \"%s\" is not an address",
+                        sender);
     arena_free(&arena);
 }
 
@@ -169,7 +182,8 @@ static void check_oauth(struct reader *reader)
         config_complain(reader, line_of(reader, "oauth", "introspection_url"),
                         "introspection_url must be https://..., or http:// to this machine");
     if (strstr(c->oauth_jwks, "://") && !oauth_url_valid(c->oauth_jwks))
-        config_complain(reader, line_of(reader, "oauth", "jwks"), "jwks must be a file, https://..., or http:// to this machine");
+        config_complain(reader, line_of(reader, "oauth", "jwks"),
+                        "jwks must be a file, https://..., or http:// to this machine");
     if (*c->oauth_jwks && (!*c->oauth_issuer || !*c->oauth_audience))
         config_complain(reader, line_of(reader, "oauth", "jwks"),
                         "jwks needs issuer and audience: the issuer's keys sign tokens for others as well");
@@ -212,7 +226,8 @@ void config_check(struct reader *reader)
     if (strcmp(c->log, "stderr") != 0 && strcmp(c->log, "syslog") != 0)
         config_complain(reader, line_of(reader, "daemon", "log"), "log must be stderr or syslog");
     if (!log_level_parse(c->log_level, &level))
-        config_complain(reader, line_of(reader, "daemon", "log_level"), "log_level must be debug, info, warn, error or none");
+        config_complain(reader, line_of(reader, "daemon", "log_level"),
+                        "log_level must be debug, info, warn, error or none");
     if (c->retry_first_ms > c->retry_max_ms)
         config_complain(reader, line_of(reader, "delivery", "retry_first"), "retry_first is longer than retry_max");
     if (!*c->hostname) {

@@ -36,7 +36,8 @@ struct reader {
 };
 
 /* Tells an error; line 0: of no line. */
-void config_complain(struct reader *reader, unsigned line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void config_complain(struct reader *reader, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* A whole number. */
 bool config_number(const char *text, int64_t *out);
 /* Where it stands; 0: it is the default. */

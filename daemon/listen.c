@@ -53,7 +53,8 @@ bool listen_split(const char *text, char **host, unsigned *port, char *error, si
     return *host != NULL;
 }
 
-static bool address_parse(const char *text, struct sockaddr_storage *out, socklen_t *length, char *error, size_t error_size)
+static bool address_parse(const char *text, struct sockaddr_storage *out, socklen_t *length, char *error,
+                          size_t error_size)
 {
     struct sockaddr_in *in4 = (void *)out;
     struct sockaddr_in6 *in6 = (void *)out;
@@ -194,10 +195,12 @@ static bool open_word(const char *word, void *arg)
     return true;
 }
 
-bool listen_open(const struct config *c, const struct listeners *have, struct listeners *out, char *error, size_t error_size)
+bool listen_open(const struct config *c, const struct listeners *have, struct listeners *out, char *error,
+                 size_t error_size)
 {
-    const char *const lists[] = {c->listen_smtp, c->listen_submission, c->listen_submissions, c->listen_odmr,
-                                 c->listen_imap, c->listen_imaps, c->listen_pop3, c->listen_pop3s, c->listen_admin};
+    const char *const lists[] = {c->listen_smtp, c->listen_submission, c->listen_submissions,
+                                 c->listen_odmr, c->listen_imap,       c->listen_imaps,
+                                 c->listen_pop3, c->listen_pop3s,      c->listen_admin};
 
     out->count = 0;
     for (unsigned i = 0; i < sizeof lists / sizeof lists[0]; i++) {

@@ -45,7 +45,8 @@ bool listen_split(const char *text, char **host, unsigned *port, char *error, si
  * Opens what the configuration asks for into out; sockets that `have` holds already (same service and
  * address) are taken over.  On failure what was opened anew is closed again and `have` is as before.
  */
-bool listen_open(const struct config *config, const struct listeners *have, struct listeners *out, char *error, size_t error_size);
+bool listen_open(const struct config *config, const struct listeners *have, struct listeners *out, char *error,
+                 size_t error_size);
 /* Closes those of `old` that are not in `keep` (NULL: all). */
 void listen_close(struct listeners *old, const struct listeners *keep);
 

@@ -24,26 +24,34 @@
 #define EXIT_USAGE 64
 #define EXIT_CONFIG 78
 
-enum command { COMMAND_RUN, COMMAND_CHECK, COMMAND_SAMPLE, COMMAND_MIGRATE, COMMAND_TOKEN, COMMAND_CERTIFICATE, COMMAND_HELP, COMMAND_VERSION };
+enum command {
+    COMMAND_RUN,
+    COMMAND_CHECK,
+    COMMAND_SAMPLE,
+    COMMAND_MIGRATE,
+    COMMAND_TOKEN,
+    COMMAND_CERTIFICATE,
+    COMMAND_HELP,
+    COMMAND_VERSION
+};
 
-static const char usage[] =
-    "Usage: posthoused [--config FILE] [COMMAND]\n"
-    "\n"
-    "Runs the Posthouse mail relay in the foreground, or carries out one command:\n"
-    "\n"
-    "  --check-config             read the configuration, tell every error with its line\n"
-    "  --sample-config            print every setting with its default and meaning\n"
-    "  --migrate                  bring the database to this program's schema\n"
-    "  --create-admin-token LABEL make a token for the API and print it, once\n"
-    "  --make-certificate NAME    make a self-signed certificate for NAME in the files\n"
-    "                             that [tls] certificate_file and key_file name\n"
-    "  --help, --version\n"
-    "\n"
-    "  --config FILE              default: " POSTHOUSE_SYSCONFDIR "/posthouse.conf\n"
-    "\n"
-    "Signals: HUP reads the configuration again, no session is dropped; TERM ends within\n"
-    "drain_limit; USR1 logs what every sleeping task waits for.\n"
-    "Exit status: 0 done, 1 failed, 64 wrong usage, 78 the configuration is at fault.\n";
+static const char usage[] = "Usage: posthoused [--config FILE] [COMMAND]\n"
+                            "\n"
+                            "Runs the Posthouse mail relay in the foreground, or carries out one command:\n"
+                            "\n"
+                            "  --check-config             read the configuration, tell every error with its line\n"
+                            "  --sample-config            print every setting with its default and meaning\n"
+                            "  --migrate                  bring the database to this program's schema\n"
+                            "  --create-admin-token LABEL make a token for the API and print it, once\n"
+                            "  --make-certificate NAME    make a self-signed certificate for NAME in the files\n"
+                            "                             that [tls] certificate_file and key_file name\n"
+                            "  --help, --version\n"
+                            "\n"
+                            "  --config FILE              default: " POSTHOUSE_SYSCONFDIR "/posthouse.conf\n"
+                            "\n"
+                            "Signals: HUP reads the configuration again, no session is dropped; TERM ends within\n"
+                            "drain_limit; USR1 logs what every sleeping task waits for.\n"
+                            "Exit status: 0 done, 1 failed, 64 wrong usage, 78 the configuration is at fault.\n";
 
 static int check_config(const struct config *config, const char *path)
 {
@@ -120,10 +128,10 @@ static int carry_out(enum command command, const char *argument, const char *pat
     if (command == COMMAND_RUN)
         return master_run(config, path);
     logging_apply(config);
-    status = command == COMMAND_CHECK  ? check_config(config, path)
-             : command == COMMAND_MIGRATE     ? migrate(config)
-             : command == COMMAND_TOKEN ? create_token(config, argument)
-                                       : make_certificate(config, argument);
+    status = command == COMMAND_CHECK     ? check_config(config, path)
+             : command == COMMAND_MIGRATE ? migrate(config)
+             : command == COMMAND_TOKEN   ? create_token(config, argument)
+                                          : make_certificate(config, argument);
     config_free(&config);
     return status;
 }

@@ -15,21 +15,21 @@
  * A probe is a whole greeting (connect, 220, EHLO, QUIT) but no mail: a host that accepts connections and then
  * does nothing is not back.
  *
- * A busy domain's queue is never empty: while there is an outage its new mail goes through the queue, too.  So the drain
- * has caught up when nothing is left that was accepted before the primary answered.  What came later has not been waiting for
- * it: it goes over as many connections as in quiet times, in whatever order that gives.  Rejected: to wait until what is left is
- * young; a stream that is faster than one connection would never let the outage end.
+ * A busy domain's queue is never empty: while there is an outage its new mail goes through the queue, too.  So the
+ * drain has caught up when nothing is left that was accepted before the primary answered.  What came later has not
+ * been waiting for it: it goes over as many connections as in quiet times, in whatever order that gives.  Rejected: to
+ * wait until what is left is young; a stream that is faster than one connection would never let the outage end.
  *
- * A cell may change hands in mid-drain (a worker came or went).  The old holder gives back what it has not sent; the new
- * one claims only in cells whose outages it has listed (outages_cells), and waits a moment before it sends, so that
- * what is given back is sorted in again.
+ * A cell may change hands in mid-drain (a worker came or went).  The old holder gives back what it has not sent; the
+ * new one claims only in cells whose outages it has listed (outages_cells), and waits a moment before it sends, so
+ * that what is given back is sorted in again.
  *
  * Nothing here is the only record of anything.  The row says that there is an outage, the queue what waits; when this
  * process dies, whoever gets the cell lists open rows and begins a run in AWAY, and so probes at once.  Showing is
  * repeatable, draining is ordinary delivery: exactly once is the queue's business, not ours.
  *
- * One task looks at all outages each TICK_MS (a list and, for each, one index probe); probes, which may wait half a minute
- * for a dead host, are tasks of their own, one for an outage at most.
+ * One task looks at all outages each TICK_MS (a list and, for each, one index probe); probes, which may wait half a
+ * minute for a dead host, are tasks of their own, one for an outage at most.
  */
 #include "daemon/outages.h"
 
@@ -58,12 +58,12 @@ struct run {
     int64_t id, domain_id;
     char *name, *key;
     enum state state;
-    bool seen;           /* in the list of this tick */
-    bool probing;        /* a task refers to it */
+    bool seen;    /* in the list of this tick */
+    bool probing; /* a task refers to it */
     uint64_t probe_at;
     int64_t probe_wanted_ms; /* the last wish that was heard */
-    uint64_t even_since; /* DRAINING: the drain has caught up; 0: it has not */
-    int64_t back_ms;     /* DRAINING: when the primary answered; what was accepted before is drained to the end */
+    uint64_t even_since;     /* DRAINING: the drain has caught up; 0: it has not */
+    int64_t back_ms;         /* DRAINING: when the primary answered; what was accepted before is drained to the end */
 };
 
 static int16_t known_cells[ID_CELLS]; /* whose outages were listed last */
@@ -111,7 +111,8 @@ static void run_begin(const struct outage *outage)
     d->sequential = true;
     if (outage->started_ms + FRESH_MS < clock_now_ms())
         d->held_until = clock_steady_ms() + HANDOVER_MS;
-    log_info("outage taken on", log_str("domain", run->name), log_id("outage", run->id), log_slice("reason", outage->reason));
+    log_info("outage taken on", log_str("domain", run->name), log_id("outage", run->id),
+             log_slice("reason", outage->reason));
     arena_free(&arena);
 }
 

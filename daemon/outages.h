@@ -14,8 +14,8 @@
 
 void outages_init(void);
 /*
- * A delivery found none of the domain's next hops.  Opens an outage unless one is open, and shows what waits.  False: it could
- * not be recorded, so nobody will probe.
+ * A delivery found none of the domain's next hops.  Opens an outage unless one is open, and shows what waits.  False:
+ * it could not be recorded, so nobody will probe.
  */
 AWAITS bool outages_away(int64_t domain_id, struct slice why) __attribute__((warn_unused_result));
 unsigned outages_running(void);

@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Writes it there (path "": nowhere) and removes the one there was.  False, with the reason: it cannot be written, and the
- * one there was stays.  Nothing is done when the path is the same as before. */
+/*
+ * Writes it there (path "": nowhere) and removes the one there was.  False, with the reason: it cannot be written, and
+ * the one there was stays.  Nothing is done when the path is the same as before.
+ */
 bool pid_file_move(const char *path, char *error, size_t error_size);
 void pid_file_remove(void);
 

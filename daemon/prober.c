@@ -8,12 +8,13 @@
  *
  * Only the hops of the first priority are asked: what stands in for them (a second MX) mostly takes everything.
  *
- * A primary that takes everything is found out by asking it, after its first yes, for a name that cannot exist; then the domain is
- * noted as such instead of the name, and nobody asks again until that is old.
+ * A primary that takes everything is found out by asking it, after its first yes, for a name that cannot exist; then
+ * the domain is noted as such instead of the name, and nobody asks again until that is old.
  *
- * Bounds.  A session's task waits timeout_ms at the most and waiters_max of them at once, so that a primary that is slow cannot
- * take all stacks of the sessions, nor one domain's more than half of them from the others; a lane's task has a pool of its own.  A primary that could not be reached is not tried again for
- * DEAD_MS: what comes meanwhile is answered from what is known.  Once mail fails there is an outage, and nobody asks any more.
+ * Bounds.  A session's task waits timeout_ms at the most and waiters_max of them at once, so that a primary that is
+ * slow cannot take all stacks of the sessions, nor one domain's more than half of them from the others; a lane's task
+ * has a pool of its own.  A primary that could not be reached is not tried again for DEAD_MS: what comes meanwhile is
+ * answered from what is known.  Once mail fails there is an outage, and nobody asks any more.
  *
  * Nobody's question is cancelled: when who waits has gone, it is asked all the same, and learned for the next try.
  */
@@ -257,7 +258,10 @@ static AWAITS enum verify_told ask_over(struct arena *arena, struct smtp_client 
     return told;
 }
 
-/* As ask_over(), over a new connection when there is none, or when the one that was idle is dead.  False: it cannot be reached. */
+/*
+ * As ask_over(), over a new connection when there is none, or when the one that was idle is dead.  False: it cannot be
+ * reached.
+ */
 static AWAITS bool ask_primary(struct arena *arena, struct domain *d, struct smtp_client **client, const char *address,
                                enum verify_told *told)
 {

@@ -3,8 +3,9 @@
 /*
  * prober: asks the primaries of relay domains which recipients exist, for relay/permit.
  *
- * One for each process that decides about recipients: workers, and the API's for its dry run.  Everything is bounded: how long
- * anybody waits, how many wait, connections and questions of a domain.  Beyond a bound the answer is VERIFY_UNTOLD.
+ * One for each process that decides about recipients: workers, and the API's for its dry run.  Everything is bounded:
+ * how long anybody waits, how many wait, connections and questions of a domain.  Beyond a bound the answer is
+ * VERIFY_UNTOLD.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
  * process: what a child does between fork and its loop.
  *
  * Signals arrive through libevent, so orders are carried out between events, never in the middle of one.
- * PR_SET_PDEATHSIG makes the kernel send SIGTERM when the master dies, whatever killed it: workers then drain, and a new
- * master finds the ports free.  Changing the user clears that setting, so it is made after privileges are dropped.
+ * PR_SET_PDEATHSIG makes the kernel send SIGTERM when the master dies, whatever killed it: workers then drain, and a
+ * new master finds the ports free.  Changing the user clears that setting, so it is made after privileges are dropped.
  */
 #include "daemon/process.h"
 
@@ -74,7 +74,8 @@ void process_drop_privileges(const struct config *config)
         errno = 0;
         user = getpwnam(config->user);
         if (!user)
-            log_fatal(78, "[daemon] user: there is no user \"%s\" (adduser --system --group %s)", config->user, config->user);
+            log_fatal(78, "[daemon] user: there is no user \"%s\" (adduser --system --group %s)", config->user,
+                      config->user);
         if (setgroups(0, NULL) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)
             log_fatal(1, "cannot become user %s: %s", config->user, strerror(errno));
         if (user->pw_uid != 0 && setuid(0) == 0)

@@ -1,11 +1,11 @@
 /*
  * runner: starts lanes, and ends them.
  *
- * A destination with pending entries gets a lane (a task with a connection) as long as it has fewer than its limit and a
- * stack is free.  The limit begins small, grows by one with each message taken and falls back when a connection
+ * A destination with pending entries gets a lane (a task with a connection) as long as it has fewer than its limit and
+ * a stack is free.  The limit begins small, grows by one with each message taken and falls back when a connection
  * fails: a stranger's server is not met with ten connections at once, and a fast one gets what it can take.
- * Destinations that find no stack stand in a queue, first come first served, and a busy destination's lane yields
- * to them after some messages.
+ * Destinations that find no stack stand in a queue, first come first served, and a busy destination's lane yields to
+ * them after some messages.
  *
  * Draining (an orderly stop): nothing new is begun; each lane finishes the batch that it has, or surrenders it when
  * that takes long (runner_lane.c); everything pending is released, so that other workers take it at once instead of

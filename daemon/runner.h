@@ -3,8 +3,8 @@
 /*
  * runner: delivers what this worker accepted (from memory, at once) and what is due in the cells it leases.
  *
- * runner_init() registers itself with accept_on_committed().  Deliveries are tasks of a pool of their own; per destination
- * a few at a time.  daemon/outage.c decides, with what the runner reports, whether a primary is away.
+ * runner_init() registers itself with accept_on_committed().  Deliveries are tasks of a pool of their own; per
+ * destination a few at a time.  daemon/outage.c decides, with what the runner reports, whether a primary is away.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,21 +13,21 @@
 #include "relay/reply_class.h"
 
 struct runner_settings {
-    const char *hostname;          /* EHLO */
+    const char *hostname;           /* EHLO */
     const char *default_route_host; /* smart host for mail to outside; NULL: MX */
     unsigned default_route_port;
-    unsigned deliveries_max;       /* at once, this worker (default 100) */
-    unsigned per_destination_max;  /* at once, per destination (default 10) */
-    unsigned connect_timeout_ms;   /* 30,000 */
-    unsigned reply_timeout_ms;     /* RFC 5321 4.5.3.2: 5 minutes */
-    unsigned data_timeout_ms;      /* after the final dot: 10 minutes */
-    unsigned retry_min_ms;         /* first retry of a destination: 5,000 for relay domains' primaries (probe interval) */
-    unsigned retry_first_ms;       /* first retry elsewhere: 5 minutes */
-    unsigned retry_max_ms;         /* 1 hour */
-    bool verify_tls;               /* false: opportunistic */
-    bool chunking;                 /* BDAT to next hops that offer it */
-    int64_t queue_lifetime_ms;     /* of the notices that we send */
-    int64_t delay_notice_ms;       /* after so long senders are told of a delay; 0: never */
+    unsigned deliveries_max;      /* at once, this worker (default 100) */
+    unsigned per_destination_max; /* at once, per destination (default 10) */
+    unsigned connect_timeout_ms;  /* 30,000 */
+    unsigned reply_timeout_ms;    /* RFC 5321 4.5.3.2: 5 minutes */
+    unsigned data_timeout_ms;     /* after the final dot: 10 minutes */
+    unsigned retry_min_ms;     /* first retry of a destination: 5,000 for relay domains' primaries (probe interval) */
+    unsigned retry_first_ms;   /* first retry elsewhere: 5 minutes */
+    unsigned retry_max_ms;     /* 1 hour */
+    bool verify_tls;           /* false: opportunistic */
+    bool chunking;             /* BDAT to next hops that offer it */
+    int64_t queue_lifetime_ms; /* of the notices that we send */
+    int64_t delay_notice_ms;   /* after so long senders are told of a delay; 0: never */
 };
 
 void runner_init(const struct runner_settings *settings);

@@ -5,15 +5,16 @@
  * next; that row is what spares 100,000 waiting messages 100,000 attempts.  What this process knows is a copy of it
  * that is looked at again at most every RECHECK_MS, because another worker may have found it back.
  *
- * An entry that was claimed needs no look: claiming is the permission to try.  The claim says if it is a probe, because the
- * worker that delivers it need not be the one that found the destination away, and has to tell that it is back.
+ * An entry that was claimed needs no look: claiming is the permission to try.  The claim says if it is a probe,
+ * because the worker that delivers it need not be the one that found the destination away, and has to tell that it is
+ * back.
  *
  * One lane tells the database (`marking`), however many failed together: each telling counts as a failure, and
  * failures are what the back-off is made of.
  *
  * Relay domains are different: their destination is put off far ahead and not tried with mail at all.  An outage is
- * opened instead, and its probes (daemon/outages.c) find when the primary is back.  The far time is the net under it, should
- * nobody probe.
+ * opened instead, and its probes (daemon/outages.c) find when the primary is back.  The far time is the net under it,
+ * should nobody probe.
  */
 #define LOG_MODULE "runner"
 #include "core/clock.h"
@@ -136,8 +137,10 @@ void runner_mark_away(struct runner_destination *d, unsigned cell, struct slice 
     for (unsigned c = 0; c < ID_CELLS; c++)
         if (cells[c])
             tell_cell(d, c, why, d->route.kind == ROUTE_DOMAIN);
-    /* Put off first: a probe may find it back as soon as there is an outage.  Where none could be recorded nobody probes,
-     * and the next delivery has to try, as for any other destination. */
+    /*
+     * Put off first: a probe may find it back as soon as there is an outage.  Where none could be recorded nobody
+     * probes, and the next delivery has to try, as for any other destination.
+     */
     if (d->route.kind == ROUTE_DOMAIN && !open_outage(d, why))
         for (unsigned c = 0; c < ID_CELLS; c++)
             if (cells[c])

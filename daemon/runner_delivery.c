@@ -3,11 +3,11 @@
  *
  * A normal run.  There is a connection, or one is opened; the message is sent; outcomes go to runner_report.c.
  *
- * A hard run.  The connection had been idle and is dead: nothing was learned about the host, so a new one is opened from
- * the beginning.  The new one is cut in mid-transaction: the next host is tried.  None is left: the destination is
- * away.  The batch that was cut is put off by itself, too, from its second time on, because it may be what kills
- * that server, and should not stand in front of all others each time they are tried.  One that got no further than MAIL
- * cannot be, and keeps its place however long the server says 421 there: what was held is to arrive in order.
+ * A hard run.  The connection had been idle and is dead: nothing was learned about the host, so a new one is opened
+ * from the beginning.  The new one is cut in mid-transaction: the next host is tried.  None is left: the destination
+ * is away.  The batch that was cut is put off by itself, too, from its second time on, because it may be what kills
+ * that server, and should not stand in front of all others each time they are tried.  One that got no further than
+ * MAIL cannot be, and keeps its place however long the server says 421 there: what was held is to arrive in order.
  *
  * A lane that gets no connection while others of its destination have one has met a limit of the other side: it puts
  * its batch back and ends, and the limit is remembered.
@@ -16,8 +16,8 @@
  * is forgotten only when its outcome is recorded.  UNCERTAIN is the one outcome after which it may be there
  * twice; it is put off like a 4xx.
  *
- * A sender who asked to hear of success (RFC 3461) hears it from the next hop if that offers DSN; else from us, before the
- * delivery is recorded.  It is repeated until it is stored: the message is gone, and must not go again for it.
+ * A sender who asked to hear of success (RFC 3461) hears it from the next hop if that offers DSN; else from us, before
+ * the delivery is recorded.  It is repeated until it is stored: the message is gone, and must not go again for it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +46,9 @@ static void put_off(struct runner_entry *entry, struct slice reply)
 {
     const struct delivery_times times = runner_times(entry->recipient);
     bool greylisted = reply_class_of(reply) == REPLY_CLASS_GREYLIST;
-    int64_t due = (greylisted ? retry_due_greylisted : retry_due)(clock_now_ms(), entry->expires_ms, times.retry_first_ms,
-                                                                  times.retry_max_ms, entry->attempts + 1, runner_random());
+    int64_t due =
+        (greylisted ? retry_due_greylisted : retry_due)(clock_now_ms(), entry->expires_ms, times.retry_first_ms,
+                                                        times.retry_max_ms, entry->attempts + 1, runner_random());
 
     log_info("deferred", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
              log_int("next_ms", due - clock_now_ms()), log_slice("reply", reply));
@@ -111,7 +112,8 @@ void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsig
     batch->count = count;
     for (unsigned i = 0; i < count; i++) {
         batch->entries[i] = entries[i];
-        reasons[i] = (struct dsn_recipient){.address = entries[i]->recipient, .status = status, .diagnostic = diagnostic};
+        reasons[i] =
+            (struct dsn_recipient){.address = entries[i]->recipient, .status = status, .diagnostic = diagnostic};
     }
     bounce(batch, reasons);
 }
@@ -141,8 +143,8 @@ static void drop_client(struct runner_lane *lane)
 }
 
 /* Away, for all of the batch; those that were cut are put off by themselves. */
-static AWAITS void all_away(struct runner_lane *lane, struct runner_batch *batch, const struct runner_walk *walk, bool cut,
-                            struct slice reply)
+static AWAITS void all_away(struct runner_lane *lane, struct runner_batch *batch, const struct runner_walk *walk,
+                            bool cut, struct slice reply)
 {
     struct slice why = reply.n ? reply : walk->why;
 
@@ -188,7 +190,8 @@ static AWAITS void all_unmet(struct runner_lane *lane, struct runner_batch *batc
     batch->count = 0;
 }
 
-static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *batch, struct runner_walk *walk, bool cut, struct slice reply)
+static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *batch, struct runner_walk *walk,
+                                bool cut, struct slice reply)
 {
     struct runner_destination *d = lane->destination;
 
@@ -410,15 +413,17 @@ static bool suits_turned(const struct runner_lane *lane, enum runner_protection 
 static AWAITS void unfit_for_turned(struct runner_lane *lane, struct runner_batch *batch, enum runner_protection wanted)
 {
     if (wanted != RUNNER_PROTECTION_REQUIRETLS) {
-        all_wait(batch, &(struct failed){SLICE("the policy for the domain requires TLS, and its collector uses none"), false});
+        all_wait(batch,
+                 &(struct failed){SLICE("the policy for the domain requires TLS, and its collector uses none"), false});
         return;
     }
     if (!runner_turn_only_way(lane)) {
         all_wait(batch, &(struct failed){SLICE("REQUIRETLS: it cannot be collected"), false});
         return;
     }
-    runner_bounce_all(lane->arena, batch->entries, batch->count, SLICE("5.7.10"),
-                      SLICE("the sender requires TLS on the whole way, and no certificate tells who collects the domain's mail"));
+    runner_bounce_all(
+        lane->arena, batch->entries, batch->count, SLICE("5.7.10"),
+        SLICE("the sender requires TLS on the whole way, and no certificate tells who collects the domain's mail"));
     batch->count = 0;
 }
 

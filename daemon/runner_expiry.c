@@ -92,7 +92,8 @@ static AWAITS void end_holds(struct arena *arena)
 }
 
 /* Entries of one message: told, or to be told at the next look; either way they wait on. */
-static AWAITS void tell_late(struct arena *arena, struct runner_entry **entries, const struct slice *replies, unsigned count)
+static AWAITS void tell_late(struct arena *arena, struct runner_entry **entries, const struct slice *replies,
+                             unsigned count)
 {
     struct dsn_recipient *reasons = arena_array(arena, count, sizeof *reasons);
 

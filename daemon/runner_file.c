@@ -65,7 +65,8 @@ static AWAITS void file(struct arena *arena, struct runner_entry **entries, unsi
         return;
     case DB_REFUSED:
         if (count == 1)
-            runner_bounce_all(arena, entries, 1, SLICE("5.2.1"), SLICE("the mailbox is gone, or takes no mail any more"));
+            runner_bounce_all(arena, entries, 1, SLICE("5.2.1"),
+                              SLICE("the mailbox is gone, or takes no mail any more"));
         else
             for (unsigned i = 0; i < count; i++)
                 file(arena, &entries[i], 1);

@@ -148,7 +148,8 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
     const struct route_hop *hop = &walk->route.hops[walk->hop];
     struct smtp_client_settings client = {
         .hostname = settings->hostname,
-        .tls = walk->protection == RUNNER_PROTECTION_CLEAR ? NULL : runner_tls(walk->protection == RUNNER_PROTECTION_VERIFIED),
+        .tls = walk->protection == RUNNER_PROTECTION_CLEAR ? NULL
+                                                           : runner_tls(walk->protection == RUNNER_PROTECTION_VERIFIED),
         .verify_tls = walk->protection == RUNNER_PROTECTION_VERIFIED,
         .chunking = settings->chunking,
         .doubtful = hop->doubtful,
@@ -163,13 +164,15 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
 
     runner_count.connections++;
     if (!smtp_client_open(&client, arena, &walk->addresses[walk->address], hop->port, hop->host, out, &why)) {
-        log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port), log_slice("reason", why));
+        log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port),
+                 log_slice("reason", why));
         say_unreached(walk, arena_printf(arena, "%s:%u: %.*s", hop->host, hop->port, SLICE_ARG(why)), "4.4.1");
         return false;
     }
     if (runner_protection_met(*out, walk->protection, &lack))
         return true;
-    log_info("next hop may not have it", log_str("host", hop->host), log_int("port", hop->port), log_str("reason", lack.why));
+    log_info("next hop may not have it", log_str("host", hop->host), log_int("port", hop->port),
+             log_str("reason", lack.why));
     walk->unmet = true;
     walk->why = slice_str(arena_printf(arena, "%s:%u: %s", hop->host, hop->port, lack.why));
     walk->status = lack.status;

@@ -36,22 +36,22 @@
 #include "storage/delivery_policy.h"
 #include "storage/queue.h"
 
-#define RUNNER_BATCH_MAX 100        /* recipients of one transaction; RFC 5321 4.5.3.1.8 */
+#define RUNNER_BATCH_MAX 100         /* recipients of one transaction; RFC 5321 4.5.3.1.8 */
 #define RUNNER_LEASE_MARGIN_MS 15000 /* nothing is begun on a lease that ends sooner */
 
 struct runner_message {
     struct runner_message *next; /* in its bucket */
     int64_t id, customer_id, account_id;
-    unsigned references;  /* entries */
-    struct arena *arena;  /* its own strings and those of its entries */
+    unsigned references; /* entries */
+    struct arena *arena; /* its own strings and those of its entries */
     struct slice sender;
     struct envelope_mail envelope;
     bool eight_bit;
     int64_t received_ms;
-    struct slice prefix;  /* to be sent before the spool; without Return-Path */
-    struct spool *spool;  /* NULL: not loaded yet */
-    size_t offset;        /* where in the spool what is sent begins */
-    size_t cost;          /* bytes of memory, for the bound */
+    struct slice prefix; /* to be sent before the spool; without Return-Path */
+    struct spool *spool; /* NULL: not loaded yet */
+    size_t offset;       /* where in the spool what is sent begins */
+    size_t cost;         /* bytes of memory, for the bound */
 };
 
 struct runner_entry {
@@ -64,14 +64,14 @@ struct runner_entry {
     struct slice recipient;
     struct envelope_rcpt envelope;
     unsigned attempts;
-    int priority;         /* RFC 6710: higher goes first */
-    uint64_t lease_ends;  /* steady clock, earlier than the database's */
-    unsigned renewing;    /* the round of renewal that it is in */
-    unsigned noted;       /* its place in the testament, once delivered; 0: none */
-    bool claimed;         /* from the database: its destination was due */
+    int priority;        /* RFC 6710: higher goes first */
+    uint64_t lease_ends; /* steady clock, earlier than the database's */
+    unsigned renewing;   /* the round of renewal that it is in */
+    unsigned noted;      /* its place in the testament, once delivered; 0: none */
+    bool claimed;        /* from the database: its destination was due */
     bool pending;
-    bool surrendered;     /* its lease was given back while a lane has it; that lane may only forget it */
-    bool given_back;      /* its row waits again, or will in a moment: it may come back by a claim */
+    bool surrendered; /* its lease was given back while a lane has it; that lane may only forget it */
+    bool given_back;  /* its row waits again, or will in a moment: it may come back by a claim */
 };
 
 struct runner_destination {
@@ -83,15 +83,15 @@ struct runner_destination {
     struct runner_entry *first, *last; /* pending, by priority, then by id */
     unsigned pending, entries;         /* entries: all that refer to it */
     unsigned lanes, connected, limit;
-    bool sequential;         /* an outage is being drained: one lane, in order */
-    uint64_t held_until;     /* no lane begins before: its former worker gives back what it has */
-    bool more;               /* the last claim filled its share: there is more in the database */
-    bool marking;            /* a lane is telling the database that it is away */
+    bool sequential;     /* an outage is being drained: one lane, in order */
+    uint64_t held_until; /* no lane begins before: its former worker gives back what it has */
+    bool more;           /* the last claim filled its share: there is more in the database */
+    bool marking;        /* a lane is telling the database that it is away */
     uint8_t known[ID_CELLS / 8], failing[ID_CELLS / 8]; /* per cell: its row was read; it says failures */
-    uint64_t away_until;     /* steady; 0: not away */
-    uint64_t checked;        /* when the rows were read last */
-    uint64_t good_at;        /* the last delivery */
-    uint64_t limited_until;  /* the other side wanted no more connections: limit does not grow before */
+    uint64_t away_until;                                /* steady; 0: not away */
+    uint64_t checked;                                   /* when the rows were read last */
+    uint64_t good_at;                                   /* the last delivery */
+    uint64_t limited_until; /* the other side wanted no more connections: limit does not grow before */
     struct smtp_client *idle;
     struct loop_timer idle_timer;
 };
@@ -127,8 +127,8 @@ struct runner_message *runner_message_find(int64_t id);
 AWAITS enum db_status runner_message_load(struct runner_message *message);
 
 /* recipient is copied.  Not yet pending. */
-struct runner_entry *runner_entry_new(struct runner_message *message, struct runner_destination *destination, int64_t id,
-                                      struct slice recipient);
+struct runner_entry *runner_entry_new(struct runner_message *message, struct runner_destination *destination,
+                                      int64_t id, struct slice recipient);
 void runner_entry_deadline(struct runner_entry *entry, int64_t deliver_by_ms);
 unsigned runner_deadlines(void); /* entries that have one */
 struct runner_entry *runner_entry_find(int64_t id);
@@ -153,7 +153,7 @@ void runner_pump(struct runner_destination *destination);
 /* A lane of it has ended. */
 void runner_lane_ended(struct runner_destination *destination);
 void runner_release_pending(struct runner_destination *destination);
-bool runner_others_wait(void); /* for a stack */
+bool runner_others_wait(void);                                       /* for a stack */
 unsigned runner_limit(const struct runner_destination *destination); /* of lanes, now */
 AWAITS void runner_lane(void *arg);
 /* Lanes that live, for runner_surrender(). */
@@ -177,7 +177,10 @@ struct delivery_times runner_times(struct slice recipient);
 
 /* ------------------------------------------------------------------ suspended */
 
-/* Holds what is suspended of what was just claimed, and takes it out of the list.  True: some is held, and others may be next. */
+/*
+ * Holds what is suspended of what was just claimed, and takes it out of the list.  True: some is held, and others may
+ * be next.
+ */
 AWAITS bool runner_suspend_claimed(struct arena *arena, struct queue_entry *list, unsigned *count);
 /* The same of a batch that is about to be sent. */
 AWAITS void runner_suspend(struct arena *arena, struct runner_batch *batch);
@@ -185,8 +188,8 @@ AWAITS void runner_suspend(struct arena *arena, struct runner_batch *batch);
 /* ------------------------------------------------------------------ late (RFC 2852) */
 
 /*
- * What is to be done for those of the batch whose time is over: they are bounced and leave it, or their sender is told and they
- * stay.
+ * What is to be done for those of the batch whose time is over: they are bounced and leave it, or their sender is told
+ * and they stay.
  */
 AWAITS void runner_late(struct arena *arena, struct runner_batch *batch);
 /* One of them must not go on, whatever the next hop says. */
@@ -228,8 +231,8 @@ struct runner_walk {
     unsigned hop, address, address_count, tried;
     struct dns_address *addresses;
     struct slice why, status; /* of the last failure */
-    bool unmet;     /* a host was reached that may not have the message; why and status tell of it */
-    bool unreached; /* another was not, or broke off */
+    bool unmet;               /* a host was reached that may not have the message; why and status tell of it */
+    bool unreached;           /* another was not, or broke off */
 };
 /* The next address that answers.  walk: zeroed at first; its memory and the words are in the arena. */
 AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
@@ -252,8 +255,8 @@ AWAITS void runner_mark_good(struct runner_destination *destination);
  * Tells the sender of one message of these recipients, as far as he wants to hear of it; reasons without the original
  * recipient.  True: it is committed, or there is nobody to tell.  False: try again later.
  */
-AWAITS bool runner_tell(enum dsn_action action, struct runner_entry *const *entries, const struct dsn_recipient *reasons,
-                        unsigned count) __attribute__((warn_unused_result));
+AWAITS bool runner_tell(enum dsn_action action, struct runner_entry *const *entries,
+                        const struct dsn_recipient *reasons, unsigned count) __attribute__((warn_unused_result));
 
 /* ------------------------------------------------------------------ learning */
 

@@ -6,8 +6,8 @@
  * moment, for whoever comes next.  A lane of a busy destination yields its stack after TURNS_MAX messages when others
  * wait for one.
  *
- * Draining: a lane finishes the batch that it has, unless the next hop keeps it waiting.  After SURRENDER_MS what has not
- * come to its final dot is surrendered: its leases are given back, and from then on the lane can neither send that
+ * Draining: a lane finishes the batch that it has, unless the next hop keeps it waiting.  After SURRENDER_MS what has
+ * not come to its final dot is surrendered: its leases are given back, and from then on the lane can neither send that
  * dot nor report anything (runner_lease_good() is false, runner_finish() forgets).  A message behind its final dot is
  * waited for: only the reply tells whether it was taken.
  */

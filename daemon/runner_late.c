@@ -73,8 +73,8 @@ static void gather(struct runner_entry *entry, void *arg)
 {
     struct runner_batch *batch = arg;
 
-    if (!entry->pending || batch->count == RUNNER_BATCH_MAX || !is_late(entry, clock_now_ms()) || !runner_lease_good(entry) ||
-        (batch->message && batch->message != entry->message))
+    if (!entry->pending || batch->count == RUNNER_BATCH_MAX || !is_late(entry, clock_now_ms()) ||
+        !runner_lease_good(entry) || (batch->message && batch->message != entry->message))
         return;
     batch->message = entry->message;
     batch->entries[batch->count++] = entry;

@@ -1,11 +1,13 @@
 /*
  * runner_learn: what deliveries tell of recipients, for domains that learn which are valid.
  *
- * A primary that takes mail for an address has it; one that says 5.1.1 has not.  That costs no question, and keeps what is known
- * of busy recipients young.  What a stand-in (a hop of lower priority) says counts for nothing: it takes everything.
+ * A primary that takes mail for an address has it; one that says 5.1.1 has not.  That costs no question, and keeps
+ * what is known of busy recipients young.  What a stand-in (a hop of lower priority) says counts for nothing: it takes
+ * everything.
  *
- * Which domains learn is the database's to know; facts are gathered here and written once in a while, and what was told within
- * the last hour is not told again.  Nothing of it must survive: a stop or a crash loses some, and they are learned again.
+ * Which domains learn is the database's to know; facts are gathered here and written once in a while, and what was
+ * told within the last hour is not told again.  Nothing of it must survive: a stop or a crash loses some, and they are
+ * learned again.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -202,8 +202,8 @@ struct runner_entry *runner_entry_find(int64_t id)
     return e;
 }
 
-struct runner_entry *runner_entry_new(struct runner_message *message, struct runner_destination *destination, int64_t id,
-                                      struct slice recipient)
+struct runner_entry *runner_entry_new(struct runner_message *message, struct runner_destination *destination,
+                                      int64_t id, struct slice recipient)
 {
     struct runner_entry *e = arena_alloc(message->arena, sizeof *e), **bucket = &entries[bucket_of_id(id)];
 

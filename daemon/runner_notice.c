@@ -1,12 +1,13 @@
 /*
  * runner_notice: tells senders what became of their mail.
  *
- * A notice is mail like any other: made by relay/notice.c, given to accept_commit(), and on its way when that says DONE.
- * Only then are entries that failed reported as bounced; a crash in between tells twice, never not at all.  A delay is
- * told in the transaction that marks it as told: once; a delivery into a mailbox here in the one that files it.
+ * A notice is mail like any other: made by relay/notice.c, given to accept_commit(), and on its way when that says
+ * DONE. Only then are entries that failed reported as bounced; a crash in between tells twice, never not at all.  A
+ * delay is told in the transaction that marks it as told: once; a delivery into a mailbox here in the one that files
+ * it.
  *
- * Those recipients whose sender does not want to hear of this are left out; where nobody is left, nothing is told.  Both
- * end with the event that queue_report() writes.  A message without content (it was deleted) is reported without.
+ * Those recipients whose sender does not want to hear of this are left out; where nobody is left, nothing is told.
+ * Both end with the event that queue_report() writes.  A message without content (it was deleted) is reported without.
  */
 #define LOG_MODULE "notice"
 #include "core/clock.h"

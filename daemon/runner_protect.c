@@ -10,8 +10,8 @@
  *     "TLS-Required: No" (section 3)   nothing, whatever the policy is (but for none)
  *     a report (null sender)           like any; REQUIRETLS is passed on where it is offered
  *
- * A host's name is the right one if it is configured, or is the domain itself, or if DNSSEC vouches for the MX record that
- * gave it (section 4.2.1, step 2; MTA-STS and DANE are not asked).
+ * A host's name is the right one if it is configured, or is the domain itself, or if DNSSEC vouches for the MX record
+ * that gave it (section 4.2.1, step 2; MTA-STS and DANE are not asked).
  *
  * REQUIRETLS is about a host's abilities, so a host that cannot be reached has not failed it: while there is one such
  * the message waits.  The connection is opened as for any mail and looked at afterwards, since a certificate that does
@@ -58,7 +58,8 @@ static bool meets_policy(const struct smtp_client *client, bool certified, struc
     if (!smtp_client_encrypted(client))
         return lacks(lack, "the policy for the domain requires TLS, which does not come about with it", "4.7.10");
     if (certified && !smtp_client_verified(client))
-        return lacks(lack, "the policy for the domain requires a certificate, and its own cannot be verified", "4.7.10");
+        return lacks(lack, "the policy for the domain requires a certificate, and its own cannot be verified",
+                     "4.7.10");
     return true;
 }
 
@@ -70,7 +71,8 @@ static bool meets_sender(const struct smtp_client *client, struct runner_lack *l
     if (!smtp_client_verified(client))
         return lacks(lack, "the sender requires TLS, and its certificate cannot be verified", "5.7.10");
     if (!smtp_client_named(client))
-        return lacks(lack, "the sender requires TLS, and DNSSEC does not vouch for the MX record that names it", "5.7.30");
+        return lacks(lack, "the sender requires TLS, and DNSSEC does not vouch for the MX record that names it",
+                     "5.7.30");
     if (!smtp_client_offers(client, ENVELOPE_REQUIRETLS))
         return lacks(lack, "the sender requires TLS on the whole way, and it does not offer REQUIRETLS", "5.7.30");
     return true;

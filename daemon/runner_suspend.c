@@ -30,8 +30,8 @@ static AWAITS bool park(const struct suspension *suspension, int64_t *ids, unsig
         *count = 0;
         return false;
     }
-    log_info("suspended", log_str("kind", suspension_kind_word(suspension->kind)), log_slice("value", suspension->value),
-             log_id("suspension", suspension->id), log_int("count", *count));
+    log_info("suspended", log_str("kind", suspension_kind_word(suspension->kind)),
+             log_slice("value", suspension->value), log_id("suspension", suspension->id), log_int("count", *count));
     return *count == asked;
 }
 
@@ -86,7 +86,8 @@ static bool is_covered(struct arena *arena, const struct runner_entry *entry, st
 {
     const struct runner_message *m = entry->message;
 
-    return suspension_covers(arena, m->sender, m->customer_id, slice_str(entry->destination->key), entry->recipient, out);
+    return suspension_covers(arena, m->sender, m->customer_id, slice_str(entry->destination->key), entry->recipient,
+                             out);
 }
 
 void runner_suspend(struct arena *arena, struct runner_batch *batch)

@@ -1,16 +1,18 @@
 /*
  * runner_turn: deliveries over a connection that the other side has made and turned round (ATRN, RFC 2645).
  *
- * The lane is one like others, with a batch, a log context and a place among the living, but it has one connection and no other:
- * what is left when that ends waits for the next.  It goes domain after domain, and claims for itself, as nobody else can deliver there:
- * what waits for a domain whose next hops are away, or that has none, is claimed by whoever has the connection, whose cell it is or
- * not (queue_claim_domain()).  An outage that is open stays so: its primary was not reached, and what comes next waits again.
+ * The lane is one like others, with a batch, a log context and a place among the living, but it has one connection and
+ * no other: what is left when that ends waits for the next.  It goes domain after domain, and claims for itself, as
+ * nobody else can deliver there: what waits for a domain whose next hops are away, or that has none, is claimed by
+ * whoever has the connection, whose cell it is or not (queue_claim_domain()).  An outage that is open stays so: its
+ * primary was not reached, and what comes next waits again.
  *
- * Order is that of priority and then of acceptance, as in a drain.  What comes meanwhile goes by its priority, too, before what is
- * claimed after it: claims are small, and each begins with the highest priority again, behind what was tried of each.
+ * Order is that of priority and then of acceptance, as in a drain.  What comes meanwhile goes by its priority, too,
+ * before what is claimed after it: claims are small, and each begins with the highest priority again, behind what was
+ * tried of each.
  *
- * It counts as one of its destination's lanes and connections while it works, and has one of the stacks of deliveries, so that an
- * orderly stop waits for it as for them.
+ * It counts as one of its destination's lanes and connections while it works, and has one of the stacks of deliveries,
+ * so that an orderly stop waits for it as for them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +24,7 @@
 #include "storage/directory_route.h"
 
 #define CLAIM_MAX 20 /* what is urgent waits for so many at the most */
-#define TURNS_MAX 8 /* connections at once: they have stacks that other deliveries want */
+#define TURNS_MAX 8  /* connections at once: they have stacks that other deliveries want */
 
 struct turn {
     struct stream *stream;
@@ -171,7 +173,8 @@ bool runner_turn(struct stream *stream, const struct smtp_turn *given)
     if (runner_draining() || turns >= TURNS_MAX)
         return false;
     turn = calloc(1, sizeof *turn);
-    if (!turn || !(turn->peer = strdup(given->peer)) || !(turn->domain_ids = calloc(given->count, sizeof *turn->domain_ids)))
+    if (!turn || !(turn->peer = strdup(given->peer)) ||
+        !(turn->domain_ids = calloc(given->count, sizeof *turn->domain_ids)))
         abort();
     memcpy(turn->domain_ids, given->domain_ids, given->count * sizeof *turn->domain_ids);
     turn->count = given->count;

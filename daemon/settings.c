@@ -19,7 +19,8 @@
 
 static struct tls_server_settings tls_settings(const struct config *c)
 {
-    return (struct tls_server_settings){c->tls_certificate, c->tls_key, c->tls_client_ca, strcmp(c->tls_min_version, "1.3") == 0};
+    return (struct tls_server_settings){c->tls_certificate, c->tls_key, c->tls_client_ca,
+                                        strcmp(c->tls_min_version, "1.3") == 0};
 }
 
 /* Which setting a reason speaks of: it names the file. */
@@ -37,8 +38,8 @@ static const char *blamed(const char *reason, const struct tls_server_settings *
 }
 
 /* Loads and lets go: the child that will use it loads it again. */
-static bool tls_check(const struct config *c, const char *section, const struct tls_server_settings *settings, char *error,
-                      size_t error_size)
+static bool tls_check(const struct config *c, const char *section, const struct tls_server_settings *settings,
+                      char *error, size_t error_size)
 {
     char reason[400], where[400];
     struct tls *tls;
@@ -47,8 +48,8 @@ static bool tls_check(const struct config *c, const char *section, const struct 
         return true;
     tls = tls_server_new(settings, reason, sizeof reason);
     if (!tls)
-        snprintf(error, error_size, "%s: %s",
-                 config_where(c, section, blamed(reason, settings), where, sizeof where), reason);
+        snprintf(error, error_size, "%s: %s", config_where(c, section, blamed(reason, settings), where, sizeof where),
+                 reason);
     tls_unref(&tls);
     return *error == '\0';
 }
@@ -60,8 +61,8 @@ static bool spool_check(const struct config *c, char *error, size_t error_size)
 
     if (!*c->spool_directory || (stat(c->spool_directory, &st) == 0 && S_ISDIR(st.st_mode)))
         return true;
-    snprintf(error, error_size, "%s: %s is not a folder", config_where(c, "daemon", "spool_directory", where, sizeof where),
-             c->spool_directory);
+    snprintf(error, error_size, "%s: %s is not a folder",
+             config_where(c, "daemon", "spool_directory", where, sizeof where), c->spool_directory);
     return false;
 }
 
@@ -76,7 +77,8 @@ bool settings_check(const struct config *c, char *error, size_t error_size)
                  config_where(c, "daemon", "user", where, sizeof where), c->user, c->user);
         return false;
     }
-    return spool_check(c, error, error_size) && settings_oauth_check(c, error, error_size) && tls_check(c, "tls", &tls, error, error_size) &&
+    return spool_check(c, error, error_size) && settings_oauth_check(c, error, error_size) &&
+           tls_check(c, "tls", &tls, error, error_size) &&
            tls_check(c, "admin", &(struct tls_server_settings){c->admin_certificate, c->admin_key, NULL, false}, error,
                      error_size);
 }

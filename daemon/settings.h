@@ -8,7 +8,10 @@
 #include "protocols/server.h"
 #include "storage/guard.h"
 
-/* Can it be used here: user, spool directory, certificates and keys?  "FILE:LINE: [SECTION] KEY: reason" in error if not. */
+/*
+ * Can it be used here: user, spool directory, certificates and keys?  "FILE:LINE: [SECTION] KEY: reason" in error if
+ * not.
+ */
 bool settings_check(const struct config *config, char *error, size_t error_size) __attribute__((warn_unused_result));
 /* Loads certificate and key; fatal (78) when they do not fit. */
 struct server_settings *settings_server(const struct config *config);
@@ -25,6 +28,7 @@ const struct guard_settings *settings_guard(const struct config *config, const s
 /* settings_oauth.c.  Static; reads the secret: before privileges go.  Fatal (78) if it cannot be read. */
 const struct oauth_settings *settings_oauth(const struct config *config);
 /* Can its files be used?  settings_check() asks. */
-bool settings_oauth_check(const struct config *config, char *error, size_t error_size) __attribute__((warn_unused_result));
+bool settings_oauth_check(const struct config *config, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * settings_oauth: [oauth] for protocols/oauth.
  *
- * The secret is a file's one line, so that it is in no configuration that is shown around, and is read while the process may still read
- * what only root can.  It stays in memory as long as the process, which needs it for each question.
+ * The secret is a file's one line, so that it is in no configuration that is shown around, and is read while the
+ * process may still read what only root can.  It stays in memory as long as the process, which needs it for each
+ * question.
  */
 #include <stdio.h>
 #include <string.h>

@@ -20,9 +20,12 @@ static const struct {
     const char *help;
 } table[STATS] = {
 #define REFUSED(first, nth, name, reason, help) [(first) + (nth)] = {name "{reason=\"" reason "\"}", true, help}
-#define CONNECTION(nth, reason) \
-    REFUSED(STAT_CONNECTIONS_REFUSED, nth, "posthouse_connections_refused_total", reason, "Connections that were not served, of all protocols.")
-#define CLIENT(nth, reason) REFUSED(STAT_SMTP_REFUSED, nth, "posthouse_smtp_refused_total", reason, "What strangers were refused, or put off for.")
+#define CONNECTION(nth, reason)                                                                                        \
+    REFUSED(STAT_CONNECTIONS_REFUSED, nth, "posthouse_connections_refused_total", reason,                              \
+            "Connections that were not served, of all protocols.")
+#define CLIENT(nth, reason)                                                                                            \
+    REFUSED(STAT_SMTP_REFUSED, nth, "posthouse_smtp_refused_total", reason,                                            \
+            "What strangers were refused, or put off for.")
     CONNECTION(0, "shutdown"),
     CONNECTION(1, "sessions"),
     CONNECTION(2, "address-sessions"),
@@ -38,8 +41,10 @@ static const struct {
     CLIENT(6, "refused-recipients"),
     CLIENT(7, "errors"),
 #define CLASS(first, nth, name, class, help) [(first) + (nth)] = {name "{class=\"" class "\"}", true, help}
-#define DEFERRAL(nth, class) CLASS(STAT_DEFERRALS, nth, "posthouse_deferrals_total", class, "Recipients put off by a next hop, by what it said.")
-#define BOUNCE(nth, class) CLASS(STAT_BOUNCES, nth, "posthouse_bounces_total", class, "Recipients given up, by what the next hop said.")
+#define DEFERRAL(nth, class)                                                                                           \
+    CLASS(STAT_DEFERRALS, nth, "posthouse_deferrals_total", class, "Recipients put off by a next hop, by what it said.")
+#define BOUNCE(nth, class)                                                                                             \
+    CLASS(STAT_BOUNCES, nth, "posthouse_bounces_total", class, "Recipients given up, by what the next hop said.")
     DEFERRAL(0, "unknown-user"),
     DEFERRAL(1, "full"),
     DEFERRAL(2, "too-large"),
@@ -61,18 +66,22 @@ static const struct {
     BOUNCE(8, "refused"),
     BOUNCE(9, "connection"),
     [STAT_ATTEMPTS] = {"posthouse_delivery_attempts_total", true, "Recipients that were offered to a next hop."},
-    [STAT_NEXT_HOP_CONNECTIONS] = {"posthouse_next_hop_connections_total", true, "Connections to next hops that were tried."},
+    [STAT_NEXT_HOP_CONNECTIONS] = {"posthouse_next_hop_connections_total", true,
+                                   "Connections to next hops that were tried."},
     [STAT_SMTP_TARPITTED] = {"posthouse_smtp_tarpitted_total", true, "Refusals whose answer was held back."},
     [STAT_DNS_LISTS_ASKED] = {"posthouse_dns_lists_asked_total", true, "Look-ups of clients in DNS lists."},
     [STAT_DNS_LISTS_FAILED] = {"posthouse_dns_lists_failed_total", true, "Of these without an answer."},
     [STAT_SMTP_SESSIONS] = {"posthouse_smtp_sessions", false, "SMTP and submission sessions open."},
     [STAT_SMTP_CONNECTIONS] = {"posthouse_smtp_connections_total", true, "SMTP connections that became sessions."},
-    [STAT_SMTP_CONNECTIONS_REFUSED] = {"posthouse_smtp_connections_refused_total", true, "SMTP connections over a limit."},
+    [STAT_SMTP_CONNECTIONS_REFUSED] = {"posthouse_smtp_connections_refused_total", true,
+                                       "SMTP connections over a limit."},
     [STAT_SMTP_MESSAGES_REFUSED] = {"posthouse_smtp_messages_refused_total", true, "Messages answered with 5xx."},
     [STAT_SMTP_MESSAGES_DEFERRED] = {"posthouse_smtp_messages_deferred_total", true, "Messages answered with 4xx."},
-    [STAT_SMTP_RECIPIENTS_UNKNOWN] = {"posthouse_smtp_recipients_unknown_total", true, "RCPTs for users that do not exist."},
+    [STAT_SMTP_RECIPIENTS_UNKNOWN] = {"posthouse_smtp_recipients_unknown_total", true,
+                                      "RCPTs for users that do not exist."},
     [STAT_SMTP_RECIPIENTS_DENIED] = {"posthouse_smtp_recipients_denied_total", true, "RCPTs refused by permission."},
-    [STAT_SMTP_AUTH_SUCCEEDED] = {"posthouse_smtp_auth_succeeded_total", true, "Authentications by SMTP that succeeded."},
+    [STAT_SMTP_AUTH_SUCCEEDED] = {"posthouse_smtp_auth_succeeded_total", true,
+                                  "Authentications by SMTP that succeeded."},
     [STAT_SMTP_AUTH_FAILED] = {"posthouse_smtp_auth_failed_total", true, "Authentications by SMTP that failed."},
     [STAT_AUTH_FAILURES] = {"posthouse_auth_failures_total", true, "Logins that failed, by any protocol."},
     [STAT_AUTH_REFUSED] = {"posthouse_auth_banned_total", true, "Logins that a ban refused."},
@@ -92,7 +101,8 @@ static const struct {
     [STAT_OUTAGES_RUN] = {"posthouse_outages_open", false, "Outages that are open."},
     [STAT_PROBES] = {"posthouse_recipient_probes_total", true, "Questions to primaries whether a recipient exists."},
     [STAT_PROBES_TOLD] = {"posthouse_recipient_probes_told_total", true, "Those that were answered with yes or no."},
-    [STAT_PROBES_FAILED] = {"posthouse_recipient_probes_failed_total", true, "Times that a primary could not be reached to be asked."},
+    [STAT_PROBES_FAILED] = {"posthouse_recipient_probes_failed_total", true,
+                            "Times that a primary could not be reached to be asked."},
     [STAT_DB_UNITS] = {"posthouse_db_units_total", true, "Transactions sent to PostgreSQL."},
     [STAT_DB_FAILED] = {"posthouse_db_failed_total", true, "Transactions that failed."},
     [STAT_DB_UNCERTAIN] = {"posthouse_db_uncertain_total", true, "Transactions whose answer was lost."},
@@ -100,7 +110,8 @@ static const struct {
     [STAT_DB_CONNECTED] = {"posthouse_db_connections", false, "Connections to PostgreSQL that are up."},
     [STAT_CACHE_HITS] = {"posthouse_cache_hits_total", true, "Directory look-ups answered from memory."},
     [STAT_CACHE_MISSES] = {"posthouse_cache_misses_total", true, "Directory look-ups that asked PostgreSQL."},
-    [STAT_CACHE_DROPS] = {"posthouse_cache_drops_total", true, "Times that everything remembered was dropped, after a change."},
+    [STAT_CACHE_DROPS] = {"posthouse_cache_drops_total", true,
+                          "Times that everything remembered was dropped, after a change."},
     [STAT_CACHE_BYTES] = {"posthouse_cache_bytes", false, "Memory that remembered answers take."},
     [STAT_WORKERS_READY] = {"posthouse_workers_ready", false, "Workers with a number and a database."},
 };
@@ -164,13 +175,15 @@ char *stats_exposition(void)
     for (unsigned i = 0; i < STATS; i++) {
         int length = (int)strcspn(table[i].name, "{");
 
-        if (i == 0 || strncmp(table[i].name, table[i - 1].name, (size_t)length + 1) != 0) /* else another label of the same */
-            fprintf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", length, table[i].name, table[i].help, length, table[i].name,
-                    table[i].counter ? "counter" : "gauge");
+        if (i == 0 ||
+            strncmp(table[i].name, table[i - 1].name, (size_t)length + 1) != 0) /* else another label of the same */
+            fprintf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", length, table[i].name, table[i].help, length,
+                    table[i].name, table[i].counter ? "counter" : "gauge");
         fprintf(out, "%s %llu\n", table[i].name, (unsigned long long)sum((enum stat)i));
     }
-    fprintf(out, "# HELP posthouse_process_restarts_total Processes that crashed and were replaced.\n"
-                 "# TYPE posthouse_process_restarts_total counter\nposthouse_process_restarts_total %llu\n",
+    fprintf(out,
+            "# HELP posthouse_process_restarts_total Processes that crashed and were replaced.\n"
+            "# TYPE posthouse_process_restarts_total counter\nposthouse_process_restarts_total %llu\n",
             (unsigned long long)shared->restarts);
     fclose(out);
     return text;

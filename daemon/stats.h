@@ -65,12 +65,12 @@ enum stat {
 
 #define STATS_SLOTS 512
 
-void stats_init(void);                     /* in the master, before forking */
-void stats_use(unsigned slot);             /* in a worker */
+void stats_init(void);         /* in the master, before forking */
+void stats_use(unsigned slot); /* in a worker */
 void stats_set(enum stat stat, uint64_t value);
-void stats_clients(void);                  /* in a worker: what clients were refused for; stats_clients.c */
-void stats_depart(unsigned slot);          /* in the master, after a process ended */
-void stats_restarted(void);                /* in the master: a process crashed and will be replaced */
-char *stats_exposition(void);              /* malloc'ed, for /metrics */
+void stats_clients(void);         /* in a worker: what clients were refused for; stats_clients.c */
+void stats_depart(unsigned slot); /* in the master, after a process ended */
+void stats_restarted(void);       /* in the master: a process crashed and will be replaced */
+char *stats_exposition(void);     /* malloc'ed, for /metrics */
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * stats_clients: what strangers were refused for, into the shared counters.
  *
- * Reasons are one metric with a label; each reason is a counter of its own, in the order of the enum that it is counted by.
+ * Reasons are one metric with a label; each reason is a counter of its own, in the order of the enum that it is counted
+ * by.
  */
 #include "daemon/stats.h"
 

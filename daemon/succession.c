@@ -1,8 +1,8 @@
 /*
  * succession: one note per slot, in an anonymous shared mapping made before the first fork.
  *
- * A slot has one process at a time, and the master gives it to the next only after waitpid() (daemon/master.c): so a note that a process
- * finds in its slot is that of a process which is dead.  No locks for that reason.
+ * A slot has one process at a time, and the master gives it to the next only after waitpid() (daemon/master.c): so a
+ * note that a process finds in its slot is that of a process which is dead.  No locks for that reason.
  */
 #include "daemon/succession.h"
 

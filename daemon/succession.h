@@ -3,8 +3,9 @@
 /*
  * succession: under which identity the last process in a slot worked, for the one that takes its place.
  *
- * Leases tell other nodes that a worker is dead; its own node knows at once, because the master has reaped it.  So each worker notes its
- * identity in shared memory, and its successor in the slot frees what it held (node_bury) instead of waiting for leases to run out.
+ * Leases tell other nodes that a worker is dead; its own node knows at once, because the master has reaped it.  So
+ * each worker notes its identity in shared memory, and its successor in the slot frees what it held (node_bury)
+ * instead of waiting for leases to run out.
  *
  * A worker killed while it writes its note leaves one that fits no row of the database: then leases run out as ever.
  */

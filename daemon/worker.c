@@ -101,32 +101,15 @@ static void on_reopen(void *arg)
 static void serve(int fd, enum listen_service service, const struct proxy_header *via)
 {
     switch (service) {
-    case LISTEN_SMTP:
-        smtp_serve(fd, SMTP_ROLE_MX, false, via, settings);
-        return;
-    case LISTEN_SUBMISSION:
-        smtp_serve(fd, SMTP_ROLE_SUBMISSION, false, via, settings);
-        return;
-    case LISTEN_SUBMISSIONS:
-        smtp_serve(fd, SMTP_ROLE_SUBMISSION, true, via, settings);
-        return;
-    case LISTEN_ODMR:
-        smtp_serve(fd, SMTP_ROLE_ODMR, false, via, settings);
-        return;
-    case LISTEN_IMAP:
-        imap_serve(fd, false, via, settings);
-        return;
-    case LISTEN_IMAPS:
-        imap_serve(fd, true, via, settings);
-        return;
-    case LISTEN_POP3:
-        pop3_serve(fd, false, via, settings);
-        return;
-    case LISTEN_POP3S:
-        pop3_serve(fd, true, via, settings);
-        return;
-    case LISTEN_ADMIN:
-        break; /* the admin process's; no door is opened for it here */
+    case LISTEN_SMTP: smtp_serve(fd, SMTP_ROLE_MX, false, via, settings); return;
+    case LISTEN_SUBMISSION: smtp_serve(fd, SMTP_ROLE_SUBMISSION, false, via, settings); return;
+    case LISTEN_SUBMISSIONS: smtp_serve(fd, SMTP_ROLE_SUBMISSION, true, via, settings); return;
+    case LISTEN_ODMR: smtp_serve(fd, SMTP_ROLE_ODMR, false, via, settings); return;
+    case LISTEN_IMAP: imap_serve(fd, false, via, settings); return;
+    case LISTEN_IMAPS: imap_serve(fd, true, via, settings); return;
+    case LISTEN_POP3: pop3_serve(fd, false, via, settings); return;
+    case LISTEN_POP3S: pop3_serve(fd, true, via, settings); return;
+    case LISTEN_ADMIN: break; /* the admin process's; no door is opened for it here */
     }
     close(fd);
 }
@@ -268,15 +251,9 @@ static void close_down(bool at_once)
 static void on_order(enum process_order order)
 {
     switch (order) {
-    case PROCESS_DUMP:
-        task_dump();
-        return;
-    case PROCESS_RETIRE:
-        close_down(false);
-        return;
-    case PROCESS_DRAIN:
-        close_down(true);
-        return;
+    case PROCESS_DUMP: task_dump(); return;
+    case PROCESS_RETIRE: close_down(false); return;
+    case PROCESS_DRAIN: close_down(true); return;
     }
 }
 
@@ -444,8 +421,10 @@ static AWAITS void boot(void *arg)
     runner_init(settings_runner(plan->config));
     runner_running = true;
     serving = true;
-    if (!task_start(housekeeping, guard_for_ever, NULL) || !task_start(housekeeping, renew_for_ever, NULL) || !task_start(housekeeping, sweep_for_ever, NULL) ||
-        !task_start(housekeeping, decision_write_for_ever, NULL) || !task_start(housekeeping, known_refresh_for_ever, NULL) || !task_start(housekeeping, greylist_write_for_ever, NULL))
+    if (!task_start(housekeeping, guard_for_ever, NULL) || !task_start(housekeeping, renew_for_ever, NULL) ||
+        !task_start(housekeeping, sweep_for_ever, NULL) || !task_start(housekeeping, decision_write_for_ever, NULL) ||
+        !task_start(housekeeping, known_refresh_for_ever, NULL) ||
+        !task_start(housekeeping, greylist_write_for_ever, NULL))
         log_fatal(1, "no stack for housekeeping");
     doors_set(true);
 }

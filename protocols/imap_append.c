@@ -3,8 +3,8 @@
  *
  *     append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal
  *
- * The message went into a spool while it arrived.  It enters by the same door as all mail (storage/accept.h), so OK means
- * durable, and one commit serves many.  It must be mail, as far as we will vouch for it later: NUL is refused.
+ * The message went into a spool while it arrived.  It enters by the same door as all mail (storage/accept.h), so OK
+ * means durable, and one commit serves many.  It must be mail, as far as we will vouch for it later: NUL is refused.
  */
 #include "protocols/imap_session.h"
 
@@ -70,18 +70,15 @@ static void reply_appended(struct imap_session *session, enum db_write written, 
     switch (written) {
     case DB_DONE:
         if (filed->uid)
-            imap_reply(session, "OK [APPENDUID %" PRId64 " %" PRId64 "] APPEND completed", filed->uidvalidity, filed->uid);
+            imap_reply(session, "OK [APPENDUID %" PRId64 " %" PRId64 "] APPEND completed", filed->uidvalidity,
+                       filed->uid);
         else
             imap_reply(session, "OK APPEND completed");
         return;
-    case DB_REFUSED:
-        imap_reply(session, "NO [TRYCREATE] The mailbox was deleted meanwhile");
-        return;
+    case DB_REFUSED: imap_reply(session, "NO [TRYCREATE] The mailbox was deleted meanwhile"); return;
     case DB_CONFLICT:
     case DB_UNDONE:
-    case DB_UNCERTAIN:
-        imap_unavailable(session);
-        return;
+    case DB_UNCERTAIN: imap_unavailable(session); return;
     }
 }
 
@@ -143,14 +140,8 @@ AWAITS void imap_command_append(struct imap_session *session)
         return;
     }
     switch (mailbox_find(session->command, session->account.id, append.mailbox, &mailbox)) {
-    case DB_FOUND:
-        file(session, &append, &mailbox);
-        return;
-    case DB_NONE:
-        imap_reply(session, "NO [TRYCREATE] There is no such mailbox");
-        return;
-    case DB_FAILED:
-        imap_unavailable(session);
-        return;
+    case DB_FOUND: file(session, &append, &mailbox); return;
+    case DB_NONE: imap_reply(session, "NO [TRYCREATE] There is no such mailbox"); return;
+    case DB_FAILED: imap_unavailable(session); return;
     }
 }

@@ -25,7 +25,8 @@ static void denied(struct imap_session *session, struct slice login)
 {
     session->login_failures++;
     log_info("login failed", log_slice("login", login), log_int("failures", session->login_failures));
-    imap_session_hold(session, guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer, session->began_ms),
+    imap_session_hold(session,
+                      guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer, session->began_ms),
                       refuse);
 }
 
@@ -50,23 +51,18 @@ AWAITS void imap_command_login(struct imap_session *session)
         imap_reply(session, "NO [PRIVACYREQUIRED] Passwords are taken over TLS only");
         return;
     }
-    switch (sasl_password(&(struct sasl_client){.service = "imap", .peer = session->peer, .tls = true}, session->arena, user, password, &session->account)) {
+    switch (sasl_password(&(struct sasl_client){.service = "imap", .peer = session->peer, .tls = true}, session->arena,
+                          user, password, &session->account)) {
     case SASL_RESULT_OK:
         if (session->stream)
             imap_session_logged_in(session, "LOGIN");
         return;
-    case SASL_RESULT_UNAVAILABLE:
-        imap_unavailable(session);
-        return;
-    case SASL_RESULT_BANNED:
-        banned(session);
-        return;
+    case SASL_RESULT_UNAVAILABLE: imap_unavailable(session); return;
+    case SASL_RESULT_BANNED: banned(session); return;
     case SASL_RESULT_CHALLENGE:
     case SASL_RESULT_DENIED:
     case SASL_RESULT_MALFORMED:
-    case SASL_RESULT_NO_MECHANISM:
-        denied(session, user);
-        return;
+    case SASL_RESULT_NO_MECHANISM: denied(session, user); return;
     }
 }
 
@@ -155,7 +151,8 @@ AWAITS void imap_command_authenticate(struct imap_session *session)
 static AWAITS void attempt_step(struct imap_session *session)
 {
     struct slice challenge;
-    enum sasl_result result = sasl_attempt_continue(session->attempt, session->command, session->attempt_input, &challenge);
+    enum sasl_result result =
+        sasl_attempt_continue(session->attempt, session->command, session->attempt_input, &challenge);
 
     step_done(session, result, challenge);
     if (!session->attempt && !session->held && session->reply) {

@@ -3,7 +3,8 @@
  *
  *     command = tag SP verb [arguments];  "UID" SP verb for COPY, EXPUNGE, FETCH, MOVE, SEARCH, STORE
  *
- * What CAPABILITY says is complete.  LOGINDISABLED and STARTTLS are told only while they are true (RFC 3501 6.2.1, 6.2.3).
+ * What CAPABILITY says is complete.  LOGINDISABLED and STARTTLS are told only while they are true (RFC 3501 6.2.1,
+ * 6.2.3).
  */
 #include "protocols/imap_session.h"
 

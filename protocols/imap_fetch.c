@@ -1,10 +1,10 @@
 /*
  * imap_fetch: FETCH (RFC 3501 6.4.5, 7.4.2).
  *
- * The response to FETCH may be any size, and the client may read it slowly or never, so no task waits for it.  A message's
- * response is a list of pieces (text we made, and ranges of the message); they are written until STREAM_OUTPUT_HIGH bytes
- * are queued.  When the queue has sunk the session calls produce(), which goes on: with the pieces at hand on the loop, with
- * the next message in a task, because that must be read from the database.
+ * The response to FETCH may be any size, and the client may read it slowly or never, so no task waits for it.  A
+ * message's response is a list of pieces (text we made, and ranges of the message); they are written until
+ * STREAM_OUTPUT_HIGH bytes are queued.  When the queue has sunk the session calls produce(), which goes on: with the
+ * pieces at hand on the loop, with the next message in a task, because that must be read from the database.
  *
  * What needs no content (flags, dates, sizes) is in the session's list and takes no task at all.
  *
@@ -40,8 +40,8 @@ struct imap_fetching {
     struct imap_content content;
     struct evbuffer *text; /* what will be the next piece */
     struct piece *pieces, **last;
-    bool gone;    /* a message was expunged by somebody else meanwhile */
-    bool failed;  /* the database went away */
+    bool gone;     /* a message was expunged by somebody else meanwhile */
+    bool failed;   /* the database went away */
     size_t read;   /* of this message, see MESSAGE_READ */
     bool too_much; /* one message's sections take more than MESSAGE_MEMORY or MESSAGE_READ: the response ends early */
 };
@@ -233,14 +233,9 @@ static AWAITS bool begin_message(struct imap_session *session)
     uint32_t number = f->indexes[f->at] + 1;
 
     switch (imap_content_open(session->message, item->message_id, item->size, &f->content)) {
-    case DB_FOUND:
-        break;
-    case DB_NONE:
-        f->gone = true;
-        return false;
-    case DB_FAILED:
-        f->failed = true;
-        return false;
+    case DB_FOUND: break;
+    case DB_NONE: f->gone = true; return false;
+    case DB_FAILED: f->failed = true; return false;
     }
     f->read = 0;
     write_attributes(session, item, number);

@@ -1,14 +1,14 @@
 /*
- * imap_mailboxes: CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, LIST, LSUB, STATUS, NAMESPACE (RFC 3501 6.3, RFC 2342,
- * RFC 3348, RFC 6154).
+ * imap_mailboxes: CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, LIST, LSUB, STATUS, NAMESPACE (RFC 3501 6.3, RFC
+ * 2342, RFC 3348, RFC 6154).
  *
- * The hierarchy is in the names: levels are separated by '/', and a mailbox has inferiors if another name begins with its
- * name and '/'.  Superiors are made with what is under them, so every level is a mailbox, until one is deleted whose
- * inferiors stay: then LIST shows it as \Noselect (6.3.4).
+ * The hierarchy is in the names: levels are separated by '/', and a mailbox has inferiors if another name begins with
+ * its name and '/'.  Superiors are made with what is under them, so every level is a mailbox, until one is deleted
+ * whose inferiors stay: then LIST shows it as \Noselect (6.3.4).
  *
- * A subscription is to a name (storage/subscription.h): LSUB shows it also when there is no such mailbox any more, and only
- * UNSUBSCRIBE takes it away.  SUBSCRIBE wants an existing mailbox, as it may (6.3.6).  Of both an account has at most
- * [mailbox] mailboxes_max.
+ * A subscription is to a name (storage/subscription.h): LSUB shows it also when there is no such mailbox any more, and
+ * only UNSUBSCRIBE takes it away.  SUBSCRIBE wants an existing mailbox, as it may (6.3.6).  Of both an account has at
+ * most [mailbox] mailboxes_max.
  */
 #include "protocols/imap_session.h"
 
@@ -20,8 +20,8 @@
 #include "storage/subscription.h"
 
 #define PATTERN_BYTES_MAX 1000 /* matching takes longer than its length */
-#define LEVELS_MAX 8 /* mailbox_create() makes all superiors in one transaction */
-#define TURN_MS 10   /* before others have theirs */
+#define LEVELS_MAX 8           /* mailbox_create() makes all superiors in one transaction */
+#define TURN_MS 10             /* before others have theirs */
 
 /* Takes one name and nothing more. */
 static bool take_name(struct imap_session *session, struct slice *name)
@@ -61,29 +61,20 @@ static struct slice without_end(struct slice name)
 static void reply_written(struct imap_session *session, enum db_write written, const char *verb, const char *refused)
 {
     switch (written) {
-    case DB_DONE:
-        imap_reply(session, "OK %s completed", verb);
-        return;
-    case DB_REFUSED:
-        imap_reply(session, "NO %s", refused);
-        return;
+    case DB_DONE: imap_reply(session, "OK %s completed", verb); return;
+    case DB_REFUSED: imap_reply(session, "NO %s", refused); return;
     case DB_CONFLICT:
     case DB_UNDONE:
-    case DB_UNCERTAIN:
-        imap_unavailable(session);
-        return;
+    case DB_UNCERTAIN: imap_unavailable(session); return;
     }
 }
 
 static const char *refusal_text(enum mailbox_refusal refusal)
 {
     switch (refusal) {
-    case MAILBOX_EXISTS:
-        return "[ALREADYEXISTS] There is a mailbox of that name";
-    case MAILBOX_TOO_MANY:
-        return "[LIMIT] There are too many mailboxes";
-    case MAILBOX_NAME:
-        return "[CANNOT] The name of a mailbox would be too long";
+    case MAILBOX_EXISTS: return "[ALREADYEXISTS] There is a mailbox of that name";
+    case MAILBOX_TOO_MANY: return "[LIMIT] There are too many mailboxes";
+    case MAILBOX_NAME: return "[CANNOT] The name of a mailbox would be too long";
     }
     return "";
 }
@@ -112,14 +103,9 @@ AWAITS void imap_command_create(struct imap_session *session)
 static AWAITS bool find(struct imap_session *session, struct slice name, struct mailbox *out)
 {
     switch (mailbox_find(session->command, session->account.id, name, out)) {
-    case DB_FOUND:
-        return true;
-    case DB_NONE:
-        imap_reply(session, "NO [NONEXISTENT] There is no such mailbox");
-        return false;
-    case DB_FAILED:
-        imap_unavailable(session);
-        return false;
+    case DB_FOUND: return true;
+    case DB_NONE: imap_reply(session, "NO [NONEXISTENT] There is no such mailbox"); return false;
+    case DB_FAILED: imap_unavailable(session); return false;
     }
     return false;
 }
@@ -151,8 +137,8 @@ AWAITS void imap_command_rename(struct imap_session *session)
     struct slice from, to;
     enum db_write written;
 
-    if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &from) || !imap_take_char(c, ' ') || !imap_take_mailbox(c, &to) ||
-        !imap_at_end(c)) {
+    if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &from) || !imap_take_char(c, ' ') ||
+        !imap_take_mailbox(c, &to) || !imap_at_end(c)) {
         imap_bad(session, "RENAME wants two mailbox names");
         return;
     }
@@ -205,8 +191,10 @@ static bool is_under(struct slice name, struct slice superior)
     return name.n > superior.n && name.p[superior.n] == '/' && slice_equal(slice_of(name.p, superior.n), superior);
 }
 
-/* An account's mailboxes or subscriptions as storage lists them: INBOX, then the others by the bytes of their names, so that
- * what is under a name stands together. */
+/*
+ * An account's mailboxes or subscriptions as storage lists them: INBOX, then the others by the bytes of their names,
+ * so that what is under a name stands together.
+ */
 struct listing {
     struct mailbox *all;
     unsigned count;
@@ -259,8 +247,9 @@ static void write_listed(struct imap_session *session, const char *verb, const s
 }
 
 /*
- * Superiors that match and are not among those listed: \Noselect for LIST, as they were deleted, and for LSUB with "%", as they
- * are not subscribed to but something under them is (6.3.9).  Each once: before is the name that was looked at before this one.
+ * Superiors that match and are not among those listed: \Noselect for LIST, as they were deleted, and for LSUB with
+ * "%", as they are not subscribed to but something under them is (6.3.9).  Each once: before is the name that was
+ * looked at before this one.
  */
 static void list_superiors(struct imap_session *session, const char *verb, const struct listing *listed,
                            const struct listing *all, struct slice before, struct slice name, struct slice pattern)
@@ -274,8 +263,10 @@ static void list_superiors(struct imap_session *session, const char *verb, const
     }
 }
 
-/* listed: those of all, or of the subscriptions.  What is \HasChildren is always said of the mailboxes.  Some patterns take a
- * millisecond for each long name, so others have their turn meanwhile. */
+/*
+ * listed: those of all, or of the subscriptions.  What is \HasChildren is always said of the mailboxes.  Some patterns
+ * take a millisecond for each long name, so others have their turn meanwhile.
+ */
 static AWAITS void write_list(struct imap_session *session, const char *verb, const struct listing *listed,
                               const struct listing *all, struct slice pattern, bool superiors)
 {
@@ -292,7 +283,8 @@ static AWAITS void write_list(struct imap_session *session, const char *verb, co
         if (superiors)
             list_superiors(session, verb, listed, all, before, mailbox->name, pattern);
         if (imap_pattern_matches(pattern, mailbox->name))
-            write_listed(session, verb, all, mailbox->name, true, mailbox->special_use.n ? mailbox->special_use : SLICE(""));
+            write_listed(session, verb, all, mailbox->name, true,
+                         mailbox->special_use.n ? mailbox->special_use : SLICE(""));
         before = mailbox->name;
     }
     imap_reply(session, "OK %s completed", verb);
@@ -374,7 +366,8 @@ AWAITS void imap_command_status(struct imap_session *session)
     const char *space = "";
     unsigned items;
 
-    if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &name) || !imap_take_char(c, ' ') || !take_status_items(c, &items)) {
+    if (!imap_take_char(c, ' ') || !imap_take_mailbox(c, &name) || !imap_take_char(c, ' ') ||
+        !take_status_items(c, &items)) {
         imap_bad(session, "STATUS wants a mailbox and a list of items");
         return;
     }

@@ -1,10 +1,10 @@
 /*
  * imap_name: mailbox names on the wire (RFC 3501 5.1.3) and patterns (6.3.8).
  *
- * Modified UTF-7: printable ASCII but "&" stands for itself, "&-" is "&", anything else is UTF-16 in base64 with "," for
- * "/", between "&" and "-".  Only the canonical form is decoded (no ASCII in base64, no useless shifts, no lone
- * surrogates), so that a name has one encoding.  Inside we have UTF-8.  Names with 8-bit characters are refused (5.1), and
- * INBOX is one name in any case, also as the first level of another ("inbox/x").
+ * Modified UTF-7: printable ASCII but "&" stands for itself, "&-" is "&", anything else is UTF-16 in base64 with ","
+ * for "/", between "&" and "-".  Only the canonical form is decoded (no ASCII in base64, no useless shifts, no lone
+ * surrogates), so that a name has one encoding.  Inside we have UTF-8.  Names with 8-bit characters are refused (5.1),
+ * and INBOX is one name in any case, also as the first level of another ("inbox/x").
  */
 #include "protocols/imap_parse.h"
 
@@ -230,8 +230,10 @@ static char upper(char ch)
     return ch >= 'a' && ch <= 'z' ? (char)(ch - 'a' + 'A') : ch;
 }
 
-/* Backtracks to the last wildcard only, so the time is bounded by the product of the lengths. "%" stops at "/".  INBOX is
- * matched in any case. */
+/*
+ * Backtracks to the last wildcard only, so the time is bounded by the product of the lengths. "%" stops at "/".  INBOX
+ * is matched in any case.
+ */
 bool imap_pattern_matches(struct slice pattern, struct slice name)
 {
     size_t p = 0, n = 0, star_p = SIZE_MAX, star_n = 0, percent_p = SIZE_MAX, percent_n = 0;

@@ -2,9 +2,9 @@
  * imap_parse: the grammar of RFC 3501 section 9: tokens, sets, flags, dates.  FETCH and SEARCH are in
  * imap_parse_fetch.c and imap_parse_search.c, mailbox names in imap_name.c.
  *
- * atom-specials are "(" ")" "{" SP CTL "%" "*" DQUOTE "\" "]"; an astring's atom may contain "]", a tag all that
- * an astring may but "+".  Literals stand in the command as "{n}" CRLF and n bytes, "{n+}" for non-synchronizing ones (RFC
- * 7888); the session has checked their sizes.  NUL is in no token.
+ * atom-specials are "(" ")" "{" SP CTL "%" "*" DQUOTE "\" "]"; an astring's atom may contain "]", a tag all that an
+ * astring may but "+".  Literals stand in the command as "{n}" CRLF and n bytes, "{n+}" for non-synchronizing ones
+ * (RFC 7888); the session has checked their sizes.  NUL is in no token.
  */
 #include "protocols/imap_parse.h"
 
@@ -35,7 +35,8 @@ static bool take_while(struct imap_cursor *c, const char *more, const char *less
 {
     const char *start = c->p;
 
-    while (c->p < c->end && *c->p && (is_atom_char((unsigned char)*c->p) || strchr(more, *c->p)) && !strchr(less, *c->p))
+    while (c->p < c->end && *c->p && (is_atom_char((unsigned char)*c->p) || strchr(more, *c->p)) &&
+           !strchr(less, *c->p))
         c->p++;
     *out = slice_of(start, (size_t)(c->p - start));
     return out->n > 0;
@@ -51,7 +52,9 @@ bool imap_take_atom(struct imap_cursor *c, struct slice *out)
     return take_while(c, "", "", out);
 }
 
-/* What stands between the quotes, still escaped.  Found first, so that a string takes no more memory than it has bytes. */
+/*
+ * What stands between the quotes, still escaped.  Found first, so that a string takes no more memory than it has bytes.
+ */
 static bool take_between_quotes(struct imap_cursor *c, struct slice *out)
 {
     const char *start = c->p + 1;
@@ -93,7 +96,8 @@ static bool take_literal(struct imap_cursor *c, struct slice *out)
     if (!imap_take_char(c, '{') || !imap_take_number(c, &size))
         return false;
     imap_take_char(c, '+');
-    if (!imap_take_char(c, '}') || !imap_take_char(c, '\r') || !imap_take_char(c, '\n') || size > (size_t)(c->end - c->p))
+    if (!imap_take_char(c, '}') || !imap_take_char(c, '\r') || !imap_take_char(c, '\n') ||
+        size > (size_t)(c->end - c->p))
         return false;
     *out = slice_of(c->p, size);
     c->p += size;
@@ -338,8 +342,8 @@ bool imap_take_date_time(struct imap_cursor *c, int64_t *ms)
         return false;
     }
     if (!take_rest_of_date(c, day, &days) || !imap_take_char(c, ' ') || !take_digits(c, 2, &hour) ||
-        !imap_take_char(c, ':') || !take_digits(c, 2, &minute) || !imap_take_char(c, ':') || !take_digits(c, 2, &second) ||
-        !imap_take_char(c, ' '))
+        !imap_take_char(c, ':') || !take_digits(c, 2, &minute) || !imap_take_char(c, ':') ||
+        !take_digits(c, 2, &second) || !imap_take_char(c, ' '))
         return false;
     sign = imap_take_char(c, '-') ? -1 : imap_take_char(c, '+') ? 1 : 0;
     if (!sign || !take_digits(c, 2, &zone_hours) || !take_digits(c, 2, &zone_minutes) || !imap_take_char(c, '"'))

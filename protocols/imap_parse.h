@@ -3,9 +3,10 @@
 /*
  * imap_parse: the grammar of RFC 3501 section 9, pure.
  *
- * A command is one run of bytes: its lines with their CRLFs, and the bytes of its literals where they stood, as the session
- * gathered them.  Each imap_take_*() takes what it names from the cursor's front and says whether it was there; on
- * false the cursor is anywhere and the command is BAD.  Results live in the cursor's arena or in the command.
+ * A command is one run of bytes: its lines with their CRLFs, and the bytes of its literals where they stood, as the
+ * session gathered them.  Each imap_take_*() takes what it names from the cursor's front and says whether it was
+ * there; on false the cursor is anywhere and the command is BAD.  Results live in the cursor's arena or in the
+ * command.
  *
  * Nesting (search keys) is bounded by IMAP_DEPTH_MAX, numbers are unsigned 32 bits as the RFC says.
  */
@@ -33,8 +34,10 @@ bool imap_take_atom(struct imap_cursor *c, struct slice *out);
 bool imap_take_string(struct imap_cursor *c, struct slice *out);
 bool imap_take_astring(struct imap_cursor *c, struct slice *out);
 bool imap_take_number(struct imap_cursor *c, uint32_t *out);
-/* A mailbox name, decoded from modified UTF-7 (5.1.3) to UTF-8; 7-bit text that is not valid stays as it is.  INBOX, also as
- * the first of several levels, is in capitals. */
+/*
+ * A mailbox name, decoded from modified UTF-7 (5.1.3) to UTF-8; 7-bit text that is not valid stays as it is.  INBOX,
+ * also as the first of several levels, is in capitals.
+ */
 bool imap_take_mailbox(struct imap_cursor *c, struct slice *out);
 /* The same with wildcards (LIST). */
 bool imap_take_pattern(struct imap_cursor *c, struct slice *out);
@@ -114,12 +117,12 @@ bool imap_take_fetch(struct imap_cursor *c, struct imap_fetch *out);
 /* -------- SEARCH */
 
 enum imap_key_kind {
-    IMAP_KEY_ALL,      /* with negate: none */
-    IMAP_KEY_FLAG,     /* bits all set (or, with negate, none) */
+    IMAP_KEY_ALL,  /* with negate: none */
+    IMAP_KEY_FLAG, /* bits all set (or, with negate, none) */
     IMAP_KEY_KEYWORD,
-    IMAP_KEY_SET,      /* sequence numbers */
+    IMAP_KEY_SET, /* sequence numbers */
     IMAP_KEY_UID,
-    IMAP_KEY_BEFORE,   /* number: days; internal date */
+    IMAP_KEY_BEFORE, /* number: days; internal date */
     IMAP_KEY_ON,
     IMAP_KEY_SINCE,
     IMAP_KEY_SENTBEFORE,

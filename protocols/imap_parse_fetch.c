@@ -1,7 +1,8 @@
 /*
  * imap_parse_fetch: fetch attributes (RFC 3501 6.4.5).
  *
- *     fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] / "BODY" ["STRUCTURE"] /
+ *     fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] / "BODY"
+ *     ["STRUCTURE"] /
  *                 "UID" / "BODY" section ["<" number "." nz-number ">"] / "BODY.PEEK" section [...]
  *     section   = "[" [section-msgtext / (part *("." part) ["." (section-msgtext / "MIME")])] "]"
  */
@@ -21,9 +22,8 @@ static const struct {
     const char *name;
     unsigned item;
 } attributes[] = {
-    {"FLAGS", IMAP_FETCH_FLAGS},       {"UID", IMAP_FETCH_UID},   {"INTERNALDATE", IMAP_FETCH_INTERNALDATE},
-    {"RFC822.SIZE", IMAP_FETCH_SIZE},  {"ENVELOPE", IMAP_FETCH_ENVELOPE},
-    {"BODYSTRUCTURE", IMAP_FETCH_BODYSTRUCTURE},
+    {"FLAGS", IMAP_FETCH_FLAGS},      {"UID", IMAP_FETCH_UID},           {"INTERNALDATE", IMAP_FETCH_INTERNALDATE},
+    {"RFC822.SIZE", IMAP_FETCH_SIZE}, {"ENVELOPE", IMAP_FETCH_ENVELOPE}, {"BODYSTRUCTURE", IMAP_FETCH_BODYSTRUCTURE},
 };
 static const struct {
     const char *name;
@@ -127,8 +127,10 @@ static bool take_partial(struct imap_cursor *c, struct imap_section *section)
            section->length > 0 && imap_take_char(c, '>');
 }
 
-/* The response names the section as the client wrote it, without PEEK and the partial's length; field names that came as
- * literals go back quoted, as a non-synchronizing literal is not for servers to send (RFC 7888). */
+/*
+ * The response names the section as the client wrote it, without PEEK and the partial's length; field names that came
+ * as literals go back quoted, as a non-synchronizing literal is not for servers to send (RFC 7888).
+ */
 static const char *label_of(struct imap_cursor *c, struct slice written, const struct imap_section *section)
 {
     const char *list = memchr(written.p, '(', written.n);

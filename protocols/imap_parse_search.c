@@ -61,12 +61,9 @@ static bool needs_content(const struct imap_key *key)
     case IMAP_KEY_SENTSINCE:
     case IMAP_KEY_HEADER:
     case IMAP_KEY_BODY:
-    case IMAP_KEY_TEXT:
-        return true;
-    case IMAP_KEY_NOT:
-        return key->a->needs_content;
-    case IMAP_KEY_OR:
-        return key->a->needs_content || key->b->needs_content;
+    case IMAP_KEY_TEXT: return true;
+    case IMAP_KEY_NOT: return key->a->needs_content;
+    case IMAP_KEY_OR: return key->a->needs_content || key->b->needs_content;
     case IMAP_KEY_AND:
         for (const struct imap_key *k = key->a; k; k = k->next)
             if (k->needs_content)
@@ -81,8 +78,7 @@ static bool needs_content(const struct imap_key *key)
     case IMAP_KEY_ON:
     case IMAP_KEY_SINCE:
     case IMAP_KEY_LARGER:
-    case IMAP_KEY_SMALLER:
-        return false;
+    case IMAP_KEY_SMALLER: return false;
     }
     return false;
 }
@@ -96,22 +92,16 @@ static bool take_argument(struct imap_cursor *c, unsigned i, struct imap_key *ke
     if (!imap_take_char(c, ' '))
         return false;
     switch (keys[i].argument) {
-    case NOTHING:
-        return true;
-    case KEYWORD:
-        return imap_take_atom(c, &key->text);
-    case DATE:
-        return imap_take_date(c, &key->number);
+    case NOTHING: return true;
+    case KEYWORD: return imap_take_atom(c, &key->text);
+    case DATE: return imap_take_date(c, &key->number);
     case NUMBER:
         if (!imap_take_number(c, &number))
             return false;
         key->number = number;
         return true;
-    case FIELD:
-        key->header = slice_str(keys[i].header);
-        return imap_take_astring(c, &key->text);
-    case STRING:
-        return imap_take_astring(c, &key->text);
+    case FIELD: key->header = slice_str(keys[i].header); return imap_take_astring(c, &key->text);
+    case STRING: return imap_take_astring(c, &key->text);
     }
     return false;
 }

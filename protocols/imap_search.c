@@ -5,8 +5,9 @@
  * content are asked first, so a message is read only if it still may match: "UNSEEN FROM x" reads the unseen ones.  The
  * task ends early when the client has gone.
  *
- * Each key that is about content reads the whole of it, and a command has room for thousands.  So others have their turn also
- * between two keys of one message, once TURN_MS were used, and no more than CONTENT_KEYS_MAX such keys are taken.
+ * Each key that is about content reads the whole of it, and a command has room for thousands.  So others have their
+ * turn also between two keys of one message, once TURN_MS were used, and no more than CONTENT_KEYS_MAX such keys are
+ * taken.
  */
 #include <event2/buffer.h>
 #include <inttypes.h>
@@ -46,14 +47,9 @@ static AWAITS const struct mime_part *root_of(struct question *q)
 {
     if (!q->opened)
         switch (imap_content_open(q->session->message, q->item->message_id, q->item->size, &q->content)) {
-        case DB_FOUND:
-            q->opened = true;
-            break;
-        case DB_NONE:
-            return NULL;
-        case DB_FAILED:
-            q->failed = true;
-            return NULL;
+        case DB_FOUND: q->opened = true; break;
+        case DB_NONE: return NULL;
+        case DB_FAILED: q->failed = true; return NULL;
         }
     return imap_content_root(q->session->message, &q->content);
 }
@@ -108,35 +104,24 @@ static AWAITS bool matches(struct question *q, const struct imap_key *key)
     const struct imap_selected *selected = &q->session->selected;
 
     switch (key->kind) {
-    case IMAP_KEY_ALL:
-        return !key->negate;
-    case IMAP_KEY_FLAG:
-        return ((q->item->flags & key->bits) == key->bits) != key->negate;
-    case IMAP_KEY_KEYWORD:
-        return has_keyword(selected, q->item, key->text) != key->negate;
-    case IMAP_KEY_SET:
-        return imap_set_contains(&key->set, q->number);
-    case IMAP_KEY_UID:
-        return imap_set_contains(&key->set, (uint32_t)q->item->uid);
+    case IMAP_KEY_ALL: return !key->negate;
+    case IMAP_KEY_FLAG: return ((q->item->flags & key->bits) == key->bits) != key->negate;
+    case IMAP_KEY_KEYWORD: return has_keyword(selected, q->item, key->text) != key->negate;
+    case IMAP_KEY_SET: return imap_set_contains(&key->set, q->number);
+    case IMAP_KEY_UID: return imap_set_contains(&key->set, (uint32_t)q->item->uid);
     case IMAP_KEY_BEFORE:
     case IMAP_KEY_ON:
-    case IMAP_KEY_SINCE:
-        return compare_days(key->kind, day_of(q->item->internal_ms), key->number);
-    case IMAP_KEY_LARGER:
-        return q->item->size > (uint64_t)key->number;
-    case IMAP_KEY_SMALLER:
-        return q->item->size < (uint64_t)key->number;
+    case IMAP_KEY_SINCE: return compare_days(key->kind, day_of(q->item->internal_ms), key->number);
+    case IMAP_KEY_LARGER: return q->item->size > (uint64_t)key->number;
+    case IMAP_KEY_SMALLER: return q->item->size < (uint64_t)key->number;
     case IMAP_KEY_HEADER:
     case IMAP_KEY_BODY:
     case IMAP_KEY_TEXT:
     case IMAP_KEY_SENTBEFORE:
     case IMAP_KEY_SENTON:
-    case IMAP_KEY_SENTSINCE:
-        return content_matches(q, key);
-    case IMAP_KEY_NOT:
-        return !matches(q, key->a);
-    case IMAP_KEY_OR:
-        return matches(q, key->a) || matches(q, key->b);
+    case IMAP_KEY_SENTSINCE: return content_matches(q, key);
+    case IMAP_KEY_NOT: return !matches(q, key->a);
+    case IMAP_KEY_OR: return matches(q, key->a) || matches(q, key->b);
     case IMAP_KEY_AND:
         for (unsigned dear = 0; dear < 2; dear++)
             for (const struct imap_key *k = key->a; k; k = k->next)

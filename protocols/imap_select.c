@@ -1,13 +1,13 @@
 /*
  * imap_select: the selected mailbox: what the session has been told about it, and how it learns what others do.
  *
- * `items` is the client's view: sequence numbers are its indexes, and it changes only together with an untagged response.
- * storage gives every change a modseq; a refresh asks for what is newer than the last one seen.  What was expunged is
- * not there any more to be asked for: it is found by comparing UIDs, when the counts differ, and told only where RFC 3501
- * 7.4.1 allows.
+ * `items` is the client's view: sequence numbers are its indexes, and it changes only together with an untagged
+ * response. storage gives every change a modseq; a refresh asks for what is newer than the last one seen.  What was
+ * expunged is not there any more to be asked for: it is found by comparing UIDs, when the counts differ, and told only
+ * where RFC 3501 7.4.1 allows.
  *
- * \Recent is not kept: no message is ever recent here.  To know whether this session is the first to see a message takes a
- * write on every SELECT, for a flag that IMAP4rev2 (RFC 9051) dropped because nobody could rely on it.
+ * \Recent is not kept: no message is ever recent here.  To know whether this session is the first to see a message
+ * takes a write on every SELECT, for a flag that IMAP4rev2 (RFC 9051) dropped because nobody could rely on it.
  */
 #include "protocols/imap_session.h"
 
@@ -197,12 +197,8 @@ static AWAITS bool load_changes(struct imap_session *session, int64_t since)
             take_changes(session, items, count);
             after = items[count - 1].uid;
             break;
-        case DB_NONE:
-            count = 0;
-            break;
-        case DB_FAILED:
-            ok = false;
-            break;
+        case DB_NONE: count = 0; break;
+        case DB_FAILED: ok = false; break;
         }
     }
     arena_free(&arena);
@@ -241,8 +237,10 @@ static void tell_exists(struct imap_session *session)
     imap_printf(session, "* %" PRIu32 " EXISTS\r\n", session->selected.count);
 }
 
-/* What is new is told before anything that may fail, and before EXPUNGE: it may be gone already, and its number must then be one
- * that the client has heard of. */
+/*
+ * What is new is told before anything that may fail, and before EXPUNGE: it may be gone already, and its number must
+ * then be one that the client has heard of.
+ */
 static AWAITS bool tell_changes(struct imap_session *session, int64_t modseq)
 {
     struct imap_selected *s = &session->selected;
@@ -265,13 +263,9 @@ AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge
     struct mailbox mailbox;
 
     switch (mailbox_by_id(session->command, s->id, &mailbox)) {
-    case DB_FOUND:
-        break;
-    case DB_NONE:
-        imap_bye(session, "The mailbox was deleted");
-        return false;
-    case DB_FAILED:
-        return false; /* s->modseq stays: the next refresh, or while idling the next poll, looks again */
+    case DB_FOUND: break;
+    case DB_NONE: imap_bye(session, "The mailbox was deleted"); return false;
+    case DB_FAILED: return false; /* s->modseq stays: the next refresh, or while idling the next poll, looks again */
     }
     if (mailbox.modseq != s->modseq && !tell_changes(session, mailbox.modseq))
         return false;
@@ -288,8 +282,10 @@ AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge
     return true;
 }
 
-/* A number that does not exist is an error, a UID that does not is passed over (6.4.8).  Clients ask an empty mailbox for
- * "1:*"; what has a star is nobody there. */
+/*
+ * A number that does not exist is an error, a UID that does not is passed over (6.4.8).  Clients ask an empty mailbox
+ * for "1:*"; what has a star is nobody there.
+ */
 static bool numbers_exist(const struct imap_set *set, uint32_t count)
 {
     for (unsigned i = 0; i < set->count; i++) {
@@ -335,14 +331,9 @@ static AWAITS void select_mailbox(struct imap_session *session, bool read_only)
     }
     imap_selected_drop(session); /* also when this one cannot be selected (6.3.1) */
     switch (mailbox_find(session->command, session->account.id, name, &mailbox)) {
-    case DB_FOUND:
-        break;
-    case DB_NONE:
-        imap_reply(session, "NO [NONEXISTENT] There is no such mailbox");
-        return;
-    case DB_FAILED:
-        imap_unavailable(session);
-        return;
+    case DB_FOUND: break;
+    case DB_NONE: imap_reply(session, "NO [NONEXISTENT] There is no such mailbox"); return;
+    case DB_FAILED: imap_unavailable(session); return;
     }
     s->id = mailbox.id;
     s->uidvalidity = mailbox.uidvalidity;

@@ -2,8 +2,8 @@
  * imap_session: the life of an IMAP session: gathering commands, running them, ending.
  *
  * Gathering.  Lines come from the stream; one that ends in "{n}" or "{n+}" is followed by n bytes, taken in raw mode.
- * All of a command is kept in `pending`, at most IMAP_COMMAND_MAX, but for APPEND's message, which goes into a spool.  When
- * a line ends without a literal the command is complete and is run in a task.
+ * All of a command is kept in `pending`, at most IMAP_COMMAND_MAX, but for APPEND's message, which goes into a spool.
+ * When a line ends without a literal the command is complete and is run in a task.
  *
  * A synchronizing literal that is too long is refused before it is sent; a non-synchronizing one (RFC 7888) cannot
  * be, so the connection ends: to swallow it would let anybody keep us busy for nothing.
@@ -241,7 +241,10 @@ static struct slice pending_tag(const struct imap_session *session)
     return imap_take_tag(&c, &tag) ? tag : SLICE("*");
 }
 
-/* A synchronizing literal is refused by not asking for it; the other kind comes all the same, and the client with it goes. */
+/*
+ * A synchronizing literal is refused by not asking for it; the other kind comes all the same, and the client with it
+ * goes.
+ */
 static void refuse_literal(struct imap_session *session, bool synchronizing, const char *status, const char *why)
 {
     struct slice tag = pending_tag(session);

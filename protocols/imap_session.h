@@ -24,9 +24,9 @@
 #include "storage/hint.h"
 #include "storage/mailbox.h"
 
-#define IMAP_LINE_MAX 16384         /* RFC 7162 section 4 wants 8192 */
+#define IMAP_LINE_MAX 16384          /* RFC 7162 section 4 wants 8192 */
 #define IMAP_COMMAND_MAX (64 * 1024) /* a command with its literals, but for APPEND's message */
-#define IMAP_KEYWORDS_MAX 64        /* different ones in a mailbox, as far as a session shows them */
+#define IMAP_KEYWORDS_MAX 64         /* different ones in a mailbox, as far as a session shows them */
 #define IMAP_ITEMS_MAX 1000000
 
 enum imap_state { IMAP_NOT_AUTHENTICATED = 1, IMAP_AUTHENTICATED = 2, IMAP_SELECTED = 4 };
@@ -127,12 +127,17 @@ AWAITS void imap_command_run(struct imap_session *session);
 /* ------------------------------------------------------------------ imap_select.c: the selected mailbox */
 
 void imap_selected_drop(struct imap_session *session);
-/* Tells what changed: FETCH, EXISTS and, if may_expunge, EXPUNGE. False: the database is away, or the mailbox is gone. */
+/*
+ * Tells what changed: FETCH, EXISTS and, if may_expunge, EXPUNGE. False: the database is away, or the mailbox is gone.
+ */
 AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge);
-/* Indexes of the messages in the set (sequence numbers or UIDs), ascending. False: a sequence number that does not exist. */
+/*
+ * Indexes of the messages in the set (sequence numbers or UIDs), ascending. False: a sequence number that does not
+ * exist.
+ */
 bool imap_selected_pick(struct imap_session *session, struct imap_set *set, uint32_t **out, uint32_t *count);
 void imap_write_flags(struct imap_session *session, const struct imap_item *item); /* "(\Seen work)" */
-uint64_t imap_keyword_bit(struct imap_selected *selected, struct slice keyword); /* 0: no room */
+uint64_t imap_keyword_bit(struct imap_selected *selected, struct slice keyword);   /* 0: no room */
 void imap_tell_flag_names(struct imap_session *session); /* FLAGS and PERMANENTFLAGS: a keyword is new */
 void imap_command_select(struct imap_session *session);
 void imap_command_examine(struct imap_session *session);

@@ -1,8 +1,8 @@
 /*
  * imap_store: STORE, EXPUNGE, COPY, MOVE and their UID forms (RFC 3501 6.4, RFC 4315, RFC 6851).
  *
- * The change is made in storage first; what the client is told comes from the refresh after it, which sees the client's own
- * changes and others' alike.
+ * The change is made in storage first; what the client is told comes from the refresh after it, which sees the client's
+ * own changes and others' alike.
  */
 #include "protocols/imap_session.h"
 
@@ -100,8 +100,10 @@ static void tell_unchanged(struct imap_session *session, const uint32_t *indexes
     }
 }
 
-/* What the client will take the flags to be now, so that the refresh tells what they are besides: also with .SILENT it must
- * learn what others changed (6.4.6). */
+/*
+ * What the client will take the flags to be now, so that the refresh tells what they are besides: also with .SILENT it
+ * must learn what others changed (6.4.6).
+ */
 static void expect_stored(struct imap_session *session, const uint32_t *indexes, uint32_t count, enum mailbox_store how,
                           const struct imap_flags *flags)
 {
@@ -153,8 +155,8 @@ AWAITS void imap_command_store(struct imap_session *session)
         return;
     }
     use_known_spelling(session, &flags);
-    if (count && mailbox_store(session->selected.id, uids_of(session, indexes, count), count, how, flags.bits, flags.keywords,
-                               flags.keyword_count, &modseq) != DB_DONE) {
+    if (count && mailbox_store(session->selected.id, uids_of(session, indexes, count), count, how, flags.bits,
+                               flags.keywords, flags.keyword_count, &modseq) != DB_DONE) {
         imap_unavailable(session);
         return;
     }
@@ -251,29 +253,19 @@ static AWAITS void copy(struct imap_session *session, bool move)
     if (move && is_read_only(session))
         return;
     switch (mailbox_find(session->command, session->account.id, name, &to)) {
-    case DB_FOUND:
-        break;
-    case DB_NONE:
-        imap_reply(session, "NO [TRYCREATE] There is no such mailbox");
-        return;
-    case DB_FAILED:
-        imap_unavailable(session);
-        return;
+    case DB_FOUND: break;
+    case DB_NONE: imap_reply(session, "NO [TRYCREATE] There is no such mailbox"); return;
+    case DB_FAILED: imap_unavailable(session); return;
     }
     uids = uids_of(session, indexes, count);
     if (count)
         written = (move ? mailbox_move : mailbox_copy)(session->selected.id, uids, count, to.id, &first, &copied);
     switch (written) {
-    case DB_DONE:
-        break;
-    case DB_REFUSED:
-        imap_reply(session, "NO [TRYCREATE] The mailbox was deleted meanwhile");
-        return;
+    case DB_DONE: break;
+    case DB_REFUSED: imap_reply(session, "NO [TRYCREATE] The mailbox was deleted meanwhile"); return;
     case DB_CONFLICT:
     case DB_UNDONE:
-    case DB_UNCERTAIN:
-        imap_unavailable(session);
-        return;
+    case DB_UNCERTAIN: imap_unavailable(session); return;
     }
     code = copyuid(session, &to, uids, count, first, copied);
     if (move && code) /* RFC 6851 4.3: before the EXPUNGEs */

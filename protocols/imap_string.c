@@ -1,8 +1,9 @@
 /*
  * imap_string: quoted wherever the grammar allows it.
  *
- * A literal may stand for any string, and yet there are clients that take a name or a subject in a literal for something else:
- * Python's imaplib hands out a pair where a text is expected.  So what a backslash can quote is quoted.
+ * A literal may stand for any string, and yet there are clients that take a name or a subject in a literal for
+ * something else: Python's imaplib hands out a pair where a text is expected.  So what a backslash can quote is
+ * quoted.
  */
 #include "protocols/imap_string.h"
 

@@ -1,13 +1,15 @@
 /*
  * limit: how much may come from one address and from one network.
  *
- * An address is an IPv4 address or an IPv6 /64: what one customer has.  A network is what one operator, or one rented rack, has: by
- * default an IPv4 /24 and an IPv6 /48.  Its limits catch who spreads over many addresses what one of them may not.
+ * An address is an IPv4 address or an IPv6 /64: what one customer has.  A network is what one operator, or one rented
+ * rack, has: by default an IPv4 /24 and an IPv6 /48.  Its limits catch who spreads over many addresses what one of
+ * them may not.
  *
  * The node is what is protected, and each node counts for itself (doc/DESIGN.md tells why).
  *
- * Nothing here waits: it is asked on the loop, when a connection comes, and memory answers.  What is counted does not grow with
- * strangers (core/rate.c).  What a limit refuses is not counted, so whoever goes on trying gets as much as the limit, not nothing.
+ * Nothing here waits: it is asked on the loop, when a connection comes, and memory answers.  What is counted does not
+ * grow with strangers (core/rate.c).  What a limit refuses is not counted, so whoever goes on trying gets as much as
+ * the limit, not nothing.
  */
 #include "protocols/limit.h"
 
@@ -86,7 +88,10 @@ bool limit_recipient(const struct limit_client *client)
     return take(client, ADDRESS_RECIPIENTS, client->address, settings.address_recipients);
 }
 
-/* tarpit_after and TARPIT_STEPS fit into the bucket, which empties within a minute; from tarpit_after on each doubles the delay. */
+/*
+ * tarpit_after and TARPIT_STEPS fit into the bucket, which empties within a minute; from tarpit_after on each doubles
+ * the delay.
+ */
 unsigned limit_refusal(const struct limit_client *client)
 {
     unsigned level, ms;

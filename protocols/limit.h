@@ -1,12 +1,12 @@
 #ifndef PROTOCOLS_LIMIT_H
 #define PROTOCOLS_LIMIT_H
 /*
- * limit: how much may come from one address and from one network: connections at once and in a minute, and what port 25 is sent in a
- * minute.
+ * limit: how much may come from one address and from one network: connections at once and in a minute, and what port 25
+ * is sent in a minute.
  *
- * Both are counted by all processes of the node together: what a minute brings (core/rate.h), and what is open at once (core/tally.h,
- * by protocols/server.c).  Loopback is exempt, and so are global entries of the allow-list (storage/allow.h), which is
- * asked only about who has reached a limit.
+ * Both are counted by all processes of the node together: what a minute brings (core/rate.h), and what is open at once
+ * (core/tally.h, by protocols/server.c).  Loopback is exempt, and so are global entries of the allow-list
+ * (storage/allow.h), which is asked only about who has reached a limit.
  */
 #include <stdbool.h>
 

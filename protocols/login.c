@@ -1,10 +1,10 @@
 /*
  * login: who may sign in.
  *
- * What a stranger learns: nothing but yes or no.  An unknown, suspended or passwordless account gets made-up SCRAM keys with a
- * salt that is always the same for the same name on every node, and a dummy hash; the exchange then fails where a wrong
- * password fails.  So it does for an account that has no keys for the mechanism yet: RFC 4954 has a reply for it (432, a
- * transition is needed), which would tell that the account exists.
+ * What a stranger learns: nothing but yes or no.  An unknown, suspended or passwordless account gets made-up SCRAM
+ * keys with a salt that is always the same for the same name on every node, and a dummy hash; the exchange then fails
+ * where a wrong password fails.  So it does for an account that has no keys for the mechanism yet: RFC 4954 has a
+ * reply for it (432, a transition is needed), which would tell that the account exists.
  *
  * A login that proves an imported hash's password replaces the hash (storage/credential_upgrade.h).
  */
@@ -62,7 +62,8 @@ AWAITS enum db_status login_find(struct login *login, struct slice name)
     }
     login->account = found;
     if (!login->known)
-        login->account.password_hash = login->account.scram_sha256 = login->account.scram_sha1 = (struct slice){NULL, 0};
+        login->account.password_hash = login->account.scram_sha256 = login->account.scram_sha1 =
+            (struct slice){NULL, 0};
     return DB_FOUND;
 }
 
@@ -75,7 +76,9 @@ AWAITS enum db_status login_find_certificate(struct login *login, const struct t
     login->known = false;
     switch (certificate_find(login->arena, &question, &found)) {
     case DB_FOUND: break;
-    case DB_NONE: log_info("nobody's certificate", log_str("sha256", certificate->fingerprint), log_slice("as", as)); return DB_FOUND;
+    case DB_NONE:
+        log_info("nobody's certificate", log_str("sha256", certificate->fingerprint), log_slice("as", as));
+        return DB_FOUND;
     case DB_FAILED: return DB_FAILED;
     }
     enum db_status status = login_find(login, found.account);
@@ -95,8 +98,8 @@ AWAITS enum db_status login_scram_keys(const struct login *login, struct slice n
 }
 
 /*
- * Looked for whoever it is, so that nobody's name costs the same.  One that may not be used goes on to be compared with the
- * account's own password, and fails as a wrong one.
+ * Looked for whoever it is, so that nobody's name costs the same.  One that may not be used goes on to be compared
+ * with the account's own password, and fails as a wrong one.
  */
 static AWAITS enum login_answer app_password_check(const struct login *login, struct slice password)
 {

@@ -1,10 +1,11 @@
 #ifndef PROTOCOLS_LOGIN_H
 #define PROTOCOLS_LOGIN_H
 /*
- * login: may this name, with this secret, use this service?  What SASL's mechanisms, IMAP's LOGIN and POP3's USER have in common.
+ * login: may this name, with this secret, use this service?  What SASL's mechanisms, IMAP's LOGIN and POP3's USER have
+ * in common.
  *
- * A name that is nobody's, or may not sign in, goes the same way as one with a wrong password: the same work, the same answer, and that
- * at a time that does not tell what the work was (guard_delay()).
+ * A name that is nobody's, or may not sign in, goes the same way as one with a wrong password: the same work, the same
+ * answer, and that at a time that does not tell what the work was (guard_delay()).
  */
 #include <stdbool.h>
 
@@ -26,14 +27,22 @@ struct login {
 
 /* FOUND: it was looked for; see known.  Never NONE. */
 AWAITS enum db_status login_find(struct login *login, struct slice name) __attribute__((warn_unused_result));
-/* Likewise, by a certificate that was verified.  as: the account's address; empty: the certificate tells.  NONE: never. */
+/*
+ * Likewise, by a certificate that was verified.  as: the account's address; empty: the certificate tells.  NONE: never.
+ */
 AWAITS enum db_status login_find_certificate(struct login *login, const struct tls_peer *certificate, struct slice as)
     __attribute__((warn_unused_result));
-/* After login_find(): the account's, or made-up ones that no password fits; sha1: for SCRAM-SHA-1.  NONE and FAILED: they cannot be had now. */
+/*
+ * After login_find(): the account's, or made-up ones that no password fits; sha1: for SCRAM-SHA-1.  NONE and FAILED:
+ * they cannot be had now.
+ */
 AWAITS enum db_status login_scram_keys(const struct login *login, struct slice name, bool sha1, struct slice *keys)
     __attribute__((warn_unused_result));
 enum login_answer { LOGIN_YES, LOGIN_NO, LOGIN_UNAVAILABLE };
-/* After login_find().  YES: the password, or an app password for this service and client, is the account's, and it may sign in. */
+/*
+ * After login_find().  YES: the password, or an app password for this service and client, is the account's, and it may
+ * sign in.
+ */
 AWAITS enum login_answer login_check(const struct login *login, struct slice password)
     __attribute__((warn_unused_result));
 

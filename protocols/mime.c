@@ -1,11 +1,11 @@
 /*
- * mime: the structure of a message: parts, ranges, fields.  What IMAP says about it is in mime_describe.c, what SEARCH asks
- * in mime_search.c.
+ * mime: the structure of a message: parts, ranges, fields.  What IMAP says about it is in mime_describe.c, what SEARCH
+ * asks in mime_search.c.
  *
- * A part is header, empty line, body.  In a multipart the body is cut at lines that begin with "--" and the boundary (RFC 2046
- * 5.1.1); the line end before a delimiter belongs to the delimiter.  Text before the first and after the closing one is in
- * no part.  A multipart that never closes ends with its container.  One without any part is shown as text/plain, as IMAP
- * has no form for it.
+ * A part is header, empty line, body.  In a multipart the body is cut at lines that begin with "--" and the boundary
+ * (RFC 2046 5.1.1); the line end before a delimiter belongs to the delimiter.  Text before the first and after the
+ * closing one is in no part.  A multipart that never closes ends with its container.  One without any part is shown as
+ * text/plain, as IMAP has no form for it.
  *
  * Each level scans its own body once, so hostile nesting costs at most MIME_DEPTH_MAX times the message's size.
  */
@@ -171,9 +171,11 @@ static size_t choose_fields(struct slice header, const struct slice *names, unsi
     return length;
 }
 
-struct slice mime_fields(struct arena *arena, struct slice header, const struct slice *names, unsigned count, bool without)
+struct slice mime_fields(struct arena *arena, struct slice header, const struct slice *names, unsigned count,
+                         bool without)
 {
-    struct slice *sorted = arena_array(arena, count, sizeof *sorted); /* a client may name thousands, a header have millions */
+    struct slice *sorted =
+        arena_array(arena, count, sizeof *sorted); /* a client may name thousands, a header have millions */
     size_t length;
     char *out;
 
@@ -247,7 +249,8 @@ static void take_type(struct arena *arena, struct mime_part *part, bool in_diges
         g_object_unref(type);
     }
     part->multipart = slice_equal_nocase(part->type, SLICE("multipart"));
-    part->message = slice_equal_nocase(part->type, SLICE("message")) && slice_equal_nocase(part->subtype, SLICE("rfc822"));
+    part->message =
+        slice_equal_nocase(part->type, SLICE("message")) && slice_equal_nocase(part->subtype, SLICE("rfc822"));
 }
 
 struct slice mime_param(const struct mime_part *part, const char *name)

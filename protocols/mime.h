@@ -3,12 +3,12 @@
 /*
  * mime: the structure of a message: what ENVELOPE, BODYSTRUCTURE, BODY[...] and SEARCH ask about it.
  *
- * Works on the stored bytes in memory (or mapped): every part is a range of them, so that what is sent is octet for octet
- * what was stored, and sizes and offsets always fit each other.  The boundary scanner is ours for that reason; GMime
- * decodes what stands in header fields: types, parameters, addresses, dates, encoded words.
+ * Works on the stored bytes in memory (or mapped): every part is a range of them, so that what is sent is octet for
+ * octet what was stored, and sizes and offsets always fit each other.  The boundary scanner is ours for that reason;
+ * GMime decodes what stands in header fields: types, parameters, addresses, dates, encoded words.
  *
- * Bounded against hostile mail: MIME_DEPTH_MAX levels and MIME_PARTS_MAX parts, what is beyond is a leaf; values of fields are
- * cut at MIME_FIELD_MAX, and lists of addresses behind MIME_COLONS_MAX colons.  Does not wait.
+ * Bounded against hostile mail: MIME_DEPTH_MAX levels and MIME_PARTS_MAX parts, what is beyond is a leaf; values of
+ * fields are cut at MIME_FIELD_MAX, and lists of addresses behind MIME_COLONS_MAX colons.  Does not wait.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,7 +54,8 @@ void mime_write_structure(struct evbuffer *out, struct arena *arena, const struc
 /* The part that numbers name ("1.2"), or NULL. */
 const struct mime_part *mime_find(const struct mime_part *root, const uint32_t *numbers, unsigned depth);
 /* Lines of a header whose names are (not) in the list, and an empty line; a copy in the arena. */
-struct slice mime_fields(struct arena *arena, struct slice header, const struct slice *names, unsigned count, bool without);
+struct slice mime_fields(struct arena *arena, struct slice header, const struct slice *names, unsigned count,
+                         bool without);
 
 /* Is the header of any part in it, or its own, not ASCII?  RFC 6532. */
 bool mime_headers_eight_bit(const struct mime_part *root);
@@ -62,7 +63,9 @@ bool mime_headers_eight_bit(const struct mime_part *root);
 /* A field's value, unfolded, as it is written; {NULL,0}: absent.  The first of several. */
 struct slice mime_field(struct arena *arena, struct slice header, const char *name);
 
-/* Takes the first field off the front of *rest, as it is; what has no colon has an empty name.  False: there is none. */
+/*
+ * Takes the first field off the front of *rest, as it is; what has no colon has an empty name.  False: there is none.
+ */
 bool mime_take_field(struct slice *rest, struct slice *name, struct slice *raw);
 /* The token of Content-Transfer-Encoding, without comments and other ornaments; {NULL,0}: none. */
 struct slice mime_encoding(struct arena *arena, struct slice header);

@@ -1,10 +1,10 @@
 /*
- * mime_author: who a message says it is from: the addresses in From and Sender (RFC 5322 3.6.2), for those who must not let
- * somebody write in another's name.
+ * mime_author: who a message says it is from: the addresses in From and Sender (RFC 5322 3.6.2), for those who must not
+ * let somebody write in another's name.
  *
- * All fields of these names count, though there should be one: readers differ in which they show.  Members of a group count
- * as well (RFC 6854).  What cannot be understood, or is too long to be looked at, is never passed over: the caller is told
- * that it is malformed.
+ * All fields of these names count, though there should be one: readers differ in which they show.  Members of a group
+ * count as well (RFC 6854).  What cannot be understood, or is too long to be looked at, is never passed over: the
+ * caller is told that it is malformed.
  */
 #include "protocols/mime_private.h"
 
@@ -19,8 +19,9 @@ struct authors {
 
 static bool add(struct authors *authors, InternetAddress *address)
 {
-    const char *addr =
-        INTERNET_ADDRESS_IS_MAILBOX(address) ? internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address)) : NULL;
+    const char *addr = INTERNET_ADDRESS_IS_MAILBOX(address)
+                           ? internet_address_mailbox_get_addr(INTERNET_ADDRESS_MAILBOX(address))
+                           : NULL;
 
     if (!addr || !*addr || authors->count == MIME_AUTHORS_MAX)
         return false;
@@ -35,8 +36,9 @@ static bool add_all(struct authors *authors, InternetAddressList *list)
 
     for (int i = 0; i < count; i++) {
         InternetAddress *address = internet_address_list_get_address(list, i);
-        InternetAddressList *members =
-            INTERNET_ADDRESS_IS_GROUP(address) ? internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address)) : NULL;
+        InternetAddressList *members = INTERNET_ADDRESS_IS_GROUP(address)
+                                           ? internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address))
+                                           : NULL;
 
         if (!members && !add(authors, address))
             return false;

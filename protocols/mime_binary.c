@@ -11,20 +11,22 @@
  * Of a header the one field Content-Transfer-Encoding is changed, at its place.  A multipart or message that says it is
  * encoded (which section 6.4 forbids) is a leaf: converting in it would nest encodings.
  *
- * The walk.  HEADER gathers a header whole, since the type may stand behind the encoding; its end decides what follows:
- * a header again (message/rfc822), a preamble, or content.  BODY hands content on from CR to CR, and holds back what may
- * be a boundary: CRLF "--" up to the end of that line.  A line is a boundary by the rules of mime.c: that of the outermost
- * multipart that it fits, with nothing but blanks behind it; but it must have CRLF on both sides, for an LF in binary content
- * means nothing (RFC 2046 5.1.1: the CRLF belongs to the delimiter).  At a start of content the CRLF is held as if it had come (`skip`).
+ * The walk.  HEADER gathers a header whole, since the type may stand behind the encoding; its end decides what
+ * follows: a header again (message/rfc822), a preamble, or content.  BODY hands content on from CR to CR, and holds
+ * back what may be a boundary: CRLF "--" up to the end of that line.  A line is a boundary by the rules of mime.c:
+ * that of the outermost multipart that it fits, with nothing but blanks behind it; but it must have CRLF on both
+ * sides, for an LF in binary content means nothing (RFC 2046 5.1.1: the CRLF belongs to the delimiter).  At a start of
+ * content the CRLF is held as if it had come (`skip`).
  *
- * Signatures.  The first part of a multipart/signed is what is signed, with its header (RFC 1847 section 2.1); nothing may be
- * changed there.  So what must be is refused, which tells the client at once; it can sign what needs no conversion, as that
- * section asks.  The signature itself, and all of multipart/encrypted, may be converted.  DKIM signatures over binary content do
- * break; a broken one is as none (RFC 6376 6.1), and section 5.3 tells signers to convert first.
+ * Signatures.  The first part of a multipart/signed is what is signed, with its header (RFC 1847 section 2.1); nothing
+ * may be changed there.  So what must be is refused, which tells the client at once; it can sign what needs no
+ * conversion, as that section asks.  The signature itself, and all of multipart/encrypted, may be converted.  DKIM
+ * signatures over binary content do break; a broken one is as none (RFC 6376 6.1), and section 5.3 tells signers to
+ * convert first.
  *
- * What is doubtful is refused, too: two fields where one decides, boundaries of odd length, a multipart that says binary
- * and has no boundary.  Who sends BINARYMIME must form his MIME properly (RFC 3030 section 3), and a guess would be a
- * message that the next reader understands otherwise.
+ * What is doubtful is refused, too: two fields where one decides, boundaries of odd length, a multipart that says
+ * binary and has no boundary.  Who sends BINARYMIME must form his MIME properly (RFC 3030 section 3), and a guess
+ * would be a message that the next reader understands otherwise.
  */
 #include "protocols/mime_binary.h"
 

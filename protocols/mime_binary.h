@@ -4,8 +4,8 @@
  * mime_binary: what came as BODY=BINARYMIME (RFC 3030 section 3) made into a message of lines, while it comes.
  *
  * A filter over the message's bytes, in pieces of any size; the result does not depend on them.  What comes out has no
- * NUL and no CR or LF alone, no part in it says that it is binary, and all its parts decode to what came.  Where nothing
- * says "binary" nothing is changed.
+ * NUL and no CR or LF alone, no part in it says that it is binary, and all its parts decode to what came.  Where
+ * nothing says "binary" nothing is changed.
  *
  * Memory: one part's header, up to header_max, and some 10 KiB.
  */

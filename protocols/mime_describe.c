@@ -1,13 +1,14 @@
 /*
  * mime_describe: ENVELOPE and BODYSTRUCTURE (RFC 3501 7.4.2).
  *
- * Strings are sent as they are written in the message, encoded words and all: decoding them is the client's business.  What
- * has been decoded by GMime (names in addresses, parameters) is encoded again, as it was: RFC 2231 or encoded words.
+ * Strings are sent as they are written in the message, encoded words and all: decoding them is the client's business.
+ * What has been decoded by GMime (names in addresses, parameters) is encoded again, as it was: RFC 2231 or encoded
+ * words.
  *
- * A header in UTF-8 (RFC 6532) is told in ASCII, since no client here has enabled UTF8=ACCEPT (RFC 6855), which is not offered:
- * text as encoded words, domains in A-labels, and an address whose local part is not ASCII as RFC 6858 2.1 has it: an
- * invalid one, with the true one in its name.  8-bit text that is not UTF-8 goes as it is, in a literal.  What BODY[...] gives
- * are the octets of the message.
+ * A header in UTF-8 (RFC 6532) is told in ASCII, since no client here has enabled UTF8=ACCEPT (RFC 6855), which is not
+ * offered: text as encoded words, domains in A-labels, and an address whose local part is not ASCII as RFC 6858 2.1
+ * has it: an invalid one, with the true one in its name.  8-bit text that is not UTF-8 goes as it is, in a literal.
+ * What BODY[...] gives are the octets of the message.
  */
 #include <event2/buffer.h>
 #include <stdio.h>
@@ -184,8 +185,10 @@ void mime_write_envelope(struct evbuffer *out, struct arena *arena, const struct
 
 /* ------------------------------------------------------------------ BODYSTRUCTURE */
 
-/* The extended form of RFC 2231, continuations joined: IMAP servers should do no less (its section 7), and encoded words have no
- * place in a parameter (RFC 2047 section 5). */
+/*
+ * The extended form of RFC 2231, continuations joined: IMAP servers should do no less (its section 7), and encoded
+ * words have no place in a parameter (RFC 2047 section 5).
+ */
 static void put_extended(struct evbuffer *out, struct arena *arena, const struct mime_param *param)
 {
     static const char hex[] = "0123456789ABCDEF";

@@ -2,9 +2,9 @@
  * mime_search: what SEARCH asks of a message (RFC 3501 6.4.4).
  *
  * Header fields are compared decoded (encoded words), also those of a message in the message; text parts decoded from
- * base64 or quoted-printable and converted to UTF-8.  Other parts (images, programs) are not searched.  Case does not matter:
- * both sides are folded, by Unicode where the needle is not ASCII and the text is UTF-8 of at most UNICODE_MAX bytes (it is slow,
- * and this runs on the loop), and searched by memmem(), which is linear, so no needle is expensive.
+ * base64 or quoted-printable and converted to UTF-8.  Other parts (images, programs) are not searched.  Case does not
+ * matter: both sides are folded, by Unicode where the needle is not ASCII and the text is UTF-8 of at most UNICODE_MAX
+ * bytes (it is slow, and this runs on the loop), and searched by memmem(), which is linear, so no needle is expensive.
  */
 #include <stdlib.h>
 
@@ -144,7 +144,8 @@ static bool leaf_contains(const struct mime_part *part, struct slice needle)
 bool mime_part_headers_contain(const struct mime_part *root, struct slice needle)
 {
     for (const struct mime_part *child = root->child; child; child = child->next)
-        if (mime_header_contains(child->header, (struct slice){NULL, 0}, needle) || mime_part_headers_contain(child, needle))
+        if (mime_header_contains(child->header, (struct slice){NULL, 0}, needle) ||
+            mime_part_headers_contain(child, needle))
             return true;
     return false;
 }

@@ -1,16 +1,19 @@
 /*
  * oauth: tokens are verified, and what was learnt is remembered.
  *
- * Keys are read when the first JWT comes and remembered for keys_ms.  A JWT by a key that is not among them may be by one that the issuer has
- * just begun to use: the keys are read again, at most once a minute, so that tokens with made-up key ids do not make us ask.  When they
- * cannot be read again the old ones go on, for as long as it takes: issuers keep keys for weeks, and to lose them would lock everybody out.
- * One task reads, others that need the keys wait for it.
+ * Keys are read when the first JWT comes and remembered for keys_ms.  A JWT by a key that is not among them may be by
+ * one that the issuer has just begun to use: the keys are read again, at most once a minute, so that tokens with
+ * made-up key ids do not make us ask.  When they cannot be read again the old ones go on, for as long as it takes:
+ * issuers keep keys for weeks, and to lose them would lock everybody out. One task reads, others that need the keys
+ * wait for it.
  *
- * Yes of introspection is remembered for answer_ms, not beyond the token's end: a mail program opens many connections.  So a token that
- * is revoked goes on for so long.  No is asked again each time: guessing is what storage/guard.c is for.  The memory is a table of fixed
- * size by the token's SHA-256; a newcomer takes the place of who is there.
+ * Yes of introspection is remembered for answer_ms, not beyond the token's end: a mail program opens many
+ * connections.  So a token that is revoked goes on for so long.  No is asked again each time: guessing is what
+ * storage/guard.c is for.  The memory is a table of fixed size by the token's SHA-256; a newcomer takes the place of
+ * who is there.
  *
- * A JWT is not introspected where there are keys.  One whose issuer, audience or time is not right is refused, whatever its signature.
+ * A JWT is not introspected where there are keys.  One whose issuer, audience or time is not right is refused,
+ * whatever its signature.
  *
  * The token is never logged, and our copies are wiped.
  */

@@ -1,8 +1,8 @@
 #ifndef PROTOCOLS_OAUTH_H
 #define PROTOCOLS_OAUTH_H
 /*
- * oauth: whose is a bearer token?  Told by the authorization server (introspection, RFC 7662), or by the token itself, if it is a
- * JWT, and the server's keys (a JWK Set, RFC 7517).
+ * oauth: whose is a bearer token?  Told by the authorization server (introspection, RFC 7662), or by the token itself,
+ * if it is a JWT, and the server's keys (a JWK Set, RFC 7517).
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,16 +1,16 @@
 /*
  * oauth_token: the JSON of OAuth, judged strictly.
  *
- * A token is a stranger's until its signature is verified: its header chooses among our keys and nothing more.  The algorithm is that
- * of the key, so "none", and a public key taken for a shared secret, are not even names here (RFC 8725 sections 2.1, 3.1).  A header
- * with "crit" asks for what we do not know (RFC 7515 section 4.1.11).
+ * A token is a stranger's until its signature is verified: its header chooses among our keys and nothing more.  The
+ * algorithm is that of the key, so "none", and a public key taken for a shared secret, are not even names here (RFC
+ * 8725 sections 2.1, 3.1).  A header with "crit" asks for what we do not know (RFC 7515 section 4.1.11).
  *
- * Claims: iss is the issuer, aud is or contains the audience, exp is to come, nbf is over (a minute is allowed to clocks), the scope
- * contains the word, and one claim is the account's address.  "email_verified": false takes an "email" back: somebody has written
- * it into his profile.
+ * Claims: iss is the issuer, aud is or contains the audience, exp is to come, nbf is over (a minute is allowed to
+ * clocks), the scope contains the word, and one claim is the account's address.  "email_verified": false takes an
+ * "email" back: somebody has written it into his profile.
  *
- * Introspection (RFC 7662 section 2.2) tells the same in the same words, but for the signature, and may leave out what its answer of
- * "active" covers; what a rule asks for must be there all the same.
+ * Introspection (RFC 7662 section 2.2) tells the same in the same words, but for the signature, and may leave out what
+ * its answer of "active" covers; what a rule asks for must be there all the same.
  *
  * Bounded by what is handed in, by 8 levels of nesting, and by KEYS_MAX.
  */
@@ -162,7 +162,10 @@ void oauth_keys_free(struct oauth_keys **keys)
     *keys = NULL;
 }
 
-/* ------------------------------------------------------------------ JWT (RFC 7519, in the form of RFC 7515 section 3.1) */
+/*
+ * ------------------------------------------------------------------ JWT (RFC 7519, in the form of RFC 7515 section
+ * 3.1)
+ */
 
 /* Three parts with dots between. */
 static bool split(struct slice token, struct slice parts[3])

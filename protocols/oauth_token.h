@@ -39,8 +39,8 @@ enum oauth_signature oauth_jwt_verify(const struct oauth_jwt *jwt, const struct 
 /* What oauth_claims_judge() says of no JSON at all: nothing was told about the token. */
 extern const char oauth_no_json[];
 /*
- * Claims of a JWT, or the answer of introspection (which must say that the token is active, and need not say until when).
- * NULL: good, *account is in the arena, *expires_ms is its end or INT64_MAX; else why not.
+ * Claims of a JWT, or the answer of introspection (which must say that the token is active, and need not say until
+ * when). NULL: good, *account is in the arena, *expires_ms is its end or INT64_MAX; else why not.
  */
 const char *oauth_claims_judge(struct arena *arena, struct slice json, bool introspected,
                                const struct oauth_rules *rules, int64_t now_ms, struct slice *account,

@@ -1,11 +1,11 @@
 /*
  * pop3_commands: which command is allowed when, and those that need nothing but the list made at login.
  *
- * Message numbers stay what they are through the session; a message marked by DELE is not there for any command but RSET
- * (RFC 1939 section 5).  LIST and UIDL without a number answer in helpings (see pop3_session.c).
+ * Message numbers stay what they are through the session; a message marked by DELE is not there for any command but
+ * RSET (RFC 1939 section 5).  LIST and UIDL without a number answer in helpings (see pop3_session.c).
  *
- * A unique-id is UIDVALIDITY.UID: unique for ever in a mailbox, the same in each session, at most 41 characters (RFC 1939
- * section 7 allows 70).
+ * A unique-id is UIDVALIDITY.UID: unique for ever in a mailbox, the same in each session, at most 41 characters (RFC
+ * 1939 section 7 allows 70).
  */
 #include "protocols/pop3_session.h"
 

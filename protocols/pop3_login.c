@@ -7,8 +7,8 @@
  * AUTH (RFC 5034): SASL over base64 lines.  A challenge goes as "+ BASE64"; "*" cancels; data that comes with success
  * goes as one more challenge, to be answered with an empty line, because +OK has no room for it (section 4).
  *
- * A wrong password is answered a time after it came that grows with each (1, 2, 4, 8 s), by a timer and not in
- * a task: guessing costs the guesser time, and costs us a paused connection.  After LOGIN_FAILURES_MAX the session ends.
+ * A wrong password is answered a time after it came that grows with each (1, 2, 4, 8 s), by a timer and not in a task:
+ * guessing costs the guesser time, and costs us a paused connection.  After LOGIN_FAILURES_MAX the session ends.
  */
 #include "protocols/pop3_session.h"
 #include "storage/guard.h"
@@ -34,7 +34,8 @@ static void denied(struct pop3_session *session, struct slice login)
 {
     session->login_failures++;
     log_info("login failed", log_slice("login", login), log_int("failures", session->login_failures));
-    pop3_session_hold(session, guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer, session->began_ms),
+    pop3_session_hold(session,
+                      guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer, session->began_ms),
                       refuse);
 }
 

@@ -1,9 +1,8 @@
 /*
  * pop3_maildrop: the list of messages that a session works with, and what QUIT does to them.
  *
- * The list is read once, at login: RFC 1939 section 5 wants message numbers to stay.  It costs 32 bytes a
- * message and is capped at POP3_ITEMS_MAX, oldest first, so a giant maildrop is collected in several sessions instead of
- * in none.
+ * The list is read once, at login: RFC 1939 section 5 wants message numbers to stay.  It costs 32 bytes a message and
+ * is capped at POP3_ITEMS_MAX, oldest first, so a giant maildrop is collected in several sessions instead of in none.
  *
  * QUIT removes exactly the messages marked by DELE, by their UIDs, all or none.  Those that were retrieved and
  * stay become \Seen, so that a reader by IMAP sees what was collected; that this failed is no reason to

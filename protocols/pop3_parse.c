@@ -6,8 +6,8 @@
  *     param    =  1*VCHAR
  *
  * What we take beyond it: the keyword in any case (RFC 1939 section 3), blanks at the end of a line where the last
- * parameter is not free text, and a user name or password with blanks and eight-bit bytes in it: RFC 1939 section 7 (PASS) lets a
- * server treat blanks as part of the password, and real passwords have both.  Control characters are
+ * parameter is not free text, and a user name or password with blanks and eight-bit bytes in it: RFC 1939 section 7
+ * (PASS) lets a server treat blanks as part of the password, and real passwords have both.  Control characters are
  * refused everywhere: nothing that a client means contains them, and they would travel into logs.
  *
  * A message number is 1 to 9 digits, and not 0.

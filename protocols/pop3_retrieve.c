@@ -2,9 +2,9 @@
  * pop3_retrieve: RETR and TOP, in helpings.
  *
  * Each helping is one chunk of the stored message (storage/body.h), read by a short task and queued on the stream; the
- * next is read when the client has taken most of it.  The first is read before +OK is said, so that "the message is gone" and "the
- * database is away" are still answers.  A failure later has no answer in POP3: the only honest thing is to end the connection
- * without the final dot, so that no client takes half a message for a whole one.
+ * next is read when the client has taken most of it.  The first is read before +OK is said, so that "the message is
+ * gone" and "the database is away" are still answers.  A failure later has no answer in POP3: the only honest thing is
+ * to end the connection without the final dot, so that no client takes half a message for a whole one.
  */
 #include "protocols/pop3_session.h"
 

@@ -2,11 +2,11 @@
  * pop3_session: the POP3 server's dialogue, from accept() to close: RFC 1939, with 2449 (CAPA, response codes,
  * pipelining), 2595 (STLS), 3206 (SYS and AUTH codes), 5034 (AUTH).
  *
- * A normal run.  The stream hands over a line; it is parsed, pop3_commands.c answers at once or, when the
- * database is needed, pop3_session_run() pauses the stream and starts a task.  The task ends in settle(), which resumes.
+ * A normal run.  The stream hands over a line; it is parsed, pop3_commands.c answers at once or, when the database is
+ * needed, pop3_session_run() pauses the stream and starts a task.  The task ends in settle(), which resumes.
  *
- * Long answers (RETR, TOP, LIST, UIDL) are *produced*: a helping is queued, and when the client has taken most of it the
- * stream says so (on_drain) and the next helping is made.  So a task never waits for the client, a message never
+ * Long answers (RETR, TOP, LIST, UIDL) are *produced*: a helping is queued, and when the client has taken most of it
+ * the stream says so (on_drain) and the next helping is made.  So a task never waits for the client, a message never
  * stands in memory as a whole, and a client that stops reading costs one helping until the write time-out.
  *
  * A hard run.  The client asks for a message of 50 MB, reads 300 KB and vanishes while a task reads the third

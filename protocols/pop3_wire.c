@@ -1,8 +1,9 @@
 /*
  * pop3_wire: see the header.
  *
- * A dot is doubled after every LF, also after one without CR (which an IMAP APPEND may have brought): a client that takes a
- * bare LF for a line's end would else see the end of the response inside a message.  A message whose last line has no end gets one.
+ * A dot is doubled after every LF, also after one without CR (which an IMAP APPEND may have brought): a client that
+ * takes a bare LF for a line's end would else see the end of the response inside a message.  A message whose last line
+ * has no end gets one.
  *
  * The body begins after the first empty line; a message without one is all header, and TOP shows it all.
  */

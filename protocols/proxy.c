@@ -2,12 +2,13 @@
  * proxy: waits for the header of HAProxy's PROXY protocol.
  *
  * Not a byte too many may be read: what follows is the client's, in clear or the beginning of a TLS handshake, which
- * OpenSSL reads from the socket itself.  So bytes are first looked at (MSG_PEEK), and only those that belong to the header are
- * taken away: all of them while it is not whole, and then up to its end.  As nothing is left lying that was looked at, the
- * loop does not turn in vain, however slowly the header comes.
+ * OpenSSL reads from the socket itself.  So bytes are first looked at (MSG_PEEK), and only those that belong to the
+ * header are taken away: all of them while it is not whole, and then up to its end.  As nothing is left lying that was
+ * looked at, the loop does not turn in vain, however slowly the header comes.
  *
- * Bounded: PROXY_HEADER_MAX octets, WAIT_MS for the whole header (the protocol's text wants at least 3 seconds, for a lost packet),
- * WAITING_MAX connections.  What is wrong is closed without a word: it is not known yet what language would be understood.
+ * Bounded: PROXY_HEADER_MAX octets, WAIT_MS for the whole header (the protocol's text wants at least 3 seconds, for a
+ * lost packet), WAITING_MAX connections.  What is wrong is closed without a word: it is not known yet what language
+ * would be understood.
  */
 #include "protocols/proxy.h"
 

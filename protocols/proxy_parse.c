@@ -9,14 +9,16 @@
  * Version 2 is binary: a signature of 12 octets that no line of text begins with, version and command, family and
  * protocol, the length of what follows in two octets; then the addresses, and behind them extensions (TLVs).
  *
- * What is taken is exact: one blank between the fields, ports in plain decimal, both addresses of the family that was named.  The
- * sender is a program that is trusted with the client's address; one that is sloppy about it is better not believed.
+ * What is taken is exact: one blank between the fields, ports in plain decimal, both addresses of the family that was
+ * named.  The sender is a program that is trusted with the client's address; one that is sloppy about it is better not
+ * believed.
  *
- * LOCAL (the proxy speaks for itself: a health check) and UNKNOWN leave the connection's own addresses.  So do families that
- * are no addresses of clients of ours (AF_UNSPEC, AF_UNIX).  Datagrams cannot come here: refused.
+ * LOCAL (the proxy speaks for itself: a health check) and UNKNOWN leave the connection's own addresses.  So do
+ * families that are no addresses of clients of ours (AF_UNSPEC, AF_UNIX).  Datagrams cannot come here: refused.
  *
- * Of the extensions only the checksum is understood, and it must be right (section 2.2.3); others are skipped.  One that does not
- * fit into the header makes it bad.  TLS that a proxy has taken off is not believed: the connection counts as clear.
+ * Of the extensions only the checksum is understood, and it must be right (section 2.2.3); others are skipped.  One
+ * that does not fit into the header makes it bad.  TLS that a proxy has taken off is not believed: the connection
+ * counts as clear.
  */
 #include "protocols/proxy_parse.h"
 
@@ -96,7 +98,8 @@ static bool parse_addresses(struct slice rest, int family, struct proxy_header *
     for (unsigned i = 0; i < 2; i++)
         if (inet_pton(family, text[i], bytes[i]) != 1 || !parse_port(text[2 + i], &ports[i]))
             return false;
-    out->known = set_address(&out->client, family, bytes[0], ports[0]) && set_address(&out->server, family, bytes[1], ports[1]);
+    out->known =
+        set_address(&out->client, family, bytes[0], ports[0]) && set_address(&out->server, family, bytes[1], ports[1]);
     return out->known;
 }
 

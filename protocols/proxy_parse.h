@@ -1,7 +1,8 @@
 #ifndef PROTOCOLS_PROXY_PARSE_H
 #define PROTOCOLS_PROXY_PARSE_H
 /*
- * proxy_parse: the header that a proxy sends before the client's first byte: HAProxy's PROXY protocol, versions 1 and 2.  Pure.
+ * proxy_parse: the header that a proxy sends before the client's first byte: HAProxy's PROXY protocol, versions 1 and
+ * 2.  Pure.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,24 +1,24 @@
 /*
  * sasl: authentication by Cyrus SASL, with our own auxprop plugin over the account store.
  *
- * How one attempt goes.  A dialogue makes an attempt and hands it the client's messages, each in a task.  libsasl runs the
- * mechanism and asks us back, synchronously, at two places:
+ * How one attempt goes.  A dialogue makes an attempt and hands it the client's messages, each in a task.  libsasl runs
+ * the mechanism and asks us back, synchronously, at two places:
  *
  *   - SCRAM wants the account's stored keys: on_lookup(), the auxprop plugin, sets the property "authPassword".
  *   - PLAIN and LOGIN want a password checked: on_checkpass() verifies it against the crypt(3) hash.
  *
- * Both look the account up once per attempt (libsasl asks twice) and may wait there: only the task sleeps, libsasl does not
- * notice.  libsasl keeps all state in the connection, so attempts may interleave.  The attempt travels as the context
- * of the checkpass callback, where the plugin finds it too.
+ * Both look the account up once per attempt (libsasl asks twice) and may wait there: only the task sleeps, libsasl
+ * does not notice.  libsasl keeps all state in the connection, so attempts may interleave.  The attempt travels as the
+ * context of the checkpass callback, where the plugin finds it too.
  *
- * Channel binding: libsasl compares what the client has mixed in with what it is told beforehand, refuses who says that we offer
- * none ("y": somebody has taken the -PLUS forms out of what we listed), and lets others do without.
+ * Channel binding: libsasl compares what the client has mixed in with what it is told beforehand, refuses who says that
+ * we offer none ("y": somebody has taken the -PLUS forms out of what we listed), and lets others do without.
  *
- * EXTERNAL, OAUTHBEARER and XOAUTH2 do not go through libsasl: attempt->step is what takes their messages (sasl_external.c,
- * sasl_oauth.c).
+ * EXTERNAL, OAUTHBEARER and XOAUTH2 do not go through libsasl: attempt->step is what takes their messages
+ * (sasl_external.c, sasl_oauth.c).
  *
- * Who may sign in, and what a stranger learns (nothing but yes or no), is protocols/login.c's business.  A database that is
- * away sets `unavailable`, which outranks whatever libsasl makes of it.
+ * Who may sign in, and what a stranger learns (nothing but yes or no), is protocols/login.c's business.  A database
+ * that is away sets `unavailable`, which outranks whatever libsasl makes of it.
  *
  * No security layers are offered: TLS is below us.  No configuration file of libsasl is read (there is no
  * application name), so what the system's administrator set for others does not change us.
@@ -33,8 +33,10 @@
 #include "core/log.h"
 #include "storage/guard.h"
 
-/* One message of a client: PLAIN's two names and password, or SCRAM's name with each octet escaped.  Below it libsasl's own
- * limit for a name with a realm (1,024 bytes) is never reached. */
+/*
+ * One message of a client: PLAIN's two names and password, or SCRAM's name with each octet escaped.  Below it
+ * libsasl's own limit for a name with a realm (1,024 bytes) is never reached.
+ */
 #define MESSAGE_MAX_BYTES 1200
 #define SCRAM_MAX_BYTES 700
 
@@ -216,10 +218,10 @@ struct sasl_attempt *sasl_attempt_new(const struct sasl_client *client)
     attempt->arena = arena_new(SIZE_MAX);
     keep_client(attempt, client);
     attempt->login = (struct login){.arena = attempt->arena, .service = client->service, .client = client->peer};
-    attempt->callbacks[0] =
-        (sasl_callback_t){SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(on_checkpass), attempt};
+    attempt->callbacks[0] = (sasl_callback_t){SASL_CB_SERVER_USERDB_CHECKPASS, CALLBACK(on_checkpass), attempt};
     attempt->callbacks[1] = (sasl_callback_t){SASL_CB_LIST_END, NULL, NULL};
-    status = sasl_server_new(registered_name(client->service), server_name, NULL, NULL, NULL, attempt->callbacks, 0, &attempt->connection);
+    status = sasl_server_new(registered_name(client->service), server_name, NULL, NULL, NULL, attempt->callbacks, 0,
+                             &attempt->connection);
     if (status == SASL_OK)
         status = sasl_setprop(attempt->connection, SASL_SEC_PROPS, &properties);
     if (status == SASL_OK && attempt->binding.name)
@@ -253,7 +255,9 @@ static bool is_name(struct slice name)
     return blanks < name.n && name.n <= LOGIN_NAME_MAX;
 }
 
-/* gs2-cbind-flag: who chose -PLUS binds, and by what there is (RFC 5802 section 6); libsasl does not insist, or late. */
+/*
+ * gs2-cbind-flag: who chose -PLUS binds, and by what there is (RFC 5802 section 6); libsasl does not insist, or late.
+ */
 static bool names_binding(struct slice message, const char *name)
 {
     size_t n = strlen(name);
@@ -305,8 +309,9 @@ static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *are
                                  unsigned length, struct slice *challenge)
 {
     /* After a failure libsasl leaves `out` as it was, and what it points to may be freed (libscram does that). */
-    *challenge = (status == SASL_CONTINUE || status == SASL_OK) && out && length ? arena_slice(arena, slice_of(out, length))
-                                                                                 : (struct slice){NULL, 0};
+    *challenge = (status == SASL_CONTINUE || status == SASL_OK) && out && length
+                     ? arena_slice(arena, slice_of(out, length))
+                     : (struct slice){NULL, 0};
     if (attempt->unavailable)
         return unavailable(attempt);
     switch (status) {
@@ -314,14 +319,10 @@ static enum sasl_result conclude(struct sasl_attempt *attempt, struct arena *are
         if (!challenge->p)
             *challenge = SLICE("");
         return SASL_RESULT_CHALLENGE;
-    case SASL_OK:
-        return attempt->login.known ? SASL_RESULT_OK : denied(attempt);
-    case SASL_BADPROT:
-        return SASL_RESULT_MALFORMED;
-    case SASL_NOMECH:
-        return SASL_RESULT_NO_MECHANISM;
-    default:
-        return denied(attempt);
+    case SASL_OK: return attempt->login.known ? SASL_RESULT_OK : denied(attempt);
+    case SASL_BADPROT: return SASL_RESULT_MALFORMED;
+    case SASL_NOMECH: return SASL_RESULT_NO_MECHANISM;
+    default: return denied(attempt);
     }
 }
 
@@ -374,8 +375,8 @@ enum sasl_result sasl_attempt_begin(struct sasl_attempt *attempt, struct arena *
     attempt->binds_next = ends_in_plus(mechanism);
     if (initial.p && !is_admissible(attempt, initial))
         return denied(attempt);
-    status = sasl_server_start(attempt->connection, arena_slicedup(arena, mechanism), initial.p, (unsigned)initial.n, &out,
-                               &length);
+    status = sasl_server_start(attempt->connection, arena_slicedup(arena, mechanism), initial.p, (unsigned)initial.n,
+                               &out, &length);
     return conclude(attempt, arena, status, out, length, challenge);
 }
 
@@ -428,8 +429,7 @@ enum sasl_result sasl_password(const struct sasl_client *client, struct arena *a
         guard_failed(client->peer, name);
         result = SASL_RESULT_DENIED;
         break;
-    case LOGIN_UNAVAILABLE:
-        break;
+    case LOGIN_UNAVAILABLE: break;
     }
     arena_free(&login.arena);
     return result;

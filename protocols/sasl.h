@@ -1,8 +1,8 @@
 #ifndef PROTOCOLS_SASL_H
 #define PROTOCOLS_SASL_H
 /*
- * sasl: authentication for SMTP, IMAP and POP3 by Cyrus SASL, with our own auxprop plugin over the
- * account store, and by mechanisms of our own beside it (EXTERNAL, OAUTHBEARER, XOAUTH2).  The only place that sees libsasl2.
+ * sasl: authentication for SMTP, IMAP and POP3 by Cyrus SASL, with our own auxprop plugin over the account store, and
+ * by mechanisms of our own beside it (EXTERNAL, OAUTHBEARER, XOAUTH2).  The only place that sees libsasl2.
  *
  * libsasl asks for secrets through synchronous callbacks; ours wait for the database by suspending the
  * task, so every call below must be made in a task.  A sasl_conn_t exists only while an attempt runs.
@@ -11,8 +11,8 @@
  * give the same answer after the same work (a dummy hash is computed), and both are DENIED; "the database
  * is away" is UNAVAILABLE (454 4.7.0, NO [UNAVAILABLE], -ERR [SYS/TEMP]).  Secrets are wiped.
  *
- * EXTERNAL is offered to who has shown a certificate that was verified, SCRAM's -PLUS forms to a connection that has a channel
- * binding (core/tls_binding.c), OAUTHBEARER and XOAUTH2 over TLS where they are configured (protocols/oauth.h).
+ * EXTERNAL is offered to who has shown a certificate that was verified, SCRAM's -PLUS forms to a connection that has a
+ * channel binding (core/tls_binding.c), OAUTHBEARER and XOAUTH2 over TLS where they are configured (protocols/oauth.h).
  */
 #include <stdbool.h>
 
@@ -31,10 +31,10 @@ void sasl_stop(void);
 void sasl_bind_channels(bool on);
 
 enum sasl_result {
-    SASL_RESULT_CHALLENGE,   /* send *challenge (not yet base64), come back with the answer */
-    SASL_RESULT_OK,          /* *challenge, if not {NULL,0}, is data that goes with success */
+    SASL_RESULT_CHALLENGE, /* send *challenge (not yet base64), come back with the answer */
+    SASL_RESULT_OK,        /* *challenge, if not {NULL,0}, is data that goes with success */
     SASL_RESULT_DENIED,
-    SASL_RESULT_MALFORMED,   /* the client's message makes no sense */
+    SASL_RESULT_MALFORMED,    /* the client's message makes no sense */
     SASL_RESULT_NO_MECHANISM, /* unknown, or not allowed in clear */
     SASL_RESULT_UNAVAILABLE,
     SASL_RESULT_BANNED, /* too much failed from there, or for the name from there; the password was not looked at */
@@ -50,9 +50,12 @@ struct sasl_client {
 };
 /* What the connection tells; certificate and binding in the arena.  stream NULL: nothing. */
 void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
-                      const struct stream *stream);
+                          const struct stream *stream);
 
-/* What the client may choose of, between blanks, strongest first: "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN".  Static; until the next call. */
+/*
+ * What the client may choose of, between blanks, strongest first: "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN".
+ * Static; until the next call.
+ */
 const char *sasl_mechanisms(const struct sasl_client *client);
 
 struct sasl_attempt;

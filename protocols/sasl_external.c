@@ -3,14 +3,15 @@
  *
  *     message = the authorization identity, UTF-8 without NUL; empty: "as whom my certificate says"
  *
- * Whose the certificate is, is in the directory (storage/certificate.h).  The identity is the account's address; another
- * account's is refused, unless the certificate is that account's, too.
+ * Whose the certificate is, is in the directory (storage/certificate.h).  The identity is the account's address;
+ * another account's is refused, unless the certificate is that account's, too.
  *
- * libsasl has an EXTERNAL of its own.  It wants to be told beforehand whose the certificate is, while for a certificate of several
- * accounts that depends on what the client says; so we would have decided already and it would only compare.
+ * libsasl has an EXTERNAL of its own.  It wants to be told beforehand whose the certificate is, while for a
+ * certificate of several accounts that depends on what the client says; so we would have decided already and it would
+ * only compare.
  *
- * Only a verified certificate counts, even where an entry names it by its fingerprint: expired is expired, and an administrator who
- * takes an authority away expects that nobody comes in by it.
+ * Only a verified certificate counts, even where an entry names it by its fingerprint: expired is expired, and an
+ * administrator who takes an authority away expects that nobody comes in by it.
  */
 #include <string.h>
 

@@ -10,10 +10,10 @@ struct sasl_attempt {
     sasl_conn_t *connection;
     struct arena *arena;
     struct sasl_client client;
-    bool looked_up, unavailable, banned; /* banned: unavailable, too */
+    bool looked_up, unavailable, banned;   /* banned: unavailable, too */
     bool names_next, is_plain, binds_next; /* the next message is LOGIN's name; of PLAIN; the first of a -PLUS form */
-    bool sha1; /* SCRAM with SHA-1 */
-    struct slice name; /* that was looked up */
+    bool sha1;                             /* SCRAM with SHA-1 */
+    struct slice name;                     /* that was looked up */
     struct login login;
     sasl_callback_t callbacks[2];
     sasl_channel_binding_t binding; /* libsasl keeps a pointer to it */

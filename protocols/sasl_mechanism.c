@@ -1,11 +1,12 @@
 /*
  * sasl_mechanism: which mechanisms a client is offered, and may choose.
  *
- * One table for both, so that what is listed is what works.  The order is that of strength, as we see it; clients choose by an
- * order of their own.
+ * One table for both, so that what is listed is what works.  The order is that of strength, as we see it; clients
+ * choose by an order of their own.
  *
- * The -PLUS forms are a setting: a client that leaves the choice to libgsasl (mutt, as Debian 12 has it) takes the strongest that is
- * listed, cannot bind, and gives up.  SCRAM-SHA-1 is offered where its keys are made (storage/credential.h).
+ * The -PLUS forms are a setting: a client that leaves the choice to libgsasl (mutt, as Debian 12 has it) takes the
+ * strongest that is listed, cannot bind, and gives up.  SCRAM-SHA-1 is offered where its keys are made
+ * (storage/credential.h).
  */
 #include <stdio.h>
 
@@ -80,7 +81,7 @@ bool sasl_mechanism_offered(const struct sasl_client *client, struct slice name)
 }
 
 void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
-                      const struct stream *stream)
+                          const struct stream *stream)
 {
     struct tls_peer *certificate;
     struct tls_binding *binding;

@@ -1,12 +1,13 @@
 /*
  * sasl_oauth: OAUTHBEARER (RFC 7628) and XOAUTH2.
  *
- * The client's one message has a token, and perhaps an account's address.  The token tells whose it is; an address must be the
- * same.  Who is refused is told so in JSON, as a challenge; the client answers with a single %x01 (section 3.2.3), or XOAUTH2's with nothing,
- * and only then is the exchange over.  The failure counts when the challenge goes out: who never answers it has failed as well.
+ * The client's one message has a token, and perhaps an account's address.  The token tells whose it is; an address
+ * must be the same.  Who is refused is told so in JSON, as a challenge; the client answers with a single %x01 (section
+ * 3.2.3), or XOAUTH2's with nothing, and only then is the exchange over.  The failure counts when the challenge goes
+ * out: who never answers it has failed as well.
  *
- * The JSON says "invalid_token", whatever is wrong: which accounts there are is not told here either.  An authorization server that does not
- * answer is no failure, and no challenge: "try again later".
+ * The JSON says "invalid_token", whatever is wrong: which accounts there are is not told here either.  An
+ * authorization server that does not answer is no failure, and no challenge: "try again later".
  *
  * libsasl in Debian 12 has no plugin for either.
  */

@@ -4,9 +4,9 @@
  * All sessions of the process are in one list for each protocol, so that draining can visit them; what an address and
  * a network have open is counted by all processes of the node together (core/tally.h).
  *
- * Whether a connection is served is asked in this order: is there room at all, has the client too many open, are too many coming.  So
- * what one limit refuses is not counted by another.  Loopback is exempt: proxies, tests and the machine's own
- * programs come from there.
+ * Whether a connection is served is asked in this order: is there room at all, has the client too many open, are too
+ * many coming.  So what one limit refuses is not counted by another.  Loopback is exempt: proxies, tests and the
+ * machine's own programs come from there.
  */
 #include "protocols/server.h"
 
@@ -172,7 +172,8 @@ void server_log_tls(const struct stream *stream)
     struct arena *arena = arena_new(TLS_NAMES_MEMORY);
     struct tls_peer peer;
 
-    log_debug("TLS is up", log_str("version", stream_tls_version(stream)), log_str("cipher", stream_tls_cipher(stream)));
+    log_debug("TLS is up", log_str("version", stream_tls_version(stream)),
+              log_str("cipher", stream_tls_cipher(stream)));
     if (stream_tls_peer(stream, arena, &peer))
         log_info("client certificate", log_str("sha256", peer.fingerprint), log_slice("name", peer.name),
                  log_str("verified", peer.verified ? "yes" : "no"));

@@ -1,9 +1,9 @@
 /*
  * server_refusal: connections that are not served become decisions that can be looked up, whatever the protocol.
  *
- * A limit of the client's, or its own behaviour, is the reason; that the server is full or shutting down is nothing about the client, and
- * has no id.  IMAP and POP3 have no reply codes: the decision has the one that SMTP would give.  A flood of connections has a rate of
- * its own (storage/decision.h), beyond which refusals carry no id.
+ * A limit of the client's, or its own behaviour, is the reason; that the server is full or shutting down is nothing
+ * about the client, and has no id.  IMAP and POP3 have no reply codes: the decision has the one that SMTP would give.
+ * A flood of connections has a rate of its own (storage/decision.h), beyond which refusals carry no id.
  */
 #include "core/id.h"
 #include "protocols/server.h"
@@ -24,8 +24,8 @@ static const char *limit_of(enum server_refusal refusal)
     return NULL;
 }
 
-const char *server_note_refusal(const struct server_session *session, struct arena *arena, const char *reason, const char *limit,
-                                unsigned code, const char *enhanced, const char *text)
+const char *server_note_refusal(const struct server_session *session, struct arena *arena, const char *reason,
+                                const char *limit, unsigned code, const char *enhanced, const char *text)
 {
     char id_text[ID_TEXT_SIZE];
     int64_t id = decision_note(&(struct decision){

@@ -38,7 +38,8 @@ static struct accept_recipient make_recipient(const struct smtp_session *session
 {
     const struct server_settings *settings = session->settings;
     bool readable = from->mailbox_id != 0 || (smtp_hold_is(session, from, now_ms) && from->account_id);
-    struct delivery_times times = {.lifetime_ms = settings->queue_lifetime_ms, .delay_notice_ms = settings->delay_notice_ms};
+    struct delivery_times times = {.lifetime_ms = settings->queue_lifetime_ms,
+                                   .delay_notice_ms = settings->delay_notice_ms};
 
     delivery_policy_apply(from->address, &times);
     struct accept_recipient out = {
@@ -136,8 +137,7 @@ static unsigned gather(const struct smtp_session *session, struct accept_message
             begin_message(session, r, now_ms, missing, message);
             count++;
         }
-        message->recipients[message->recipient_count++] =
-            make_recipient(session, r, now_ms);
+        message->recipients[message->recipient_count++] = make_recipient(session, r, now_ms);
     }
     return count;
 }

@@ -8,11 +8,12 @@
  *   - "_" in domain labels (hosts so named send mail, though they should not);
  *   - local parts longer than 64 octets (section 4.5.3.1 asks not to impose limits, and VERP and SRS make
  *     long ones), up to the length of the line.
- * Strict where kindness would be dangerous: no angle brackets, no address; what is not ASCII must be UTF-8, and the domain a name
- * by IDNA.  A domain has at most 255 octets, a label 63.
+ * Strict where kindness would be dangerous: no angle brackets, no address; what is not ASCII must be UTF-8, and the
+ * domain a name by IDNA.  A domain has at most 255 octets, a label 63.
  *
- * SMTPUTF8 (RFC 6531 3.3) adds UTF8-non-ascii to atext and qtextSMTP, and U-labels to domains.  All of it is parsed, so that who
- * uses it without saying so can be told what is missing; the domain comes out in A-labels, whichever way it came.
+ * SMTPUTF8 (RFC 6531 3.3) adds UTF8-non-ascii to atext and qtextSMTP, and U-labels to domains.  All of it is parsed,
+ * so that who uses it without saying so can be told what is missing; the domain comes out in A-labels, whichever way
+ * it came.
  */
 #include "protocols/smtp_address.h"
 

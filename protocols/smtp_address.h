@@ -10,7 +10,10 @@
 #include "core/arena.h"
 #include "core/slice.h"
 
-/* An address as it stands in a path, normalised: no source route, no needless quotes, domain in lower case and A-labels. */
+/*
+ * An address as it stands in a path, normalised: no source route, no needless quotes, domain in lower case and
+ * A-labels.
+ */
 struct smtp_path {
     struct slice address; /* "local@domain", "" for <>, "postmaster" for <Postmaster> */
     struct slice local;   /* with its quotes, if it needs them */

@@ -1,6 +1,6 @@
 /*
- * smtp_author: a submission may be in the name only of whom the account may send as: not only its envelope, also From and
- * Sender, which are what a reader sees (RFC 6409 section 6.1).
+ * smtp_author: a submission may be in the name only of whom the account may send as: not only its envelope, also From
+ * and Sender, which are what a reader sees (RFC 6409 section 6.1).
  *
  * Each address must be permitted by what permitted each recipient: the relay grant that decided there, or the implicit
  * rule.  Most messages have one author, the envelope's sender, and ask nothing.
@@ -25,7 +25,8 @@ static void count(const struct smtp_session *session, unsigned code, const char 
     log_info("message refused", log_slice("sender", session->transaction->sender.address), log_str("reason", reason));
 }
 
-static void refuse(struct smtp_session *session, unsigned code, const char *enhanced, const char *reason, const char *text)
+static void refuse(struct smtp_session *session, unsigned code, const char *enhanced, const char *reason,
+                   const char *text)
 {
     count(session, code, reason);
     smtp_reply(session, code, enhanced, "%s", text);

@@ -87,7 +87,8 @@ static AWAITS bool say_hello(struct smtp_client *client)
     stream_printf(client->stream, "EHLO %s\r\n", client->settings.hostname);
     if (!smtp_client_await(client, client->settings.reply_timeout_ms, &client->features))
         return false;
-    if (!stream_is_tls(client->stream)) /* who offers it in clear has not understood it, or is not who he says (RFC 8689) */
+    if (!stream_is_tls(
+            client->stream)) /* who offers it in clear has not understood it, or is not who he says (RFC 8689) */
         client->features.envelope &= ~(unsigned)ENVELOPE_REQUIRETLS;
     if (client->reply.code / 100 != 5)
         return accepted(client, RETRY_STAGE_HELLO);
@@ -140,7 +141,8 @@ static AWAITS enum opening begin(struct smtp_client *client, struct arena *arena
     return tls ? turn_to_tls(client, arena, why) : OPENED;
 }
 
-static struct smtp_client *client_new(const struct smtp_client_settings *settings, struct stream *stream, const char *host)
+static struct smtp_client *client_new(const struct smtp_client_settings *settings, struct stream *stream,
+                                      const char *host)
 {
     struct smtp_client *client = calloc(1, sizeof *client);
 

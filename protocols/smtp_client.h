@@ -6,9 +6,9 @@
  * The caller chooses the address and owns the connection; it may keep it between messages (idle, without a
  * task) and give it up with smtp_client_quit() or smtp_client_abort().
  *
- * Every recipient gets an outcome.  The one that matters most is UNCERTAIN: the connection went after the final dot (or BDAT's last
- * chunk, here and below) and before its reply (RFC 5321 6.1, RFC 1047).  The message must be sent again; it may then be there twice, and nowhere
- * else in this program can that happen.
+ * Every recipient gets an outcome.  The one that matters most is UNCERTAIN: the connection went after the final dot
+ * (or BDAT's last chunk, here and below) and before its reply (RFC 5321 6.1, RFC 1047).  The message must be sent
+ * again; it may then be there twice, and nowhere else in this program can that happen.
  *
  * Deadlines are those of RFC 5321 4.5.3.2, as given in the settings.
  */
@@ -24,11 +24,11 @@
 #include "relay/envelope.h"
 
 struct smtp_client_settings {
-    const char *hostname;   /* ours, for EHLO */
-    struct tls *tls;        /* NULL: never STARTTLS */
-    bool verify_tls;        /* no mail without TLS and a certificate that fits */
-    bool chunking;          /* BDAT to servers that offer it */
-    bool doubtful;          /* nobody vouches for the host's name; see smtp_client_named() */
+    const char *hostname; /* ours, for EHLO */
+    struct tls *tls;      /* NULL: never STARTTLS */
+    bool verify_tls;      /* no mail without TLS and a certificate that fits */
+    bool chunking;        /* BDAT to servers that offer it */
+    bool doubtful;        /* nobody vouches for the host's name; see smtp_client_named() */
     unsigned connect_timeout_ms;
     unsigned greeting_timeout_ms;
     unsigned reply_timeout_ms; /* to commands; also without progress while the message is sent */
@@ -39,9 +39,9 @@ struct smtp_client_settings {
 struct smtp_client;
 
 /*
- * Connects, is greeted, says EHLO (or HELO), turns to TLS when it is offered; when TLS fails and need not be, connects again
- * in clear (RFC 7435).  host: the name, for TLS and messages.  False: this address does not serve; *why (in the arena)
- * says it in words or in the server's.
+ * Connects, is greeted, says EHLO (or HELO), turns to TLS when it is offered; when TLS fails and need not be, connects
+ * again in clear (RFC 7435).  host: the name, for TLS and messages.  False: this address does not serve; *why (in the
+ * arena) says it in words or in the server's.
  */
 AWAITS bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena,
                              const struct dns_address *address, unsigned port, const char *host,
@@ -49,11 +49,12 @@ AWAITS bool smtp_client_open(const struct smtp_client_settings *settings, struct
 
 struct stream;
 /*
- * The same over a connection that the other side has made, and that was turned round (ATRN, RFC 2645 5.3): it is greeted and
- * says EHLO; TLS stays as it is.  Takes the stream (driven), nulls *stream.
+ * The same over a connection that the other side has made, and that was turned round (ATRN, RFC 2645 5.3): it is
+ * greeted and says EHLO; TLS stays as it is.  Takes the stream (driven), nulls *stream.
  */
 AWAITS bool smtp_client_adopt(const struct smtp_client_settings *settings, struct arena *arena, struct stream **stream,
-                              const char *host, struct smtp_client **out, struct slice *why) __attribute__((warn_unused_result));
+                              const char *host, struct smtp_client **out, struct slice *why)
+    __attribute__((warn_unused_result));
 
 enum smtp_client_outcome {
     SMTP_CLIENT_DELIVERED,
@@ -78,7 +79,8 @@ struct smtp_client_recipient {
 
 struct smtp_client_message {
     struct slice sender;
-    const struct envelope_mail *envelope; /* as of now; passed on where the extension is offered, as are the recipients' */
+    const struct envelope_mail
+        *envelope;  /* as of now; passed on where the extension is offered, as are the recipients' */
     bool eight_bit; /* it was submitted as BODY=8BITMIME */
     /* What is sent: prefix, then the spool from offset on. */
     struct slice prefix;
@@ -100,8 +102,8 @@ struct smtp_client_answer {
     struct slice enhanced, text; /* in the arena */
 };
 /*
- * Would it take mail for the address?  smtp_client_ask.c; not over a connection that messages go over.  False: the connection went,
- * or the server says that it will.
+ * Would it take mail for the address?  smtp_client_ask.c; not over a connection that messages go over.  False: the
+ * connection went, or the server says that it will.
  */
 AWAITS bool smtp_client_ask(struct smtp_client *client, struct arena *arena, struct slice sender, struct slice address,
                             struct smtp_client_answer *out) __attribute__((warn_unused_result));

@@ -5,10 +5,11 @@
  *     MAIL FROM:<>    or a sender
  *     RCPT TO:<x>     the question
  *
- * written at once where PIPELINING (RFC 2920) is offered.  The transaction stays open: the next question, or QUIT, ends it.
+ * written at once where PIPELINING (RFC 2920) is offered.  The transaction stays open: the next question, or QUIT,
+ * ends it.
  *
- * An address that is not ASCII is asked for with SMTPUTF8.  Where that is not offered the answer is known: what would be sent
- * there cannot be (RFC 6531 3.2, and 3.5 would rather have it said at RCPT).
+ * An address that is not ASCII is asked for with SMTPUTF8.  Where that is not offered the answer is known: what would
+ * be sent there cannot be (RFC 6531 3.2, and 3.5 would rather have it said at RCPT).
  *
  * VRFY would be the command for it (RFC 5321 3.5.1), but hardly a server answers it with more than 252.
  */
@@ -22,7 +23,8 @@ static void write_step(struct smtp_client *client, unsigned step, struct slice s
     switch (step) {
     case STEP_RESET: stream_printf(client->stream, "RSET\r\n"); break;
     case STEP_MAIL:
-        stream_printf(client->stream, "MAIL FROM:<%.*s>%s\r\n", SLICE_ARG(sender), idn_is_ascii(address) ? "" : " SMTPUTF8");
+        stream_printf(client->stream, "MAIL FROM:<%.*s>%s\r\n", SLICE_ARG(sender),
+                      idn_is_ascii(address) ? "" : " SMTPUTF8");
         break;
     default: stream_printf(client->stream, "RCPT TO:<%.*s>\r\n", SLICE_ARG(address)); break;
     }

@@ -60,8 +60,8 @@ static void count_line(struct smtp_client_body_size *size, struct slice line)
     const char *cr = memchr(line.p, '\r', n);
 
     size->size += line.n + size->cr;
-    size->odd |= size->cr && !(ended && !n);           /* it was alone */
-    size->odd |= cr && cr != line.p + n - 1;           /* another follows, or text */
+    size->odd |= size->cr && !(ended && !n); /* it was alone */
+    size->odd |= cr && cr != line.p + n - 1; /* another follows, or text */
     if (ended && !(n ? line.p[n - 1] == '\r' : size->cr)) {
         size->odd = true;
         size->size++;

@@ -1,7 +1,8 @@
 #ifndef PROTOCOLS_SMTP_CLIENT_BODY_H
 #define PROTOCOLS_SMTP_CLIENT_BODY_H
 /*
- * smtp_client_body: a message's content in the form in which DATA, or BDAT, carries it.  Pure, fed in pieces of any size.
+ * smtp_client_body: a message's content in the form in which DATA, or BDAT, carries it.  Pure, fed in pieces of any
+ * size.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +14,10 @@ struct smtp_client_body {
     bool cr;          /* a CR was read, what follows is not known yet */
     bool chunked;     /* BDAT: dots mean nothing */
 };
-#define SMTP_CLIENT_BODY_INIT {false, false, false}
+#define SMTP_CLIENT_BODY_INIT                                                                                          \
+    {                                                                                                                  \
+        false, false, false                                                                                            \
+    }
 
 /* out must hold 2 * in.n + 2 bytes.  How many were written. */
 size_t smtp_client_body_encode(struct smtp_client_body *body, struct slice in, char *out);

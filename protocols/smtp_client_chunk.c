@@ -3,16 +3,17 @@
  *
  *     C: BDAT 1034 LAST, and so many octets           S: 250 ...
  *
- * The size must be right before the first octet is sent, and what is sent may differ from what is stored (smtp_client_body.c: a
- * bare LF becomes CRLF, a last line gets its end).  So the content is read twice: to count, and to send it.  What the first
- * reading finds to be clean, which is all that we accept today, is then sent as it stands: no dots, no copy of each byte.
- * Counting is quick, but the loop's thread does it: it pauses after each STRIDE.
+ * The size must be right before the first octet is sent, and what is sent may differ from what is stored
+ * (smtp_client_body.c: a bare LF becomes CRLF, a last line gets its end).  So the content is read twice: to count, and
+ * to send it.  What the first reading finds to be clean, which is all that we accept today, is then sent as it stands:
+ * no dots, no copy of each byte. Counting is quick, but the loop's thread does it: it pauses after each STRIDE.
  *
- * One chunk, whatever the size: its last octet is to BDAT what the final dot is to DATA.  Without it nothing is taken; the reply
- * to it decides; a connection that goes between the two is the uncertain case.  may_finish() is asked just before the last piece.
- * Several chunks, with their replies on the way, were tried: a server that sends two small replies waits for our
- * acknowledgement of the first (RFC 896, 1122 4.2.3.2), 40 ms that nobody needs; and a server that takes LAST after it has refused a chunk
- * before (section 4.2 lets a client pipeline them) would have a message with a hole.
+ * One chunk, whatever the size: its last octet is to BDAT what the final dot is to DATA.  Without it nothing is taken;
+ * the reply to it decides; a connection that goes between the two is the uncertain case.  may_finish() is asked just
+ * before the last piece. Several chunks, with their replies on the way, were tried: a server that sends two small
+ * replies waits for our acknowledgement of the first (RFC 896, 1122 4.2.3.2), 40 ms that nobody needs; and a server
+ * that takes LAST after it has refused a chunk before (section 4.2 lets a client pipeline them) would have a message
+ * with a hole.
  */
 #include "protocols/smtp_client_chunk.h"
 

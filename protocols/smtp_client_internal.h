@@ -1,6 +1,9 @@
 #ifndef PROTOCOLS_SMTP_CLIENT_INTERNAL_H
 #define PROTOCOLS_SMTP_CLIENT_INTERNAL_H
-/* smtp_client_internal: what smtp_client.c (the connection), smtp_client_send.c (one transaction) and smtp_client_chunk.c share. */
+/*
+ * smtp_client_internal: what smtp_client.c (the connection), smtp_client_send.c (one transaction) and
+ * smtp_client_chunk.c share.
+ */
 #include "core/stream.h"
 #include "protocols/smtp_client.h"
 #include "protocols/smtp_client_body.h"
@@ -33,6 +36,7 @@ AWAITS bool smtp_client_await(struct smtp_client *client, unsigned timeout_ms, s
 
 size_t smtp_client_content_size(const struct smtp_client_message *message);
 /* Some of it; empty: there is no more.  buffer has SMTP_CLIENT_PIECE bytes.  failed: it cannot be read. */
-struct slice smtp_client_content_at(const struct smtp_client_message *message, size_t position, char *buffer, bool *failed);
+struct slice smtp_client_content_at(const struct smtp_client_message *message, size_t position, char *buffer,
+                                    bool *failed);
 
 #endif

@@ -17,15 +17,15 @@
 #define SMTP_CLIENT_TEXT_MAX 1000
 
 struct smtp_client_reply {
-    unsigned code;         /* 200-599 */
-    struct slice enhanced; /* "5.1.1" (RFC 3463) of its first line, or empty */
+    unsigned code;                       /* 200-599 */
+    struct slice enhanced;               /* "5.1.1" (RFC 3463) of its first line, or empty */
     char text[SMTP_CLIENT_TEXT_MAX + 1]; /* "550 5.1.1 No such user; try elsewhere": lines joined by a space */
     size_t text_size;
     unsigned lines;
 };
 
 enum smtp_client_step {
-    SMTP_CLIENT_MORE,    /* a continuation follows */
+    SMTP_CLIENT_MORE, /* a continuation follows */
     SMTP_CLIENT_DONE,
     SMTP_CLIENT_GARBAGE, /* no reply, or codes that contradict each other, or too long: give the connection up */
 };

@@ -1,9 +1,9 @@
 /*
  * smtp_client_send: one message over an open connection (RFC 5321 3.3).
  *
- * The dialogue is a row of steps: MAIL, a RCPT for each recipient, DATA.  To a server with CHUNKING there is no DATA; the content
- * goes by BDAT when the others are answered (smtp_client_chunk.c).  With PIPELINING (RFC 2920) all of them are
- * written at once and then read one by one; without, each is written when the one before was answered.  Either way
+ * The dialogue is a row of steps: MAIL, a RCPT for each recipient, DATA.  To a server with CHUNKING there is no DATA;
+ * the content goes by BDAT when the others are answered (smtp_client_chunk.c).  With PIPELINING (RFC 2920) all of them
+ * are written at once and then read one by one; without, each is written when the one before was answered.  Either way
  * on_reply() sees the same replies in the same order, so the two differ in nothing but time.
  *
  * A recipient is open until something decides about it: its own RCPT, or what happens to the transaction.  What
@@ -18,11 +18,12 @@
  *   - A message that was submitted as 8BITMIME and does hold 8-bit bytes may not go to a server without 8BITMIME
  *     (RFC 6152 section 3).  Converting it would break its signatures, so it is refused (5.6.3), which tells
  *     the sender; undeclared 8-bit bytes are passed as they came, as every relay does.
- *   - SMTPUTF8 (RFC 6531 3.2) is said if it is needed.  Where it is not offered nothing of that goes: recipients who need it are
- *     refused (5.6.7), or all if the sender's address (5.6.7) or the header (5.6.9) does.  Domains: U-labels with it (3.7), else A-labels.
+ *   - SMTPUTF8 (RFC 6531 3.2) is said if it is needed.  Where it is not offered nothing of that goes: recipients who
+ *     need it are refused (5.6.7), or all if the sender's address (5.6.7) or the header (5.6.9) does.  Domains:
+ *     U-labels with it (3.7), else A-labels.
  *   - DELIVERBY (RFC 2852): a message that is to be returned when it is late goes only to a server that knows how.
  *   - SIZE (RFC 1870): a message over the server's limit is refused here, without sending it first.
- *   - The content cannot be read to its end: the connection is dropped without the final dot, or with a chunk that is too short.
+ *   - The content cannot be read to its end: the connection is dropped without the final dot, or in a chunk.
  *
  * Memory: a piece of the content and its encoded form; more is not made while STREAM_OUTPUT_HIGH bytes wait to be sent.
  */
@@ -42,7 +43,7 @@ struct transaction {
     struct smtp_client_message *message;
     unsigned accepted; /* recipients that got 2xx and are open */
     bool mail_refused;
-    bool utf8; /* it goes with SMTPUTF8 */
+    bool utf8;     /* it goes with SMTPUTF8 */
     bool chunking; /* BDAT */
 };
 
@@ -98,9 +99,8 @@ static struct slice status(const struct transaction *t, enum retry_stage stage)
 /* The connection went, or the server said that it will.  What was to go in another transaction has none now. */
 static void lose(struct transaction *t, enum smtp_client_outcome outcome, const char *when)
 {
-    struct slice reply = t->client->broken
-                             ? slice_str(arena_printf(t->arena, "%s %s", t->client->trouble, when))
-                             : words(t);
+    struct slice reply =
+        t->client->broken ? slice_str(arena_printf(t->arena, "%s %s", t->client->trouble, when)) : words(t);
 
     decide_all(t, outcome, reply, SLICE("4.4.2"));
     for (unsigned i = 0; i < t->message->count; i++)
@@ -277,7 +277,8 @@ static bool content_is_eight_bit(struct transaction *t)
 
     if (!buffer)
         abort();
-    for (size_t at = 0; !found && (piece = smtp_client_content_at(t->message, at, buffer, &failed)).n && !failed; at += piece.n)
+    for (size_t at = 0; !found && (piece = smtp_client_content_at(t->message, at, buffer, &failed)).n && !failed;
+         at += piece.n)
         found = has_eight_bit(piece);
     free(buffer);
     return found;
@@ -294,8 +295,7 @@ static AWAITS bool write_content(struct transaction *t, char *buffer, char *enco
         stream_write(client->stream, slice_of(encoded, smtp_client_body_encode(body, piece, encoded)));
         if (stream_output_pending(client->stream) < STREAM_OUTPUT_HIGH)
             continue;
-        enum stream_status flushed =
-            stream_flush(client->stream, STREAM_OUTPUT_LOW, client->settings.reply_timeout_ms);
+        enum stream_status flushed = stream_flush(client->stream, STREAM_OUTPUT_LOW, client->settings.reply_timeout_ms);
         if (flushed != STREAM_OK) {
             client->trouble = stream_status_text(flushed);
             return false;
@@ -418,8 +418,8 @@ static const char *too_slow(const struct transaction *t)
     if (!(features->envelope & ENVELOPE_DELIVERBY))
         return arena_printf(t->arena, "%s does not offer DELIVERBY, which this message needs", t->client->host);
     if (envelope->by_seconds < features->by_min)
-        return arena_printf(t->arena, "%s takes messages with at least %lld seconds left; this one has %lld", t->client->host,
-                            (long long)features->by_min, (long long)envelope->by_seconds);
+        return arena_printf(t->arena, "%s takes messages with at least %lld seconds left; this one has %lld",
+                            t->client->host, (long long)features->by_min, (long long)envelope->by_seconds);
     return NULL;
 }
 
@@ -441,10 +441,10 @@ static bool may_begin(struct transaction *t, size_t size)
         return false;
     }
     if (t->message->eight_bit && !features->eight_bit && content_is_eight_bit(t)) {
-        decide_all(t, SMTP_CLIENT_REFUSED,
-                   slice_str(arena_printf(t->arena, "%s does not offer 8BITMIME, which this message needs",
-                                          t->client->host)),
-                   SLICE("5.6.3"));
+        decide_all(
+            t, SMTP_CLIENT_REFUSED,
+            slice_str(arena_printf(t->arena, "%s does not offer 8BITMIME, which this message needs", t->client->host)),
+            SLICE("5.6.3"));
         return false;
     }
     t->utf8 = needs_utf8(t->message) && features->envelope & ENVELOPE_SMTPUTF8;

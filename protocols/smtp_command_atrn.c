@@ -3,13 +3,14 @@
  *
  *     atrn = "ATRN" [ SP domain *( "," domain ) ] CRLF                                    (section 5.2.1)
  *
- * On a port of its own, after AUTH.  The connection is turned round: after our 250 the customer's side greets, and we are the client
- * that sends what waits, message after message, to QUIT.  The session ends here, its stream goes to whoever delivers (the daemon's
- * runner, by way of smtp_on_turn()), which also finds out whether there is still mail when the other side is ready.
+ * On a port of its own, after AUTH.  The connection is turned round: after our 250 the customer's side greets, and we
+ * are the client that sends what waits, message after message, to QUIT.  The session ends here, its stream goes to
+ * whoever delivers (the daemon's runner, by way of smtp_on_turn()), which also finds out whether there is still mail
+ * when the other side is ready.
  *
- * Who may collect a domain's mail has all of it, so that this is a right of one account, set by an administrator with the domain
- * (`collector`), and no matter of being a customer's client as for ETRN.  Without a name it is all domains that the account
- * collects for.
+ * Who may collect a domain's mail has all of it, so that this is a right of one account, set by an administrator with
+ * the domain (`collector`), and no matter of being a customer's client as for ETRN.  Without a name it is all domains
+ * that the account collects for.
  */
 #define LOG_MODULE "smtp"
 #include "core/log.h"

@@ -52,7 +52,8 @@ static void denied(struct smtp_session *session)
     session->attempts_failed++;
     log_info("authentication failed", log_str("mechanism", session->mechanism),
              log_int("failures", session->attempts_failed));
-    smtp_session_hold(session, guard_delay(FIRST_DELAY_MS << (session->attempts_failed - 1), session->peer, session->began_ms));
+    smtp_session_hold(session,
+                      guard_delay(FIRST_DELAY_MS << (session->attempts_failed - 1), session->peer, session->began_ms));
     if (session->attempts_failed >= FAILURES_MAX)
         smtp_reply_goodbye(session, 421, "4.7.0", "Too many failed authentications");
     else

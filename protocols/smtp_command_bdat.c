@@ -4,18 +4,20 @@
  *     bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CRLF             (section 2)
  *
  * The octets follow the command at once, without an invitation, whatever we think of it.  So each chunk is read to its
- * end even if it is unwanted, and only then answered: else its content would be taken for commands.  For the same reason a
- * BDAT whose size cannot be read, or is beyond all measure, ends the session.
+ * end even if it is unwanted, and only then answered: else its content would be taken for commands.  For the same
+ * reason a BDAT whose size cannot be read, or is beyond all measure, ends the session.
  *
  * The chunks together obey the rules of DATA (smtp_command_data.c), but that dots mean nothing: the message is made of
- * lines, unless MAIL said BODY=BINARYMIME (section 3).  A line may go over the edge of a chunk, and so may its CRLF.  The last line
- * need not end in CRLF; it is kept as it came.
+ * lines, unless MAIL said BODY=BINARYMIME (section 3).  A line may go over the edge of a chunk, and so may its CRLF.
+ * The last line need not end in CRLF; it is kept as it came.
  *
- * After the first chunk only BDAT, NOOP and what ends the transaction make sense: RCPT and DATA are refused.  A chunk that
- * is refused spoils the message: what follows is dropped with 503 up to RSET, EHLO or the chunk that says LAST, which
- * closes the transaction.  These 503 are counted like any bad command, so that nobody can send refused chunks for ever.
+ * After the first chunk only BDAT, NOOP and what ends the transaction make sense: RCPT and DATA are refused.  A chunk
+ * that is refused spoils the message: what follows is dropped with 503 up to RSET, EHLO or the chunk that says LAST,
+ * which closes the transaction.  These 503 are counted like any bad command, so that nobody can send refused chunks
+ * for ever.
  *
- * A sign of life is asked as in DATA: a chunk may not trickle.  Chunks that do not come at all are silence between commands.
+ * A sign of life is asked as in DATA: a chunk may not trickle.  Chunks that do not come at all are silence between
+ * commands.
  */
 #include <event2/buffer.h>
 

@@ -11,8 +11,8 @@
  * without being kept, because only there the client listens for an answer.  A client that goes on to send twice what
  * is allowed is hung up on.  So is one that trickles: after GRACE_MS DATA must have come at SLOWEST on average.
  *
- * Two filters may stand before the spool: what is sent as BODY=BINARYMIME becomes a message of lines (mime_binary.c), and
- * a submitted message loses its Bcc (smtp_fields.c).  The size that counts for limits is that of what came.
+ * Two filters may stand before the spool: what is sent as BODY=BINARYMIME becomes a message of lines (mime_binary.c),
+ * and a submitted message loses its Bcc (smtp_fields.c).  The size that counts for limits is that of what came.
  *
  * Lines of the message may be longer than the 1,000 octets of section 4.5.3.1.6, and 8-bit whether BODY said so or
  * not: both are everywhere in real mail, are kept as they came, and harm nobody here.
@@ -123,13 +123,16 @@ static bool binary_refused(struct smtp_session *session)
     switch (mime_binary_fault(session->transaction->binary)) {
     case MIME_BINARY_FINE: return false;
     case MIME_BINARY_UNDECLARED:
-        refuse(session, 554, "5.6.0", "binary-undeclared", "NUL, or CR or LF alone, outside of parts that say they are binary");
+        refuse(session, 554, "5.6.0", "binary-undeclared",
+               "NUL, or CR or LF alone, outside of parts that say they are binary");
         break;
     case MIME_BINARY_SIGNED:
-        refuse(session, 554, "5.6.2", "binary-signed", "A signed part would have to be converted; sign it without binary");
+        refuse(session, 554, "5.6.2", "binary-signed",
+               "A signed part would have to be converted; sign it without binary");
         break;
     case MIME_BINARY_MALFORMED:
-        refuse(session, 554, "5.6.0", "binary-malformed", "The MIME structure is not clear enough to convert binary parts");
+        refuse(session, 554, "5.6.0", "binary-malformed",
+               "The MIME structure is not clear enough to convert binary parts");
         break;
     }
     return true;
@@ -250,10 +253,12 @@ void smtp_command_data(struct smtp_session *session, struct slice arguments)
         smtp_reply_fault(session, fault);
         return;
     }
-    if (session->transaction->chunked || session->transaction->binary) { /* RFC 3030 sections 2, 3: only RSET helps now */
+    if (session->transaction->chunked ||
+        session->transaction->binary) { /* RFC 3030 sections 2, 3: only RSET helps now */
         session->transaction->failed = true;
         smtp_reply_error(session, 503, "5.5.1",
-                         session->transaction->chunked ? "DATA is not allowed after BDAT" : "BODY=BINARYMIME is sent by BDAT");
+                         session->transaction->chunked ? "DATA is not allowed after BDAT"
+                                                       : "BODY=BINARYMIME is sent by BDAT");
         return;
     }
     smtp_data_begin(session);

@@ -3,10 +3,10 @@
  *
  *     etrn = "ETRN" SP [ "@" / "#" ] node-name CRLF                                       (section 5)
  *
- * The mail goes to the domain's next hops over connections of our own, as it would by itself, only now: the destination's
- * back-off is over, and if the domain has an outage its primary is probed at once, by whoever looks after it.  What one recipient
- * was put off for by the primary keeps its own time.  "@" takes the domains below in as well; queues with names ("#") are not
- * what we have.
+ * The mail goes to the domain's next hops over connections of our own, as it would by itself, only now: the
+ * destination's back-off is over, and if the domain has an outage its primary is probed at once, by whoever looks
+ * after it.  What one recipient was put off for by the primary keeps its own time.  "@" takes the domains below in as
+ * well; queues with names ("#") are not what we have.
  *
  * Who may ask is in relay/turn.c.
  */
@@ -77,7 +77,8 @@ static AWAITS void etrn(struct smtp_session *session)
         smtp_reply(session, 458, "4.3.0", "Unable to queue messages for node %.*s", SLICE_ARG(name));
         return;
     }
-    log_info("queue started", log_slice("node", name), log_int("domains", turn.count), log_int("messages", (int64_t)pending));
+    log_info("queue started", log_slice("node", name), log_int("domains", turn.count),
+             log_int("messages", (int64_t)pending));
     tell(session, name, pending);
 }
 

@@ -1,8 +1,9 @@
 /*
  * smtp_command_hello: EHLO, HELO and STARTTLS: how a session begins, and begins again.
  *
- * What EHLO lists is exactly what works.  AUTH is for submission only, and names what this client can use (protocols/sasl_mechanism.c);
- * STARTTLS is listed while there is a certificate and the connection is in clear, REQUIRETLS under TLS.
+ * What EHLO lists is exactly what works.  AUTH is for submission only, and names what this client can use
+ * (protocols/sasl_mechanism.c); STARTTLS is listed while there is a certificate and the connection is in clear,
+ * REQUIRETLS under TLS.
  */
 #include <event2/buffer.h>
 

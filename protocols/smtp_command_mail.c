@@ -31,7 +31,8 @@ static AWAITS bool lower_priority(struct smtp_session *session)
     log_info("priority lowered", log_slice("sender", transaction->sender.address),
              log_int("from", transaction->envelope.priority));
     transaction->envelope.priority = 0;
-    smtp_reply(session, 250, "2.3.6", "0 is the priority of this message: a higher one is for clients that are known here");
+    smtp_reply(session, 250, "2.3.6",
+               "0 is the priority of this message: a higher one is for clients that are known here");
     return false;
 }
 

@@ -8,11 +8,11 @@
  * <Postmaster> without a domain (section 4.5.1) is postmaster at our own host name: an administrator makes that
  * address an account or an alias like any other.
  *
- * One RCPT may come to several targets: an alias or a group (relay/resolve.h).  They are found here, and each has a place in the
- * transaction's list; the address that the client named stays with them.
+ * One RCPT may come to several targets: an alias or a group (relay/resolve.h).  They are found here, and each has a
+ * place in the transaction's list; the address that the client named stays with them.
  *
- * Then a stranger may have to answer for himself (smtp_screen.c), by the policy of the recipient's domain; and only for who has passed
- * a primary is asked whether the recipient exists.
+ * Then a stranger may have to answer for himself (smtp_screen.c), by the policy of the recipient's domain; and only for
+ * who has passed a primary is asked whether the recipient exists.
  *
  * What was accepted is decided for good here: end of data does not look again.
  */
@@ -57,9 +57,10 @@ static struct smtp_recipient fill_in(const struct smtp_session *session, const s
         break;
     case AUTHORIZE_OUTSIDE:
         out.customer_id = permit_outside_customer(&session->transaction->permit, decision, target, &out.cell);
-        out.destination = session->settings->default_route
-                              ? QUEUE_DESTINATION_DEFAULT
-                              : queue_destination_mx(arena, target->by ? name_address_domain(target->address) : path->domain);
+        out.destination =
+            session->settings->default_route
+                ? QUEUE_DESTINATION_DEFAULT
+                : queue_destination_mx(arena, target->by ? name_address_domain(target->address) : path->domain);
         break;
     case AUTHORIZE_ALLOWED:
     case AUTHORIZE_EXPANDED:
@@ -69,7 +70,9 @@ static struct smtp_recipient fill_in(const struct smtp_session *session, const s
     return out;
 }
 
-/* The same mailbox, or the same address on its way: one copy is enough.  Local parts of others' are theirs to compare. */
+/*
+ * The same mailbox, or the same address on its way: one copy is enough.  Local parts of others' are theirs to compare.
+ */
 static bool is_duplicate(const struct smtp_transaction *transaction, const struct smtp_recipient *recipient)
 {
     for (const struct smtp_recipient *other = transaction->recipients; other; other = other->next) {
@@ -102,8 +105,8 @@ static void refuse(struct smtp_session *session, struct slice address, unsigned 
 }
 
 /*
- * What the targets inherit of what was asked for their alias, RFC 3461 5.2.7.2 and 5.2.7.3 (c).  True: success is told of the
- * alias, when it is expanded, and not of its targets.
+ * What the targets inherit of what was asked for their alias, RFC 3461 5.2.7.2 and 5.2.7.3 (c).  True: success is told
+ * of the alias, when it is expanded, and not of its targets.
  */
 static bool expand_wishes(struct arena *arena, unsigned targets, struct envelope_rcpt *envelope)
 {
@@ -121,7 +124,8 @@ static bool expand_wishes(struct arena *arena, unsigned targets, struct envelope
 
 /* Each target that the message does not go to already. */
 static void remember(struct smtp_session *session, const struct permit_recipient *asked,
-                     const struct authorize_decision *decision, const struct smtp_path *path, struct envelope_rcpt *envelope)
+                     const struct authorize_decision *decision, const struct smtp_path *path,
+                     struct envelope_rcpt *envelope)
 {
     struct smtp_transaction *transaction = session->transaction;
     struct arena *arena = session->transaction_arena;
@@ -155,7 +159,8 @@ static AWAITS void rcpt(struct smtp_session *session)
     struct envelope_rcpt envelope;
     struct smtp_path path;
 
-    const struct smtp_fault *fault = smtp_parse_rcpt(session->command, session->line.arguments, transaction->utf8, &path, &envelope);
+    const struct smtp_fault *fault =
+        smtp_parse_rcpt(session->command, session->line.arguments, transaction->utf8, &path, &envelope);
     if (fault) {
         smtp_reply_fault(session, fault);
         return;
@@ -177,7 +182,10 @@ static AWAITS void rcpt(struct smtp_session *session)
         path.domain = slice_str(session->settings->hostname);
         path.address = slice_str(arena_printf(session->command, "postmaster@%s", session->settings->hostname));
     }
-    struct permit_recipient asked = {.address = path.address, .domain = path.domain, .literal = path.literal, .ours = bare,
+    struct permit_recipient asked = {.address = path.address,
+                                     .domain = path.domain,
+                                     .literal = path.literal,
+                                     .ours = bare,
                                      .before = transaction->recipient_count};
     if (!permit_recipient(session->command, &transaction->permit, &asked, &decision)) {
         smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
@@ -191,7 +199,8 @@ static AWAITS void rcpt(struct smtp_session *session)
         return;
     }
     if (transaction->target_count + asked.target_count > TARGETS_MAX) {
-        smtp_reply(session, 452, "4.5.3", "Too many recipients behind these addresses; send the message again to the rest");
+        smtp_reply(session, 452, "4.5.3",
+                   "Too many recipients behind these addresses; send the message again to the rest");
         return;
     }
     if (decision.grant && decision.grant->size_max && decision.grant->size_max < transaction->size_max)

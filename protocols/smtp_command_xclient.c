@@ -1,14 +1,16 @@
 /*
- * smtp_command_xclient: XCLIENT, by which a proxy that we trust (a filter before us, a spam firewall) tells whose mail it
- * brings, so that limits, networks, grants, logs and Received are the client's.  Grammar and attributes: smtp_xclient.c.
+ * smtp_command_xclient: XCLIENT, by which a proxy that we trust (a filter before us, a spam firewall) tells whose mail
+ * it brings, so that limits, networks, grants, logs and Received are the client's.  Grammar and attributes:
+ * smtp_xclient.c.
  *
- * Who may say it is decided once, by the address that the connection itself began with ([smtp] xclient_networks): what XCLIENT tells
- * never decides about XCLIENT, and a proxy that keeps its connection may say it again for its next client.
+ * Who may say it is decided once, by the address that the connection itself began with ([smtp] xclient_networks): what
+ * XCLIENT tells never decides about XCLIENT, and a proxy that keeps its connection may say it again for its next
+ * client.
  *
- * It begins the session anew: everything that was said is forgotten, a sign-in included, and the client is greeted with 220 or
- * refused as if it had come by itself (421: too many connections of this address).  TLS stays; it is the proxy's, and must come
- * first: STARTTLS would have to forget what was told in clear (RFC 3207 section 4.2).  HELO and PROTO count until the next XCLIENT,
- * whatever the proxy says in an EHLO of its own.
+ * It begins the session anew: everything that was said is forgotten, a sign-in included, and the client is greeted
+ * with 220 or refused as if it had come by itself (421: too many connections of this address).  TLS stays; it is the
+ * proxy's, and must come first: STARTTLS would have to forget what was told in clear (RFC 3207 section 4.2).  HELO and
+ * PROTO count until the next XCLIENT, whatever the proxy says in an EHLO of its own.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -37,7 +39,8 @@ static void change_address(struct smtp_session *session, struct smtp_xclient *cl
 static void begin_again(struct smtp_session *session, struct smtp_xclient *client)
 {
     change_address(session, client);
-    log_info("speaks for a client", log_str("client", session->peer), log_int("port", client->port), log_slice("name", client->name));
+    log_info("speaks for a client", log_str("client", session->peer), log_int("port", client->port),
+             log_slice("name", client->name));
     smtp_session_forget(session);
     session->refused = 0;
     session->told = true;

@@ -137,24 +137,15 @@ static void command_helo(struct smtp_session *session, struct slice arguments)
 }
 
 static void (*const commands[])(struct smtp_session *session, struct slice arguments) = {
-    [SMTP_VERB_UNKNOWN] = command_unknown,
-    [SMTP_VERB_ATRN] = smtp_command_atrn,
-    [SMTP_VERB_AUTH] = smtp_command_auth,
-    [SMTP_VERB_BDAT] = smtp_command_bdat,
-    [SMTP_VERB_DATA] = smtp_command_data,
-    [SMTP_VERB_EHLO] = command_ehlo,
-    [SMTP_VERB_ETRN] = smtp_command_etrn,
-    [SMTP_VERB_EXPN] = command_expn,
-    [SMTP_VERB_HELO] = command_helo,
-    [SMTP_VERB_HELP] = command_help,
-    [SMTP_VERB_MAIL] = smtp_command_mail,
-    [SMTP_VERB_NOOP] = command_noop,
-    [SMTP_VERB_QUIT] = command_quit,
-    [SMTP_VERB_RCPT] = smtp_command_rcpt,
-    [SMTP_VERB_RSET] = command_rset,
-    [SMTP_VERB_STARTTLS] = smtp_command_starttls,
-    [SMTP_VERB_VRFY] = command_vrfy,
-    [SMTP_VERB_XCLIENT] = smtp_command_xclient,
+    [SMTP_VERB_UNKNOWN] = command_unknown, [SMTP_VERB_ATRN] = smtp_command_atrn,
+    [SMTP_VERB_AUTH] = smtp_command_auth,  [SMTP_VERB_BDAT] = smtp_command_bdat,
+    [SMTP_VERB_DATA] = smtp_command_data,  [SMTP_VERB_EHLO] = command_ehlo,
+    [SMTP_VERB_ETRN] = smtp_command_etrn,  [SMTP_VERB_EXPN] = command_expn,
+    [SMTP_VERB_HELO] = command_helo,       [SMTP_VERB_HELP] = command_help,
+    [SMTP_VERB_MAIL] = smtp_command_mail,  [SMTP_VERB_NOOP] = command_noop,
+    [SMTP_VERB_QUIT] = command_quit,       [SMTP_VERB_RCPT] = smtp_command_rcpt,
+    [SMTP_VERB_RSET] = command_rset,       [SMTP_VERB_STARTTLS] = smtp_command_starttls,
+    [SMTP_VERB_VRFY] = command_vrfy,       [SMTP_VERB_XCLIENT] = smtp_command_xclient,
 };
 
 void smtp_commands_run(struct smtp_session *session)

@@ -26,7 +26,7 @@ struct smtp_counters {
     uint64_t recipients_unknown;
     uint64_t recipients_denied;
     uint64_t refused[SMTP_REFUSED];
-    uint64_t tarpitted;           /* answers held back */
+    uint64_t tarpitted; /* answers held back */
     uint64_t auth_succeeded, auth_failed;
 };
 extern struct smtp_counters smtp_counters;

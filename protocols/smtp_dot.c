@@ -1,12 +1,11 @@
 /*
  * smtp_dot: where DATA ends, RFC 5321 sections 4.1.1.4 and 4.5.2.
  *
- * Only CRLF "." CRLF ends DATA (at the very beginning "." CRLF, for the CRLF of the command counts).  Servers
- * that also take LF "." LF, or any mixture, for the end let a client smuggle a second message, with an
- * envelope of its own choice, through a relay that does not: so those are content here, and content with a
- * bare CR or LF is noted, for the whole message to be refused (section 2.3.8: CR and LF only together).
- * Nothing is repaired here: a repaired message could mean something else to the next reader.  Where repair is wanted it is made before
- * (smtp_newline.c).
+ * Only CRLF "." CRLF ends DATA (at the very beginning "." CRLF, for the CRLF of the command counts).  Servers that
+ * also take LF "." LF, or any mixture, for the end let a client smuggle a second message, with an envelope of its own
+ * choice, through a relay that does not: so those are content here, and content with a bare CR or LF is noted, for the
+ * whole message to be refused (section 2.3.8: CR and LF only together). Nothing is repaired here: a repaired message
+ * could mean something else to the next reader.  Where repair is wanted it is made before (smtp_newline.c).
  *
  *      LINE_START --"."--> DOT --CR--> DOT_CR --LF--> END
  *           |               |             |
@@ -20,8 +19,8 @@
  * The chunks of BDAT (RFC 3030) have neither dot-stuffing nor an end of their own; they go through here for the rest,
  * so that a message keeps the same rules whichever way it comes.
  *
- * The header is read byte by byte to count its octets, its fields, and those that tell a loop (smtp_hops.c); the body by memchr() from
- * line end to line end, so that its cost per byte is small.
+ * The header is read byte by byte to count its octets, its fields, and those that tell a loop (smtp_hops.c); the body
+ * by memchr() from line end to line end, so that its cost per byte is small.
  */
 #include "protocols/smtp_dot.h"
 

@@ -23,12 +23,12 @@ struct smtp_dot {
         SMTP_DOT_EMPTY_CR, /* CRLF CR: an empty line if LF follows */
         SMTP_DOT_END,
     } state;
-    bool chunked;      /* BDAT: sizes tell where it ends */
-    bool body;         /* the empty line after the header has passed */
-    bool bare;         /* a CR without LF or an LF without CR was seen */
-    bool nul;          /* a NUL was seen */
-    size_t header;     /* octets of the header so far, as they came */
-    unsigned fields;   /* lines of it that begin a field */
+    bool chunked;          /* BDAT: sizes tell where it ends */
+    bool body;             /* the empty line after the header has passed */
+    bool bare;             /* a CR without LF or an LF without CR was seen */
+    bool nul;              /* a NUL was seen */
+    size_t header;         /* octets of the header so far, as they came */
+    unsigned fields;       /* lines of it that begin a field */
     struct smtp_hops hops; /* its Received fields */
 };
 

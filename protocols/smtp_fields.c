@@ -1,9 +1,10 @@
 /*
  * smtp_fields: the header of a submitted message: Bcc goes, and it is noted whether Date and Message-ID are there.
  *
- * Whoever submits may leave to us what every message must have (RFC 6409 sections 8.2 and 8.3; RFC 5322 3.6 wants a Date,
- * and should have a Message-ID), and may say in a Bcc field who else gets it, which nobody of the others shall read (RFC
- * 5322 3.6.3).  The envelope tells where the message goes; the fields are never read for that.  Resent-Bcc goes as well.
+ * Whoever submits may leave to us what every message must have (RFC 6409 sections 8.2 and 8.3; RFC 5322 3.6 wants a
+ * Date, and should have a Message-ID), and may say in a Bcc field who else gets it, which nobody of the others shall
+ * read (RFC 5322 3.6.3).  The envelope tells where the message goes; the fields are never read for that.  Resent-Bcc
+ * goes as well.
  *
  * The filter removes whole fields, with their continuation lines, and changes no other byte.  What is missing is put
  * before the header by smtp_accept.c, with our Received line.
@@ -12,10 +13,10 @@
  *           |  +----CR-----> EMPTY_CR --LF--> BODY (nothing is looked at any more)
  *           +----other-----> NAME --":"--> LINE --LF--> LINE_START
  *
- * In NAME the bytes are held back until the colon tells whose they are, or until they are too many for a name that matters
- * here.  A line without a colon is no field; it is passed, and the header goes on to the empty line all the same, since
- * some readers see it so and would show the Bcc behind it.  The obsolete form with blanks before the colon counts (RFC
- * 5322 4.5).  Messages with bare CR or LF are refused anyway; what becomes of them here does not matter.
+ * In NAME the bytes are held back until the colon tells whose they are, or until they are too many for a name that
+ * matters here.  A line without a colon is no field; it is passed, and the header goes on to the empty line all the
+ * same, since some readers see it so and would show the Bcc behind it.  The obsolete form with blanks before the colon
+ * counts (RFC 5322 4.5).  Messages with bare CR or LF are refused anyway; what becomes of them here does not matter.
  */
 #include "protocols/smtp_fields.h"
 
@@ -100,9 +101,7 @@ static enum smtp_fields_state next_state(struct smtp_fields *fields, char c, str
     case SMTP_FIELDS_LINE_START: return at_line_start(fields, c, out);
     case SMTP_FIELDS_NAME: return in_name(fields, c, out);
     case SMTP_FIELDS_LINE: return in_line(fields, c, out);
-    case SMTP_FIELDS_EMPTY_CR:
-        put(out, c);
-        return c == '\n' ? SMTP_FIELDS_BODY : SMTP_FIELDS_LINE;
+    case SMTP_FIELDS_EMPTY_CR: put(out, c); return c == '\n' ? SMTP_FIELDS_BODY : SMTP_FIELDS_LINE;
     case SMTP_FIELDS_BODY: break;
     }
     return SMTP_FIELDS_BODY;

@@ -3,9 +3,9 @@
  *
  *     requiretls-field = "TLS-Required:" [FWS] "No" CRLF                                (RFC 8689 section 3)
  *
- * The start of each field is gathered, unfolded, and judged when the next one begins or the header ends.  Fields that are
- * longer than what is looked at say nothing to us.  A field that stands there twice is forbidden; one that says "No"
- * counts, whatever the other one says.
+ * The start of each field is gathered, unfolded, and judged when the next one begins or the header ends.  Fields that
+ * are longer than what is looked at say nothing to us.  A field that stands there twice is forbidden; one that says
+ * "No" counts, whatever the other one says.
  *
  * Whether there are octets beyond ASCII is noted for the header and for the rest: a message is internationalised if a
  * header in it is (RFC 6531 3.6), which need not be looked for where there is nothing but ASCII.
@@ -32,7 +32,8 @@ static void judge(struct smtp_header *header)
         return;
     name = trimmed(slice_of(field.p, (size_t)(colon - field.p)));
     if (slice_equal_nocase(name, SLICE("TLS-Required")))
-        header->tls_optional |= slice_equal_nocase(trimmed(slice_skip(field, (size_t)(colon - field.p) + 1)), SLICE("No"));
+        header->tls_optional |=
+            slice_equal_nocase(trimmed(slice_skip(field, (size_t)(colon - field.p) + 1)), SLICE("No"));
 }
 
 static void keep(struct smtp_header *header, char c)

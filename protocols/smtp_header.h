@@ -14,10 +14,10 @@
 #define SMTP_HEADER_START_MAX 64 /* so much of a field is looked at */
 
 struct smtp_header {
-    bool over;         /* the empty line was seen */
-    bool eight_bit;    /* it is not ASCII */
+    bool over;            /* the empty line was seen */
+    bool eight_bit;       /* it is not ASCII */
     bool eight_bit_after; /* what follows it is not */
-    bool tls_optional; /* "TLS-Required: No" (RFC 8689 section 3) */
+    bool tls_optional;    /* "TLS-Required: No" (RFC 8689 section 3) */
 
     bool new_line; /* a line has ended, and nothing came since */
     char start[SMTP_HEADER_START_MAX];

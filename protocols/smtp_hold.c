@@ -34,7 +34,8 @@ const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, con
     static const struct smtp_fault not_offered = {555, "5.5.4", "FUTURERELEASE is not offered"};
     static const struct smtp_fault too_long = {501, "5.5.4", "Held for longer than FUTURERELEASE permits"};
     static const struct smtp_fault too_late = {501, "5.5.4", "BY is over before the message is released"};
-    int64_t most = session->settings->future_release_max_ms, now = clock_now_ms(), until = envelope_release(envelope, now);
+    int64_t most = session->settings->future_release_max_ms, now = clock_now_ms(),
+            until = envelope_release(envelope, now);
 
     if (!envelope->hold_for.p && !envelope->hold_until.p)
         return NULL;

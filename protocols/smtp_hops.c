@@ -5,12 +5,13 @@
  *     Stamp           = From-domain By-domain Opt-info [CFWS] ";" FWS date-time
  *     By-domain       = CFWS "BY" FWS Extended-Domain                                        (RFC 5321 4.4)
  *
- * Two counts tell a loop (section 6.3).  All Received fields are few in honest mail and grow with every round whoever is in
- * it; but a limit must be generous, as each round costs a delivery.  Our own name is seen once a round, so that a handful
- * is a loop already; once or twice is not, since a customer's server may send on through us what it had from us.
+ * Two counts tell a loop (section 6.3).  All Received fields are few in honest mail and grow with every round whoever
+ * is in it; but a limit must be generous, as each round costs a delivery.  Our own name is seen once a round, so that
+ * a handful is a loop already; once or twice is not, since a customer's server may send on through us what it had from
+ * us.
  *
- * Words are told apart by blanks; comments and quoted strings are passed over, and with ";" the clauses end.  A "by" that
- * is the value of another clause is taken for the keyword; whoever writes that counts against himself only.
+ * Words are told apart by blanks; comments and quoted strings are passed over, and with ";" the clauses end.  A "by"
+ * that is the value of another clause is taken for the keyword; whoever writes that counts against himself only.
  */
 #include "protocols/smtp_hops.h"
 

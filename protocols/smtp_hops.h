@@ -16,15 +16,15 @@ struct smtp_hops {
     unsigned received; /* fields so far */
     unsigned own;      /* of these, by us */
 
-    bool inside;       /* this line belongs to a field that has begun */
-    bool in_received;  /* which is Received, its name being over */
-    bool over;         /* its clauses are: a ";" passed, or ours was found */
+    bool inside;      /* this line belongs to a field that has begun */
+    bool in_received; /* which is Received, its name being over */
+    bool over;        /* its clauses are: a ";" passed, or ours was found */
     bool quoted, escaped;
-    unsigned comment;  /* depth */
-    unsigned matched;  /* letters of "received:" that the line begins with */
-    size_t word;       /* length of the word so far */
+    unsigned comment; /* depth */
+    unsigned matched; /* letters of "received:" that the line begins with */
+    size_t word;      /* length of the word so far */
     bool may_be_by, may_be_name;
-    bool after_by;     /* the word before was "by" */
+    bool after_by; /* the word before was "by" */
 };
 
 void smtp_hops_byte(struct smtp_hops *hops, char c);

@@ -1,16 +1,19 @@
 /*
  * smtp_newline: line ends repaired on their way in, for clients that cannot be taught (bare_newline = normalize).
  *
- * RFC 5321 2.3.8 has CR and LF only together.  Refusing a message that has them apart is the default, and the safe thing
- * to do.  Repairing is safe as long as two things hold, for which this filter stands before the dot machine, not behind it:
+ * RFC 5321 2.3.8 has CR and LF only together.  Refusing a message that has them apart is the default, and the safe
+ * thing to do.  Repairing is safe as long as two things hold, for which this filter stands before the dot machine, not
+ * behind it:
  *
- *   - What ends DATA is what ended it before: CRLF "." CRLF as the client sent it, and nothing that has become so by the
- *     repair.  So a dot behind a bare LF, and a lone dot before one, get a second dot, which the machine takes off again.
+ *   - What ends DATA is what ended it before: CRLF "." CRLF as the client sent it, and nothing that has become so by
+ *     the repair.  So a dot behind a bare LF, and a lone dot before one, get a second dot, which the machine takes off
+ *     again.
  *   - Everything that comes after sees the repaired message only: how many fields it has, where its header ends, what
  *     the next hop is sent.
  *
- * A dot at the start of a line that a bare LF began is not taken off: that client did not count it as a line's start by the
- * rule, and a dot too many is seen, a lost one is not.  A bare CR becomes a space, not a line end: most are strays inside a line.
+ * A dot at the start of a line that a bare LF began is not taken off: that client did not count it as a line's start
+ * by the rule, and a dot too many is seen, a lost one is not.  A bare CR becomes a space, not a line end: most are
+ * strays inside a line.
  *
  * The machine is fed up to each LF at most, so that what it leaves over when it sees the end is what the client sent.
  */

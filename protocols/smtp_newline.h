@@ -1,7 +1,8 @@
 #ifndef PROTOCOLS_SMTP_NEWLINE_H
 #define PROTOCOLS_SMTP_NEWLINE_H
 /*
- * smtp_newline: repairs line ends before the dot machine (smtp_dot.h) sees them: a bare LF becomes CRLF, a bare CR a space.
+ * smtp_newline: repairs line ends before the dot machine (smtp_dot.h) sees them: a bare LF becomes CRLF, a bare CR a
+ * space.
  *
  * Pure.  Zero-initialised is ready, as smtp_dot is.
  */

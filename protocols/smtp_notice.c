@@ -1,10 +1,10 @@
 /*
- * smtp_notice: tells senders who asked for it (NOTIFY=SUCCESS) that their message is in a mailbox here, or was sent on to the
- * several that an alias stands for.
+ * smtp_notice: tells senders who asked for it (NOTIFY=SUCCESS) that their message is in a mailbox here, or was sent on
+ * to the several that an alias stands for.
  *
  * Delivery is when the message can be read (RFC 3461 5.2.3), which is when it is accepted; so the notice is accepted
- * in the same transaction, one for each stored copy.  What goes into the queue is none of this: the runner tells of it when it is
- * delivered, even if it can be read here meanwhile.
+ * in the same transaction, one for each stored copy.  What goes into the queue is none of this: the runner tells of it
+ * when it is delivered, even if it can be read here meanwhile.
  *
  * Only a transaction with such a recipient looks anything up.
  */
@@ -20,7 +20,6 @@ static unsigned gather_delivered(const struct smtp_session *session, const struc
     const struct smtp_transaction *transaction = session->transaction;
     int64_t customer_id = message->customer_id;
     unsigned count = 0;
-
 
     for (const struct smtp_recipient *r = transaction->recipients; r; r = r->next)
         if (r->customer_id == customer_id && r->mailbox_id && !r->destination.n &&

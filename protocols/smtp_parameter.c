@@ -6,11 +6,11 @@
  *     esmtp-value   = 1*(%d33-60 / %d62-126 / UTF8-non-ascii)                  (RFC 5321 4.1.2, RFC 6531 3.3)
  *
  * A row is a parameter: its keyword, the extension that it belongs to, how its value is read, and how it is written
- * again for the database and the next hop.  A row without the latter ends here: it is between the client and us.  Each may be given
- * once; what is in no row is answered 555.
+ * again for the database and the next hop.  A row without the latter ends here: it is between the client and us.  Each
+ * may be given once; what is in no row is answered 555.
  *
- * What is in the database was written by these tables, and is read by them with the widest rules that there are: some rows
- * stand only there, for what we note of a message ourselves.
+ * What is in the database was written by these tables, and is read by them with the widest rules that there are: some
+ * rows stand only there, for what we note of a message ourselves.
  */
 #include "protocols/smtp_parameter.h"
 
@@ -74,7 +74,8 @@ static bool next_parameter(struct slice *rest, struct parameter *out, const stru
     return !*fault;
 }
 
-const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice text, unsigned where, struct smtp_mail *out)
+const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice text, unsigned where,
+                                             struct smtp_mail *out)
 {
     const struct smtp_fault *fault;
     struct parameter parameter;
@@ -82,7 +83,9 @@ const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice t
     size_t i;
 
     while (next_parameter(&text, &parameter, &fault_blank, &fault)) {
-        for (i = 0; i < smtp_parameter_mail_count && !slice_equal_nocase(parameter.name, smtp_parameter_mail_rows[i].name); i++)
+        for (i = 0;
+             i < smtp_parameter_mail_count && !slice_equal_nocase(parameter.name, smtp_parameter_mail_rows[i].name);
+             i++)
             ;
         if (i == smtp_parameter_mail_count || (smtp_parameter_mail_rows[i].only & ~where))
             return &fault_unknown;
@@ -103,7 +106,9 @@ const struct smtp_fault *smtp_parameter_rcpt(struct arena *arena, struct slice t
     size_t i;
 
     while (next_parameter(&text, &parameter, &fault_blank_rcpt, &fault)) {
-        for (i = 0; i < smtp_parameter_rcpt_count && !slice_equal_nocase(parameter.name, smtp_parameter_rcpt_rows[i].name); i++)
+        for (i = 0;
+             i < smtp_parameter_rcpt_count && !slice_equal_nocase(parameter.name, smtp_parameter_rcpt_rows[i].name);
+             i++)
             ;
         if (i == smtp_parameter_rcpt_count)
             return &fault_unknown;

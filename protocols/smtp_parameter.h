@@ -13,10 +13,11 @@
 #include "relay/envelope.h"
 
 /*
- * What stands behind the path: a blank before each parameter.  Values are copied into the arena.  where: SMTP_PARAMETER_*, which
- * parameters are understood beside those that always are.  out->sender is not touched.
+ * What stands behind the path: a blank before each parameter.  Values are copied into the arena.  where:
+ * SMTP_PARAMETER_*, which parameters are understood beside those that always are.  out->sender is not touched.
  */
-const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice text, unsigned where, struct smtp_mail *out);
+const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice text, unsigned where,
+                                             struct smtp_mail *out);
 const struct smtp_fault *smtp_parameter_rcpt(struct arena *arena, struct slice text, struct envelope_rcpt *out);
 
 /* Those of the given extensions (ENVELOPE_*), with a blank between them; p NULL: there is none. */

@@ -19,10 +19,13 @@ static const struct smtp_fault fault_requiretls = {501, "5.5.4", "REQUIRETLS tak
 static const struct smtp_fault fault_smtputf8 = {501, "5.5.4", "SMTPUTF8 takes no value"};
 static const struct smtp_fault fault_tls_required = {501, "5.5.4", "TLS-REQUIRED is NO"};
 static const struct smtp_fault fault_hold_for = {501, "5.5.4", "HOLDFOR is a number of seconds, 1 to 999999999"};
-static const struct smtp_fault fault_hold_until = {501, "5.5.4", "HOLDUNTIL is a date and time as in 2026-12-24T08:00:00Z"};
+static const struct smtp_fault fault_hold_until = {501, "5.5.4",
+                                                   "HOLDUNTIL is a date and time as in 2026-12-24T08:00:00Z"};
 static const struct smtp_fault fault_hold_twice = {501, "5.5.4", "HOLDFOR and HOLDUNTIL exclude each other"};
-static const struct smtp_fault fault_by = {501, "5.5.4", "BY is seconds, \";\", R or N, and T or not; R has some seconds"};
-static const struct smtp_fault fault_priority = {501, "5.5.2", "MT-PRIORITY is a number from -9 to 9"}; /* RFC 6710 4.1 */
+static const struct smtp_fault fault_by = {501, "5.5.4",
+                                           "BY is seconds, \";\", R or N, and T or not; R has some seconds"};
+static const struct smtp_fault fault_priority = {501, "5.5.2",
+                                                 "MT-PRIORITY is a number from -9 to 9"}; /* RFC 6710 4.1 */
 
 static const struct smtp_fault *read_size(struct arena *arena, struct slice value, struct smtp_mail *out)
 {

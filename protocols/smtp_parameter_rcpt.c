@@ -49,7 +49,8 @@ static const char *print_notify(struct arena *arena, const struct envelope_rcpt 
 
     for (size_t i = 0; i < NOTIFY_WORDS; i++)
         if (envelope->notify & notify_words[i].bit)
-            text = arena_printf(arena, "%s%s", text ? arena_printf(arena, "%s,", text) : "NOTIFY=", notify_words[i].name.p);
+            text = arena_printf(arena, "%s%s",
+                                text ? arena_printf(arena, "%s,", text) : "NOTIFY=", notify_words[i].name.p);
     return text;
 }
 

@@ -23,7 +23,8 @@ static const struct smtp_fault fault_to = {501, "5.5.4", "Syntax: RCPT TO:<addre
 static const struct smtp_fault fault_sender = {501, "5.1.7", "Bad sender address syntax"};
 static const struct smtp_fault fault_recipient = {501, "5.1.3", "Bad recipient address syntax"};
 /* RFC 6531 3.5 */
-static const struct smtp_fault fault_sender_ascii = {550, "5.6.7", "An address that is not ASCII needs the parameter SMTPUTF8"};
+static const struct smtp_fault fault_sender_ascii = {550, "5.6.7",
+                                                     "An address that is not ASCII needs the parameter SMTPUTF8"};
 static const struct smtp_fault fault_recipient_ascii = {
     553, "5.6.7", "An address that is not ASCII needs the parameter SMTPUTF8 of MAIL"};
 static const struct smtp_fault fault_vrfy = {501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]"};
@@ -39,12 +40,11 @@ const struct smtp_fault *smtp_parse_command(struct slice line, struct smtp_comma
         struct slice name;
         enum smtp_verb verb;
     } verbs[] = {
-        {{"ATRN", 4}, SMTP_VERB_ATRN}, {{"AUTH", 4}, SMTP_VERB_AUTH}, {{"BDAT", 4}, SMTP_VERB_BDAT},
-        {{"DATA", 4}, SMTP_VERB_DATA}, {{"EHLO", 4}, SMTP_VERB_EHLO},
-        {{"ETRN", 4}, SMTP_VERB_ETRN},
-        {{"EXPN", 4}, SMTP_VERB_EXPN}, {{"HELO", 4}, SMTP_VERB_HELO}, {{"HELP", 4}, SMTP_VERB_HELP},
-        {{"MAIL", 4}, SMTP_VERB_MAIL}, {{"NOOP", 4}, SMTP_VERB_NOOP}, {{"QUIT", 4}, SMTP_VERB_QUIT},
-        {{"RCPT", 4}, SMTP_VERB_RCPT}, {{"RSET", 4}, SMTP_VERB_RSET}, {{"STARTTLS", 8}, SMTP_VERB_STARTTLS},
+        {{"ATRN", 4}, SMTP_VERB_ATRN}, {{"AUTH", 4}, SMTP_VERB_AUTH},       {{"BDAT", 4}, SMTP_VERB_BDAT},
+        {{"DATA", 4}, SMTP_VERB_DATA}, {{"EHLO", 4}, SMTP_VERB_EHLO},       {{"ETRN", 4}, SMTP_VERB_ETRN},
+        {{"EXPN", 4}, SMTP_VERB_EXPN}, {{"HELO", 4}, SMTP_VERB_HELO},       {{"HELP", 4}, SMTP_VERB_HELP},
+        {{"MAIL", 4}, SMTP_VERB_MAIL}, {{"NOOP", 4}, SMTP_VERB_NOOP},       {{"QUIT", 4}, SMTP_VERB_QUIT},
+        {{"RCPT", 4}, SMTP_VERB_RCPT}, {{"RSET", 4}, SMTP_VERB_RSET},       {{"STARTTLS", 8}, SMTP_VERB_STARTTLS},
         {{"VRFY", 4}, SMTP_VERB_VRFY}, {{"XCLIENT", 7}, SMTP_VERB_XCLIENT},
     };
 
@@ -92,7 +92,8 @@ bool smtp_parse_size(struct slice value, uint64_t *size)
 /* ------------------------------------------------------------------ the commands */
 
 /* mail = "MAIL FROM:" Reverse-path [SP Mail-parameters];  Reverse-path = Path / "<>" */
-const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, unsigned where, struct smtp_mail *out)
+const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, unsigned where,
+                                         struct smtp_mail *out)
 {
     struct slice rest = arguments;
 
@@ -135,7 +136,8 @@ const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice argum
  */
 const struct smtp_fault *smtp_parse_vrfy(struct slice arguments)
 {
-    return arguments.n && idn_is_utf8(arguments) && !slice_equal_nocase(arguments, SLICE("SMTPUTF8")) ? NULL : &fault_vrfy;
+    return arguments.n && idn_is_utf8(arguments) && !slice_equal_nocase(arguments, SLICE("SMTPUTF8")) ? NULL
+                                                                                                      : &fault_vrfy;
 }
 
 /* ehlo = "EHLO" SP ( Domain / address-literal );  helo = "HELO" SP Domain */

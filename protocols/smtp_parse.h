@@ -62,7 +62,8 @@ enum {
     SMTP_PARAMETER_TLS = 1 << 1,        /* REQUIRETLS, RFC 8689 section 2 */
     SMTP_PARAMETER_STORED = 1 << 2,     /* in the database: notes of our own */
 };
-const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, unsigned where, struct smtp_mail *out);
+const struct smtp_fault *smtp_parse_mail(struct arena *arena, struct slice arguments, unsigned where,
+                                         struct smtp_mail *out);
 /* utf8: MAIL had SMTPUTF8. */
 const struct smtp_fault *smtp_parse_rcpt(struct arena *arena, struct slice arguments, bool utf8, struct smtp_path *out,
                                          struct envelope_rcpt *envelope);

@@ -3,8 +3,8 @@
  *
  * The text says why, for the person who reads it in a bounce.  Behind it stands the id of this one decision, by which
  * GET /v1/decisions/ID tells who asked what, which grant or limit decided, and when: "... (decision 04ssdk6pc0h01)".
- * Refusals that are no decision about anybody's permission (syntax, order, content) carry no id; neither do those beyond
- * the rate that storage/decision.h notes.
+ * Refusals that are no decision about anybody's permission (syntax, order, content) carry no id; neither do those
+ * beyond the rate that storage/decision.h notes.
  */
 #define LOG_MODULE "smtp"
 #include "core/id.h"
@@ -19,7 +19,9 @@ void smtp_refuse(struct smtp_session *session, const char *command, struct slice
     const struct directory_grant *grant = decision->grant;
     char text[ID_TEXT_SIZE];
     int64_t id = decision_note(&(struct decision){
-        .cell = grant ? grant->cell : session->authenticated ? session->account.cell : cell,
+        .cell = grant                    ? grant->cell
+                : session->authenticated ? session->account.cell
+                                         : cell,
         .command = slice_str(command),
         .client = slice_str(session->peer),
         .account_id = session->authenticated ? session->account.id : 0,

@@ -6,10 +6,10 @@
  *
  *     Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF
  *
- * A reply line has at most 512 octets (RFC 5321 4.5.3.1.5); a longer text, which only an address of the
- * client's can make, is broken into several lines, but not within what stands for a character.  What we print of a client's input was parsed: it has no
- * control characters.  An address that is not ASCII is shown as RFC 6533 writes it, "\x{3B4}": RFC 6531 3.7.4.2 forbids UTF-8 in
- * all replies but a few that we never give.
+ * A reply line has at most 512 octets (RFC 5321 4.5.3.1.5); a longer text, which only an address of the client's can
+ * make, is broken into several lines, but not within what stands for a character.  What we print of a client's input
+ * was parsed: it has no control characters.  An address that is not ASCII is shown as RFC 6533 writes it, "\x{3B4}":
+ * RFC 6531 3.7.4.2 forbids UTF-8 in all replies but a few that we never give.
  */
 #include <event2/buffer.h>
 

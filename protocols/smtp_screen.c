@@ -1,11 +1,13 @@
 /*
  * smtp_screen: what port 25 asks of strangers, beyond what relay/authorize.c asks of everybody.
  *
- * DNS is asked about a client when it comes, if any policy wants to know (relay/screen_client.h); the answers are there when its first
- * recipient needs them, or RCPT waits a little.  Each recipient is judged by the policy of its own domain, after it was found to exist.
+ * DNS is asked about a client when it comes, if any policy wants to know (relay/screen_client.h); the answers are
+ * there when its first recipient needs them, or RCPT waits a little.  Each recipient is judged by the policy of its
+ * own domain, after it was found to exist.
  *
- * How much a client may send in a minute is counted for each MAIL and each RCPT, whatever becomes of them, so that it also limits who
- * only guesses at addresses.  The refusal is temporary: an honest server that has too much for once comes again.
+ * How much a client may send in a minute is counted for each MAIL and each RCPT, whatever becomes of them, so that it
+ * also limits who only guesses at addresses.  The refusal is temporary: an honest server that has too much for once
+ * comes again.
  *
  * Who collects refusals waits longer for each (tarpit): the answer is held back by a timer, which costs no task.
  */
@@ -63,8 +65,9 @@ void smtp_screen_early_talker(struct smtp_session *session)
     log_info("connection refused", log_str("reason", "early-talker"));
     smtp_counters.connections_refused++;
     smtp_counters.refused[SMTP_REFUSED_EARLY_TALKER]++;
-    smtp_reply_goodbye(session, 554, "5.5.1",
-                       server_note_refusal(&session->server, session->command, "early-talker", NULL, 554, "5.5.1", text));
+    smtp_reply_goodbye(
+        session, 554, "5.5.1",
+        server_note_refusal(&session->server, session->command, "early-talker", NULL, 554, "5.5.1", text));
 }
 
 /* ------------------------------------------------------------------ who it is */

@@ -25,8 +25,8 @@
 #include <stdlib.h>
 
 #define LOG_MODULE "smtp"
-#include "core/id.h"
 #include "core/clock.h"
+#include "core/id.h"
 #include "core/log.h"
 #include "core/secret.h"
 #include "protocols/smtp_counters.h"
@@ -199,8 +199,8 @@ static void on_line_too_long(void *arg)
 }
 
 /*
- * Section 3.1 and 4.3.1: the client waits for the greeting.  Who does not reads no replies, as no mail server does and much
- * malware does.
+ * Section 3.1 and 4.3.1: the client waits for the greeting.  Who does not reads no replies, as no mail server does and
+ * much malware does.
  */
 static void on_early_talk(struct smtp_session *session)
 {
@@ -300,7 +300,8 @@ static const struct stream_handler handler = {on_line, on_line_too_long, on_data
 
 /* ------------------------------------------------------------------ accept */
 
-void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct proxy_header *via, struct server_settings *settings)
+void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct proxy_header *via,
+                struct server_settings *settings)
 {
     struct smtp_session *session = calloc(1, sizeof(*session));
     struct stream_limits limits = {

@@ -48,12 +48,12 @@ struct smtp_recipient {
     bool first;            /* of its RCPT */
     bool expanded;         /* an alias or a group led here */
     struct envelope_rcpt envelope;
-    bool tell_expanded;    /* the sender wants to hear that it was, RFC 3461 5.2.7.3; at the first only */
+    bool tell_expanded; /* the sender wants to hear that it was, RFC 3461 5.2.7.3; at the first only */
     enum authorize_verdict verdict;
-    const char *reason;  /* what permitted it, for the log */
+    const char *reason;                  /* what permitted it, for the log */
     const struct directory_grant *grant; /* the relay grant, in the transaction's arena, or NULL */
-    const char *held_limit; /* taken, but held by that grant, as this limit of it is reached; or NULL */
-    int64_t customer_id; /* whose mail this becomes: the recipient's, for outside the sender's */
+    const char *held_limit;              /* taken, but held by that grant, as this limit of it is reached; or NULL */
+    int64_t customer_id;                 /* whose mail this becomes: the recipient's, for outside the sender's */
     unsigned cell;
     int64_t mailbox_id;       /* INBOX to be filled now, or 0 */
     int64_t account_id;       /* in a relay domain: who may read it while it is held, or 0 */
@@ -68,7 +68,7 @@ struct smtp_transaction {
     struct envelope_mail envelope;
     bool eight_bit;             /* what is stored is declared so */
     struct mime_binary *binary; /* BODY=BINARYMIME; else NULL */
-    bool utf8; /* MAIL had SMTPUTF8; envelope.utf8 tells in the end whether it was needed */
+    bool utf8;                  /* MAIL had SMTPUTF8; envelope.utf8 tells in the end whether it was needed */
     struct smtp_recipient *recipients, **tail;
     unsigned recipient_count; /* as RCPT named them */
     unsigned target_count;    /* what they came to: the length of the list */
@@ -78,9 +78,9 @@ struct smtp_transaction {
     uint64_t size_max; /* the server's limit, or that of a grant */
 
     /* DATA, BDAT */
-    bool chunked; /* BDAT has begun: only BDAT may follow */
-    bool failed;  /* a chunk was refused: nothing but RSET and the last chunk makes sense */
-    struct spool *spool; /* NULL after the size limit was passed */
+    bool chunked;                /* BDAT has begun: only BDAT may follow */
+    bool failed;                 /* a chunk was refused: nothing but RSET and the last chunk makes sense */
+    struct spool *spool;         /* NULL after the size limit was passed */
     struct smtp_newline newline; /* bare_newline = normalize */
     struct smtp_dot dot;
     struct smtp_fields fields; /* submission */
@@ -114,7 +114,7 @@ struct smtp_session {
     bool told_plain;                     /* the client said HELO */
 
     struct screen_dns *screen; /* what DNS says of the client; NULL: nobody wants to know */
-    bool greeted; /* EHLO or HELO was answered */
+    bool greeted;              /* EHLO or HELO was answered */
     bool esmtp;
     struct slice helo; /* in the session's arena */
     bool authenticated;
@@ -174,8 +174,8 @@ void smtp_commands_run(struct smtp_session *session); /* the one in session->lin
 void smtp_command_hello(struct smtp_session *session, struct slice arguments, bool esmtp); /* smtp_command_hello.c */
 void smtp_command_starttls(struct smtp_session *session, struct slice arguments);
 void smtp_command_xclient(struct smtp_session *session, struct slice arguments); /* smtp_command_xclient.c */
-void smtp_command_atrn(struct smtp_session *session, struct slice arguments); /* smtp_command_atrn.c */
-void smtp_command_auth(struct smtp_session *session, struct slice arguments); /* smtp_command_auth.c */
+void smtp_command_atrn(struct smtp_session *session, struct slice arguments);    /* smtp_command_atrn.c */
+void smtp_command_auth(struct smtp_session *session, struct slice arguments);    /* smtp_command_auth.c */
 void smtp_auth_on_line(struct smtp_session *session, struct slice line);
 void smtp_auth_drop(struct smtp_session *session);
 /* What the connection tells SASL; in the command's arena. */
@@ -208,8 +208,8 @@ void smtp_refuse(struct smtp_session *session, const char *command, struct slice
                  const struct authorize_decision *decision);
 
 /*
- * smtp_hold.c.  Offer: the line of EHLO; NULL: none.  Check: NULL is well.  Is: the recipient's copy is not delivered at once.
- * Apply: what that means for it as it would be without.
+ * smtp_hold.c.  Offer: the line of EHLO; NULL: none.  Check: NULL is well.  Is: the recipient's copy is not delivered
+ * at once. Apply: what that means for it as it would be without.
  */
 const char *smtp_hold_offer(const struct smtp_session *session);
 const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, const struct envelope_mail *envelope);
@@ -228,7 +228,8 @@ void smtp_screen_early_talker(struct smtp_session *session);
 /* A client has come: what DNS knows of it is asked. */
 void smtp_screen_begin(struct smtp_session *session);
 /* May it bring mail for a recipient that permit_recipient() took?  False, and answered: no, or not yet. */
-AWAITS bool smtp_screen_client(struct smtp_session *session, const struct permit_recipient *recipient) __attribute__((warn_unused_result));
+AWAITS bool smtp_screen_client(struct smtp_session *session, const struct permit_recipient *recipient)
+    __attribute__((warn_unused_result));
 /* It was refused for good: the answer waits, the longer the more refusals it collects. */
 void smtp_screen_tarpit(struct smtp_session *session);
 
@@ -237,8 +238,8 @@ AWAITS void smtp_accept(struct smtp_session *session);
 
 /*
  * smtp_notice.c: adds to the messages the notices to be committed with them: of what is put into mailboxes or went to
- * several by an alias, as far as the sender wants to hear of it (RFC 3461 5.2.3, 5.2.7.3).  The array may become another
- * one; the notices stand behind the messages.  False: it could not be found out.
+ * several by an alias, as far as the sender wants to hear of it (RFC 3461 5.2.3, 5.2.7.3).  The array may become
+ * another one; the notices stand behind the messages.  False: it could not be found out.
  */
 AWAITS bool smtp_notice_add(struct smtp_session *session, struct accept_message **messages, unsigned *count)
     __attribute__((warn_unused_result));

@@ -18,10 +18,10 @@
  *
  * A submission may lack Date and Message-ID; they then follow, the same in all copies.
  *
- * The name after "from" is what the client called itself.  The grammar wants a domain or an address literal there;
- * any other word was accepted in EHLO (see smtp_parse.h), and is then replaced by the client's address.  What
- * the client is called in DNS (TCP-info) is shown if a proxy tells it (XCLIENT), or if a policy for strangers asked for it and it leads
- * back; for the sake of this line it is not looked up.
+ * The name after "from" is what the client called itself.  The grammar wants a domain or an address literal there; any
+ * other word was accepted in EHLO (see smtp_parse.h), and is then replaced by the client's address.  What the client
+ * is called in DNS (TCP-info) is shown if a proxy tells it (XCLIENT), or if a policy for strangers asked for it and it
+ * leads back; for the sake of this line it is not looked up.
  */
 #include <arpa/inet.h>
 
@@ -48,7 +48,10 @@ const char *smtp_trace_protocol(const struct smtp_session *session)
     return names[session->transaction->utf8][2 * stream_is_tls(session->stream) + session->authenticated];
 }
 
-/* Section 4.4 of RFC 5321 and 3.7.3 of RFC 6531: U-labels and the like only in a message that always goes with SMTPUTF8. */
+/*
+ * Section 4.4 of RFC 5321 and 3.7.3 of RFC 6531: U-labels and the like only in a message that always goes with
+ * SMTPUTF8.
+ */
 static bool may_name(const struct smtp_session *session, struct slice recipient)
 {
     return recipient.n && (session->transaction->envelope.utf8 || idn_is_ascii(recipient));
@@ -88,9 +91,9 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
                                   "\tby %s with %s\r\n"
                                   "\tid %s%s%s%s;\r\n"
                                   "\t%s\r\n",
-                                  SLICE_ARG(sender), SLICE_ARG(name), known_as, literal,
-                                  session->settings->hostname, smtp_trace_protocol(session), id_print(id, id_text),
-                                  for_clause, tls, priority, clock_rfc5322(now_ms, date)));
+                                  SLICE_ARG(sender), SLICE_ARG(name), known_as, literal, session->settings->hostname,
+                                  smtp_trace_protocol(session), id_print(id, id_text), for_clause, tls, priority,
+                                  clock_rfc5322(now_ms, date)));
 }
 
 struct slice smtp_trace_missing(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms)

@@ -14,7 +14,10 @@ struct smtp_turn {
     struct slice account; /* who collects */
 };
 
-/* Takes the stream, which is driven, begins to read from it in a later turn of the loop, and closes it; false: it cannot now. */
+/*
+ * Takes the stream, which is driven, begins to read from it in a later turn of the loop, and closes it; false: it
+ * cannot now.
+ */
 typedef bool smtp_turn_fn(struct stream *stream, const struct smtp_turn *turn);
 void smtp_on_turn(smtp_turn_fn *fn);
 

@@ -10,9 +10,9 @@
  *     PROTO   SMTP or ESMTP
  *     HELO    as which the client introduced itself, or [UNAVAILABLE]
  *
- * Names and special values in any case.  An attribute that is not offered is refused, and so is ADDR=[UNAVAILABLE]: a client without
- * address would go on with the rights of the proxy's.  LOGIN is not offered, since whoever may relay as an account must sign
- * in here; nor DESTADDR and DESTPORT, of which nothing here depends.
+ * Names and special values in any case.  An attribute that is not offered is refused, and so is ADDR=[UNAVAILABLE]: a
+ * client without address would go on with the rights of the proxy's.  LOGIN is not offered, since whoever may relay as
+ * an account must sign in here; nor DESTADDR and DESTPORT, of which nothing here depends.
  */
 #include "protocols/smtp_xclient.h"
 
@@ -41,7 +41,9 @@ static int hex(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* xtext = *( xchar / hexchar ), up to a blank or the end.  Only what prints may come of it: these values go into lines. */
+/*
+ * xtext = *( xchar / hexchar ), up to a blank or the end.  Only what prints may come of it: these values go into lines.
+ */
 static bool take_xtext(struct arena *arena, struct slice *rest, struct slice *out)
 {
     char *text = arena_alloc(arena, rest->n + 1);
@@ -88,7 +90,9 @@ static const struct smtp_fault *take_address(struct slice value, struct smtp_xcl
     bool is_six = cursor_take_word(&value, SLICE("IPV6:"));
 
     out->address.ss_family = is_six ? AF_INET6 : AF_INET;
-    return inet_pton(out->address.ss_family, value.p, is_six ? (void *)&six->sin6_addr : &four->sin_addr) == 1 ? NULL : &fault_address;
+    return inet_pton(out->address.ss_family, value.p, is_six ? (void *)&six->sin6_addr : &four->sin_addr) == 1
+               ? NULL
+               : &fault_address;
 }
 
 static const struct smtp_fault *take_port(struct slice value, struct smtp_xclient *out)
@@ -119,13 +123,14 @@ static const struct smtp_fault *take_helo(struct slice value, struct smtp_xclien
     return value.n <= NAME_MAX ? NULL : &fault_helo;
 }
 
-static const struct smtp_fault *take_attribute(struct arena *arena, struct slice *rest, unsigned *seen, struct smtp_xclient *out)
+static const struct smtp_fault *take_attribute(struct arena *arena, struct slice *rest, unsigned *seen,
+                                               struct smtp_xclient *out)
 {
     static const struct {
         struct slice name;
         const struct smtp_fault *(*take)(struct slice value, struct smtp_xclient *out);
     } attributes[] = {
-        {{"NAME=", 5}, take_name}, {{"ADDR=", 5}, take_address}, {{"PORT=", 5}, take_port},
+        {{"NAME=", 5}, take_name},   {{"ADDR=", 5}, take_address}, {{"PORT=", 5}, take_port},
         {{"PROTO=", 6}, take_proto}, {{"HELO=", 5}, take_helo},
     };
     struct slice value;

@@ -10,8 +10,8 @@
 
 /* What was not told is as zero. */
 struct smtp_xclient {
-    struct slice name; /* of the client in DNS; empty: it has none */
-    struct slice helo; /* as which the client introduced itself */
+    struct slice name;               /* of the client in DNS; empty: it has none */
+    struct slice helo;               /* as which the client introduced itself */
     struct sockaddr_storage address; /* ss_family 0: not told */
     unsigned port;
     bool plain_smtp; /* PROTO=SMTP: the client said HELO */

@@ -11,28 +11,29 @@
  *   submission, nobody    denied (530)
  *
  * Nothing else is ever relayed.  These are the implicit rules.  Relay grants, where there are any for the client,
- * replace them: for all mail of an account, and for what a client on port 25 sends outside; the first grant that permits
- * sender, recipient and size decides.  What is refused is explained by the grant that came nearest.  What is
+ * replace them: for all mail of an account, and for what a client on port 25 sends outside; the first grant that
+ * permits sender, recipient and size decides.  What is refused is explained by the grant that came nearest.  What is
  * not obvious:
  *
  *   - The null sender is allowed to accounts (MDNs must carry it, RFC 8098 section 3) and to networks (a
  *     customer's server must be able to send its DSNs, RFC 5321 section 6.1).
  *   - A stranger may use any sender, ours included, towards our recipients: mailing lists and forwarders do.
- *   - Every address of a relay domain is accepted, unless the domain says which are valid: the server behind it knows its
- *     users, we only know those who may read held mail here.
- *   - A suspended account refuses mail (550 5.2.1): its correspondent should hear of it at once, not after
- *     days of retries.  So does a send-only one; a closed one is unknown (550 5.1.1).  In a relay domain an account's suspension closes the reading, not the domain's mail.
+ *   - Every address of a relay domain is accepted, unless the domain says which are valid: the server behind it knows
+ *     its users, we only know those who may read held mail here.
+ *   - A suspended account refuses mail (550 5.2.1): its correspondent should hear of it at once, not after days of
+ *     retries.  So does a send-only one; a closed one is unknown (550 5.1.1).  In a relay domain an account's
+ *     suspension closes the reading, not the domain's mail.
  *   - Address literals as destination are refused: a relay that sends to any address named by a client is a
  *     port scanner.
  *   - A suspended customer's network is no network.
  *   - Mail from port 25 to our own recipients is never subject to a grant: what a stranger may do, a client with
  *     a grant may do, too.
- *   - A certificate that a grant names need not be verified: the grant names that very one, whose key the handshake has proven,
- *     and servers show certificates that they have made themselves.
+ *   - A certificate that a grant names need not be verified: the grant names that very one, whose key the handshake has
+ *     proven, and servers show certificates that they have made themselves.
  *   - A message that is too big for a grant does not become smaller: 552 whatever the grant says of limits.  Too many
- *     recipients are 452, after which clients send the rest in a second transaction (RFC 5321 section
- *     4.5.3.1.10), or 550 if the grant says refuse.  A limit of a minute, an hour or a day is 451 4.7.1 or 550 5.7.1; or the
- *     message is taken and held (at_limit "hold"), unless another grant permits it without.
+ *     recipients are 452, after which clients send the rest in a second transaction (RFC 5321 section 4.5.3.1.10), or
+ *     550 if the grant says refuse.  A limit of a minute, an hour or a day is 451 4.7.1 or 550 5.7.1; or the message
+ *     is taken and held (at_limit "hold"), unless another grant permits it without.
  *
  * The most specific true reason is given, because its reader is a person whose mail was refused.
  */
@@ -61,7 +62,16 @@ const char *authorize_verdict_word(enum authorize_verdict verdict)
 #define HOLD_TIMES 10 /* a limit that holds is passed by so much at most: who sends on must not fill the queue */
 
 /* How far a grant carries; of those that fail the one that fails last is told. */
-enum step { STEP_CUSTOMER, STEP_SENDER, STEP_RECIPIENT, STEP_TLS, STEP_SIZE, STEP_RECIPIENTS, STEP_WINDOW, STEP_GRANTED };
+enum step {
+    STEP_CUSTOMER,
+    STEP_SENDER,
+    STEP_RECIPIENT,
+    STEP_TLS,
+    STEP_SIZE,
+    STEP_RECIPIENTS,
+    STEP_WINDOW,
+    STEP_GRANTED
+};
 
 /* What is asked: recipient NULL at MAIL. */
 struct question {
@@ -96,8 +106,7 @@ static bool permits_sender(const struct question *q, const struct directory_gran
     switch (grant->senders) {
     case DIRECTORY_SENDERS_ANY: return true;
     case DIRECTORY_SENDERS_OWN: return q->client->account ? sender->owned : sender->customer_id == grant->customer_id;
-    case DIRECTORY_SENDERS_DOMAINS:
-        return listed(grant->sender_domains, grant->sender_domain_count, sender->address);
+    case DIRECTORY_SENDERS_DOMAINS: return listed(grant->sender_domains, grant->sender_domain_count, sender->address);
     }
     return false;
 }
@@ -122,8 +131,9 @@ struct window {
 };
 
 /*
- * What was used is what was committed when the grants were looked up: transactions that are open at the same time do not see
- * each other, and may pass a limit by as much as they hold.  The longest span first: it says when to come back.
+ * What was used is what was committed when the grants were looked up: transactions that are open at the same time do
+ * not see each other, and may pass a limit by as much as they hold.  The longest span first: it says when to come
+ * back.
  */
 static struct window find_full(const struct question *q, const struct directory_grant *grant, uint64_t times)
 {
@@ -230,7 +240,10 @@ static void explain(const struct question *q, const struct directory_grant *gran
     out->grant = grant;
 }
 
-/* There are grants.  NULL: none permits it, and *out says why.  *held: it does, but the message waits for somebody to decide. */
+/*
+ * There are grants.  NULL: none permits it, and *out says why.  *held: it does, but the message waits for somebody to
+ * decide.
+ */
 static const struct directory_grant *choose(const struct question *q, struct authorize_decision *out, bool *held)
 {
     const struct directory_grants *grants = &q->client->grants;
@@ -257,7 +270,8 @@ static const struct directory_grant *choose(const struct question *q, struct aut
 }
 
 /* By which grant, if it is taken; and that it is held. */
-static void take(const struct question *q, const struct directory_grant *grant, bool held, struct authorize_decision *out)
+static void take(const struct question *q, const struct directory_grant *grant, bool held,
+                 struct authorize_decision *out)
 {
     struct window window;
     char id[ID_TEXT_SIZE];
@@ -330,10 +344,11 @@ void authorize_author(struct arena *arena, const struct authorize_client *client
                             SLICE_ARG(client->account->address), SLICE_ARG(author->address), field,
                             id_print(grant->id, id), senders_in_words(&question, grant)));
     else
-        refuse(out, AUTHORIZE_DENIED, "author-not-owned", 550, "5.7.1",
-               arena_printf(arena,
-                            "%.*s may not send in the name of <%.*s> (%s); it may send as its own address and its aliases",
-                            SLICE_ARG(client->account->address), SLICE_ARG(author->address), field));
+        refuse(
+            out, AUTHORIZE_DENIED, "author-not-owned", 550, "5.7.1",
+            arena_printf(arena,
+                         "%.*s may not send in the name of <%.*s> (%s); it may send as its own address and its aliases",
+                         SLICE_ARG(client->account->address), SLICE_ARG(author->address), field));
     out->grant = grant;
 }
 
@@ -388,9 +403,10 @@ static void decide_expansion(struct arena *arena, const struct authorize_client 
         refuse(out, AUTHORIZE_DENIED, "domain-suspended", 550, "5.2.1",
                arena_printf(arena, "<%.*s>: mail for this domain is suspended", SLICE_ARG(address)));
     else if (resolve_may_post(client, sender, &recipient->expansion))
-        allow(out, AUTHORIZE_EXPANDED, recipient->expansion.group       ? "group"
-                                       : recipient->expansion.catch_all ? "catch-all"
-                                                                        : "alias");
+        allow(out, AUTHORIZE_EXPANDED,
+              recipient->expansion.group       ? "group"
+              : recipient->expansion.catch_all ? "catch-all"
+                                               : "alias");
     else /* RFC 3463: X.7.2, mailing list expansion prohibited */
         refuse(out, AUTHORIZE_DENIED, "group-closed", 550, "5.7.2",
                arena_printf(arena, "<%.*s>: only %s may send to this group", SLICE_ARG(address),

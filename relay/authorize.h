@@ -41,13 +41,13 @@ struct authorize_sender {
 };
 
 enum authorize_verdict {
-    AUTHORIZE_ALLOWED, /* only for the sender */
-    AUTHORIZE_MAILBOX, /* into the account's INBOX */
-    AUTHORIZE_RELAY,   /* to the relay domain's next hops */
-    AUTHORIZE_OUTSIDE, /* by the default route or MX */
+    AUTHORIZE_ALLOWED,  /* only for the sender */
+    AUTHORIZE_MAILBOX,  /* into the account's INBOX */
+    AUTHORIZE_RELAY,    /* to the relay domain's next hops */
+    AUTHORIZE_OUTSIDE,  /* by the default route or MX */
     AUTHORIZE_EXPANDED, /* to those that the address stands for: relay/resolve.h finds them */
-    AUTHORIZE_UNKNOWN, /* refused: no such user in a domain of ours */
-    AUTHORIZE_DENIED,  /* refused, or deferred: the code tells */
+    AUTHORIZE_UNKNOWN,  /* refused: no such user in a domain of ours */
+    AUTHORIZE_DENIED,   /* refused, or deferred: the code tells */
 };
 
 /* "mailbox", "denied" and so on, for the API. */
@@ -72,8 +72,8 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
                       struct authorize_decision *out);
 
 /*
- * Submission: an address in the header.  field: "From", "Sender".  grant: the one that decided about a recipient; NULL: the
- * implicit rule did.  Of the sender only address and owned are looked at.
+ * Submission: an address in the header.  field: "From", "Sender".  grant: the one that decided about a recipient;
+ * NULL: the implicit rule did.  Of the sender only address and owned are looked at.
  */
 void authorize_author(struct arena *arena, const struct authorize_client *client, const struct authorize_sender *author,
                       const char *field, const struct directory_grant *grant, struct authorize_decision *out);
@@ -81,8 +81,8 @@ void authorize_author(struct arena *arena, const struct authorize_client *client
 /*
  * recipient: with `literal`, its domain is an address literal and was not looked up.
  *
- * On port 25 the answer depends on client->network, client->grants and sender->customer_id only when authorize_needs_grant() says so:
- * most mail from strangers is for us, and needs neither look-up.
+ * On port 25 the answer depends on client->network, client->grants and sender->customer_id only when
+ * authorize_needs_grant() says so: most mail from strangers is for us, and needs neither look-up.
  */
 bool authorize_needs_grant(const struct authorize_client *client, const struct directory_recipient *recipient);
 /* What becomes of mail to this address (no expansion), whoever sends it. */

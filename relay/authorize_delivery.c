@@ -1,7 +1,7 @@
 /*
- * authorize_delivery: what becomes of mail to an address, whoever sends it: the half of the decision that does not depend on the
- * client.  RCPT asks it after authorize.c has permitted the client, expansions ask it for each target, notices for their
- * sender.
+ * authorize_delivery: what becomes of mail to an address, whoever sends it: the half of the decision that does not
+ * depend on the client.  RCPT asks it after authorize.c has permitted the client, expansions ask it for each target,
+ * notices for their sender.
  *
  *     hosted          its mailbox, by the state of the account
  *     hosted, split   the same for who is here, its next hops for everybody else

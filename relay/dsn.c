@@ -11,13 +11,13 @@
  * us.  It goes out in quoted-printable when it holds anything but short lines of ASCII (RFC 6522 section 4 allows
  * that); so the whole is 7-bit, fits every next hop, and cannot be broken by what a stranger wrote.
  *
- * Every word that came from outside (addresses, diagnostics) is made printable ASCII and cut, one line each; a line that
- * would be too long for RFC 5322 2.1.1 is folded where fields allow it (diagnostics are: xtext is for others).
+ * Every word that came from outside (addresses, diagnostics) is made printable ASCII and cut, one line each; a line
+ * that would be too long for RFC 5322 2.1.1 is folded where fields allow it (diagnostics are: xtext is for others).
  *
  * Where an address or the returned message is not ASCII (RFC 6533) the types are message/global-delivery-status and
  * message/global-headers or message/global, addresses are of type utf-8, and domains are in U-labels.  All of it is in
- * quoted-printable (sections 4.4, 4.5), so that such a report, too, fits every next hop: only the address that it goes to can
- * make it one for SMTPUTF8.
+ * quoted-printable (sections 4.4, 4.5), so that such a report, too, fits every next hop: only the address that it goes
+ * to can make it one for SMTPUTF8.
  *
  * Auto-Submitted (RFC 3834) and the null sender, which the caller uses, keep vacation programs from answering.
  */
@@ -154,7 +154,8 @@ static struct slice address_shown(const struct text *text, struct slice address)
 static void put_top(struct text *text, const struct dsn *dsn, const char *id, const char *boundary)
 {
     put_field(text, "From",
-              slice_str(arena_printf(text->arena, "Mail Delivery System <MAILER-DAEMON@%.*s>", SLICE_ARG(dsn->reporting_mta))));
+              slice_str(arena_printf(text->arena, "Mail Delivery System <MAILER-DAEMON@%.*s>",
+                                     SLICE_ARG(dsn->reporting_mta))));
     text->utf8 = true;
     put_field(text, "To", slice_str(arena_printf(text->arena, "<%.*s>", SLICE_ARG(address_shown(text, dsn->sender)))));
     text->utf8 = false;
@@ -185,7 +186,8 @@ static void put_for_people(struct text *text, const struct dsn *dsn, const char 
     put(text, clean(text, dsn->reporting_mta));
     put_str(text, ".\r\n\r\n");
     put_str(text, words[dsn->action].opening);
-    put_str(text, dsn->full || dsn->content.p ? " Your message is attached.\r\n" : " The header of your message is attached.\r\n");
+    put_str(text, dsn->full || dsn->content.p ? " Your message is attached.\r\n"
+                                              : " The header of your message is attached.\r\n");
     for (unsigned i = 0; i < dsn->count; i++) {
         const struct dsn_recipient *r = &dsn->recipients[i];
 
@@ -210,8 +212,8 @@ static void put_typed(struct text *text, const char *name, const char *type, str
 }
 
 /*
- * addr-type ";" xtext (RFC 3461 4.2); the field has it without xtext (6.3).  Of type utf-8 it has the address itself where
- * UTF-8 may stand, and else what came, which is ASCII (RFC 6533 section 3).
+ * addr-type ";" xtext (RFC 3461 4.2); the field has it without xtext (6.3).  Of type utf-8 it has the address itself
+ * where UTF-8 may stand, and else what came, which is ASCII (RFC 6533 section 3).
  */
 static void put_original(struct text *text, struct slice orcpt)
 {
@@ -247,7 +249,8 @@ static void put_for_programs(struct text *text, const struct dsn *dsn)
         put_str(text, "\r\n");
         if (r->original.p)
             put_original(text, r->original);
-        put_typed(text, "Final-Recipient", idn_is_ascii(r->address) ? "rfc822" : "utf-8", address_shown(text, r->address));
+        put_typed(text, "Final-Recipient", idn_is_ascii(r->address) ? "rfc822" : "utf-8",
+                  address_shown(text, r->address));
         put_field(text, "Action", slice_str(words[dsn->action].name));
         put_field(text, "Status", r->status);
         if (r->remote.n)
@@ -346,7 +349,8 @@ static void put_header(struct text *text, const char *boundary, struct slice con
     bool plain = is_plain(header);
 
     put_encoded(text, boundary,
-                !plain && utf8 ? "Content-Type: message/global-headers\r\n" : "Content-Type: text/rfc822-headers\r\n", header);
+                !plain && utf8 ? "Content-Type: message/global-headers\r\n" : "Content-Type: text/rfc822-headers\r\n",
+                header);
 }
 
 /* Is there an address that only UTF-8 can write? */

@@ -4,8 +4,8 @@
  * dsn: builds a delivery status notification: multipart/report (RFC 6522) with a text for people, a
  * message/delivery-status (RFC 3464) for programs, and the header of the message that it is about, or all of it.  Pure.
  *
- * The result is 7-bit, in wire form, whatever the input holds; but for the sender's address and a message that is returned
- * whole.
+ * The result is 7-bit, in wire form, whatever the input holds; but for the sender's address and a message that is
+ * returned whole.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,20 +37,20 @@ struct dsn_recipient {
 struct dsn {
     struct slice reporting_mta; /* our host name */
     enum dsn_action action;
-    struct slice sender;        /* of the message that this is about: who gets this */
-    struct slice envid;         /* ENVID as it came (RFC 3461 4.4); p NULL: not given */
+    struct slice sender;         /* of the message that this is about: who gets this */
+    struct slice envid;          /* ENVID as it came (RFC 3461 4.4); p NULL: not given */
     struct slice future_release; /* "for; 3600" or "until; 2026-12-24T08:00:00Z" (RFC 4865); p NULL: not asked for */
-    int64_t deliver_by_ms;      /* Deliver-By-Date (RFC 2852 section 5); 0: not asked for */
-    int64_t message_id;         /* of that message; also makes Message-ID and boundary */
-    int64_t dsn_id;             /* of this one */
+    int64_t deliver_by_ms;       /* Deliver-By-Date (RFC 2852 section 5); 0: not asked for */
+    int64_t message_id;          /* of that message; also makes Message-ID and boundary */
+    int64_t dsn_id;              /* of this one */
     int64_t arrival_ms, now_ms;
     const struct dsn_recipient *recipients;
     unsigned count;
-    struct slice header;        /* of that message, as it was stored; may be empty */
-    bool full;                  /* the caller puts that message, whole, between head and tail: */
-    bool eight_bit;             /* and it has 8-bit bytes */
-    bool utf8;                  /* that message needed SMTPUTF8 (RFC 6533) */
-    struct slice content;       /* with utf8: that message, whole; p NULL: its header only */
+    struct slice header;  /* of that message, as it was stored; may be empty */
+    bool full;            /* the caller puts that message, whole, between head and tail: */
+    bool eight_bit;       /* and it has 8-bit bytes */
+    bool utf8;            /* that message needed SMTPUTF8 (RFC 6533) */
+    struct slice content; /* with utf8: that message, whole; p NULL: its header only */
 };
 
 struct dsn_text {

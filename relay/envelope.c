@@ -64,7 +64,8 @@ int64_t envelope_release(const struct envelope_mail *envelope, int64_t received_
 
 int64_t envelope_deadline(const struct envelope_mail *envelope, int64_t received_ms)
 {
-    return envelope->by != ENVELOPE_BY_UNSAID && envelope->by_seconds > 0 ? received_ms + envelope->by_seconds * 1000 : 0;
+    return envelope->by != ENVELOPE_BY_UNSAID && envelope->by_seconds > 0 ? received_ms + envelope->by_seconds * 1000
+                                                                          : 0;
 }
 
 bool envelope_expired(const struct envelope_mail *envelope, int64_t received_ms, int64_t now_ms)

@@ -15,26 +15,26 @@
 
 /* Extensions that parameters belong to: a next hop is sent those of the ones that it offers. */
 enum {
-    ENVELOPE_DSN = 1 << 0,        /* RFC 3461 */
-    ENVELOPE_REQUIRETLS = 1 << 1, /* RFC 8689: offered under TLS only */
-    ENVELOPE_SMTPUTF8 = 1 << 2,   /* RFC 6531 */
+    ENVELOPE_DSN = 1 << 0,           /* RFC 3461 */
+    ENVELOPE_REQUIRETLS = 1 << 1,    /* RFC 8689: offered under TLS only */
+    ENVELOPE_SMTPUTF8 = 1 << 2,      /* RFC 6531 */
     ENVELOPE_FUTURERELEASE = 1 << 3, /* RFC 4865: kept with the message, and never passed on: it waits here */
-    ENVELOPE_DELIVERBY = 1 << 4,  /* RFC 2852 */
-    ENVELOPE_MT_PRIORITY = 1 << 5, /* RFC 6710 */
-    ENVELOPE_OURS = 1 << 30,      /* none: what we note for ourselves, and no next hop is told */
+    ENVELOPE_DELIVERBY = 1 << 4,     /* RFC 2852 */
+    ENVELOPE_MT_PRIORITY = 1 << 5,   /* RFC 6710 */
+    ENVELOPE_OURS = 1 << 30,         /* none: what we note for ourselves, and no next hop is told */
 };
 #define ENVELOPE_ALL (~0u)
 
 enum envelope_return { /* RET, RFC 3461 4.3 */
-    ENVELOPE_RETURN_UNSAID,
-    ENVELOPE_RETURN_HEADER,
-    ENVELOPE_RETURN_FULL,
+                       ENVELOPE_RETURN_UNSAID,
+                       ENVELOPE_RETURN_HEADER,
+                       ENVELOPE_RETURN_FULL,
 };
 
 enum envelope_by { /* BY, RFC 2852: what happens when it is not delivered in time */
-    ENVELOPE_BY_UNSAID,
-    ENVELOPE_BY_RETURN, /* R: it is given up */
-    ENVELOPE_BY_NOTIFY, /* N: its sender is told, and it goes on */
+                   ENVELOPE_BY_UNSAID,
+                   ENVELOPE_BY_RETURN, /* R: it is given up */
+                   ENVELOPE_BY_NOTIFY, /* N: its sender is told, and it goes on */
 };
 
 /* MAIL's. */
@@ -47,8 +47,8 @@ struct envelope_mail {
     struct slice hold_for, hold_until; /* HOLDFOR, HOLDUNTIL, RFC 4865: one of them at most; p NULL: not given */
     enum envelope_by by;
     bool by_trace;      /* T: its sender hears of each relay */
-    bool has_priority; /* it was given, or changed */
-    int priority;      /* MT-PRIORITY, RFC 6710: -9 to 9; higher goes first */
+    bool has_priority;  /* it was given, or changed */
+    int priority;       /* MT-PRIORITY, RFC 6710: -9 to 9; higher goes first */
     int64_t by_seconds; /* from when it was received; 0 or less: the time was over before, and its sender knows */
 };
 
@@ -57,16 +57,17 @@ struct envelope_mail {
 #define ENVELOPE_SMTPUTF8_STORED "SMTPUTF8"
 
 enum { /* NOTIFY, RFC 3461 4.1; 0: not given */
-    ENVELOPE_NOTIFY_NEVER = 1 << 0,
-    ENVELOPE_NOTIFY_SUCCESS = 1 << 1,
-    ENVELOPE_NOTIFY_FAILURE = 1 << 2,
-    ENVELOPE_NOTIFY_DELAY = 1 << 3,
+       ENVELOPE_NOTIFY_NEVER = 1 << 0,
+       ENVELOPE_NOTIFY_SUCCESS = 1 << 1,
+       ENVELOPE_NOTIFY_FAILURE = 1 << 2,
+       ENVELOPE_NOTIFY_DELAY = 1 << 3,
 };
 
 /* RCPT's. */
 struct envelope_rcpt {
     unsigned notify;
-    struct slice orcpt; /* ORCPT, RFC 3461 4.2: "rfc822;" and xtext, or RFC 6533 3: "utf-8;"; ASCII; p NULL: not given */
+    struct slice
+        orcpt; /* ORCPT, RFC 3461 4.2: "rfc822;" and xtext, or RFC 6533 3: "utf-8;"; ASCII; p NULL: not given */
 };
 
 /*
@@ -82,7 +83,10 @@ int64_t envelope_release(const struct envelope_mail *envelope, int64_t received_
 int64_t envelope_deadline(const struct envelope_mail *envelope, int64_t received_ms);
 /* The time is over, and it must not go on (BY=;R). */
 bool envelope_expired(const struct envelope_mail *envelope, int64_t received_ms, int64_t now_ms);
-/* As it is to be passed on at this moment: with the time that is left (RFC 2852 4.1.4.1), and any priority (RFC 6710 4.2). */
+/*
+ * As it is to be passed on at this moment: with the time that is left (RFC 2852 4.1.4.1), and any priority (RFC 6710
+ * 4.2).
+ */
 struct envelope_mail envelope_passed_on(const struct envelope_mail *envelope, int64_t received_ms, int64_t now_ms);
 
 #endif

@@ -15,14 +15,14 @@
  *
  * NOTIFY=NEVER has none of the three words.
  *
- * Where a notice goes is decided as for any recipient: into a mailbox here, to a relay domain's next hops, or outside, or
- * to each of those that an alias stands for.  A sender in a domain of ours who does not exist, or receives nothing, is nobody;
- * so is one of whom a relay domain's primary has said so.
+ * Where a notice goes is decided as for any recipient: into a mailbox here, to a relay domain's next hops, or outside,
+ * or to each of those that an alias stands for.  A sender in a domain of ours who does not exist, or receives nothing,
+ * is nobody; so is one of whom a relay domain's primary has said so.
  *
- * RET=FULL is honoured for failures (RFC 3461 4.3) of messages up to FULL_MAX, as 6.2 permits: a report that is too big for
- * its next hop would be lost without a trace.  For the same reason it is not declared as 8BITMIME: it goes as
- * it is; one that needed SMTPUTF8 comes in quoted-printable.  A message with NUL is returned as its header, and so is one with REQUIRETLS (RFC 8689 section 5), whose reports
- * have REQUIRETLS, too.
+ * RET=FULL is honoured for failures (RFC 3461 4.3) of messages up to FULL_MAX, as 6.2 permits: a report that is too
+ * big for its next hop would be lost without a trace.  For the same reason it is not declared as 8BITMIME: it goes as
+ * it is; one that needed SMTPUTF8 comes in quoted-printable.  A message with NUL is returned as its header, and so is
+ * one with REQUIRETLS (RFC 8689 section 5), whose reports have REQUIRETLS, too.
  */
 #include "relay/notice.h"
 
@@ -224,7 +224,8 @@ static struct slice future_release(struct arena *arena, const struct envelope_ma
 /* All of it, in memory.  p NULL: it cannot be had, or has a NUL. */
 static struct slice read_all(struct arena *arena, const struct notice *notice)
 {
-    char *all = arena_alloc(arena, notice->prefix.n + spool_size(notice->spool) + 1), *buffer = arena_alloc(arena, PIECE);
+    char *all = arena_alloc(arena, notice->prefix.n + spool_size(notice->spool) + 1),
+         *buffer = arena_alloc(arena, PIECE);
     struct slice piece = notice->prefix;
     size_t n = 0, at = notice->offset;
 
@@ -257,8 +258,8 @@ static struct slice parameters_of(struct arena *arena, const struct notice *noti
 /* RFC 3461 4.3, RFC 8689 section 5. */
 static bool is_returned_whole(const struct notice *notice)
 {
-    return notice->action == DSN_FAILED && notice->envelope.ret == ENVELOPE_RETURN_FULL && !notice->envelope.require_tls &&
-           notice->spool && notice->prefix.n + spool_size(notice->spool) <= FULL_MAX;
+    return notice->action == DSN_FAILED && notice->envelope.ret == ENVELOPE_RETURN_FULL &&
+           !notice->envelope.require_tls && notice->spool && notice->prefix.n + spool_size(notice->spool) <= FULL_MAX;
 }
 
 static bool write_content(struct arena *arena, const struct notice_settings *settings, const struct notice *notice,

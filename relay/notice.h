@@ -19,8 +19,8 @@
 bool notice_wanted(struct slice sender, const struct envelope_rcpt *envelope, enum dsn_action action);
 
 /*
- * When he is told that the message is late: delay_ms after received_ms; 0: never.  delay_ms 0: nobody is.  readable: the
- * recipient reads it here meanwhile, so only who asked for it in words is told.
+ * When he is told that the message is late: delay_ms after received_ms; 0: never.  delay_ms 0: nobody is.  readable:
+ * the recipient reads it here meanwhile, so only who asked for it in words is told.
  */
 int64_t notice_delay_at(struct slice sender, const struct envelope_rcpt *envelope, bool readable, int64_t received_ms,
                         int64_t delay_ms);
@@ -54,8 +54,9 @@ enum notice_made {
  * MADE: *out, one message for each customer concerned, is ready for accept_commit(); its memory is in the arena, and
  * notice_done() lets its spools go.
  */
-AWAITS enum notice_made notice_make(struct arena *arena, const struct notice_settings *settings, const struct notice *notice,
-                                    struct accept_message **out, unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum notice_made notice_make(struct arena *arena, const struct notice_settings *settings,
+                                    const struct notice *notice, struct accept_message **out, unsigned *count)
+    __attribute__((warn_unused_result));
 void notice_done(struct accept_message *messages, unsigned count);
 
 #endif

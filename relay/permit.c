@@ -14,8 +14,8 @@
  *     end of data of a submission
  *     in another's name         one for each address in From and Sender that is not the sender
  *
- * What is remembered (storage/cache.h) costs none: all of these but the account's own row, which is asked for when the sender is null, and
- * what was used of a grant with limits.
+ * What is remembered (storage/cache.h) costs none: all of these but the account's own row, which is asked for when the
+ * sender is null, and what was used of a grant with limits.
  *
  * The account is looked up anew for each message, so that a suspension takes effect in sessions that are open.
  */
@@ -49,7 +49,10 @@ static struct authorize_sender sender_of(const struct permit *permit, unsigned r
     };
 }
 
-/* What is not ASCII is compared in the spelling of the directory, where the case of ASCII alone is not all that differs. */
+/*
+ * What is not ASCII is compared in the spelling of the directory, where the case of ASCII alone is not all that
+ * differs.
+ */
 static struct slice spelled(struct arena *arena, struct slice address)
 {
     return idn_is_ascii(address) ? address : name_key(arena, address);
@@ -120,7 +123,8 @@ static AWAITS bool look_up_client(struct arena *arena, struct permit *permit)
     case DB_FOUND: permit->has_network = true; break;
     case DB_NONE: break;
     }
-    if (directory_grants_of_client(permit->arena, permit->peer, permit->certificate, permit->at_ms, &permit->grants) == DB_FAILED)
+    if (directory_grants_of_client(permit->arena, permit->peer, permit->certificate, permit->at_ms, &permit->grants) ==
+        DB_FAILED)
         return false;
     if ((permit->has_network || permit->grants.count) && permit->sender_domain.n) {
         switch (directory_domain(arena, permit->sender_domain, &domain)) {
@@ -155,16 +159,20 @@ static AWAITS bool look_up_existence(struct arena *arena, struct permit_recipien
     for (unsigned fresh = 0; fresh < 2 && recipient->verify != VERIFY_ANSWERED; fresh++) {
         if (learned_find(arena, found->domain.id, &address, 1, fresh, &recipient->learned) == DB_FAILED)
             return false;
-        recipient->verify = verify_known(&recipient->learned, found->domain.outage_id != 0, clock_now_ms(), &found->existence);
+        recipient->verify =
+            verify_known(&recipient->learned, found->domain.outage_id != 0, clock_now_ms(), &found->existence);
     }
     if (recipient->verify == VERIFY_ASK)
         found->existence = DIRECTORY_UNASKED;
     return true;
 }
 
-/* One look-up for each domain.  Nobody is asked: a thousand members would be a thousand questions; and what is not known is taken, as an
- * administrator has named it. */
-AWAITS bool permit_existing(struct arena *arena, const struct slice *addresses, struct directory_recipient *found, unsigned count)
+/*
+ * One look-up for each domain.  Nobody is asked: a thousand members would be a thousand questions; and what is not
+ * known is taken, as an administrator has named it.
+ */
+AWAITS bool permit_existing(struct arena *arena, const struct slice *addresses, struct directory_recipient *found,
+                            unsigned count)
 {
     struct slice *asked = arena_array(arena, count, sizeof *asked);
     struct learned *known = arena_array(arena, count, sizeof *known);
@@ -185,7 +193,8 @@ AWAITS bool permit_existing(struct arena *arena, const struct slice *addresses, 
             if (done[i] || !verify_wanted(&found[i]) || found[i].domain.id != found[first].domain.id)
                 continue;
             done[i] = true;
-            if (verify_known(&known[n++], found[i].domain.outage_id != 0, clock_now_ms(), &found[i].existence) == VERIFY_ASK ||
+            if (verify_known(&known[n++], found[i].domain.outage_id != 0, clock_now_ms(), &found[i].existence) ==
+                    VERIFY_ASK ||
                 found[i].existence == DIRECTORY_UNKNOWN)
                 found[i].existence = DIRECTORY_UNASKED;
         }
@@ -209,7 +218,8 @@ AWAITS bool permit_client(struct arena *arena, struct permit *permit)
 }
 
 /* A group among them may ask whose network the client is in. */
-static AWAITS bool look_up_for(struct arena *arena, struct permit *permit, const struct directory_recipient *found, unsigned count)
+static AWAITS bool look_up_for(struct arena *arena, struct permit *permit, const struct directory_recipient *found,
+                               unsigned count)
 {
     struct authorize_client client = client_of(permit);
 
@@ -229,7 +239,8 @@ AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const stru
 
     if (permit)
         client = client_of(permit);
-    resolve_begin(&resolve, arena, permit ? &client : NULL, sender, spelled(arena, recipient->address), &recipient->found);
+    resolve_begin(&resolve, arena, permit ? &client : NULL, sender, spelled(arena, recipient->address),
+                  &recipient->found);
     while (resolve_pending(&resolve, &addresses, &count)) {
         struct directory_recipient *found = arena_array(arena, count, sizeof *found);
 
@@ -258,8 +269,7 @@ static bool is_taken(const struct authorize_decision *decision)
 AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
                              struct authorize_decision *out)
 {
-    if (!recipient->literal &&
-        directory_recipient(arena, recipient->address, &recipient->found) == DB_FAILED)
+    if (!recipient->literal && directory_recipient(arena, recipient->address, &recipient->found) == DB_FAILED)
         return false;
     if (recipient->ours)
         recipient->found.has_domain = true;
@@ -269,7 +279,8 @@ AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct 
     client = client_of(permit);
     struct authorize_sender sender = sender_of(permit, recipient->before);
     authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
-    if (out->verdict == AUTHORIZE_RELAY && verify_wanted(&recipient->found)) { /* only what would be taken is asked for */
+    if (out->verdict == AUTHORIZE_RELAY &&
+        verify_wanted(&recipient->found)) { /* only what would be taken is asked for */
         if (!look_up_existence(arena, recipient))
             return false;
         authorize_recipient(arena, &client, &sender, recipient->address, recipient->literal, &recipient->found, out);
@@ -311,8 +322,8 @@ AWAITS void permit_primary(struct arena *arena, struct permit *permit, struct pe
 
 /* ------------------------------------------------------------------ the header */
 
-AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant, const char *field,
-                          struct slice address, struct authorize_decision *out)
+AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant,
+                          const char *field, struct slice address, struct authorize_decision *out)
 {
     struct authorize_client client = client_of(permit);
     struct authorize_sender author = {.address = address};

@@ -29,10 +29,10 @@ struct permit {
     struct directory_account *account; /* who signed in, brought up to date by permit_sender(); NULL: nobody */
     struct slice certificate;          /* SHA-256 of the one that the client has shown, verified or not; empty: none */
     bool tls;
-    int64_t at_ms;                     /* as of when; INT64_MIN: now */
+    int64_t at_ms;                      /* as of when; INT64_MIN: now */
     struct slice sender, sender_domain; /* empty: null sender */
-    uint64_t size;                     /* as declared; 0: not told */
-    uint64_t size_max;                 /* by this server's configuration */
+    uint64_t size;                      /* as declared; 0: not told */
+    uint64_t size_max;                  /* by this server's configuration */
 
     /* found: */
     bool sender_owned;
@@ -56,8 +56,8 @@ struct permit_recipient {
 };
 
 /*
- * Asks the primary of a relay domain that learns about an address; what it says is learned.  wait: for a bounded time; else it is
- * asked in its own time and the answer is UNTOLD.  Set once; without one nobody is asked.
+ * Asks the primary of a relay domain that learns about an address; what it says is learned.  wait: for a bounded time;
+ * else it is asked in its own time and the answer is UNTOLD.  Set once; without one nobody is asked.
  */
 typedef enum verify_told permit_ask_fn(int64_t domain_id, struct slice address, bool wait);
 void permit_on_ask(permit_ask_fn *fn);
@@ -68,30 +68,40 @@ AWAITS bool permit_sender(struct arena *arena, struct permit *permit, struct aut
 /* By what is known here: no primary is asked yet. */
 AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
                              struct authorize_decision *out) __attribute__((warn_unused_result));
-/* Asks its primary, if that must be asked whether a recipient who was taken exists; after all else that may refuse the client. */
+/*
+ * Asks its primary, if that must be asked whether a recipient who was taken exists; after all else that may refuse the
+ * client.
+ */
 AWAITS void permit_primary(struct arena *arena, struct permit *permit, struct permit_recipient *recipient,
                            struct authorize_decision *out);
 
 /* Port 25: whose network the client is in, and what it is granted; asked for once. False: could not be asked. */
 AWAITS bool permit_client(struct arena *arena, struct permit *permit) __attribute__((warn_unused_result));
 
-/* Those that an expansion stands for, as far as they can be reached.  permit NULL: we ourselves send.  False: could not be asked. */
+/*
+ * Those that an expansion stands for, as far as they can be reached.  permit NULL: we ourselves send.  False: could not
+ * be asked.
+ */
 AWAITS bool permit_expand(struct arena *arena, struct permit *permit, const struct authorize_sender *sender,
                           struct permit_recipient *recipient, struct authorize_decision *out)
     __attribute__((warn_unused_result));
 
-/* Is the client somebody's whom we know: an account, or in a network of an active customer, or granted something?  False: 451. */
+/*
+ * Is the client somebody's whom we know: an account, or in a network of an active customer, or granted something?
+ * False: 451.
+ */
 AWAITS bool permit_known(struct arena *arena, struct permit *permit, bool *known) __attribute__((warn_unused_result));
 /*
- * What is known of addresses in relay domains that learn, into found[].existence; nobody is asked, and what is not known stays UNASKED.
- * For the targets of an expansion, and for whom we ourselves write to.
+ * What is known of addresses in relay domains that learn, into found[].existence; nobody is asked, and what is not
+ * known stays UNASKED. For the targets of an expansion, and for whom we ourselves write to.
  */
-AWAITS bool permit_existing(struct arena *arena, const struct slice *addresses, struct directory_recipient *found, unsigned count)
-    __attribute__((warn_unused_result));
+AWAITS bool permit_existing(struct arena *arena, const struct slice *addresses, struct directory_recipient *found,
+                            unsigned count) __attribute__((warn_unused_result));
 
 /* An address in the header of a submission, by what permitted a recipient: see authorize_author(). */
-AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant, const char *field,
-                          struct slice address, struct authorize_decision *out) __attribute__((warn_unused_result));
+AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant,
+                          const char *field, struct slice address, struct authorize_decision *out)
+    __attribute__((warn_unused_result));
 
 /* Whose mail an accepted one to outside is, and its cell: of the alias that named it, else of who sends. */
 int64_t permit_outside_customer(const struct permit *permit, const struct authorize_decision *decision,

@@ -77,7 +77,8 @@ static const char *const policy_words[] = {
     "content",       "authentication", "rate limit", "too many", "unsolicited", NULL,
 };
 
-static const char *const connection_words[] = {"connection", "timed out", " while ", NULL}; /* ours: protocols/smtp_client.c */
+static const char *const connection_words[] = {"connection", "timed out", " while ",
+                                               NULL}; /* ours: protocols/smtp_client.c */
 
 struct parsed {
     unsigned code;            /* 0: none */

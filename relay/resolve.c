@@ -1,23 +1,24 @@
 /*
  * resolve: from an address that stands for others to those that its mail goes to.
  *
- * Level by level: the targets of an alias are looked up together, then the targets of those that are aliases themselves, so the
- * number of questions is the depth, or more where a level is wider than RESOLVE_PENDING_MAX.  An address is looked at once, however
- * many ways lead to it: that ends circles, and sends one copy to who is named twice.
+ * Level by level: the targets of an alias are looked up together, then the targets of those that are aliases
+ * themselves, so the number of questions is the depth, or more where a level is wider than RESOLVE_PENDING_MAX.  An
+ * address is looked at once, however many ways lead to it: that ends circles, and sends one copy to who is named
+ * twice.
  *
- * A thousand groups may name the same thousand addresses.  That is few addresses and a million names to compare with them, on the
- * loop: so names are counted, too (RESOLVE_NAMES_MAX), and one answer of the directory brings no more of them than
- * RESOLVE_PENDING_MAX expansions have.
+ * A thousand groups may name the same thousand addresses.  That is few addresses and a million names to compare with
+ * them, on the loop: so names are counted, too (RESOLVE_NAMES_MAX), and one answer of the directory brings no more of
+ * them than RESOLVE_PENDING_MAX expansions have.
  *
  * What cannot be delivered is left out as long as something is left: an alias to three colleagues works on when one of
- * them is gone, and the sender is not told, as he wrote to the alias.  When nothing is left he is refused for the reason that a
- * person can act on: a suspended mailbox before one that is not there.
+ * them is gone, and the sender is not told, as he wrote to the alias.  When nothing is left he is refused for the
+ * reason that a person can act on: a suspended mailbox before one that is not there.
  *
  * A group asks who sends also when an alias leads to it, or the alias would be the way around.
  *
- * "members" believes the envelope's sender.  For a submission that is what the account may send as; on port 25 it is what
- * the client says.  "customer" asks for more: an account of the customer, a client in one of its networks, or one that the customer
- * has granted something: by its certificate, or by its address.
+ * "members" believes the envelope's sender.  For a submission that is what the account may send as; on port 25 it is
+ * what the client says.  "customer" asks for more: an account of the customer, a client in one of its networks, or one
+ * that the customer has granted something: by its certificate, or by its address.
  */
 #include "relay/resolve.h"
 
@@ -48,9 +49,8 @@ bool resolve_may_post(const struct authorize_client *client, const struct author
     case DIRECTORY_POSTERS_CUSTOMER:
         if (client->account)
             return client->account->customer_id == expansion->customer_id;
-        return has_grant(client, expansion->customer_id) ||
-               (client->network && client->network->customer_active &&
-                client->network->customer_id == expansion->customer_id);
+        return has_grant(client, expansion->customer_id) || (client->network && client->network->customer_active &&
+                                                             client->network->customer_id == expansion->customer_id);
     }
     return false;
 }

@@ -1,8 +1,8 @@
 #ifndef RELAY_RESOLVE_H
 #define RELAY_RESOLVE_H
 /*
- * resolve: from an address that stands for others to those that its mail goes to.  Pure: the caller looks addresses up, as many
- * at a time as are pending.
+ * resolve: from an address that stands for others to those that its mail goes to.  Pure: the caller looks addresses
+ * up, as many at a time as are pending.
  *
  *     resolve_begin(&r, ...);
  *     while (resolve_pending(&r, &addresses, &count))
@@ -53,9 +53,9 @@ bool resolve_pending(const struct resolve *r, struct slice **addresses, unsigned
     __attribute__((warn_unused_result));
 void resolve_found(struct resolve *r, const struct directory_recipient *found);
 /*
- * Keeps those that mail can go to, each once.  If there are none *out becomes the refusal: 550 5.1.1 (they do not exist), 550
- * 5.2.1 (they take no mail), 550 5.7.2 (the sender may not), or 451 4.3.5 (too many, too deep: a mistake that an administrator
- * can mend).
+ * Keeps those that mail can go to, each once.  If there are none *out becomes the refusal: 550 5.1.1 (they do not
+ * exist), 550 5.2.1 (they take no mail), 550 5.7.2 (the sender may not), or 451 4.3.5 (too many, too deep: a mistake
+ * that an administrator can mend).
  */
 void resolve_decide(struct resolve *r, struct authorize_decision *out);
 

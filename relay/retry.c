@@ -105,7 +105,7 @@ struct slice retry_status(enum retry_stage stage, enum retry_verdict verdict, st
         return enhanced;
     switch (stage) {
     case RETRY_STAGE_GREETING:
-    case RETRY_STAGE_HELLO: return permanent ? SLICE("5.3.2") : SLICE("4.3.2"); /* system not accepting messages */
+    case RETRY_STAGE_HELLO: return permanent ? SLICE("5.3.2") : SLICE("4.3.2");     /* system not accepting messages */
     case RETRY_STAGE_RECIPIENT: return permanent ? SLICE("5.1.0") : SLICE("4.1.0"); /* other address status */
     case RETRY_STAGE_MAIL:
     case RETRY_STAGE_DATA:

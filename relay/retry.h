@@ -11,16 +11,17 @@
 #include "core/slice.h"
 
 /*
- * Milliseconds to wait after the attempt-th failure: first, doubled each time, at most max; then between 80 % and 100 % of
- * it by chance, so that what failed together is not tried together.  Never below 1.
+ * Milliseconds to wait after the attempt-th failure: first, doubled each time, at most max; then between 80 % and 100
+ * % of it by chance, so that what failed together is not tried together.  Never below 1.
  */
 uint64_t retry_backoff(uint64_t first_ms, uint64_t max_ms, unsigned attempt, uint32_t random);
 /* now + back-off, but not past expires_ms: the last try is made at the end of the lifetime. */
 int64_t retry_due(int64_t now_ms, int64_t expires_ms, uint64_t first_ms, uint64_t max_ms, unsigned attempt,
                   uint32_t random);
 /*
- * After a greylist's answer, of the first RETRY_GREYLIST_MAX attempts: from first_ms to a quarter more, since a greylist counts from the
- * first try and what comes early is put off once more; it does not double.  Later ones: as retry_due().
+ * After a greylist's answer, of the first RETRY_GREYLIST_MAX attempts: from first_ms to a quarter more, since a
+ * greylist counts from the first try and what comes early is put off once more; it does not double.  Later ones: as
+ * retry_due().
  */
 #define RETRY_GREYLIST_MAX 4
 int64_t retry_due_greylisted(int64_t now_ms, int64_t expires_ms, uint64_t first_ms, uint64_t max_ms, unsigned attempt,

@@ -31,7 +31,7 @@ struct route_hop {
     const char *host;
     unsigned port;
     bool doubtful; /* an MX record named it that DNSSEC does not vouch for: its name proves nothing (RFC 8689 4.2.1) */
-    bool primary; /* of a relay domain: among the first in order */
+    bool primary;  /* of a relay domain: among the first in order */
 };
 struct route {
     struct route_hop *hops;
@@ -40,18 +40,18 @@ struct route {
 
 enum route_answer {
     ROUTE_FOUND,
-    ROUTE_NO_HOPS,  /* nothing is configured: mail waits */
-    ROUTE_NULL_MX,  /* RFC 7505: the domain takes no mail (556 5.1.10) */
-    ROUTE_LOOPS,    /* we are its best MX, and it is none of our domains (5.4.6) */
+    ROUTE_NO_HOPS, /* nothing is configured: mail waits */
+    ROUTE_NULL_MX, /* RFC 7505: the domain takes no mail (556 5.1.10) */
+    ROUTE_LOOPS,   /* we are its best MX, and it is none of our domains (5.4.6) */
 };
 
 /* A relay domain's next hops: by priority, equal ones in the order given. */
 enum route_answer route_from_hops(struct arena *arena, const struct directory_hop *hops, unsigned count,
                                   struct route *out) __attribute__((warn_unused_result));
 /*
- * RFC 5321 5.1: MX hosts by preference, equal ones shuffled by seed; if our own name is among them, it goes with all that
- * are equally or less preferred.  count 0: the domain itself is its MX (implicit MX; the caller then finds whether
- * it has an address).
+ * RFC 5321 5.1: MX hosts by preference, equal ones shuffled by seed; if our own name is among them, it goes with all
+ * that are equally or less preferred.  count 0: the domain itself is its MX (implicit MX; the caller then finds
+ * whether it has an address).
  */
 enum route_answer route_from_mx(struct arena *arena, const char *domain, const struct dns_mx *mx, unsigned count,
                                 const char *own_name, uint64_t seed, struct route *out)

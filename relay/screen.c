@@ -1,14 +1,16 @@
 /*
  * screen: may a stranger bring mail for this recipient?
  *
- * The model is one number.  Each DNS list that the client is in adds its score, lists of good clients one below 0; a client without a
- * confirmed name adds what the policy says.  At refuse_at it is refused, at greylist_at it has to come again.  A policy may also
- * require the name outright.
+ * The model is one number.  Each DNS list that the client is in adds its score, lists of good clients one below 0; a
+ * client without a confirmed name adds what the policy says.  At refuse_at it is refused, at greylist_at it has to
+ * come again.  A policy may also require the name outright.
  *
- * What could not be asked adds nothing: a list that is away keeps nobody out and lets nobody in who would be refused for something
- * else.  Only a name that is required and could not be found out puts off, as nothing else speaks for the client.
+ * What could not be asked adds nothing: a list that is away keeps nobody out and lets nobody in who would be refused
+ * for something else.  Only a name that is required and could not be found out puts off, as nothing else speaks for
+ * the client.
  *
- * Refusals tell which list it was, and what the list says (RFC 5782 2.1), since it is there that the client's operator must go.
+ * Refusals tell which list it was, and what the list says (RFC 5782 2.1), since it is there that the client's operator
+ * must go.
  */
 #include "relay/screen.h"
 

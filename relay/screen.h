@@ -1,8 +1,9 @@
 #ifndef RELAY_SCREEN_H
 #define RELAY_SCREEN_H
 /*
- * screen: may a stranger bring mail for this recipient?  Pure: from a policy and what is known of the client to a decision, in the words of
- * authorize.h.  It is asked about what relay/authorize.c would take; gathering is relay/screen_client.h.
+ * screen: may a stranger bring mail for this recipient?  Pure: from a policy and what is known of the client to a
+ * decision, in the words of authorize.h.  It is asked about what relay/authorize.c would take; gathering is
+ * relay/screen_client.h.
  */
 #include <stdbool.h>
 

@@ -8,12 +8,14 @@
  *     DNS                            begun when the client came; RCPT waits for what is missing
  *     the greylist                   one look-up, never remembered
  *
- * Whoever has permission here is no stranger: who signed in, who is in a customer's network or has a grant, the machine itself.
+ * Whoever has permission here is no stranger: who signed in, who is in a customer's network or has a grant, the machine
+ * itself.
  *
- * A policy is that of the domain that the client named; where an alias leads does not matter.  It is asked after all else, so that a
- * recipient who does not exist is refused as such, and leaves nothing in the greylist.
+ * A policy is that of the domain that the client named; where an alias leads does not matter.  It is asked after all
+ * else, so that a recipient who does not exist is refused as such, and leaves nothing in the greylist.
  *
- * The greylist that cannot be looked into puts off (451), as anything that needs the database: without it nothing could be accepted.
+ * The greylist that cannot be looked into puts off (451), as anything that needs the database: without it nothing could
+ * be accepted.
  */
 #include "relay/screen_client.h"
 
@@ -105,8 +107,8 @@ static AWAITS enum screen_result ask_greylist(struct arena *arena, const struct 
     struct greylist_key key;
 
     if (!screen_greylists(policy, &report->facts) ||
-        !greylist_key(arena, recipient->found.domain.cell, recipient->found.domain.customer_id, permit->peer, permit->sender,
-                      recipient->address, &key))
+        !greylist_key(arena, recipient->found.domain.cell, recipient->found.domain.customer_id, permit->peer,
+                      permit->sender, recipient->address, &key))
         return SCREEN_PASSED;
     if (greylist_find(arena, &key, policy->greylist_delay_s, policy->greylist_passes, &report->greylist) != DB_FOUND)
         return SCREEN_FAILED;

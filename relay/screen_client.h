@@ -1,8 +1,8 @@
 #ifndef RELAY_SCREEN_CLIENT_H
 #define RELAY_SCREEN_CLIENT_H
 /*
- * screen_client: finds out what relay/screen.h wants to know of a client that brings mail, and asks it.  RCPT and the dry run of the API
- * are the same call.
+ * screen_client: finds out what relay/screen.h wants to know of a client that brings mail, and asks it.  RCPT and the
+ * dry run of the API are the same call.
  */
 #include <stdbool.h>
 
@@ -40,8 +40,8 @@ enum screen_result {
 };
 
 /*
- * recipient: what permit_recipient() took.  dns: the client's, begun when it was not; NULL in it: not begun yet.  wait_ms: how long it may
- * take since it began.  note: the client is here, and its coming is remembered.
+ * recipient: what permit_recipient() took.  dns: the client's, begun when it was not; NULL in it: not begun yet.
+ * wait_ms: how long it may take since it began.  note: the client is here, and its coming is remembered.
  */
 AWAITS enum screen_result screen_client(struct arena *arena, struct permit *permit,
                                         const struct permit_recipient *recipient, struct screen_dns **dns,

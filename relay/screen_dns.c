@@ -1,17 +1,19 @@
 /*
  * screen_dns: what DNS says of a client.
  *
- * A normal run.  screen_dns_begin() asks for the address in each list's zone and for its name; answers come on the loop.  A list that has
- * it is asked why (TXT).  A name is asked for its addresses; the first one that has the client's among them is confirmed.  Most clients
- * talk for longer than that takes, so RCPT finds all answers there.
+ * A normal run.  screen_dns_begin() asks for the address in each list's zone and for its name; answers come on the
+ * loop.  A list that has it is asked why (TXT).  A name is asked for its addresses; the first one that has the
+ * client's among them is confirmed.  Most clients talk for longer than that takes, so RCPT finds all answers there.
  *
- * A hard run: a list is down.  screen_dns_wait() gives up, the list counts as failed, which is logged and counted, and says nothing.
+ * A hard run: a list is down.  screen_dns_wait() gives up, the list counts as failed, which is logged and counted, and
+ * says nothing.
  *
- * A harder one: DNS itself is down, and each stranger's first recipient would hold a task.  So only some may wait (a part of the tasks there
- * are); the others go on at once.
+ * A harder one: DNS itself is down, and each stranger's first recipient would hold a task.  So only some may wait (a
+ * part of the tasks there are); the others go on at once.
  *
- * Bounded: the lists by DNS_LISTS_MAX, names by NAMES_MAX, all look-ups of the process by core/dns_ask.h.  Lists are as they were when it
- * began.  Answers of 127.255.255.0/24 are how lists say that they do not want to be asked: failed, never a hit.
+ * Bounded: the lists by DNS_LISTS_MAX, names by NAMES_MAX, all look-ups of the process by core/dns_ask.h.  Lists are
+ * as they were when it began.  Answers of 127.255.255.0/24 are how lists say that they do not want to be asked:
+ * failed, never a hit.
  */
 #include "relay/screen_dns.h"
 

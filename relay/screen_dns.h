@@ -1,8 +1,8 @@
 #ifndef RELAY_SCREEN_DNS_H
 #define RELAY_SCREEN_DNS_H
 /*
- * screen_dns: what DNS says of a client: the lists that it is in (RFC 5782), and its reverse name with the way back.  Asked in the
- * background, all at once, from when it connects; waited for when a recipient needs it.
+ * screen_dns: what DNS says of a client: the lists that it is in (RFC 5782), and its reverse name with the way back.
+ * Asked in the background, all at once, from when it connects; waited for when a recipient needs it.
  */
 #include <stdbool.h>
 #include <stdint.h>

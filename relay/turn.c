@@ -1,15 +1,15 @@
 /*
  * turn: may this client have a domain's mail sent?
  *
- * RFC 1985 leaves it to the server (section 5.1), and says that it is a matter of security which combinations are allowed
- * (5.3).  Here, one of these is asked for:
+ * RFC 1985 leaves it to the server (section 5.1), and says that it is a matter of security which combinations are
+ * allowed (5.3).  Here, one of these is asked for:
  *
  *   - who signed in is an account of the domain's customer
  *   - the client is in one of the customer's networks
  *   - the client is one of the domain's next hops, by address; only for the domain itself, not for those below
  *
- * The answer does not tell a stranger whether there is such a domain.  Next hops that have names are looked up as a delivery
- * would do it; that waits for DNS, and is bounded by the number of next hops that a domain may have.
+ * The answer does not tell a stranger whether there is such a domain.  Next hops that have names are looked up as a
+ * delivery would do it; that waits for DNS, and is bounded by the number of next hops that a domain may have.
  */
 #include "relay/turn.h"
 
@@ -20,7 +20,8 @@
 static const char stranger[] = "you are neither one of its customer's clients nor one of its next hops";
 
 /* A next hop that cannot be looked up is none: the client may ask again. */
-static AWAITS enum turn_verdict ask_hops(struct arena *arena, struct turn *turn, int64_t domain_id, const struct cidr *peer)
+static AWAITS enum turn_verdict ask_hops(struct arena *arena, struct turn *turn, int64_t domain_id,
+                                         const struct cidr *peer)
 {
     struct directory_hop *hops = NULL;
     unsigned count = 0;
@@ -64,7 +65,8 @@ static bool has_next_hops(const struct directory_domain *domain)
     return domain->kind == DIRECTORY_RELAY || domain->elsewhere;
 }
 
-static AWAITS enum turn_verdict ask_domain(struct arena *arena, struct turn *turn, struct slice name, int64_t customer_id)
+static AWAITS enum turn_verdict ask_domain(struct arena *arena, struct turn *turn, struct slice name,
+                                           int64_t customer_id)
 {
     struct directory_domain domain;
     char plain[INET6_ADDRSTRLEN];

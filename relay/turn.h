@@ -1,10 +1,11 @@
 #ifndef RELAY_TURN_H
 #define RELAY_TURN_H
 /*
- * turn: who may have the mail that waits for a domain sent now (ETRN, RFC 1985), and who may take it over (ATRN, RFC 2645).
+ * turn: who may have the mail that waits for a domain sent now (ETRN, RFC 1985), and who may take it over (ATRN, RFC
+ * 2645).
  *
- * With ETRN it goes where it would go anyway, so that the right is a wide one: the domain's customer has it, and its next hops.
- * With ATRN it goes to who asks: that is one account, the domain's collector.
+ * With ETRN it goes where it would go anyway, so that the right is a wide one: the domain's customer has it, and its
+ * next hops. With ATRN it goes to who asks: that is one account, the domain's collector.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,22 +6,23 @@
  *     ... and does not say           as it was said       as it was said   unknown
  *     the domain has an outage       as it was said       as it was said   unknown
  *
- * So an outage freezes what is known: who was valid when it began is valid until it ends, and who was not is refused; mail for
- * them is neither refused to everybody nor taken to be bounced later.  "unknown" is the domain's to decide (authorize.c):
- * deferred, so that the sender's server comes again, or taken.
+ * So an outage freezes what is known: who was valid when it began is valid until it ends, and who was not is refused;
+ * mail for them is neither refused to everybody nor taken to be bounced later.  "unknown" is the domain's to decide
+ * (authorize.c): deferred, so that the sender's server comes again, or taken.
  *
  * A primary that takes what cannot exist says nothing by taking: all are valid, until it refuses one.
  *
  * Which replies mean that an address does not exist: 550, 551 and 553 without an enhanced code, or with one about the
  * address (RFC 3463 X.1: 0 to 4, 6 and 10, not those about the sender) a mailbox that takes no mail (X.2.1), or an
- * address that is not ASCII where only ASCII is taken (X.6.7).  Others, 5.7.1 above all, are about us, the sender or the moment: to remember those for an address would refuse a domain's mail because its
- * server did not like a client.
+ * address that is not ASCII where only ASCII is taken (X.6.7).  Others, 5.7.1 above all, are about us, the sender or
+ * the moment: to remember those for an address would refuse a domain's mail because its server did not like a client.
  */
 #include "relay/verify.h"
 
 static bool is_about_address(struct slice enhanced)
 {
-    static const char *const statuses[] = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1", "5.6.7"};
+    static const char *const statuses[] = {"5.1.0", "5.1.1",  "5.1.2", "5.1.3", "5.1.4",
+                                           "5.1.6", "5.1.10", "5.2.1", "5.6.7"};
 
     for (unsigned i = 0; i < sizeof statuses / sizeof *statuses; i++)
         if (slice_equal(enhanced, slice_str(statuses[i])))

@@ -101,7 +101,8 @@ static struct request *take_batch(unsigned *messages)
     size_t bytes = 0;
 
     *messages = 0;
-    while (*end && (end == &list || (*messages + (*end)->count <= BATCH_MESSAGES && bytes + (*end)->bytes <= BATCH_BYTES))) {
+    while (*end &&
+           (end == &list || (*messages + (*end)->count <= BATCH_MESSAGES && bytes + (*end)->bytes <= BATCH_BYTES))) {
         *messages += (*end)->count;
         bytes += (*end)->bytes;
         end = &(*end)->next;

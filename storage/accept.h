@@ -26,7 +26,8 @@
 /* One recipient, decided.  A mailbox item, or a queue entry, or (while an outage is open) both. */
 struct accept_recipient {
     struct slice address;
-    struct slice original; /* the alias or group that led to it, for an event; {NULL,0}: none.  One pointer for all of one */
+    struct slice
+        original; /* the alias or group that led to it, for an event; {NULL,0}: none.  One pointer for all of one */
 
     /* into a mailbox: */
     int64_t mailbox_id; /* 0: none */
@@ -46,7 +47,7 @@ struct accept_recipient {
     int64_t due_ms;           /* with hold: nor, whoever decides, before this; 0: at once */
     int64_t expires_ms;
     int64_t deliver_by_ms; /* when it is late (RFC 2852); 0: never */
-    int64_t delay_ms; /* if waiting: when the sender is told of the delay; 0: never */
+    int64_t delay_ms;      /* if waiting: when the sender is told of the delay; 0: never */
 
     /* filled in: */
     int64_t entry_id; /* queue entry, or 0 */
@@ -64,24 +65,25 @@ struct accept_usage {
 };
 
 struct accept_message {
-    unsigned cell;       /* all recipients are in it */
-    int64_t id;          /* made by the caller: id_make(cell) */
+    unsigned cell; /* all recipients are in it */
+    int64_t id;    /* made by the caller: id_make(cell) */
     int64_t customer_id;
-    int64_t account_id;  /* 0: from outside */
-    struct slice sender; /* "" : null sender */
+    int64_t account_id;      /* 0: from outside */
+    struct slice sender;     /* "" : null sender */
     struct slice parameters; /* of MAIL, like those of a recipient */
     bool eight_bit;
     int priority; /* of its queue entries, -9 to 9 (RFC 6710) */
     int64_t received_ms;
     const char *client, *helo, *protocol, *tls; /* NULL allowed but for protocol */
-    int64_t grant_id; /* the relay grant that permitted it, for its event; 0: none */
-    const struct accept_usage *usage; /* to be counted with it */
+    int64_t grant_id;                           /* the relay grant that permitted it, for its event; 0: none */
+    const struct accept_usage *usage;           /* to be counted with it */
     unsigned usage_count;
     const int64_t *delayed; /* queue entries whose delay it tells of: it is told with the commit, once */
     unsigned delayed_count;
     const int64_t *late; /* likewise, of those that are not delivered in the time that BY gave */
     unsigned late_count;
-    const int64_t *filed; /* queue entries whose delivery into mailboxes here it tells of: done with the commit (storage/file.h) */
+    const int64_t *
+        filed; /* queue entries whose delivery into mailboxes here it tells of: done with the commit (storage/file.h) */
     unsigned filed_count;
     /*
      * Content = prefix followed by the spool; what is stored once serves mailbox and queue.  A message that

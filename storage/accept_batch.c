@@ -10,9 +10,9 @@
  * to nothing, its UID becomes null, and the NOT NULL constraint refuses the whole: nothing is lost silently.
  *
  * UNCERTAIN is resolved by doing it again.  Looking whether the rows are there would not do: the server may still be
- * at work on a transaction whose connection we lost, and commit after we looked.  The same transaction with the same ids
- * waits for the first at the primary key: either it is refused there, then the first was committed, or it is not, then it
- * is the one.
+ * at work on a transaction whose connection we lost, and commit after we looked.  The same transaction with the same
+ * ids waits for the first at the primary key: either it is refused there, then the first was committed, or it is not,
+ * then it is the one.
  */
 #include "storage/accept_batch.h"
 
@@ -41,8 +41,9 @@ static const struct db_statement insert_messages = {
     "               $7::boolean[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])"
     "        u (cell, id, customer, account, sender, size, eight, at, client, helo, protocol, tls, parameters)"};
 static const struct db_statement insert_bodies = {
-    "accept_bodies", "insert into message_body (cell, message_id, seq, data)"
-                     " select cell, id, 0, data from unnest($1::smallint[], $2::bigint[], $3::bytea[]) u (cell, id, data)"};
+    "accept_bodies",
+    "insert into message_body (cell, message_id, seq, data)"
+    " select cell, id, 0, data from unnest($1::smallint[], $2::bigint[], $3::bytea[]) u (cell, id, data)"};
 static const struct db_statement insert_entries = {
     "accept_entries",
     "insert into queue_entry (cell, id, message_id, recipient, domain_id, destination, due_at, expires_at, account_id,"
@@ -73,11 +74,11 @@ static const struct db_statement insert_items = {
     "               $7::timestamptz[], $8::bigint[])"
     "        u (cell, mailbox_id, below, message_id, flags, keywords, internal_at, size)"
     "   left join mailbox m on m.cell = u.cell and m.id = u.mailbox_id"};
-static const struct db_statement find_uids = {
-    "accept_find_uids", "select mm.mailbox_id, mm.message_id, mm.uid, m.uidvalidity"
-                        "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                        "  join mailbox_message mm on mm.cell = u.cell and mm.message_id = u.id"
-                        "  join mailbox m on m.cell = mm.cell and m.id = mm.mailbox_id"};
+static const struct db_statement find_uids = {"accept_find_uids",
+                                              "select mm.mailbox_id, mm.message_id, mm.uid, m.uidvalidity"
+                                              "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+                                              "  join mailbox_message mm on mm.cell = u.cell and mm.message_id = u.id"
+                                              "  join mailbox m on m.cell = mm.cell and m.id = mm.mailbox_id"};
 
 struct batch {
     struct arena *arena;
@@ -88,7 +89,7 @@ struct batch {
     struct mailbox_share {
         int64_t id;
         int32_t n;
-    } *shares; /* how many items go into each mailbox, by id */
+    } * shares; /* how many items go into each mailbox, by id */
     unsigned share_count;
     unsigned uid_step, file_step; /* file_step: 0 is none */
 };
@@ -154,7 +155,8 @@ static void add_messages(const struct batch *b, struct db_unit *unit)
     unsigned n = b->count;
     int16_t *cells = arena_array(b->arena, n, sizeof *cells);
     int64_t *ids = arena_array(b->arena, n, sizeof *ids);
-    int64_t *customers = arena_array(b->arena, n, sizeof *customers), *accounts = arena_array(b->arena, n, sizeof *accounts);
+    int64_t *customers = arena_array(b->arena, n, sizeof *customers),
+            *accounts = arena_array(b->arena, n, sizeof *accounts);
     int64_t *sizes = arena_array(b->arena, n, sizeof *sizes), *times = arena_array(b->arena, n, sizeof *times);
     bool *eight = arena_array(b->arena, n, sizeof *eight);
     struct slice *text[6];
@@ -235,7 +237,8 @@ static bool add_bodies(const struct batch *b, struct db_unit *unit)
 static void add_entries(const struct batch *b, struct db_unit *unit)
 {
     unsigned n = b->entry_count;
-    int16_t *cells = arena_array(b->arena, n, sizeof *cells), *priorities = arena_array(b->arena, n, sizeof *priorities);
+    int16_t *cells = arena_array(b->arena, n, sizeof *cells),
+            *priorities = arena_array(b->arena, n, sizeof *priorities);
     int64_t *ids = arena_array(b->arena, n, sizeof *ids), *messages = arena_array(b->arena, n, sizeof *messages);
     int64_t *domains = arena_array(b->arena, n, sizeof *domains), *expires = arena_array(b->arena, n, sizeof *expires);
     int64_t *accounts = arena_array(b->arena, n, sizeof *accounts);
@@ -271,7 +274,8 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
         delays[i] = r->delay_ms ? r->delay_ms : INT64_MIN; /* null */
         deadlines[i] = r->deliver_by_ms ? r->deliver_by_ms : INT64_MIN;
         priorities[i] = (int16_t)m->priority;
-        senders[i] = i && m == b->entries[i - 1].message ? senders[i - 1] : name_key(b->arena, m->sender.p ? m->sender : SLICE(""));
+        senders[i] = i && m == b->entries[i - 1].message ? senders[i - 1]
+                                                         : name_key(b->arena, m->sender.p ? m->sender : SLICE(""));
         customers[i] = m->customer_id;
         due[i] = r->due_ms ? r->due_ms : INT64_MIN;
         held[i] = r->hold.until_ms ? r->hold.until_ms : INT64_MIN;
@@ -338,9 +342,11 @@ static void add_items(struct batch *b, struct db_unit *unit)
 {
     unsigned n = b->item_count, share = 0;
     int16_t *cells = arena_array(b->arena, n, sizeof *cells);
-    int64_t *mailboxes = arena_array(b->arena, n, sizeof *mailboxes), *messages = arena_array(b->arena, n, sizeof *messages);
+    int64_t *mailboxes = arena_array(b->arena, n, sizeof *mailboxes),
+            *messages = arena_array(b->arena, n, sizeof *messages);
     int64_t *times = arena_array(b->arena, n, sizeof *times), *sizes = arena_array(b->arena, n, sizeof *sizes);
-    int32_t *below = arena_array(b->arena, n, sizeof *below), *flags = arena_array(b->arena, n, sizeof *flags), left = 0;
+    int32_t *below = arena_array(b->arena, n, sizeof *below), *flags = arena_array(b->arena, n, sizeof *flags),
+            left = 0;
     struct slice *keywords = arena_array(b->arena, n, sizeof *keywords);
     struct params *p;
 

@@ -1,8 +1,8 @@
 /*
  * accept_delayed: one statement for all delay notices of a batch, and one for those of mail that is late (RFC 2852).
  *
- * Notice and mark are one transaction, so a sender is told of a delay once, whatever breaks.  An entry that is gone by then was
- * delivered or bounced meanwhile; the notice was true when it was written, and goes all the same.
+ * Notice and mark are one transaction, so a sender is told of a delay once, whatever breaks.  An entry that is gone by
+ * then was delivered or bounced meanwhile; the notice was true when it was written, and goes all the same.
  */
 #include "storage/accept_delayed.h"
 
@@ -10,13 +10,15 @@
 #include "storage/db.h"
 
 static const struct db_statement mark_delayed = {
-    "accept_delayed", "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                      " where q.cell = u.cell and q.id = u.id"};
+    "accept_delayed",
+    "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+    " where q.cell = u.cell and q.id = u.id"};
 static const struct db_statement mark_late = {
     "accept_late", "update queue_entry q set deliver_by = null from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
                    " where q.cell = u.cell and q.id = u.id"};
 
-static void add(struct arena *arena, const struct db_statement *mark, const int64_t *ids, unsigned count, struct db_unit *unit)
+static void add(struct arena *arena, const struct db_statement *mark, const int64_t *ids, unsigned count,
+                struct db_unit *unit)
 {
     int16_t *cells = arena_array(arena, count, sizeof *cells);
     struct params *params;
@@ -30,7 +32,8 @@ static void add(struct arena *arena, const struct db_statement *mark, const int6
     params_int64s(params, ids, count);
 }
 
-void accept_delayed_add(struct arena *arena, struct accept_message *const *messages, unsigned count, struct db_unit *unit)
+void accept_delayed_add(struct arena *arena, struct accept_message *const *messages, unsigned count,
+                        struct db_unit *unit)
 {
     unsigned delayed_max = 0, late_max = 0, delayed_count = 0, late_count = 0;
     int64_t *delayed, *late;

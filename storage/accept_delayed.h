@@ -6,6 +6,7 @@
 struct db_unit;
 
 /* Adds a step for each kind of delay that any of the messages tells of. */
-void accept_delayed_add(struct arena *arena, struct accept_message *const *messages, unsigned count, struct db_unit *unit);
+void accept_delayed_add(struct arena *arena, struct accept_message *const *messages, unsigned count,
+                        struct db_unit *unit);
 
 #endif

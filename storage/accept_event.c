@@ -1,6 +1,6 @@
 /*
- * accept_event: what a message's history begins with: that it was accepted and how, which alias or group led to whom, what is
- * held and why, and what went into a mailbox.  Part of the transaction that accepts (accept_batch.c).
+ * accept_event: what a message's history begins with: that it was accepted and how, which alias or group led to whom,
+ * what is held and why, and what went into a mailbox.  Part of the transaction that accepts (accept_batch.c).
  */
 #include "storage/accept_event.h"
 

@@ -11,7 +11,7 @@ struct accept_place {
 };
 
 /* items: what goes into mailboxes. */
-void accept_event_add(struct arena *arena, struct accept_message *const *list, unsigned count, const struct accept_place *items,
-                      unsigned item_count, struct db_unit *unit);
+void accept_event_add(struct arena *arena, struct accept_message *const *list, unsigned count,
+                      const struct accept_place *items, unsigned item_count, struct db_unit *unit);
 
 #endif

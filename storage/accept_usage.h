@@ -6,6 +6,7 @@
 struct db_unit;
 
 /* Adds a step, if any of the messages has usage to be counted. */
-void accept_usage_add(struct arena *arena, struct accept_message *const *messages, unsigned count, struct db_unit *unit);
+void accept_usage_add(struct arena *arena, struct accept_message *const *messages, unsigned count,
+                      struct db_unit *unit);
 
 #endif

@@ -6,6 +6,7 @@
 struct db_unit;
 
 /* Adds its steps, if any of the messages has such an entry. */
-void accept_waiting_add(struct arena *arena, struct accept_message *const *messages, unsigned count, struct db_unit *unit);
+void accept_waiting_add(struct arena *arena, struct accept_message *const *messages, unsigned count,
+                        struct db_unit *unit);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * allow: the allow-list in memory.
  *
- * The list is small, asked on the loop, and changed seldom, so all of it is kept: sorted by length of prefix, and within a length by
- * address.  An address is looked for once in each length that there is, by bisection.  When it is read: storage/known.c.
+ * The list is small, asked on the loop, and changed seldom, so all of it is kept: sorted by length of prefix, and
+ * within a length by address.  An address is looked for once in each length that there is, by bisection.  When it is
+ * read: storage/known.c.
  */
 #include "storage/allow.h"
 

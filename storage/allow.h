@@ -1,8 +1,8 @@
 #ifndef STORAGE_ALLOW_H
 #define STORAGE_ALLOW_H
 /*
- * allow: the allow-list: clients that are not held to what is asked of strangers.  In memory (known.h), so that it can be asked on the
- * loop when a connection comes.  The write side is storage/provision_allowed.h.
+ * allow: the allow-list: clients that are not held to what is asked of strangers.  In memory (known.h), so that it can
+ * be asked on the loop when a connection comes.  The write side is storage/provision_allowed.h.
  */
 #include <stdbool.h>
 #include <stdint.h>

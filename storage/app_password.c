@@ -1,15 +1,16 @@
 /*
  * app_password: making, recognising and finding app passwords.
  *
- * An app password is 20 letters of an alphabet of 32 without look-alikes: 100 random bits.  Nobody guesses that, online or from a
- * stolen table, so a plain SHA-256 is stored, and which of an account's it is, is one look-up by index, however many it has.
- * A password that does not look like one costs no look-up.
+ * An app password is 20 letters of an alphabet of 32 without look-alikes: 100 random bits.  Nobody guesses that,
+ * online or from a stolen table, so a plain SHA-256 is stored, and which of an account's it is, is one look-up by
+ * index, however many it has. A password that does not look like one costs no look-up.
  *
- * Because the mechanism must be told the secret, they work where a password is sent (PLAIN, LOGIN, IMAP's LOGIN, USER), over TLS.
- * SCRAM works with one secret for a name: the server speaks first, with that secret's salt (RFC 5802 section 3), and cannot
- * know which of several the client is going to use.
+ * Because the mechanism must be told the secret, they work where a password is sent (PLAIN, LOGIN, IMAP's LOGIN, USER),
+ * over TLS. SCRAM works with one secret for a name: the server speaks first, with that secret's salt (RFC 5802 section
+ * 3), and cannot know which of several the client is going to use.
  *
- * last_used_at says "about when": it is written when the last time is APP_PASSWORD_USED_INTERVAL ago, not at each login.
+ * last_used_at says "about when": it is written when the last time is APP_PASSWORD_USED_INTERVAL ago, not at each
+ * login.
  */
 #include "storage/app_password.h"
 

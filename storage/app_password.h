@@ -1,8 +1,8 @@
 #ifndef STORAGE_APP_PASSWORD_H
 #define STORAGE_APP_PASSWORD_H
 /*
- * app_password: further passwords of an account, one for each program or device: for some services, from some networks, until
- * some time.  Made by us, shown once.  Administered by storage/provision_app_password.h.
+ * app_password: further passwords of an account, one for each program or device: for some services, from some
+ * networks, until some time.  Made by us, shown once.  Administered by storage/provision_app_password.h.
  */
 #include <stdbool.h>
 #include <stdint.h>

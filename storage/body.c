@@ -26,7 +26,8 @@ static const struct db_statement store_chunk = {
     "body_store", "insert into message_body (cell, message_id, seq, data)"
                   " values ($1::smallint, $2::bigint, $3::integer, $4::bytea) on conflict do nothing"};
 static const struct db_statement read_chunk = {
-    "body_read", "select data from message_body where cell = $1::smallint and message_id = $2::bigint and seq = $3::integer"};
+    "body_read",
+    "select data from message_body where cell = $1::smallint and message_id = $2::bigint and seq = $3::integer"};
 static const struct db_statement read_size = {
     "body_size", "select size from message where cell = $1::smallint and id = $2::bigint and not body_gone"};
 

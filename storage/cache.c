@@ -1,28 +1,30 @@
 /*
  * cache: answers of the directory, remembered while they are known to hold.
  *
- * The model is one number for the whole directory.  A trigger on its tables adds to it in the transaction of each change
- * (schema/0009_directory_change.sql); whoever reads the number after the commit sees another one.  So:
+ * The model is one number for the whole directory.  A trigger on its tables adds to it in the transaction of each
+ * change (schema/0009_directory_change.sql); whoever reads the number after the commit sees another one.  So:
  *
- *   - All that is remembered is dropped as a whole when the number changes.  Directories change seldom and are looked up
- *     often; a drop costs each address in use one look-up.  Rejected: dropping by address or customer, which must know what
- *     an answer depended on (an alias, its targets, a state three tables away), and is wrong the day one is forgotten.
- *   - An answer is given from memory only while the number was read less than CACHE_TRUST_MS ago, counted from when that
- *     question was sent.  That is the whole of the promise "within a second"; everything below only makes it faster.
+ *   - All that is remembered is dropped as a whole when the number changes.  Directories change seldom and are looked
+ *     up often; a drop costs each address in use one look-up.  Rejected: dropping by address or customer, which must
+ *     know what an answer depended on (an alias, its targets, a state three tables away), and is wrong the day one is
+ *     forgotten.
+ *   - An answer is given from memory only while the number was read less than CACHE_TRUST_MS ago, counted from when
+ *     that question was sent.  That is the whole of the promise "within a second"; everything below only makes it
+ *     faster.
  *   - An answer is stored only if nothing was dropped between its question and its arrival (`epoch`).
  *
- * Two short cuts.  The trigger also says NOTIFY, at which nothing is answered from memory until the number was read anew; a lost
- * one costs CACHE_POLL_MS.  And the
- * processes of a node share a word of memory, which is counted up after each commit made here and looked at before each answer:
- * an administrator who has his answer from the API finds that the next command of this node knows.
+ * Two short cuts.  The trigger also says NOTIFY, at which nothing is answered from memory until the number was read
+ * anew; a lost one costs CACHE_POLL_MS.  And the processes of a node share a word of memory, which is counted up after
+ * each commit made here and looked at before each answer: an administrator who has his answer from the API finds that
+ * the next command of this node knows.
  *
- * The number is read by one task every CACHE_POLL_MS while anything was asked within CACHE_IDLE_MS; an idle process asks
- * nothing.  With the database away the number is not read, so after CACHE_TRUST_MS look-ups go to the database and fail
- * as they would without us: 451.  Serving on was rejected: nothing could be accepted anyway, and 550 from memory for
- * an address made meanwhile is for good.
+ * The number is read by one task every CACHE_POLL_MS while anything was asked within CACHE_IDLE_MS; an idle process
+ * asks nothing.  With the database away the number is not read, so after CACHE_TRUST_MS look-ups go to the database
+ * and fail as they would without us: 451.  Serving on was rejected: nothing could be accepted anyway, and 550 from
+ * memory for an address made meanwhile is for good.
  *
- * An entry is a copy of libpq's result, shared by reference with the arenas of those it was given to.  The oldest in use go first
- * when there is no room.  Keys are what strangers ask for, so their hash is seeded.
+ * An entry is a copy of libpq's result, shared by reference with the arenas of those it was given to.  The oldest in
+ * use go first when there is no room.  Keys are what strangers ask for, so their hash is seeded.
  */
 #include "storage/cache.h"
 
@@ -136,7 +138,8 @@ static void forget(struct entry *entry)
 static struct entry *find(const struct db_statement *statement, struct slice key)
 {
     struct entry *entry = cache.buckets[bucket_of(statement, key)];
-    while (entry && (entry->statement != statement || entry->key_length != key.n || memcmp(entry->key, key.p, key.n) != 0))
+    while (entry &&
+           (entry->statement != statement || entry->key_length != key.n || memcmp(entry->key, key.p, key.n) != 0))
         entry = entry->next_in_bucket;
     return entry;
 }
@@ -155,7 +158,8 @@ static void store(const struct db_statement *statement, struct slice key, const 
     }
     while (cache.counters.bytes + bytes > cache.bytes_max)
         forget(cache.oldest);
-    *entry = (struct entry){.statement = statement, .rows = copy, .made_ms = made_ms, .bytes = bytes, .key_length = key.n};
+    *entry =
+        (struct entry){.statement = statement, .rows = copy, .made_ms = made_ms, .bytes = bytes, .key_length = key.n};
     memcpy(entry->key, key.p, key.n);
     entry->bucket = bucket_of(statement, key);
     entry->next_in_bucket = cache.buckets[entry->bucket];

@@ -1,15 +1,15 @@
 /*
  * certificate: from what a client's certificate says to the account that it signs in.
  *
- * An entry names one certificate by its fingerprint, or all certificates with an address in them, or both (then both must fit).
- * By an address every authority in client_ca_file is trusted to give certificates with it to their owner only; by a
- * fingerprint nobody is.
+ * An entry names one certificate by its fingerprint, or all certificates with an address in them, or both (then both
+ * must fit). By an address every authority in client_ca_file is trusted to give certificates with it to their owner
+ * only; by a fingerprint nobody is.
  *
- * One certificate may be several accounts' (a server that signs in for a department): then the client must say as whom.  It
- * is not guessed: to sign in as somebody else than was meant is worse than not to sign in.
+ * One certificate may be several accounts' (a server that signs in for a department): then the client must say as
+ * whom.  It is not guessed: to sign in as somebody else than was meant is worse than not to sign in.
  *
- * What stands in a certificate may be any bytes that core/tls_peer.c lets through, which is printable ASCII, so PostgreSQL refuses
- * none of it; what the client says goes by the same rule here.
+ * What stands in a certificate may be any bytes that core/tls_peer.c lets through, which is printable ASCII, so
+ * PostgreSQL refuses none of it; what the client says goes by the same rule here.
  */
 #include "storage/certificate.h"
 
@@ -86,7 +86,8 @@ AWAITS enum db_status certificate_find(struct arena *arena, const struct certifi
                  log_slice("sha256", question->fingerprint));
         return DB_NONE;
     }
-    *out = (struct certificate){row_int64(rows, 0, 0), row_text(rows, 0, 1), row_text(rows, 0, 2), row_bool(rows, 0, 3)};
+    *out =
+        (struct certificate){row_int64(rows, 0, 0), row_text(rows, 0, 1), row_text(rows, 0, 2), row_bool(rows, 0, 3)};
     return DB_FOUND;
 }
 

@@ -19,8 +19,8 @@ struct certificate_question {
     struct slice fingerprint;
     const struct slice *addresses; /* in its subjectAltName, in any case */
     unsigned address_count;
-    const char *scope;     /* "smtp", "imap", "pop3" */
-    struct slice account;  /* as whom; empty: as the one whose it is */
+    const char *scope;    /* "smtp", "imap", "pop3" */
+    struct slice account; /* as whom; empty: as the one whose it is */
 };
 
 struct certificate {

@@ -1,8 +1,8 @@
 /*
  * client_policy: what is asked of strangers.
  *
- * A domain's policy is one look-up, remembered (storage/cache.h).  Where there are no policies at all, which memory tells, not even that is
- * asked, nor is anything asked in DNS about clients.
+ * A domain's policy is one look-up, remembered (storage/cache.h).  Where there are no policies at all, which memory
+ * tells, not even that is asked, nor is anything asked in DNS about clients.
  */
 #include "storage/client_policy.h"
 

@@ -1,8 +1,8 @@
 #ifndef STORAGE_CLIENT_POLICY_H
 #define STORAGE_CLIENT_POLICY_H
 /*
- * client_policy: what is asked of strangers who bring mail for a domain.  The most specific policy holds, whole: the domain's own, else its
- * customer's, else that of all.  The write side is storage/provision_policy.h.
+ * client_policy: what is asked of strangers who bring mail for a domain.  The most specific policy holds, whole: the
+ * domain's own, else its customer's, else that of all.  The write side is storage/provision_policy.h.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,17 +2,18 @@
  * credential: passwords at rest.
  *
  * Two forms are made from a password and stored side by side: a crypt(3) hash for mechanisms that hand us the password
- * (PLAIN, LOGIN, USER/PASS), and SCRAM-SHA-256 keys for those that do not.  yescrypt is memory-hard; SCRAM cannot be, which
- * is the price of not sending passwords.  Keys for SCRAM-SHA-1 are made only where they are wanted: each form that is stored is one more to
- * guess passwords with, and the thief of a table takes the cheapest.
+ * (PLAIN, LOGIN, USER/PASS), and SCRAM-SHA-256 keys for those that do not.  yescrypt is memory-hard; SCRAM cannot be,
+ * which is the price of not sending passwords.  Keys for SCRAM-SHA-1 are made only where they are wanted: each form
+ * that is stored is one more to guess passwords with, and the thief of a table takes the cheapest.
  *
- * Both are made of what SASLprep (RFC 4013) leaves of the password, as SCRAM's clients do (RFC 5802 section 2.2), and a password that comes
- * is compared in that form (RFC 4616 section 2), then as it came: other systems hashed the bytes.  One that SASLprep refuses is used as
- * it is: its owner may sign in by PLAIN, and by SCRAM with clients that do not prepare either.
+ * Both are made of what SASLprep (RFC 4013) leaves of the password, as SCRAM's clients do (RFC 5802 section 2.2), and
+ * a password that comes is compared in that form (RFC 4616 section 2), then as it came: other systems hashed the
+ * bytes.  One that SASLprep refuses is used as it is: its owner may sign in by PLAIN, and by SCRAM with clients that
+ * do not prepare either.
  *
- * The work is done on offload's threads with copies that are wiped there.  Verifying against no hash does the same work
- * with a made-up one, so that an unknown account costs what a wrong password costs; and a hash of another system that is cheaper than
- * ours does that work besides its own.
+ * The work is done on offload's threads with copies that are wiped there.  Verifying against no hash does the same
+ * work with a made-up one, so that an unknown account costs what a wrong password costs; and a hash of another system
+ * that is cheaper than ours does that work besides its own.
  */
 #include "storage/credential.h"
 
@@ -133,7 +134,8 @@ static bool job_init(struct crypt_job *job, struct slice password)
 }
 
 /* RFC 5802 section 3: StoredKey = H(HMAC(salted, "Client Key")), ServerKey = HMAC(salted, "Server Key"). */
-static struct slice scram_form(struct arena *arena, const char *name, enum secret_digest digest, const struct scram_keys *keys)
+static struct slice scram_form(struct arena *arena, const char *name, enum secret_digest digest,
+                               const struct scram_keys *keys)
 {
     size_t size = secret_digest_size(digest);
     struct slice salted = slice_of((const char *)keys->salted, size);

@@ -1,8 +1,8 @@
 #ifndef STORAGE_CREDENTIAL_H
 #define STORAGE_CREDENTIAL_H
 /*
- * credential: passwords at rest: hashes (yescrypt made; those of other systems verified, storage/credential_scheme.h) and, beside
- * them, SCRAM keys (RFC 5803).  Hashing runs off the loop (core/offload.h).
+ * credential: passwords at rest: hashes (yescrypt made; those of other systems verified, storage/credential_scheme.h)
+ * and, beside them, SCRAM keys (RFC 5803).  Hashing runs off the loop (core/offload.h).
  */
 #include <stdbool.h>
 

@@ -1,10 +1,10 @@
 /*
  * credential_prepare: RFC 4013, by ICU's tables of it.
  *
- * One keyboard makes an "é" of one code point and another of two, some put a no-break space where others put a blank; to hash the
- * bytes would be to tell the one person from the other.  SASLprep maps such forms to one (NFKC), drops what cannot be seen, and
- * prohibits control characters, what is no character, and what Unicode 3.2 does not know (RFC 5802 section 2.2: passwords are "stored
- * strings").
+ * One keyboard makes an "é" of one code point and another of two, some put a no-break space where others put a blank;
+ * to hash the bytes would be to tell the one person from the other.  SASLprep maps such forms to one (NFKC), drops
+ * what cannot be seen, and prohibits control characters, what is no character, and what Unicode 3.2 does not know (RFC
+ * 5802 section 2.2: passwords are "stored strings").
  *
  * Printable ASCII is what it was, which is nearly all that comes.
  */

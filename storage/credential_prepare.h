@@ -1,6 +1,9 @@
 #ifndef STORAGE_CREDENTIAL_PREPARE_H
 #define STORAGE_CREDENTIAL_PREPARE_H
-/* credential_prepare: SASLprep (RFC 4013), so that a password is the same however it was typed.  Pure; ICU stays behind it. */
+/*
+ * credential_prepare: SASLprep (RFC 4013), so that a password is the same however it was typed.  Pure; ICU stays behind
+ * it.
+ */
 #include <stdbool.h>
 
 #include "core/arena.h"

@@ -1,19 +1,20 @@
 /*
  * credential_scheme: which password hashes of other systems are taken.
  *
- * An installation's accounts come from somewhere, and with them hashes that nobody can turn back into passwords.  They are stored
- * as they are, verified as they are, and replaced by ours at the first login that proves the password
- * (storage/credential_upgrade.c).  So a weak one is taken if it is no worse than what it was: a salted or plain digest protects
- * little, but it stands in the old system as well, and here it ends at the next login.
+ * An installation's accounts come from somewhere, and with them hashes that nobody can turn back into passwords.  They
+ * are stored as they are, verified as they are, and replaced by ours at the first login that proves the password
+ * (storage/credential_upgrade.c).  So a weak one is taken if it is no worse than what it was: a salted or plain digest
+ * protects little, but it stands in the old system as well, and here it ends at the next login.
  *
  *   taken     $y$ yescrypt, $2a$ $2b$ $2y$ bcrypt, $6$ sha512-crypt, $5$ sha256-crypt, $1$ md5-crypt, each also behind {CRYPT} or
- *             Dovecot's name for it; {SSHA512} {SSHA256} {SSHA} {SMD5} and, without salt, {SHA512} {SHA256} {SHA} (RFC 2307 5.3,
- *             and the same form with newer digests)
+ *             Dovecot's name for it; {SSHA512} {SSHA256} {SSHA} {SMD5} and, without salt, {SHA512} {SHA256} {SHA} (RFC
+ *             2307 5.3, and the same form with newer digests)
  *   not taken {PLAIN} {CLEARTEXT}: that is a password, which belongs into `password`; stored, it would be one.
- *             {MD5} {PLAIN-MD5} {LDAP-MD5}: three programs mean three things by these names, and all are in everybody's tables.
- *             DES crypt: it looks at eight characters, so a wrong password passes.  $2x$: made by a bug, likewise.
- *             What must be computed by others ({NTLM}, {DIGEST-MD5}, {PBKDF2}, {ARGON2ID}): we cannot verify it.
- *             Hashes so dear that a login would keep a thread for more than about a second: the bounds are below.
+ *             {MD5} {PLAIN-MD5} {LDAP-MD5}: three programs mean three things by these names, and all are in
+ *             everybody's tables. DES crypt: it looks at eight characters, so a wrong password passes.  $2x$: made by
+ *             a bug, likewise. What must be computed by others ({NTLM}, {DIGEST-MD5}, {PBKDF2}, {ARGON2ID}): we cannot
+ *             verify it. Hashes so dear that a login would keep a thread for more than about a second: the bounds are
+ *             below.
  *
  * The form is judged strictly, because a hash that can never match would be found out by its owner, too late.
  */

@@ -3,8 +3,8 @@
 /*
  * credential_scheme: the forms in which a password hash may be stored, ours and those that other systems leave.  Pure.
  *
- * Stored is either a crypt(3) string ("$y$j9T$...") or a digest as OpenLDAP and Dovecot write it ("{SSHA256}" and the base64 of
- * digest and salt).  Which are taken, and which are not and why, is told in credential_scheme.c.
+ * Stored is either a crypt(3) string ("$y$j9T$...") or a digest as OpenLDAP and Dovecot write it ("{SSHA256}" and the
+ * base64 of digest and salt).  Which are taken, and which are not and why, is told in credential_scheme.c.
  */
 #include <stdbool.h>
 
@@ -24,8 +24,8 @@ struct credential_digest {
 };
 
 /*
- * The form that is stored of what an administrator gives: a scheme prefix that names crypt(3) is dropped, others are written
- * large.  NULL: good, *stored is in the arena; else the end of a sentence that says what it must be.
+ * The form that is stored of what an administrator gives: a scheme prefix that names crypt(3) is dropped, others are
+ * written large.  NULL: good, *stored is in the arena; else the end of a sentence that says what it must be.
  */
 const char *credential_scheme_admit(struct arena *arena, struct slice given, struct slice *stored)
     __attribute__((warn_unused_result));

@@ -1,13 +1,14 @@
 /*
  * credential_upgrade: yescrypt and SCRAM keys instead of what was imported.
  *
- * The one moment when a password can be hashed anew is a login that has just proved it.  The update names the hash that was read:
- * of logins that race, on whatever nodes, the first changes the row and the others find nothing to change; and a password
- * that an administrator set in the meantime is not overwritten.
+ * The one moment when a password can be hashed anew is a login that has just proved it.  The update names the hash
+ * that was read: of logins that race, on whatever nodes, the first changes the row and the others find nothing to
+ * change; and a password that an administrator set in the meantime is not overwritten.
  *
  * So are keys for SCRAM-SHA-1 made, when they are wanted only now.
  *
- * Relaxed (synchronous_commit off): a login does not wait for a flush, and an upgrade that a crash takes back is made again.
+ * Relaxed (synchronous_commit off): a login does not wait for a flush, and an upgrade that a crash takes back is made
+ * again.
  */
 #include "storage/credential_upgrade.h"
 

@@ -1,7 +1,8 @@
 #ifndef STORAGE_CREDENTIAL_UPGRADE_H
 #define STORAGE_CREDENTIAL_UPGRADE_H
 /*
- * credential_upgrade: a hash of another system, and missing SCRAM keys, are replaced at a login that proved the password.
+ * credential_upgrade: a hash of another system, and missing SCRAM keys, are replaced at a login that proved the
+ * password.
  *
  * Never fails a login: what could not be written now is tried at the next one.
  */

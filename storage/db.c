@@ -165,7 +165,8 @@ static AWAITS enum sent run(struct lane *lane, struct arena *arena, struct reque
                             struct db_error *error)
 {
     struct waiting w = {TASK_WAIT_INIT, REQUEST_LOST};
-    struct request request = {.arena = arena, .steps = steps, .count = count, .error = error, .done = on_done, .arg = &w};
+    struct request request = {
+        .arena = arena, .steps = steps, .count = count, .error = error, .done = on_done, .arg = &w};
     struct connection *connection = lane_pick(lane);
 
     counters.units++;
@@ -177,13 +178,9 @@ static AWAITS enum sent run(struct lane *lane, struct arena *arena, struct reque
     snprintf(error->message, sizeof error->message, "the connection broke");
     task_wait(&w.wait);
     switch (w.end) {
-    case REQUEST_ANSWERED:
-        return SENT_ANSWERED;
-    case REQUEST_ERROR:
-        counters.failed++;
-        return SENT_ERROR;
-    case REQUEST_LOST:
-        return SENT_LOST;
+    case REQUEST_ANSWERED: return SENT_ANSWERED;
+    case REQUEST_ERROR: counters.failed++; return SENT_ERROR;
+    case REQUEST_LOST: return SENT_LOST;
     }
     abort();
 }
@@ -195,23 +192,20 @@ enum db_status db_read(struct arena *arena, const struct db_statement *statement
     struct db_error error = {0};
 
     switch (run(&reading, arena, &step, 1, &error)) {
-    case SENT_ANSWERED:
-        return rows_count(*out) ? DB_FOUND : DB_NONE;
+    case SENT_ANSWERED: return rows_count(*out) ? DB_FOUND : DB_NONE;
     case SENT_ERROR:
         log_error("a look-up failed", log_str("statement", statement->name), log_str("sqlstate", error.sqlstate),
                   log_str("error", error.message));
         return DB_FAILED;
     case SENT_NOT:
-    case SENT_LOST:
-        return DB_FAILED;
+    case SENT_LOST: return DB_FAILED;
     }
     abort();
 }
 
 /* ------------------------------------------------------------------ units */
 
-static const struct db_statement relax = {
-    "db_relax", "select set_config('synchronous_commit', 'off', true)"};
+static const struct db_statement relax = {"db_relax", "select set_config('synchronous_commit', 'off', true)"};
 
 struct db_unit *db_unit_new(struct arena *arena)
 {
@@ -253,15 +247,10 @@ enum db_write db_unit_run(struct db_unit *unit)
     for (unsigned i = 0; i < unit->count; i++)
         steps[count++] = (struct request_step){unit->steps[i].statement, &unit->steps[i].params, &unit->steps[i].rows};
     switch (run(&writing, unit->arena, steps, count, &unit->error)) {
-    case SENT_ANSWERED:
-        return DB_DONE;
-    case SENT_ERROR:
-        return error_means(unit);
-    case SENT_NOT:
-        return DB_UNDONE;
-    case SENT_LOST:
-        counters.uncertain++;
-        return DB_UNCERTAIN;
+    case SENT_ANSWERED: return DB_DONE;
+    case SENT_ERROR: return error_means(unit);
+    case SENT_NOT: return DB_UNDONE;
+    case SENT_LOST: counters.uncertain++; return DB_UNCERTAIN;
     }
     abort();
 }

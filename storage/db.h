@@ -61,13 +61,13 @@ struct params {
     } list[24];
 };
 void params_init(struct params *params, struct arena *arena);
-void params_int64(struct params *params, int64_t value);       /* bigint */
-void params_int32(struct params *params, int32_t value);       /* integer */
-void params_int16(struct params *params, int16_t value);       /* smallint */
+void params_int64(struct params *params, int64_t value); /* bigint */
+void params_int32(struct params *params, int32_t value); /* integer */
+void params_int16(struct params *params, int16_t value); /* smallint */
 void params_bool(struct params *params, bool value);
-void params_text(struct params *params, struct slice value);   /* text; {NULL,0} is null */
-void params_bytes(struct params *params, struct slice value);  /* bytea; {NULL,0} is null */
-void params_time(struct params *params, int64_t ms);           /* timestamptz; INT64_MIN is null */
+void params_text(struct params *params, struct slice value);  /* text; {NULL,0} is null */
+void params_bytes(struct params *params, struct slice value); /* bytea; {NULL,0} is null */
+void params_time(struct params *params, int64_t ms);          /* timestamptz; INT64_MIN is null */
 void params_null(struct params *params);
 /* Arrays, for set-based statements over unnest(). */
 void params_int64s(struct params *params, const int64_t *values, unsigned count);
@@ -76,7 +76,7 @@ void params_int16s(struct params *params, const int16_t *values, unsigned count)
 void params_bools(struct params *params, const bool *values, unsigned count);
 void params_texts(struct params *params, const struct slice *values, unsigned count); /* {NULL,0}: null element */
 void params_bytess(struct params *params, const struct slice *values, unsigned count);
-void params_times(struct params *params, const int64_t *values, unsigned count);      /* INT64_MIN: null */
+void params_times(struct params *params, const int64_t *values, unsigned count); /* INT64_MIN: null */
 
 /* -------- results: rows of one statement, owned by the arena that the call was given */
 struct rows;
@@ -86,8 +86,8 @@ unsigned rows_affected(const struct rows *rows);
 bool row_is_null(const struct rows *rows, unsigned row, unsigned column);
 int64_t row_int64(const struct rows *rows, unsigned row, unsigned column); /* smallint, integer or bigint */
 bool row_bool(const struct rows *rows, unsigned row, unsigned column);
-struct slice row_text(const struct rows *rows, unsigned row, unsigned column);  /* text or bytea; null: {NULL,0} */
-int64_t row_time(const struct rows *rows, unsigned row, unsigned column);       /* ms; null: INT64_MIN */
+struct slice row_text(const struct rows *rows, unsigned row, unsigned column); /* text or bytea; null: {NULL,0} */
+int64_t row_time(const struct rows *rows, unsigned row, unsigned column);      /* ms; null: INT64_MIN */
 
 /* -------- running */
 struct db_error {

@@ -10,9 +10,9 @@
  * not migrated), the statement counts as unprepared again and the next use tries anew.
  *
  * When the connection breaks every request in flight ends as LOST, unless one of its steps was refused before: what
- * that means (nothing for a reading, uncertainty for a transaction) is the caller's business.  Two traps: libpq reports the
- * break itself as an error result, without an SQLSTATE; and a server that is told to end may say so (57P01) after it has
- * committed and before it has said that.  Neither is a no.
+ * that means (nothing for a reading, uncertainty for a transaction) is the caller's business.  Two traps: libpq
+ * reports the break itself as an error result, without an SQLSTATE; and a server that is told to end may say so
+ * (57P01) after it has committed and before it has said that.  Neither is a no.
  *
  * A server that has stopped answering (a frozen machine, a lost network) is noticed by a tick each second: if
  * the oldest request is older than the statement timeout and some, the connection is given up.  Connecting is
@@ -25,8 +25,8 @@
  * mapped block is freed, and until then gives back and takes again a few hundred KiB in each batch, a sixth of the
  * backend's time.
  *
- * PQconnectStart() resolves names with getaddrinfo(), which blocks: the configuration should name an address or a socket
- * directory, and its documentation says so.
+ * PQconnectStart() resolves names with getaddrinfo(), which blocks: the configuration should name an address or a
+ * socket directory, and its documentation says so.
  */
 #include <event2/event.h>
 #include <libpq-fe.h>
@@ -163,9 +163,7 @@ static void take_result(struct connection *c, PGresult *result)
             result = NULL;
         }
         break;
-    case PGRES_PIPELINE_ABORTED: /* a step before it failed */
-        request->failed = true;
-        break;
+    case PGRES_PIPELINE_ABORTED: /* a step before it failed */ request->failed = true; break;
     case PGRES_FATAL_ERROR:
     case PGRES_NONFATAL_ERROR:
     case PGRES_BAD_RESPONSE:
@@ -173,9 +171,7 @@ static void take_result(struct connection *c, PGresult *result)
     case PGRES_COPY_IN:
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
-    case PGRES_SINGLE_TUPLE:
-        take_error(request, result);
-        break;
+    case PGRES_SINGLE_TUPLE: take_error(request, result); break;
     }
     request->at++;
     PQclear(result);
@@ -273,18 +269,11 @@ static void connect_done(struct connection *c)
 static void connect_poll(struct connection *c)
 {
     switch (PQconnectPoll(c->pg)) {
-    case PGRES_POLLING_OK:
-        connect_done(c);
-        return;
-    case PGRES_POLLING_READING:
-        watch(c, true, false);
-        return;
-    case PGRES_POLLING_WRITING:
-        watch(c, false, true);
-        return;
+    case PGRES_POLLING_OK: connect_done(c); return;
+    case PGRES_POLLING_READING: watch(c, true, false); return;
+    case PGRES_POLLING_WRITING: watch(c, false, true); return;
     case PGRES_POLLING_FAILED:
-    case PGRES_POLLING_ACTIVE:
-        break;
+    case PGRES_POLLING_ACTIVE: break;
     }
     go_down(c, PQerrorMessage(c->pg));
 }
@@ -296,8 +285,8 @@ static void on_connect_limit(void *arg)
 
 static void connect_begin(void *arg)
 {
-    static const char *const keys[] = {"dbname", "fallback_application_name", "client_encoding", "keepalives_idle",
-                                       "tcp_user_timeout", NULL};
+    static const char *const keys[] = {"dbname",          "fallback_application_name", "client_encoding",
+                                       "keepalives_idle", "tcp_user_timeout",          NULL};
     struct connection *c = arg;
     const char *const values[] = {c->settings->conninfo, "posthoused", "UTF8", "30", "15000", NULL};
 

@@ -11,7 +11,10 @@
 struct pg_result; /* libpq's PGresult */
 struct rows *rows_keep(struct arena *arena, struct pg_result *result);
 
-/* Rows that outlive the arena they came in (storage/cache.c): a copy, its owner's until dropped, and the arenas' it was given to. */
+/*
+ * Rows that outlive the arena they came in (storage/cache.c): a copy, its owner's until dropped, and the arenas' it was
+ * given to.
+ */
 struct rows_copy;
 struct rows_copy *rows_copy(const struct rows *rows);
 size_t rows_copy_bytes(const struct rows_copy *copy);
@@ -34,7 +37,7 @@ struct request {
     struct request *next;
     struct arena *arena; /* results live there */
     struct request_step *steps;
-    unsigned count, at;  /* at: the step whose result comes next */
+    unsigned count, at; /* at: the step whose result comes next */
     uint64_t sent_ms;
     bool failed; /* the server said no, to a step or to the commit */
     bool doomed; /* to a step: it cannot be committed any more, whatever happens to the connection */

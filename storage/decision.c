@@ -1,13 +1,13 @@
 /*
  * decision: from memory to the table, in batches.
  *
- * Notes are gathered in an arena for WRITE_MS after the first, then one statement writes all.  While that is on its way the
- * next ones gather in a second arena.  A batch that fails is tried again; the ids are ours, so one whose answer was lost is not
- * written twice.  One that fails TRIES_MAX times while the database answers others is given up.
+ * Notes are gathered in an arena for WRITE_MS after the first, then one statement writes all.  While that is on its
+ * way the next ones gather in a second arena.  A batch that fails is tried again; the ids are ours, so one whose
+ * answer was lost is not written twice.  One that fails TRIES_MAX times while the database answers others is given up.
  *
- * The rate is a bucket of DECISION_BURST that fills by DECISION_RATE a second: one for strangers, one for clients that an
- * account or a grant names, one for connections that are not served.  Somebody who guesses at addresses cannot use up what explains
- * refusals to customers, and a flood of connections not what explains anything else.
+ * The rate is a bucket of DECISION_BURST that fills by DECISION_RATE a second: one for strangers, one for clients that
+ * an account or a grant names, one for connections that are not served.  Somebody who guesses at addresses cannot use
+ * up what explains refusals to customers, and a flood of connections not what explains anything else.
  */
 #include "storage/decision.h"
 
@@ -75,7 +75,7 @@ static struct slice keep(struct arena *arena, struct slice text)
 
 int64_t decision_note(const struct decision *decision)
 {
-    struct bucket *bucket = decision->account_id || decision->grant_id          ? &customers
+    struct bucket *bucket = decision->account_id || decision->grant_id         ? &customers
                             : slice_equal(decision->command, SLICE("CONNECT")) ? &connections
                                                                                : &strangers;
 
@@ -145,7 +145,8 @@ static void fill_in(struct params *p, const struct batch *batch)
     int16_t *cells = arena_array(p->arena, batch->count, sizeof *cells);
     int32_t *codes = arena_array(p->arena, batch->count, sizeof *codes);
     bool *tls = arena_array(p->arena, batch->count, sizeof *tls);
-    int64_t *ids = arena_array(p->arena, batch->count, sizeof *ids), *times = arena_array(p->arena, batch->count, sizeof *times);
+    int64_t *ids = arena_array(p->arena, batch->count, sizeof *ids),
+            *times = arena_array(p->arena, batch->count, sizeof *times);
     int64_t *accounts = arena_array(p->arena, batch->count, sizeof *accounts);
     int64_t *sizes = arena_array(p->arena, batch->count, sizeof *sizes);
     int64_t *grants = arena_array(p->arena, batch->count, sizeof *grants);
@@ -197,7 +198,8 @@ static AWAITS bool write_batch(const struct batch *batch)
     case DB_UNCERTAIN:
         settled = db_ready() && ++tries >= TRIES_MAX;
         if (settled)
-            log_warn("refusals could not be noted", log_int("count", batch->count), log_str("error", unit->error.message));
+            log_warn("refusals could not be noted", log_int("count", batch->count),
+                     log_str("error", unit->error.message));
         break;
     }
     arena_free(&arena);

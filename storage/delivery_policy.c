@@ -2,8 +2,8 @@
  * delivery_policy: the list in memory.
  *
  * Policies are few, asked for each recipient at the door and each time that one is put off, and changed seldom: all
- * are kept, sorted by domain, and looked for by bisection.  When they are read: storage/known.c.  A policy is a domain's
- * own, not that of those below it.
+ * are kept, sorted by domain, and looked for by bisection.  When they are read: storage/known.c.  A policy is a
+ * domain's own, not that of those below it.
  *
  * The lifetime is written into the queue entry when it is accepted, so a change counts for mail that comes later; the
  * times between tries are asked for at each failure, so a change counts from the next one on.
@@ -81,8 +81,10 @@ enum delivery_tls delivery_policy_tls(struct slice recipient)
     return policy ? policy->tls : DELIVERY_TLS_NOT_SET;
 }
 
-static const char *const words[] = {
-    [DELIVERY_TLS_NONE] = "none", [DELIVERY_TLS_MAY] = "may", [DELIVERY_TLS_ENCRYPT] = "encrypt", [DELIVERY_TLS_VERIFY] = "verify"};
+static const char *const words[] = {[DELIVERY_TLS_NONE] = "none",
+                                    [DELIVERY_TLS_MAY] = "may",
+                                    [DELIVERY_TLS_ENCRYPT] = "encrypt",
+                                    [DELIVERY_TLS_VERIFY] = "verify"};
 
 const char *delivery_tls_word(enum delivery_tls tls)
 {

@@ -1,7 +1,8 @@
 #ifndef STORAGE_DELIVERY_POLICY_H
 #define STORAGE_DELIVERY_POLICY_H
 /*
- * delivery_policy: how long, how often and how protected mail to a domain is tried, where that is not as the settings say.
+ * delivery_policy: how long, how often and how protected mail to a domain is tried, where that is not as the settings
+ * say.
  *
  * Each worker has all policies in memory (storage/known.h): asking costs no round trip, and a change is known within a
  * second.  The write side is storage/provision_delivery.h.
@@ -44,8 +45,8 @@ struct delivery_times {
  */
 void delivery_policy_apply(struct slice recipient, struct delivery_times *times);
 /*
- * Pure: the same for a policy that is at hand.  Of one time between tries that is set, and one that is not, the one that
- * is set wins: the first is never longer than the longest.
+ * Pure: the same for a policy that is at hand.  Of one time between tries that is set, and one that is not, the one
+ * that is set wins: the first is never longer than the longest.
  */
 void delivery_policy_merge(const struct delivery_policy *policy, struct delivery_times *times);
 

@@ -50,8 +50,11 @@ static const struct db_statement by_login = {
 static enum directory_state state_of(struct slice word)
 {
     static const char *const words[] = {
-        [DIRECTORY_ACTIVE] = "active",       [DIRECTORY_SUSPENDED] = "suspended", [DIRECTORY_RECEIVE_ONLY] = "receive-only",
-        [DIRECTORY_SEND_ONLY] = "send-only", [DIRECTORY_CLOSED] = "closed",
+        [DIRECTORY_ACTIVE] = "active",
+        [DIRECTORY_SUSPENDED] = "suspended",
+        [DIRECTORY_RECEIVE_ONLY] = "receive-only",
+        [DIRECTORY_SEND_ONLY] = "send-only",
+        [DIRECTORY_CLOSED] = "closed",
     };
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
         if (slice_equal(word, slice_str(words[i])))
@@ -94,7 +97,7 @@ AWAITS enum db_status directory_account(struct arena *arena, struct slice login,
 #define DOMAIN_COLUMNS                                                                                                 \
     "d.id, d.customer_id, d.cell, d.name, d.kind, dc.state = 'active',"                                                \
     " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
-    " d.kind = 'hosted' and exists (select from next_hop h where h.domain_id = d.id), d.recipients,"                \
+    " d.kind = 'hosted' and exists (select from next_hop h where h.domain_id = d.id), d.recipients,"                   \
     " d.unknown_while_away = 'accept'"
 
 static const struct db_statement by_name = {
@@ -104,8 +107,9 @@ static const struct db_statement by_name = {
 };
 
 /*
- * One row for each address: the left joins fill in what there is.  What an address is behind is one thing only.  f.exact is the
- * address, in the target if its domain is an alias; f.base is what stands before the first separator, null without one.
+ * One row for each address: the left joins fill in what there is.  What an address is behind is one thing only.
+ * f.exact is the address, in the target if its domain is an alias; f.base is what stands before the first separator,
+ * null without one.
  */
 static const struct db_statement recipients = {
     "directory_recipients",

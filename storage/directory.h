@@ -30,7 +30,7 @@ struct directory_domain {
     int64_t outage_id; /* an outage of it is open: 0 or its id */
     enum directory_valid valid;
     bool accept_unknown; /* learned: what is not known is taken while its primary cannot be asked */
-    bool elsewhere;    /* hosted, and names that are not here are at its next hops */
+    bool elsewhere;      /* hosted, and names that are not here are at its next hops */
 };
 
 /* What each allows: schema/0003_account_state.sql. */
@@ -77,30 +77,34 @@ struct directory_expansion {
 
 /* Learned: what the primary says of an address; the look-up does not ask it, relay/permit does. */
 enum directory_existence {
-    DIRECTORY_UNASKED,   /* taken as if it existed */
+    DIRECTORY_UNASKED, /* taken as if it existed */
     DIRECTORY_EXISTS,
-    DIRECTORY_EXISTED,   /* it cannot be asked now; it said so */
+    DIRECTORY_EXISTED, /* it cannot be asked now; it said so */
     DIRECTORY_NOT_THERE,
-    DIRECTORY_UNKNOWN,   /* it cannot be asked now, and never said */
+    DIRECTORY_UNKNOWN, /* it cannot be asked now, and never said */
 };
 
 /*
- * What a RCPT needs, in one round trip: the domain, and what is behind the address: an account, an expansion, or nothing.
- * In this order: who has the very address; who has what stands before the subaddress separator; the domain's catch-all.
+ * What a RCPT needs, in one round trip: the domain, and what is behind the address: an account, an expansion, or
+ * nothing. In this order: who has the very address; who has what stands before the subaddress separator; the domain's
+ * catch-all.
  */
 struct directory_recipient {
-    bool has_domain; /* false: outside */
+    bool has_domain;                /* false: outside */
     struct directory_domain domain; /* of an alias domain's address: the target */
     bool listed;                    /* among the domain's valid recipients; not looked for where any is valid */
     enum directory_existence existence;
-    struct slice address;           /* what it is in the target of its alias domain; {NULL,0}: it is in none */
+    struct slice address; /* what it is in the target of its alias domain; {NULL,0}: it is in none */
     bool has_account;
     struct directory_account account; /* without its secrets */
     bool has_expansion;
     struct directory_expansion expansion;
 };
 
-/* Somebody here, even if he reads nothing at present, is known to the server behind a relay domain; so is who is listed. */
+/*
+ * Somebody here, even if he reads nothing at present, is known to the server behind a relay domain; so is who is
+ * listed.
+ */
 static inline bool directory_is_known(const struct directory_recipient *found)
 {
     return found->listed || (found->has_account && found->account.state != DIRECTORY_CLOSED);
@@ -109,8 +113,10 @@ static inline bool directory_is_known(const struct directory_recipient *found)
 /* By login name (an account's address, not an alias). */
 AWAITS enum db_status directory_account(struct arena *arena, struct slice login, struct directory_account *out)
     __attribute__((warn_unused_result));
-/* FOUND whenever the question could be asked; look at has_domain, has_account, has_expansion.  An account's further addresses
- * are resolved, expansions are not (relay/resolve.h). */
+/*
+ * FOUND whenever the question could be asked; look at has_domain, has_account, has_expansion.  An account's further
+ * addresses are resolved, expansions are not (relay/resolve.h).
+ */
 AWAITS enum db_status directory_recipient(struct arena *arena, struct slice address, struct directory_recipient *out)
     __attribute__((warn_unused_result));
 /* The same for several addresses, in one round trip. */

@@ -1,7 +1,7 @@
 /*
  * The relay grants of a client: one round trip, asked once for a transaction, and on port 25 only when a recipient is
- * not ours, unless it was remembered (storage/cache.h).  If one of them has limits a second one asks what was used of them; that
- * is never remembered, as what was used is what the overshoot of a limit depends on.
+ * not ours, unless it was remembered (storage/cache.h).  If one of them has limits a second one asks what was used of
+ * them; that is never remembered, as what was used is what the overshoot of a limit depends on.
  *
  * "The most specific kind" is worked out here and not in SQL: rows come ordered by a rank that is the kind's (and a
  * network's length), and reading stops where it changes.  So each of the parts can use its index.

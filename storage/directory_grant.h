@@ -3,10 +3,11 @@
 /*
  * directory_grant: the relay grants that concern a client.  The write side is storage/provision_grant.h.
  *
- * Only grants of the most specific kind that names the client are given: its account's; if there is none, its domain's;
- * if there is none, its customer's.  For clients without AUTH: those of the certificate that it has shown, else the smallest
- * network's, else those of the customer in whose `network` it is.  So a grant for one account replaces, for that account, what its customer may do.  Grants out of
- * their time do not exist.  None at all: the implicit rules hold (relay/authorize.h).
+ * Only grants of the most specific kind that names the client are given: its account's; if there is none, its
+ * domain's; if there is none, its customer's.  For clients without AUTH: those of the certificate that it has shown,
+ * else the smallest network's, else those of the customer in whose `network` it is.  So a grant for one account
+ * replaces, for that account, what its customer may do.  Grants out of their time do not exist.  None at all: the
+ * implicit rules hold (relay/authorize.h).
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,8 +75,12 @@ struct directory_account;
 AWAITS enum db_status directory_grants_of_account(struct arena *arena, const struct directory_account *account,
                                                   int64_t at_ms, struct directory_grants *out)
     __attribute__((warn_unused_result));
-/* client: its address, as directory_network() takes it; certificate: the fingerprint, empty: none was shown.  Neither: no grants. */
+/*
+ * client: its address, as directory_network() takes it; certificate: the fingerprint, empty: none was shown.  Neither:
+ * no grants.
+ */
 AWAITS enum db_status directory_grants_of_client(struct arena *arena, const char *client, struct slice certificate,
-                                                 int64_t at_ms, struct directory_grants *out) __attribute__((warn_unused_result));
+                                                 int64_t at_ms, struct directory_grants *out)
+    __attribute__((warn_unused_result));
 
 #endif

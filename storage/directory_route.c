@@ -40,8 +40,8 @@ static const struct db_statement relayed_below = {
     " order by d.name limit $3::integer",
 };
 
-AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t customer_id, struct slice name, unsigned limit,
-                                              int64_t **ids, unsigned *count)
+AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t customer_id, struct slice name,
+                                              unsigned limit, int64_t **ids, unsigned *count)
 {
     struct params params;
     struct slice key;

@@ -1,8 +1,9 @@
 #ifndef STORAGE_DIRECTORY_ROUTE_H
 #define STORAGE_DIRECTORY_ROUTE_H
 /*
- * directory_route: where a domain's mail goes, and who may have it.  Not remembered by the cache: it costs a connection to a server
- * anyway, one to a hop that was just replaced begins a back-off, and a right that is taken away is gone.
+ * directory_route: where a domain's mail goes, and who may have it.  Not remembered by the cache: it costs a
+ * connection to a server anyway, one to a hop that was just replaced begins a back-off, and a right that is taken away
+ * is gone.
  */
 #include <stdint.h>
 
@@ -17,11 +18,12 @@ struct directory_hop {
     unsigned priority;
 };
 /* A relay domain's next hops, in order. NONE: it has none (mail waits). */
-AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, struct directory_hop **out, unsigned *count)
-    __attribute__((warn_unused_result));
+AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, struct directory_hop **out,
+                                     unsigned *count) __attribute__((warn_unused_result));
 /* The customer's domains with next hops that are name or below it, at most limit. */
-AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t customer_id, struct slice name, unsigned limit,
-                                              int64_t **ids, unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum db_status directory_relayed_below(struct arena *arena, int64_t customer_id, struct slice name,
+                                              unsigned limit, int64_t **ids, unsigned *count)
+    __attribute__((warn_unused_result));
 
 struct directory_collected {
     int64_t id;
@@ -29,6 +31,7 @@ struct directory_collected {
 };
 /* The domains whose mail the account collects, at most limit, by name. */
 AWAITS enum db_status directory_collected(struct arena *arena, int64_t account_id, unsigned limit,
-                                          struct directory_collected **out, unsigned *count) __attribute__((warn_unused_result));
+                                          struct directory_collected **out, unsigned *count)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * dns_list: the DNS lists in memory.
  *
- * A list is a zone, the answers that count, and a score.  The same zone may stand there several times with other answers: many lists tell
- * by the last octet why a client is listed, and some reasons weigh more.
+ * A list is a zone, the answers that count, and a score.  The same zone may stand there several times with other
+ * answers: many lists tell by the last octet why a client is listed, and some reasons weigh more.
  */
 #include "storage/dns_list.h"
 

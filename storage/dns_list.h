@@ -1,6 +1,9 @@
 #ifndef STORAGE_DNS_LIST_H
 #define STORAGE_DNS_LIST_H
-/* dns_list: the DNS lists that clients are looked for in, in memory (known.h).  The write side is storage/provision_dns_list.h. */
+/*
+ * dns_list: the DNS lists that clients are looked for in, in memory (known.h).  The write side is
+ * storage/provision_dns_list.h.
+ */
 #include <stdbool.h>
 #include <stdint.h>
 

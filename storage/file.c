@@ -20,8 +20,8 @@
 #define FILE_PATIENCE_MS 60000
 #define FILE_PAUSE_MS 50
 
-#define THESE                                                                                              \
-    " from unnest($1::smallint[], $2::bigint[]) u (cell, id)"                                              \
+#define THESE                                                                                                          \
+    " from unnest($1::smallint[], $2::bigint[]) u (cell, id)"                                                          \
     " join queue_entry q on q.cell = u.cell and q.id = u.id and q.worker = $3::smallint"
 
 static const struct db_statement lock = {"file_lock", "select q.id" THESE " order by q.cell, q.id for update of q"};
@@ -35,8 +35,7 @@ static const struct db_statement insert = {
     "insert into mailbox_message (cell, mailbox_id, uid, message_id, internal_at, size, modseq)"
     " select q.cell, m.id,"
     "        m.uidnext - count(*) over (partition by m.id) + row_number() over (partition by m.id order by q.id) - 1,"
-    "        q.message_id, now(), x.size, m.modseq" THESE
-    "   join message x on x.cell = q.cell and x.id = q.message_id"
+    "        q.message_id, now(), x.size, m.modseq" THESE "   join message x on x.cell = q.cell and x.id = q.message_id"
     "   left join (account a join customer c on c.id = a.customer_id and c.state = 'active')"
     "          on a.id = q.account_id and a.state in ('active', 'receive-only')"
     "   left join mailbox m on m.cell = q.cell and m.id = a.inbox_id"};

@@ -14,8 +14,10 @@
 struct db_unit;
 struct rows;
 
-/* DONE: all of them that were ours are filed, now or before.  REFUSED: an account among them is gone, or takes no mail any more;
- * nothing was done. */
+/*
+ * DONE: all of them that were ours are filed, now or before.  REFUSED: an account among them is gone, or takes no mail
+ * any more; nothing was done.
+ */
 AWAITS enum db_write file_entries(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
 
 /* For accept_batch.c: the same as a part of its transaction.  The step whose rows file_tell() wants after DONE. */

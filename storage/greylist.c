@@ -1,16 +1,17 @@
 /*
  * greylist: who came with mail from whom to whom.
  *
- * A triple (client network, sender, recipient) is kept as the first octets of a digest: it is only ever looked up, and so takes the same room
- * whatever a stranger says.  The client's network is kept beside it in clear, as what clients earn by coming again is counted for it.
+ * A triple (client network, sender, recipient) is kept as the first octets of a digest: it is only ever looked up, and
+ * so takes the same room whatever a stranger says.  The client's network is kept beside it in clear, as what clients
+ * earn by coming again is counted for it.
  *
- * What is seen is gathered for WRITE_MS, then written by two statements: the triples, and the clients.  Each adds up what it finds twice,
- * and goes in the order of the key, so that nodes do not wait for each other in a ring.  A batch that fails is dropped: who was put off
- * comes again anyway.
+ * What is seen is gathered for WRITE_MS, then written by two statements: the triples, and the clients.  Each adds up
+ * what it finds twice, and goes in the order of the key, so that nodes do not wait for each other in a ring.  A batch
+ * that fails is dropped: who was put off comes again anyway.
  *
- * Bounded: new triples by GREYLIST_RATE and, for each network, by GREYLIST_CLIENT_MAX (who is over it is put off and not noted),
- * what waits to be written by GREYLIST_PENDING_MAX; and storage/maintenance.c removes what did not come again within two days or was not
- * seen for 36, and the oldest of what is more than a cell may have.
+ * Bounded: new triples by GREYLIST_RATE and, for each network, by GREYLIST_CLIENT_MAX (who is over it is put off and
+ * not noted), what waits to be written by GREYLIST_PENDING_MAX; and storage/maintenance.c removes what did not come
+ * again within two days or was not seen for 36, and the oldest of what is more than a cell may have.
  */
 #include "storage/greylist.h"
 
@@ -45,8 +46,8 @@ static bool waiting;
 
 /* ------------------------------------------------------------------ looking */
 
-bool greylist_key(struct arena *arena, unsigned cell, int64_t customer_id, const char *client, struct slice sender, struct slice recipient,
-                  struct greylist_key *out)
+bool greylist_key(struct arena *arena, unsigned cell, int64_t customer_id, const char *client, struct slice sender,
+                  struct slice recipient, struct greylist_key *out)
 {
     char block[CLIENT_SIZE];
     unsigned char digest[SECRET_SHA256_SIZE];
@@ -151,8 +152,8 @@ void greylist_note(const struct greylist_key *key, const struct greylist_answer 
 }
 
 /*
- * passes: 1: it came after the delay.  A triple that is there already when a new one comes was put in by another node meanwhile.  A batch
- * may go over what a network may have by as much as it holds itself.
+ * passes: 1: it came after the delay.  A triple that is there already when a new one comes was put in by another node
+ * meanwhile.  A batch may go over what a network may have by as much as it holds itself.
  */
 static const struct db_statement write_triples = {
     "greylist_write",

@@ -3,8 +3,8 @@
 /*
  * greylist: who came with mail from whom to whom, and since when; RFC 6647.  All nodes share it.
  *
- * Looking is one round trip; what is seen is noted in memory and written a moment later, many in one transaction that does not wait for the
- * disk.  A crash loses what was not yet written: those clients have to come once more.
+ * Looking is one round trip; what is seen is noted in memory and written a moment later, many in one transaction that
+ * does not wait for the disk.  A crash loses what was not yet written: those clients have to come once more.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,18 +19,18 @@
 #define GREYLIST_PENDING_MAX 4096
 #define GREYLIST_CLIENT_MAX 1000 /* of one network in a cell that have not come again; more are put off and not noted */
 #define GREYLIST_CELL_WAITING_MAX 20000 /* of a cell that have not come again; maintenance removes the oldest of more */
-#define GREYLIST_CELL_MAX 100000 /* triples of a cell, and as many clients */
+#define GREYLIST_CELL_MAX 100000        /* triples of a cell, and as many clients */
 #define GREYLIST_TRIPLE_SIZE 16
 
 struct greylist_key {
     unsigned cell;
     int64_t customer_id; /* of the recipient's domain: with whom passes are earned */
-    const char *client; /* what comes again from another address is the same: IPv4 /24, IPv6 /64 */
+    const char *client;  /* what comes again from another address is the same: IPv4 /24, IPv6 /64 */
     unsigned char triple[GREYLIST_TRIPLE_SIZE];
 };
 /* client: an address.  False: it is none. */
-bool greylist_key(struct arena *arena, unsigned cell, int64_t customer_id, const char *client, struct slice sender, struct slice recipient,
-                  struct greylist_key *out) __attribute__((warn_unused_result));
+bool greylist_key(struct arena *arena, unsigned cell, int64_t customer_id, const char *client, struct slice sender,
+                  struct slice recipient, struct greylist_key *out) __attribute__((warn_unused_result));
 
 enum greylist_state {
     GREYLIST_NEW,     /* never seen */

@@ -1,22 +1,24 @@
 /*
  * guard: who failed to sign in, how often, and who may not try for a while.
  *
- * Counted are three things, an address (IPv4, or IPv6 /64: what one customer has), a name from everywhere, and a name from one
- * address.  An address is banned after address_failures, whatever names it tried.  A name from one address is banned, there, after
- * account_failures.  A name alone is never banned, for then anybody could lock its owner out: when it failed attack_failures times
- * from everywhere, each address has only ATTACK_TRIES of its own for it.  Whoever knows the password and comes from an
- * address without failures gets in, in the middle of an attack.
+ * Counted are three things, an address (IPv4, or IPv6 /64: what one customer has), a name from everywhere, and a name
+ * from one address.  An address is banned after address_failures, whatever names it tried.  A name from one address is
+ * banned, there, after account_failures.  A name alone is never banned, for then anybody could lock its owner out:
+ * when it failed attack_failures times from everywhere, each address has only ATTACK_TRIES of its own for it.  Whoever
+ * knows the password and comes from an address without failures gets in, in the middle of an attack.
  *
  * Names are counted whether an account has them or not, so a ban tells nothing about that.
  *
- * Memory is asked; the database joins the nodes.  A failure is added to its entries' `pending` and judged at once by what is known
- * here.  guard_exchange(), every second, adds what is pending to auth_failure in one relaxed statement and reads what changed
- * anywhere since it last looked, with an overlap for transactions that commit late; what it reads replaces what it knew.  So two
- * nodes that are attacked at the same moment overshoot by what arrives within about two seconds.
+ * Memory is asked; the database joins the nodes.  A failure is added to its entries' `pending` and judged at once by
+ * what is known here.  guard_exchange(), every second, adds what is pending to auth_failure in one relaxed statement
+ * and reads what changed anywhere since it last looked, with an overlap for transactions that commit late; what it
+ * reads replaces what it knew.  So two nodes that are attacked at the same moment overshoot by what arrives within
+ * about two seconds.
  *
- * Bounded: ENTRIES_MAX entries; when they are used up the ones that have nothing to say go, and then those that say least: of who is not
- * banned, the fewest failures first, until an eighth is free.  So a flood of addresses and names makes room at its own expense, and who
- * guesses on meanwhile is counted.  If so many are banned that there is none, what is new is not counted.  While the database is away each process goes on by itself.
+ * Bounded: ENTRIES_MAX entries; when they are used up the ones that have nothing to say go, and then those that say
+ * least: of who is not banned, the fewest failures first, until an eighth is free.  So a flood of addresses and names
+ * makes room at its own expense, and who guesses on meanwhile is counted.  If so many are banned that there is none,
+ * what is new is not counted.  While the database is away each process goes on by itself.
  */
 #include "storage/guard.h"
 
@@ -41,7 +43,7 @@
 #define ENTRIES_MAX 65536
 #define ROOM (ENTRIES_MAX / 8) /* that a sweep makes, so that the next one is not soon */
 #define SWEEP_MS 1000          /* between two that make no room */
-#define LEAST_MAX 1024 /* failures */
+#define LEAST_MAX 1024         /* failures */
 #define BATCH_MAX 1000
 #define ROWS_MAX 5000
 #define OVERLAP_MS 5000

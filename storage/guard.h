@@ -31,8 +31,8 @@ bool guard_banned(const char *client, struct slice name);
 /* A login failed, whoever's the name is; {NULL,0}: none was told. */
 void guard_failed(const char *client, struct slice name);
 /*
- * How long the answer to the failure that was just counted should wait still: at least so long since its check began, so that what
- * the check cost does not tell whose name it was.  began_ms: by the steady clock.
+ * How long the answer to the failure that was just counted should wait still: at least so long since its check began,
+ * so that what the check cost does not tell whose name it was.  began_ms: by the steady clock.
  */
 unsigned guard_delay(unsigned least_ms, const char *client, uint64_t began_ms);
 

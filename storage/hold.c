@@ -21,24 +21,27 @@
 #include "storage/queue_internal.h"
 
 #define DUE(then) " q.held_until <= now() and q.worker is null and q.held_then = '" then "'"
-#define THESE(then) " from unnest($1::smallint[], $2::bigint[]) u (cell, id)"                              \
-                    " join queue_entry q on q.cell = u.cell and q.id = u.id and" DUE(then)
+#define THESE(then)                                                                                                    \
+    " from unnest($1::smallint[], $2::bigint[]) u (cell, id)"                                                          \
+    " join queue_entry q on q.cell = u.cell and q.id = u.id and" DUE(then)
 
 static const struct db_statement due_read = {
-    "hold_due_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE("release")
-                     " order by q.held_until limit $2::integer"};
-static const struct db_statement lock = {
-    "hold_lock", "select q.id" THESE("release") " order by q.cell, q.id for update of q"};
+    "hold_due_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE(
+                         "release") " order by q.held_until limit $2::integer"};
+static const struct db_statement lock = {"hold_lock",
+                                         "select q.id" THESE("release") " order by q.cell, q.id for update of q"};
 static const struct db_statement event = {
     "hold_event", "insert into event (cell, id, at, message_id, recipient, kind, detail)"
                   " select q.cell, e.event_id, $4::timestamptz, q.message_id, q.recipient, 'released', q.held_reason"
                   "   from unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
                   "   join queue_entry q on q.cell = e.cell and q.id = e.id and" DUE("release")};
 static const struct db_statement wake = {
-    "hold_wake", "insert into destination (cell, key, due_at)"
-                 " select distinct q.cell, q.destination, now()" THESE("release") " order by 1, 2"
-                 " on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
-                 "  where destination.failures = 0"};
+    "hold_wake",
+    "insert into destination (cell, key, due_at)"
+    " select distinct q.cell, q.destination, now()" THESE(
+        "release") " order by 1, 2"
+                   " on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
+                   "  where destination.failures = 0"};
 static const struct db_statement release = {
     "hold_release",
     "update queue_entry h set held_until = null, held_by = null, held_reason = null, held_then = null,"
@@ -47,8 +50,8 @@ static const struct db_statement release = {
     "       delay_at = h.delay_at + (greatest(h.due_at, now()) - h.held_until)"
     "  from (select q.cell, q.id" THESE("release") ") t where h.cell = t.cell and h.id = t.id"};
 static const struct db_statement rejected_read = {
-    "hold_rejected_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE("reject")
-                          " order by q.held_until limit $2::integer"};
+    "hold_rejected_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE(
+                              "reject") " order by q.held_until limit $2::integer"};
 
 const char *hold_by_word(enum hold_by by)
 {

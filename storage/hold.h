@@ -1,7 +1,8 @@
 #ifndef STORAGE_HOLD_H
 #define STORAGE_HOLD_H
 /*
- * hold: queue entries that wait on purpose: until a moment, or until somebody decides.  schema/STATES.md has the states.
+ * hold: queue entries that wait on purpose: until a moment, or until somebody decides.  schema/STATES.md has the
+ * states.
  *
  * A held entry is in nobody's memory, and nothing is claimed, bounced for its lifetime, told late or shown of it.
  * Its lifetime and the time for a delay notice stand still meanwhile: expires_at and delay_at are those of a release
@@ -39,7 +40,8 @@ bool hold_then_parse(struct slice word, enum hold_then *out);
 AWAITS enum db_write hold_release_due(const int16_t *cells, unsigned cell_count, unsigned limit, unsigned *count)
     __attribute__((warn_unused_result));
 /* Those that are to be rejected, claimed for bouncing like queue_claim_expired(). */
-AWAITS enum db_status hold_claim_rejected(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
-                                          struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum db_status hold_claim_rejected(struct arena *arena, const int16_t *cells, unsigned cell_count,
+                                          unsigned limit, struct queue_entry **out, unsigned *count)
+    __attribute__((warn_unused_result));
 
 #endif

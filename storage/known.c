@@ -1,9 +1,10 @@
 /*
  * known: what a process has in memory of the directory.
  *
- * It is read anew when the number of the directory's changes is another one (storage/cache.c tells why that is certain), which is
- * asked every REFRESH_MS.  The number is asked before what it stands for, so a change in between is read twice rather than not at all.
- * While the database is away all stays as it was: clients that are known to be good are good then, too.
+ * It is read anew when the number of the directory's changes is another one (storage/cache.c tells why that is
+ * certain), which is asked every REFRESH_MS.  The number is asked before what it stands for, so a change in between is
+ * read twice rather than not at all. While the database is away all stays as it was: clients that are known to be good
+ * are good then, too.
  */
 #include "storage/known.h"
 

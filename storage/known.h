@@ -1,9 +1,9 @@
 #ifndef STORAGE_KNOWN_H
 #define STORAGE_KNOWN_H
 /*
- * known: what a process has in memory of the directory, whole, because it is asked where nothing can be waited for: the allow-list
- * (allow.h), the DNS lists (dns_list.h), what is suspended (suspension.h), how
- * mail to a domain is tried (delivery_policy.h), and whether there are policies for strangers at all (client_policy.h).
+ * known: what a process has in memory of the directory, whole, because it is asked where nothing can be waited for: the
+ * allow-list (allow.h), the DNS lists (dns_list.h), what is suspended (suspension.h), how mail to a domain is tried
+ * (delivery_policy.h), and whether there are policies for strangers at all (client_policy.h).
  */
 #include "core/task.h"
 #include "storage/status.h"

@@ -1,15 +1,16 @@
 /*
  * What the primaries of relay domains have said about addresses.
  *
- * Reading.  A RCPT for an address that was asked for lately costs no round trip: the answer is remembered as those of the
- * directory are (storage/cache.h), but may be LEARNED_AGE_MS old, since writing here does not count as a change of the directory.
- * That is harmless for what is valid, as its time is in the answer; "nothing is known" is asked once more, past the memory,
- * before a primary is (relay/permit.c).  What an administrator forgets does count as a change (provision_learned.c).
+ * Reading.  A RCPT for an address that was asked for lately costs no round trip: the answer is remembered as those of
+ * the directory are (storage/cache.h), but may be LEARNED_AGE_MS old, since writing here does not count as a change of
+ * the directory. That is harmless for what is valid, as its time is in the answer; "nothing is known" is asked once
+ * more, past the memory, before a primary is (relay/permit.c).  What an administrator forgets does count as a change
+ * (provision_learned.c).
  *
- * Writing.  A fact that is younger than a quarter of its life is left as it is, so that a busy recipient is not written with
- * each message.  The rows of a domain are bounded, those that do not exist by a tenth of the others: they are what a stranger
- * can make us learn.  A domain that is full learns nothing new and asks each time; what it knows is renewed.  A
- * primary that takes everything teaches nothing by taking.
+ * Writing.  A fact that is younger than a quarter of its life is left as it is, so that a busy recipient is not
+ * written with each message.  The rows of a domain are bounded, those that do not exist by a tenth of the others: they
+ * are what a stranger can make us learn.  A domain that is full learns nothing new and asks each time; what it knows
+ * is renewed.  A primary that takes everything teaches nothing by taking.
  *
  * One refusal shows that a primary does not take everything (any more).
  */
@@ -56,8 +57,8 @@ static void read_row(const struct rows *rows, unsigned row, struct learned *out)
     }
 }
 
-AWAITS enum db_status learned_find(struct arena *arena, int64_t domain_id, const struct slice *addresses, unsigned count,
-                                   bool fresh, struct learned *out)
+AWAITS enum db_status learned_find(struct arena *arena, int64_t domain_id, const struct slice *addresses,
+                                   unsigned count, bool fresh, struct learned *out)
 {
     struct slice *lower = arena_array(arena, count, sizeof *lower);
     struct params params;
@@ -80,10 +81,10 @@ AWAITS enum db_status learned_find(struct arena *arena, int64_t domain_id, const
 
 /* ------------------------------------------------------------------ writing */
 
-#define TOLD                                                                                                           \
-    "with told as (select distinct on (q.domain_id, q.address) d.cell, q.domain_id, q.address, q.valid"                \
+#define TOLD                                                                                                                 \
+    "with told as (select distinct on (q.domain_id, q.address) d.cell, q.domain_id, q.address, q.valid"                      \
     "                from unnest($1::bigint[], $2::text[], $3::boolean[]) with ordinality q (domain_id, address, valid, nr)" \
-    "                join domain d on d.id = q.domain_id and d.recipients = 'learned'"                                 \
+    "                join domain d on d.id = q.domain_id and d.recipients = 'learned'"                                       \
     "               order by q.domain_id, q.address, q.nr desc)"
 
 /* $4, $5: milliseconds that a valid one and another one are believed; $6, $7: how many of each. */
@@ -123,8 +124,8 @@ static const struct db_statement note_all = {
     " on conflict (cell, domain_id) do update set accepts_all = excluded.accepts_all, until = excluded.until",
 };
 
-static struct params *add_facts(struct db_unit *unit, const struct db_statement *statement, const struct learned_fact *facts,
-                                unsigned count)
+static struct params *add_facts(struct db_unit *unit, const struct db_statement *statement,
+                                const struct learned_fact *facts, unsigned count)
 {
     int64_t *domains = arena_array(unit->arena, count, sizeof *domains);
     struct slice *addresses = arena_array(unit->arena, count, sizeof *addresses);

@@ -3,8 +3,8 @@
 /*
  * learned: what the primaries of relay domains have said about addresses, shared by all nodes.
  *
- * Facts with a time until which they are believed without asking again; what an older one is worth is decided in relay/verify.h.
- * Writing one may be lost in a crash: then it is asked again.
+ * Facts with a time until which they are believed without asking again; what an older one is worth is decided in
+ * relay/verify.h. Writing one may be lost in a crash: then it is asked again.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -29,11 +29,13 @@ static const struct db_statement list_items = {
                      "  from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint and uid > $3::bigint"
                      " order by uid limit $4::integer"};
 static const struct db_statement list_changed = {
-    "mailbox_changed", "select uid, message_id, flags, array_to_string(keywords, ' '), internal_at, modseq, size"
-                       "  from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint and uid > $3::bigint"
-                       "   and modseq > $5::bigint order by uid limit $4::integer"};
+    "mailbox_changed",
+    "select uid, message_id, flags, array_to_string(keywords, ' '), internal_at, modseq, size"
+    "  from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint and uid > $3::bigint"
+    "   and modseq > $5::bigint order by uid limit $4::integer"};
 static const struct db_statement list_uids = {
-    "mailbox_uids", "select uid from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint order by uid"};
+    "mailbox_uids",
+    "select uid from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint order by uid"};
 
 static struct params begin(struct arena *arena, int64_t id)
 {

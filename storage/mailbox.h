@@ -66,7 +66,10 @@ AWAITS enum db_write mailbox_create(int64_t account_id, struct slice name, unsig
                                     enum mailbox_refusal *refusal) __attribute__((warn_unused_result));
 /* Its items go with it. */
 AWAITS enum db_write mailbox_delete(int64_t mailbox_id) __attribute__((warn_unused_result));
-/* With all inferiors. INBOX: its messages move to the new name, INBOX stays (RFC 3501 6.3.5). REFUSED: *refusal tells why. */
+/*
+ * With all inferiors. INBOX: its messages move to the new name, INBOX stays (RFC 3501 6.3.5). REFUSED: *refusal tells
+ * why.
+ */
 AWAITS enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice to, unsigned max,
                                     enum mailbox_refusal *refusal) __attribute__((warn_unused_result));
 
@@ -81,17 +84,20 @@ AWAITS enum db_status mailbox_uids(struct arena *arena, int64_t mailbox_id, int6
 enum mailbox_store { MAILBOX_STORE_SET, MAILBOX_STORE_ADD, MAILBOX_STORE_REMOVE };
 /* uids that no longer exist are passed over. *modseq: the mailbox's after the change. */
 AWAITS enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned count, enum mailbox_store how,
-                                   unsigned flags, const struct slice *keywords, unsigned keyword_count, int64_t *modseq)
-    __attribute__((warn_unused_result));
+                                   unsigned flags, const struct slice *keywords, unsigned keyword_count,
+                                   int64_t *modseq) __attribute__((warn_unused_result));
 /*
- * All or nothing.  *first_uid: the copies' UIDs are consecutive, in order of the source UIDs; *copied: how many (fewer than
- * count when some were expunged meanwhile).
+ * All or nothing.  *first_uid: the copies' UIDs are consecutive, in order of the source UIDs; *copied: how many (fewer
+ * than count when some were expunged meanwhile).
  */
-AWAITS enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
-                                  unsigned *copied) __attribute__((warn_unused_result));
-/* The same, and the originals are removed in the same transaction (RFC 6851).  REFUSED: the target is gone; nothing changed. */
-AWAITS enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
-                                  unsigned *copied) __attribute__((warn_unused_result));
+AWAITS enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id,
+                                  int64_t *first_uid, unsigned *copied) __attribute__((warn_unused_result));
+/*
+ * The same, and the originals are removed in the same transaction (RFC 6851).  REFUSED: the target is gone; nothing
+ * changed.
+ */
+AWAITS enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id,
+                                  int64_t *first_uid, unsigned *copied) __attribute__((warn_unused_result));
 /* Removes these; with only_deleted only those that carry \Deleted. */
 AWAITS enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
     __attribute__((warn_unused_result));

@@ -11,8 +11,9 @@
  * UIDVALIDITY of a new mailbox comes from a sequence (schema/), so it is larger than that of any earlier one (RFC 3501
  * 2.3.1.1).
  *
- * How many mailboxes an account may have is asked after they are made, in the same transaction.  Two that are made at once
- * may each not see the other and both pass: one too many harms nobody, as the limit only keeps a client from making for ever.
+ * How many mailboxes an account may have is asked after they are made, in the same transaction.  Two that are made at
+ * once may each not see the other and both pass: one too many harms nobody, as the limit only keeps a client from
+ * making for ever.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,18 +26,19 @@
 
 #define CONFLICT_TRIES 10
 
-static const struct db_statement create = {
-    "mailbox_create", "insert into mailbox (cell, id, account_id, name)"
-                      " values ($1::smallint, $2::bigint, $3::bigint, $4::text)"};
-static const struct db_statement create_superior = {
-    "mailbox_create_superior", "insert into mailbox (cell, id, account_id, name)"
-                               " values ($1::smallint, $2::bigint, $3::bigint, $4::text)"
-                               " on conflict (cell, account_id, name) do nothing"};
+static const struct db_statement create = {"mailbox_create",
+                                           "insert into mailbox (cell, id, account_id, name)"
+                                           " values ($1::smallint, $2::bigint, $3::bigint, $4::text)"};
+static const struct db_statement create_superior = {"mailbox_create_superior",
+                                                    "insert into mailbox (cell, id, account_id, name)"
+                                                    " values ($1::smallint, $2::bigint, $3::bigint, $4::text)"
+                                                    " on conflict (cell, account_id, name) do nothing"};
 /* $3: what this transaction would make, as far as it was missing */
 static const struct db_statement limit = {
-    "mailbox_limit", "select refuse('mailboxes_max')"
-                     " where (select count(*) from mailbox where cell = $1::smallint and account_id = $2::bigint) > $4::integer"
-                     "   and exists (select from mailbox where cell = $1::smallint and id = any($3::bigint[]))"};
+    "mailbox_limit",
+    "select refuse('mailboxes_max')"
+    " where (select count(*) from mailbox where cell = $1::smallint and account_id = $2::bigint) > $4::integer"
+    "   and exists (select from mailbox where cell = $1::smallint and id = any($3::bigint[]))"};
 static const struct db_statement lock_mailbox = {
     "mailbox_lock", "select id from mailbox where cell = $1::smallint and id = $2::bigint for update"};
 static const struct db_statement release_all = {
@@ -45,8 +47,8 @@ static const struct db_statement release_all = {
                            "  where cell = $1::smallint and mailbox_id = $2::bigint order by 1, 2" RELEASE_LISTED};
 static const struct db_statement delete_items = {
     "mailbox_delete_items", "delete from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"};
-static const struct db_statement delete_mailbox = {
-    "mailbox_delete", "delete from mailbox where cell = $1::smallint and id = $2::bigint"};
+static const struct db_statement delete_mailbox = {"mailbox_delete",
+                                                   "delete from mailbox where cell = $1::smallint and id = $2::bigint"};
 static const struct db_statement rename_one = {
     "mailbox_rename", "update mailbox set name = $4::text || substr(name, length($3::text) + 1)"
                       " where cell = $1::smallint and account_id = $2::bigint"
@@ -64,7 +66,8 @@ static const struct db_statement move_inbox = {
     "   from mailbox_message i join mailbox m on m.cell = i.cell and m.id = $3::bigint"
     "  where i.cell = $1::smallint and i.mailbox_id = $2::bigint"};
 static const struct db_statement bump = {
-    "mailbox_bump", "update mailbox set modseq = modseq + 1 where cell = $1::smallint and id = $2::bigint returning modseq"};
+    "mailbox_bump",
+    "update mailbox set modseq = modseq + 1 where cell = $1::smallint and id = $2::bigint returning modseq"};
 /* how: 0 set, 1 add, 2 remove.  Keywords are compared as they are written. */
 static const struct db_statement store = {
     "mailbox_store",
@@ -227,12 +230,9 @@ static AWAITS enum db_write rename_inbox(struct making *m, struct slice to, unsi
     int64_t id;
 
     switch (mailbox_find(unit->arena, m->account_id, SLICE("INBOX"), &inbox)) {
-    case DB_FOUND:
-        break;
-    case DB_NONE:
-        return DB_UNDONE; /* every account has one */
-    case DB_FAILED:
-        return DB_UNDONE;
+    case DB_FOUND: break;
+    case DB_NONE: return DB_UNDONE; /* every account has one */
+    case DB_FAILED: return DB_UNDONE;
     }
     step(unit, &bump, inbox.id);
     id = add_create(m, &create, to);
@@ -277,8 +277,8 @@ enum db_write mailbox_rename(int64_t account_id, struct slice from, struct slice
 
 /* ------------------------------------------------------------------ items */
 
-enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned count, enum mailbox_store how, unsigned flags,
-                            const struct slice *keywords, unsigned keyword_count, int64_t *modseq)
+enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned count, enum mailbox_store how,
+                            unsigned flags, const struct slice *keywords, unsigned keyword_count, int64_t *modseq)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);

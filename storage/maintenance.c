@@ -2,8 +2,8 @@
  * maintenance: what nobody waits for.
  *
  * Two kinds of work.  What has a list of its own (message_release, due partitions) is done for all cells at each run,
- * and costs one index probe when the list is empty.  What must search (history past its time, chunks whose message never
- * came, mail without a destination) visits CELLS_A_RUN cells at a time, in turn, so that no run is long.
+ * and costs one index probe when the list is empty.  What must search (history past its time, chunks whose message
+ * never came, mail without a destination) visits CELLS_A_RUN cells at a time, in turn, so that no run is long.
  *
  * Purging a body.  A message that loses a queue entry or mailbox item is listed in message_release by the same
  * transaction, which locks the list's row even if it is there already (RELEASE_LISTED).  Purging is one transaction:
@@ -11,9 +11,9 @@
  * nothing refers to the message.
  *
  * Whoever takes a reference away meanwhile either committed before the list's row could be deleted, and the newer
- * snapshot sees that, or waits for us and lists the message again: nothing is forgotten.  Whoever adds one (COPY, show)
- * inserts a row whose foreign key needs the lock on the message too: it either came before, and is seen, or waits, and had
- * a reference of its own to copy from, which it has locked, so that it was seen.
+ * snapshot sees that, or waits for us and lists the message again: nothing is forgotten.  Whoever adds one (COPY,
+ * show) inserts a row whose foreign key needs the lock on the message too: it either came before, and is seen, or
+ * waits, and had a reference of its own to copy from, which it has locked, so that it was seen.
  *
  * The message's row stays as history.
  */
@@ -37,18 +37,19 @@
 #define PARTITIONS_EVERY_MS (60 * 60 * 1000)
 #define ORPHAN_AGE_MS (24 * 60 * 60 * 1000)
 
-#define UNREFERENCED(message)                                                                              \
-    " not exists (select from queue_entry q where q.cell = $1::smallint and q.message_id = " message ")"   \
+#define UNREFERENCED(message)                                                                                          \
+    " not exists (select from queue_entry q where q.cell = $1::smallint and q.message_id = " message ")"               \
     " and not exists (select from mailbox_message i where i.cell = $1::smallint and i.message_id = " message ")"
 
-static const struct db_statement partitions = {
-    "maintenance_partitions", "select week_partitions(parent, $1::bigint * interval '1 ms')::text"
-                              "  from unnest(array['event', 'decision']) parent"};
+static const struct db_statement partitions = {"maintenance_partitions",
+                                               "select week_partitions(parent, $1::bigint * interval '1 ms')::text"
+                                               "  from unnest(array['event', 'decision']) parent"};
 static const struct db_statement released = {
     "maintenance_released", "select cell, message_id from message_release where cell = any($1::smallint[])"
                             " order by cell, message_id limit $2::integer"};
 static const struct db_statement lock_messages = {
-    "maintenance_lock", "select id from message where cell = $1::smallint and id = any($2::bigint[]) order by id for update"};
+    "maintenance_lock",
+    "select id from message where cell = $1::smallint and id = any($2::bigint[]) order by id for update"};
 static const struct db_statement purge_bodies = {
     "maintenance_purge", "delete from message_body b where b.cell = $1::smallint and b.message_id = any($2::bigint[])"
                          "   and" UNREFERENCED("b.message_id")};
@@ -58,34 +59,39 @@ static const struct db_statement mark_gone = {
 static const struct db_statement unlist = {
     "maintenance_unlist", "delete from message_release where cell = $1::smallint and message_id = any($2::bigint[])"};
 static const struct db_statement old_history = {
-    "maintenance_history", "delete from message where cell = $1::smallint and id in"
-                           " (select m.id from message m where m.cell = $1::smallint and m.received_at < $2::timestamptz"
-                           "     and m.body_gone and" UNREFERENCED("m.id") " order by m.received_at limit $3::integer)"};
+    "maintenance_history",
+    "delete from message where cell = $1::smallint and id in"
+    " (select m.id from message m where m.cell = $1::smallint and m.received_at < $2::timestamptz"
+    "     and m.body_gone and" UNREFERENCED("m.id") " order by m.received_at limit $3::integer)"};
 static const struct db_statement orphans = {
-    "maintenance_orphans", "delete from message_body b where b.cell = $1::smallint"
-                           "   and b.message_id > $2::bigint and b.message_id < $3::bigint"
-                           "   and not exists (select from message m where m.cell = $1::smallint and m.id = b.message_id)"};
+    "maintenance_orphans",
+    "delete from message_body b where b.cell = $1::smallint"
+    "   and b.message_id > $2::bigint and b.message_id < $3::bigint"
+    "   and not exists (select from message m where m.cell = $1::smallint and m.id = b.message_id)"};
 static const struct db_statement old_usage = {
     "maintenance_usage", "delete from relay_usage where cell = $1::smallint and day < now() - interval '2 days'"};
 /* Frozen while there is an outage. */
 static const struct db_statement old_learned = {
-    "maintenance_learned", "delete from recipient_learned l where l.cell = $1::smallint and l.until < now() - interval '1 day'"
-                           "   and (not l.valid or l.until < now() - interval '30 days')"
-                           "   and not exists (select from outage o where o.cell = l.cell and o.domain_id = l.domain_id"
-                           "                      and o.ended_at is null)"};
+    "maintenance_learned",
+    "delete from recipient_learned l where l.cell = $1::smallint and l.until < now() - interval '1 day'"
+    "   and (not l.valid or l.until < now() - interval '30 days')"
+    "   and not exists (select from outage o where o.cell = l.cell and o.domain_id = l.domain_id"
+    "                      and o.ended_at is null)"};
 static const struct db_statement idle_destinations = {
-    "maintenance_idle", "delete from destination d where d.cell = $1::smallint and d.due_at = 'infinity'"
-                        "   and not exists (select from queue_entry q where q.cell = $1::smallint and q.destination = d.key)"};
+    "maintenance_idle",
+    "delete from destination d where d.cell = $1::smallint and d.due_at = 'infinity'"
+    "   and not exists (select from queue_entry q where q.cell = $1::smallint and q.destination = d.key)"};
 static const struct db_statement lost_mail = {
-    "maintenance_lost_mail", "insert into destination (cell, key, due_at)"
-                             " select distinct $1::smallint, q.destination, now() from queue_entry q"
-                             "  where q.cell = $1::smallint and q.worker is null and q.held_until is null order by 2"
-                             " on conflict (cell, key) do update set due_at = now() where destination.due_at = 'infinity'"};
+    "maintenance_lost_mail",
+    "insert into destination (cell, key, due_at)"
+    " select distinct $1::smallint, q.destination, now() from queue_entry q"
+    "  where q.cell = $1::smallint and q.worker is null and q.held_until is null order by 2"
+    " on conflict (cell, key) do update set due_at = now() where destination.due_at = 'infinity'"};
 
 /*
- * What did not come again, and what was not seen for long (RFC 6647 section 5 has such times); of more than there is room for, the
- * oldest.  By ctid: whatever the planner thinks of a table that has just been flooded, it finds these rows at once, and one that was
- * written meanwhile is not there any more.
+ * What did not come again, and what was not seen for long (RFC 6647 section 5 has such times); of more than there is
+ * room for, the oldest.  By ctid: whatever the planner thinks of a table that has just been flooded, it finds these
+ * rows at once, and one that was written meanwhile is not there any more.
  */
 static const struct db_statement old_greylist = {
     "maintenance_greylist",

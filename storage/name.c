@@ -1,10 +1,11 @@
 /*
  * Names of the directory.
  *
- * Two spellings of one thing must not become two rows, so every name is normalised before it is stored or
- * looked for.  Internationalised domains are stored as A-labels ("xn--..."), whichever way they were given.  Local parts are
- * folded to lower case, and what is not ASCII is composed (NFC): RFC 5321 section 2.4 lets the receiving host treat them as it
- * likes, and no ISP wants Bob and bob to be two.  Characters that cannot be seen are in no name that an administrator gives.
+ * Two spellings of one thing must not become two rows, so every name is normalised before it is stored or looked for.
+ * Internationalised domains are stored as A-labels ("xn--..."), whichever way they were given.  Local parts are folded
+ * to lower case, and what is not ASCII is composed (NFC): RFC 5321 section 2.4 lets the receiving host treat them as
+ * it likes, and no ISP wants Bob and bob to be two.  Characters that cannot be seen are in no name that an
+ * administrator gives.
  */
 #include "storage/name.h"
 

@@ -16,7 +16,10 @@
 bool name_domain(struct arena *arena, struct slice in, struct slice *out);
 /* Dot-string @ domain (RFC 5321 4.1.2, RFC 6531 3.3), at most 64 and 254 octets (4.5.3.1.1, 4.5.3.1.3). */
 bool name_address(struct arena *arena, struct slice in, struct slice *out);
-/* What any address, or what a stranger says is one, is looked up as: equal for all spellings of one that name_address() took. */
+/*
+ * What any address, or what a stranger says is one, is looked up as: equal for all spellings of one that name_address()
+ * took.
+ */
 struct slice name_key(struct arena *arena, struct slice address);
 /* What follows the '@' of an address that name_address() made. */
 struct slice name_address_domain(struct slice address);

@@ -39,8 +39,9 @@ bool node_alive(void);
 /* This process's, since it registered last. */
 struct node_identity node_identity(void);
 /*
- * Frees at once what a process of this node held that is known to be dead: entries in its memory, cells, its number.  Whoever calls
- * has seen its end (waitpid); a node that merely does not answer is never buried, its leases run out.  May be repeated.
+ * Frees at once what a process of this node held that is known to be dead: entries in its memory, cells, its number.
+ * Whoever calls has seen its end (waitpid); a node that merely does not answer is never buried, its leases run out.
+ * May be repeated.
  */
 AWAITS enum db_write node_bury(const char *node, struct node_identity dead) __attribute__((warn_unused_result));
 /* The cells leased to this worker now; none while it is not alive; valid until the next wait. */

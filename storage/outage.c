@@ -16,9 +16,9 @@ static const struct db_statement insert_outage = {
     "outage_insert", "insert into outage (cell, id, domain_id, started_at, reason)"
                      " values ($1::smallint, $2::bigint, $3::bigint, $4::timestamptz, $5::text)"
                      " on conflict (cell, domain_id) where ended_at is null do nothing"};
-static const struct db_statement end_outage = {
-    "outage_end", "update outage set ended_at = $3::timestamptz"
-                  " where cell = $1::smallint and id = $2::bigint and ended_at is null"};
+static const struct db_statement end_outage = {"outage_end",
+                                               "update outage set ended_at = $3::timestamptz"
+                                               " where cell = $1::smallint and id = $2::bigint and ended_at is null"};
 static const struct db_statement unshown = {
     "outage_unshown", "select id from queue_entry where cell = $1::smallint and domain_id = $2::bigint and not shown"
                       "   and account_id is not null and held_until is null order by id limit $3::integer"};
@@ -86,11 +86,8 @@ enum db_write outage_show(int64_t domain_id, unsigned limit, unsigned *shown)
         written = show_entries(cell, ids, count, shown);
         break;
     }
-    case DB_NONE:
-        written = DB_DONE;
-        break;
-    case DB_FAILED:
-        break;
+    case DB_NONE: written = DB_DONE; break;
+    case DB_FAILED: break;
     }
     arena_free(&arena);
     return written;

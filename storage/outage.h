@@ -27,12 +27,14 @@ struct outage {
 };
 
 /* Opens one unless one is open (then DONE all the same, *opened false). */
-AWAITS enum db_write outage_open(int64_t domain_id, struct slice reason, bool *opened) __attribute__((warn_unused_result));
+AWAITS enum db_write outage_open(int64_t domain_id, struct slice reason, bool *opened)
+    __attribute__((warn_unused_result));
 AWAITS enum db_write outage_close(int64_t outage_id) __attribute__((warn_unused_result));
 /* Puts up to limit waiting or leased, not yet shown entries of the domain into their INBOXes. *shown: how many. */
-AWAITS enum db_write outage_show(int64_t domain_id, unsigned limit, unsigned *shown) __attribute__((warn_unused_result));
+AWAITS enum db_write outage_show(int64_t domain_id, unsigned limit, unsigned *shown)
+    __attribute__((warn_unused_result));
 /* Open outages in these cells. */
-AWAITS enum db_status outage_list_open(struct arena *arena, const int16_t *cells, unsigned cell_count, struct outage **out,
-                                       unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum db_status outage_list_open(struct arena *arena, const int16_t *cells, unsigned cell_count,
+                                       struct outage **out, unsigned *count) __attribute__((warn_unused_result));
 
 #endif

@@ -21,7 +21,7 @@
 #include "storage/provision_address.h"
 
 #define SELECT                                                                                                         \
-    "select a.id, a.customer_id, a.domain_id, a.address, a.state, a.password_hash is not null,"             \
+    "select a.id, a.customer_id, a.domain_id, a.address, a.state, a.password_hash is not null,"                        \
     " a.created_at, (select string_agg(l.address, ' ' order by l.address) from alias l where l.account_id = a.id),"    \
     " substring(a.password_hash from '^([$][0-9a-z]+[$]|[{][A-Z0-9]+[}])')"                                            \
     " from account a "
@@ -235,7 +235,8 @@ static const struct provision_refusal bad_password = {
 };
 
 /* An imported hash has no SCRAM keys until a login proves the password (storage/credential_upgrade.h). */
-static AWAITS bool password_columns(struct arena *arena, const struct provision_password *password, struct credential *out)
+static AWAITS bool password_columns(struct arena *arena, const struct provision_password *password,
+                                    struct credential *out)
 {
     *out = (struct credential){.hash = password->hash};
     return !password->plain.p || credential_make(arena, password->plain, out);

@@ -12,7 +12,7 @@ struct provision_account {
     struct slice address;
     struct slice state; /* schema/0003_account_state.sql has the words */
     bool has_password;
-    struct slice scheme; /* of its hash: "$y$", "{SSHA}"; {NULL,0}: no password */
+    struct slice scheme;   /* of its hash: "$y$", "{SSHA}"; {NULL,0}: no password */
     struct slice *aliases; /* in alphabetical order */
     unsigned alias_count;
     int64_t created_ms;
@@ -26,8 +26,8 @@ struct provision_password {
 
 struct provision_account_change {
     struct provision_password password;
-    bool drop_password;    /* no login any more */
-    struct slice state;    /* {NULL,0}: as it is */
+    bool drop_password;          /* no login any more */
+    struct slice state;          /* {NULL,0}: as it is */
     const struct slice *aliases; /* with set_aliases: all that it has from now on */
     unsigned alias_count;
     bool set_aliases;

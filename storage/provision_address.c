@@ -1,7 +1,7 @@
 /*
- * An address is one thing only: a rule over three tables, which no constraint can state.  So each transaction that gives
- * addresses away first takes a transaction-level advisory lock on each of them (in ascending order: no deadlock), then states
- * the rule by refuse(), in the words that fit what it makes.
+ * An address is one thing only: a rule over three tables, which no constraint can state.  So each transaction that
+ * gives addresses away first takes a transaction-level advisory lock on each of them (in ascending order: no
+ * deadlock), then states the rule by refuse(), in the words that fit what it makes.
  */
 #include "storage/provision_address.h"
 

@@ -1,8 +1,8 @@
 #ifndef STORAGE_PROVISION_ADDRESS_H
 #define STORAGE_PROVISION_ADDRESS_H
 /*
- * provision_address: an address is one thing only: an account's, a further address of an account, or an expansion's.  For the
- * provision_*.c that give addresses away.
+ * provision_address: an address is one thing only: an account's, a further address of an account, or an expansion's.
+ * For the provision_*.c that give addresses away.
  */
 #include "storage/db.h"
 #include "storage/provision.h"

@@ -1,8 +1,9 @@
 /*
  * The allow-list, as administrators write it.
  *
- * Whom an entry is for stays as it was made: its network, and the customer whose mail it is about.  Workers keep the whole list in memory,
- * so it has an end (ALLOW_MAX); the count that checks it is not locked, and a few more do no harm.
+ * Whom an entry is for stays as it was made: its network, and the customer whose mail it is about.  Workers keep the
+ * whole list in memory, so it has an end (ALLOW_MAX); the count that checks it is not locked, and a few more do no
+ * harm.
  */
 #include "storage/provision_allowed.h"
 

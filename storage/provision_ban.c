@@ -1,6 +1,6 @@
 /*
- * Bans, as administrators see them.  Lifting one changes its row and does not delete it: nodes read what changed, and a row that
- * is gone has not.
+ * Bans, as administrators see them.  Lifting one changes its row and does not delete it: nodes read what changed, and
+ * a row that is gone has not.
  */
 #include "storage/provision_ban.h"
 

@@ -31,7 +31,7 @@ static const struct db_statement get = {
 };
 
 AWAITS enum db_status provision_certificate_get(struct arena *arena, int64_t account_id, struct slice key,
-                                                 struct provision_certificate *out)
+                                                struct provision_certificate *out)
 {
     int64_t id = 0;
     struct params params;
@@ -54,8 +54,8 @@ static const struct db_statement list = {
 };
 
 AWAITS enum db_status provision_certificate_list(struct arena *arena, int64_t account_id,
-                                                  const struct provision_page *page,
-                                                  struct provision_certificate **out, unsigned *count)
+                                                 const struct provision_page *page, struct provision_certificate **out,
+                                                 unsigned *count)
 {
     struct params params;
     struct rows *rows = NULL;
@@ -116,7 +116,7 @@ static const struct db_statement remove_row = {
 };
 
 AWAITS enum db_write provision_certificate_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
-                                                   struct provision_refusal *refusal)
+                                                  struct provision_refusal *refusal)
 {
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), id);

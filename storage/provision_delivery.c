@@ -1,8 +1,8 @@
 /*
  * Delivery policies, as administrators write them.
  *
- * The domain is what a policy is, and stays as it was made.  It need not be one of ours: most are others'.  Workers have
- * the whole list in memory, so it has an end; the count that checks it is not locked, and a few more do no harm.
+ * The domain is what a policy is, and stays as it was made.  It need not be one of ours: most are others'.  Workers
+ * have the whole list in memory, so it has an end; the count that checks it is not locked, and a few more do no harm.
  */
 #include "storage/provision_delivery.h"
 

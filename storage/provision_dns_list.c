@@ -1,8 +1,8 @@
 /*
  * DNS lists, as administrators write them.
  *
- * Zone and answers stay as they were made; they are what the list is.  All lists are asked about each stranger, so there are
- * DNS_LISTS_MAX at most; the count that checks it is not locked, and workers read no more.
+ * Zone and answers stay as they were made; they are what the list is.  All lists are asked about each stranger, so
+ * there are DNS_LISTS_MAX at most; the count that checks it is not locked, and workers read no more.
  */
 #include "storage/provision_dns_list.h"
 

@@ -25,8 +25,8 @@
     " d.target_id, (select t.name from domain t where t.id = d.target_id), d.subaddress_separator, d.catch_all,"       \
     " d.recipients, d.unknown_while_away,"                                                                             \
     " (select p.accepts_all::text from recipient_probe p where p.cell = d.cell and p.domain_id = d.id"                 \
-    "                                                      and d.recipients = 'learned'),"                              \
-    " d.collector_id, (select a.address from account a where a.id = d.collector_id)"                                      \
+    "                                                      and d.recipients = 'learned'),"                             \
+    " d.collector_id, (select a.address from account a where a.id = d.collector_id)"                                   \
     " from domain d "
 
 static void read_hops(struct arena *arena, struct slice text, struct provision_domain *out)

@@ -1,8 +1,8 @@
 /*
  * Aliases and groups: one table, as a group is an alias that asks who sends.
  *
- * Targets are addresses and nothing else is known of them here: they may be made, suspended and deleted later, may be outside,
- * or expansions themselves, in circles even.  relay/resolve.c copes with all of it for each message.
+ * Targets are addresses and nothing else is known of them here: they may be made, suspended and deleted later, may be
+ * outside, or expansions themselves, in circles even.  relay/resolve.c copes with all of it for each message.
  */
 #include "storage/provision_expansion.h"
 

@@ -19,7 +19,10 @@ struct provision_expansion {
     int64_t created_ms;
 };
 
-/* domain_id, customer_id: the address's domain and its customer.  Of *wanted kind, address, senders and targets are read. */
+/*
+ * domain_id, customer_id: the address's domain and its customer.  Of *wanted kind, address, senders and targets are
+ * read.
+ */
 AWAITS enum db_write provision_expansion_create(struct arena *arena, int64_t customer_id, int64_t domain_id,
                                                 const struct provision_expansion *wanted,
                                                 const struct provision_actor *actor, int64_t *id,

@@ -135,8 +135,9 @@ static const struct db_statement insert = {
     "   hold_seconds, hold_then, customer_id, account_id, domain_id, network, certificate)"
     " values ($1::bigint, $2::text, $3::text, $4::text[], $5::text, $6::text[], nullif($7::bigint, 0),"
     "   nullif($8::integer, 0), $9::text, $10::boolean, $11::timestamptz, $12::timestamptz, $13::text,"
-    "   " LIMIT(1) ", " LIMIT(2) ", " LIMIT(3) ", " LIMIT(4) ", " LIMIT(5) ", " LIMIT(6) ", " LIMIT(7) ","
-    "   $15::bigint, $16::text, $17::bigint, nullif($18::bigint, 0), nullif($19::bigint, 0), $20::text::cidr, $21::text)",
+    "   " LIMIT(1) ", " LIMIT(2) ", " LIMIT(3) ", " LIMIT(4) ", " LIMIT(5) ", " LIMIT(6) ", " LIMIT(
+        7) ","
+           "   $15::bigint, $16::text, $17::bigint, nullif($18::bigint, 0), nullif($19::bigint, 0), $20::text::cidr, $21::text)",
 };
 static const struct db_statement require = {
     "provision_grant_require",
@@ -152,10 +153,12 @@ static const struct db_statement update = {
     "   recipients = $5::text, recipient_domains = $6::text[], size_max = nullif($7::bigint, 0),"
     "   recipients_max = nullif($8::integer, 0), at_limit = $9::text, tls_required = $10::boolean,"
     "   valid_from = $11::timestamptz, valid_until = $12::timestamptz, counted_by = $13::text,"
-    "   messages_per_minute = " LIMIT(1) ", messages_per_hour = " LIMIT(2) ", messages_per_day = " LIMIT(3) ","
-    "   recipients_per_minute = " LIMIT(4) ", recipients_per_hour = " LIMIT(5) ", recipients_per_day = " LIMIT(6) ","
-    "   bytes_per_day = " LIMIT(7) ", hold_seconds = $15::bigint, hold_then = $16::text"
-    " where id = $1::bigint",
+    "   messages_per_minute = " LIMIT(1) ", messages_per_hour = " LIMIT(2) ", messages_per_day = " LIMIT(
+        3) ","
+           "   recipients_per_minute = " LIMIT(4) ", recipients_per_hour = " LIMIT(5) ", recipients_per_day = " LIMIT(
+               6) ","
+                  "   bytes_per_day = " LIMIT(7) ", hold_seconds = $15::bigint, hold_then = $16::text"
+                                                 " where id = $1::bigint",
 };
 
 /* What both statements begin with. */

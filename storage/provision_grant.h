@@ -28,9 +28,9 @@ struct provision_grant {
     unsigned sender_domain_count, recipient_domain_count;
     int64_t size_max, recipients_max; /* 0: none */
     bool tls_required;
-    struct slice counted_by; /* "grant", "account" */
+    struct slice counted_by;                /* "grant", "account" */
     int64_t limits[PROVISION_GRANT_LIMITS]; /* 0: none; in the order of provision_grant_limits */
-    int64_t valid_from_ms, valid_until_ms; /* INT64_MIN: open */
+    int64_t valid_from_ms, valid_until_ms;  /* INT64_MIN: open */
     int64_t created_ms;
 };
 

@@ -1,8 +1,8 @@
 /*
  * What was learned of a domain's recipients, as administrators see it.
  *
- * Learning does not count as a change of the directory, forgetting must: so it updates the domain's row to what it is, and the
- * trigger on that table tells all nodes to drop what they remember (schema/0009).
+ * Learning does not count as a change of the directory, forgetting must: so it updates the domain's row to what it is,
+ * and the trigger on that table tells all nodes to drop what they remember (schema/0009).
  */
 #include "storage/provision_learned.h"
 

@@ -1,6 +1,9 @@
 #ifndef STORAGE_PROVISION_LEARNED_H
 #define STORAGE_PROVISION_LEARNED_H
-/* provision_learned: what was learned of a domain's recipients (storage/learned.h), to be seen and forgotten.  See provision.h. */
+/*
+ * provision_learned: what was learned of a domain's recipients (storage/learned.h), to be seen and forgotten.  See
+ * provision.h.
+ */
 #include <stdbool.h>
 
 #include "core/arena.h"

@@ -1,8 +1,9 @@
 /*
  * Policies for strangers, as administrators write them.
  *
- * A policy is written as a whole: a change reads it, replaces members and writes all of it back if nobody did so meanwhile (the
- * revision).  Whom it is for stays; a domain's goes with the domain, a customer with policies cannot go.
+ * A policy is written as a whole: a change reads it, replaces members and writes all of it back if nobody did so
+ * meanwhile (the revision).  Whom it is for stays; a domain's goes with the domain, a customer with policies cannot
+ * go.
  */
 #include "storage/provision_policy.h"
 

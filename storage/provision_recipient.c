@@ -1,9 +1,9 @@
 /*
  * The valid recipients of a domain, as administrators list them.
  *
- * A list may have 100,000 addresses and more, and is replaced by a statement that takes away and one that adds, so that an
- * update of ten changes ten rows, and readers see the old list or the new one.  "not in (select unnest())" is a hash, whatever
- * the planner guesses of the array's length; "<> all" may be a comparison of each with each.
+ * A list may have 100,000 addresses and more, and is replaced by a statement that takes away and one that adds, so
+ * that an update of ten changes ten rows, and readers see the old list or the new one.  "not in (select unnest())" is
+ * a hash, whatever the planner guesses of the array's length; "<> all" may be a comparison of each with each.
  */
 #include "storage/provision_recipient.h"
 

@@ -26,11 +26,11 @@ static void read_row(const struct rows *rows, unsigned row, struct suspension *o
         out->kind = SUSPENSION_DESTINATION; /* the table has no other words */
 }
 
-static const struct db_statement get = {
-    "provision_suspension_get", "select " COLUMNS " from suspension where id = $1::bigint and " LIVE};
-static const struct db_statement list = {
-    "provision_suspension_list",
-    "select " COLUMNS " from suspension where id > $1::bigint and " LIVE " order by id limit $2::integer"};
+static const struct db_statement get = {"provision_suspension_get",
+                                        "select " COLUMNS " from suspension where id = $1::bigint and " LIVE};
+static const struct db_statement list = {"provision_suspension_list",
+                                         "select " COLUMNS " from suspension where id > $1::bigint and " LIVE
+                                         " order by id limit $2::integer"};
 
 AWAITS enum db_status provision_suspension_get(struct arena *arena, int64_t id, struct suspension *out)
 {
@@ -69,10 +69,9 @@ static const struct db_statement end_expired = {
 static const struct db_statement require_room = {
     "provision_suspension_require_room",
     "select refuse('suspension_many') where (select count(*) from suspension where ended_at is null) >= $1::integer"};
-static const struct db_statement insert = {
-    "provision_suspension_insert",
-    "insert into suspension (id, kind, value, reason, expires_at)"
-    " values ($1::bigint, $2::text, $3::text, $4::text, $5::timestamptz)"};
+static const struct db_statement insert = {"provision_suspension_insert",
+                                           "insert into suspension (id, kind, value, reason, expires_at)"
+                                           " values ($1::bigint, $2::text, $3::text, $4::text, $5::timestamptz)"};
 static const struct db_statement find = {
     "provision_suspension_find",
     "select id from suspension where kind = $1::text and value = $2::text and ended_at is null"};
@@ -111,8 +110,8 @@ AWAITS enum db_write provision_suspension_create(struct arena *arena, struct sus
 static const struct db_statement require = {
     "provision_suspension_require",
     "select refuse('gone') where not exists (select from suspension where id = $1::bigint and " LIVE " for update)"};
-static const struct db_statement end = {
-    "provision_suspension_end", "update suspension set ended_at = now() where id = $1::bigint"};
+static const struct db_statement end = {"provision_suspension_end",
+                                        "update suspension set ended_at = now() where id = $1::bigint"};
 
 AWAITS enum db_write provision_suspension_end(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                               struct provision_refusal *refusal)

@@ -31,9 +31,9 @@
 
 #define CLAIM_PAUSE_MS 50 /* a server that refuses at once must not make this a busy loop */
 
-#define ENTRY_COLUMNS                                                                                      \
-    "q.id, q.message_id, m.customer_id, m.account_id, m.sender, q.recipient, q.destination,"               \
-    " q.domain_id, q.account_id, m.eight_bit, m.size, m.received_at, q.expires_at, q.attempts,"  \
+#define ENTRY_COLUMNS                                                                                                  \
+    "q.id, q.message_id, m.customer_id, m.account_id, m.sender, q.recipient, q.destination,"                           \
+    " q.domain_id, q.account_id, m.eight_bit, m.size, m.received_at, q.expires_at, q.attempts,"                        \
     " m.parameters, q.parameters, q.last_reply, q.deliver_by, q.priority"
 
 static const struct db_statement claim_read = {
@@ -51,14 +51,15 @@ static const struct db_statement claim_put_off = {
     "update destination d set due_at = now() + case when d.failures > 0 then interval '2 minutes' else interval '0' end"
     "  from (select distinct cell, key from unnest($1::smallint[], $2::text[]) u (cell, key)) t"
     " where d.cell = t.cell and d.key = t.key and d.due_at <= now()"};
-#define CLAIM(whose)                                                                                       \
-    "update queue_entry q set worker = $3::smallint, lease_until = now() + $4::integer * interval '1 ms'"  \
-    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), message m"                                  \
-    " where q.cell = u.cell and q.id = u.id and " whose " and m.cell = q.cell and m.id = q.message_id"     \
+#define CLAIM(whose)                                                                                                   \
+    "update queue_entry q set worker = $3::smallint, lease_until = now() + $4::integer * interval '1 ms'"              \
+    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), message m"                                              \
+    " where q.cell = u.cell and q.id = u.id and " whose " and m.cell = q.cell and m.id = q.message_id"                 \
     " returning " ENTRY_COLUMNS
 #define OURS "(q.worker is null or q.worker = $3::smallint)"
 #define REJECTED " and q.held_until <= now() and q.held_then = 'reject'"
-static const struct db_statement claim_write = {"queue_claim_write", CLAIM("q.worker is null and q.held_until is null")};
+static const struct db_statement claim_write = {"queue_claim_write",
+                                                CLAIM("q.worker is null and q.held_until is null")};
 static const struct db_statement claim_again = {"queue_claim_again", CLAIM(OURS " and q.held_until is null")};
 static const struct db_statement claim_rejected = {"queue_claim_rejected", CLAIM("q.worker is null" REJECTED)};
 static const struct db_statement claim_rejected_again = {"queue_claim_rejected_again", CLAIM(OURS REJECTED)};
@@ -78,17 +79,20 @@ static const struct db_statement expired_read = {
     "queue_expired_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and expires_at <= now()"
                           "   and worker is null and held_until is null order by expires_at limit $2::integer"};
 static const struct db_statement delayed_read = {
-    "queue_delayed_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and delay_at <= now()"
-                          "   and delay_at < 'infinity' and worker is null and held_until is null order by delay_at limit $2::integer"};
+    "queue_delayed_read",
+    "select cell, id from queue_entry where cell = any($1::smallint[]) and delay_at <= now()"
+    "   and delay_at < 'infinity' and worker is null and held_until is null order by delay_at limit $2::integer"};
 static const struct db_statement late_read = {
     "queue_late_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and deliver_by <= now()"
                        "   and worker is null order by deliver_by limit $2::integer"};
 static const struct db_statement not_late = {
-    "queue_not_late", "update queue_entry q set deliver_by = null from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                      " where q.cell = u.cell and q.id = u.id"};
+    "queue_not_late",
+    "update queue_entry q set deliver_by = null from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+    " where q.cell = u.cell and q.id = u.id"};
 static const struct db_statement not_delayed = {
-    "queue_not_delayed", "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                         " where q.cell = u.cell and q.id = u.id"};
+    "queue_not_delayed",
+    "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+    " where q.cell = u.cell and q.id = u.id"};
 static const struct db_statement renew = {
     "queue_renew", "update queue_entry q set lease_until = now() + $4::integer * interval '1 ms'"
                    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
@@ -98,18 +102,21 @@ static const struct db_statement reclaim = {
     "update queue_entry set worker = null, lease_until = null"
     " where cell = any($1::smallint[]) and worker is not null and lease_until < now() returning cell, destination"};
 static const struct db_statement bury = {
-    "queue_bury", "update queue_entry set worker = null, lease_until = null"
-                  " where worker = $1::smallint and exists (select from worker where number = $1::smallint and node = $2::text"
-                  "   and pid = $3::integer and started_at = $4::timestamptz) returning cell, destination"};
+    "queue_bury",
+    "update queue_entry set worker = null, lease_until = null"
+    " where worker = $1::smallint and exists (select from worker where number = $1::smallint and node = $2::text"
+    "   and pid = $3::integer and started_at = $4::timestamptz) returning cell, destination"};
 static const struct db_statement release = {
-    "queue_release", "update queue_entry q set worker = null, lease_until = null"
-                     "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                     " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint returning q.cell, q.destination"};
+    "queue_release",
+    "update queue_entry q set worker = null, lease_until = null"
+    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+    " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint returning q.cell, q.destination"};
 static const struct db_statement destination_ensure = {
-    "destination_ensure", "insert into destination (cell, key, due_at)"
-                          " select distinct u.cell, u.key, now() from unnest($1::smallint[], $2::text[]) u (cell, key)"
-                          "  order by 1, 2 on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
-                          "  where destination.failures = 0"};
+    "destination_ensure",
+    "insert into destination (cell, key, due_at)"
+    " select distinct u.cell, u.key, now() from unnest($1::smallint[], $2::text[]) u (cell, key)"
+    "  order by 1, 2 on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
+    "  where destination.failures = 0"};
 
 /* ------------------------------------------------------------------ claiming */
 
@@ -203,8 +210,8 @@ static AWAITS enum db_write claim_once(struct arena *arena, const struct db_stat
 }
 
 /* Once a claim is in doubt it is over only when one is answered; or when a lease that it may have made has run out. */
-static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off, enum queue_claiming what,
-                                        struct queue_entry **out, unsigned *count)
+static AWAITS enum db_status claim_take(struct arena *arena, const struct picked *found, bool put_off,
+                                        enum queue_claiming what, struct queue_entry **out, unsigned *count)
 {
     static const struct db_statement *const firsts[] = {&claim_write, &claim_rejected, &claim_late};
     static const struct db_statement *const agains[] = {&claim_again, &claim_rejected_again, &claim_late_again};

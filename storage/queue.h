@@ -28,8 +28,8 @@ struct queue_entry {
     int64_t id, message_id;
     int64_t customer_id, account_sender; /* account_sender: who submitted it, 0 if from outside */
     struct slice sender, recipient, destination;
-    int64_t domain_id;    /* relay domain, or 0 */
-    int64_t account_id;   /* shown in whose INBOX, or 0 */
+    int64_t domain_id;                        /* relay domain, or 0 */
+    int64_t account_id;                       /* shown in whose INBOX, or 0 */
     struct slice mail_parameters, parameters; /* protocols/smtp_parameter.h; p NULL: none */
     struct slice last_reply;                  /* to the last attempt; p NULL: none */
     bool eight_bit;
@@ -42,44 +42,47 @@ struct queue_entry {
     uint64_t lease_ends; /* steady clock, before the database's lease_until */
 };
 
-/* Destination keys.  "domain:ID" in decimal; "default"; "mx:NAME" lower-cased; "to:HOSTS" (relay/route_to.h); "mailbox": of
- * account_id, here. */
+/*
+ * Destination keys.  "domain:ID" in decimal; "default"; "mx:NAME" lower-cased; "to:HOSTS" (relay/route_to.h);
+ * "mailbox": of account_id, here.
+ */
 struct slice queue_destination_domain(struct arena *arena, int64_t domain_id);
 struct slice queue_destination_mx(struct arena *arena, struct slice domain);
 #define QUEUE_DESTINATION_DEFAULT SLICE("default")
 #define QUEUE_DESTINATION_MAILBOX SLICE("mailbox")
 
 /*
- * Claims up to limit waiting entries that are due, those of higher priority, then the oldest first within each destination, at most
- * per_destination of each, and leases them to this worker.  Cells: those leased to us.  A claim whose answer is lost is
- * repeated until there is one: it returns late, but forgets nothing that was leased to us.
+ * Claims up to limit waiting entries that are due, those of higher priority, then the oldest first within each
+ * destination, at most per_destination of each, and leases them to this worker.  Cells: those leased to us.  A claim
+ * whose answer is lost is repeated until there is one: it returns late, but forgets nothing that was leased to us.
  */
-AWAITS enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned per_destination,
-                                  unsigned limit, struct queue_entry **out, unsigned *count)
+AWAITS enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count,
+                                  unsigned per_destination, unsigned limit, struct queue_entry **out, unsigned *count)
     __attribute__((warn_unused_result));
 
 enum queue_outcome {
     QUEUE_DELIVERED,
-    QUEUE_DEFERRED,  /* this recipient: again at due_ms */
-    QUEUE_AWAY,      /* its destination could not be reached: waits for the destination, no attempt counted */
-    QUEUE_BOUNCED,   /* for good; the bounce, if one is due, is committed already */
+    QUEUE_DEFERRED, /* this recipient: again at due_ms */
+    QUEUE_AWAY,     /* its destination could not be reached: waits for the destination, no attempt counted */
+    QUEUE_BOUNCED,  /* for good; the bounce, if one is due, is committed already */
 };
 struct queue_result {
     int64_t entry_id, message_id;
     enum queue_outcome outcome;
-    int64_t due_ms;         /* DEFERRED */
-    int64_t delay_ms;       /* DEFERRED, AWAY: when the sender is told of the delay, unless he has been; 0: never */
+    int64_t due_ms;   /* DEFERRED */
+    int64_t delay_ms; /* DEFERRED, AWAY: when the sender is told of the delay, unless he has been; 0: never */
     struct slice recipient, destination;
-    struct slice reply;     /* the remote's words or ours; becomes last_reply and the event's detail */
-    const char *class;      /* static, of the event (relay/reply_class.h); NULL: none */
-    bool show;              /* an outage is open: put it into account_id's INBOX if it is not there */
+    struct slice reply; /* the remote's words or ours; becomes last_reply and the event's detail */
+    const char *class;  /* static, of the event (relay/reply_class.h); NULL: none */
+    bool show;          /* an outage is open: put it into account_id's INBOX if it is not there */
 };
 /*
  * Records outcomes and their events.  Gathered like accept_commit(): many deliveries, one transaction.  Repeated
  * until it is known to be done, for as long as the database is away.  REFUSED: the database will not take some of it,
  * ever (the rest is recorded); the lease runs out and the entry is tried again.
  */
-AWAITS enum db_write queue_report(const struct queue_result *results, unsigned count) __attribute__((warn_unused_result));
+AWAITS enum db_write queue_report(const struct queue_result *results, unsigned count)
+    __attribute__((warn_unused_result));
 
 /*
  * Extends the leases of what this worker has in memory.  DONE: the ids are reduced to those that are leased to it now;
@@ -93,37 +96,42 @@ AWAITS enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, un
     __attribute__((warn_unused_result));
 
 /*
- * Records what a dead worker had delivered (daemon/testament.h) of what is still in the queue: *recorded.  UNDONE: it could not
- * be asked.
+ * Records what a dead worker had delivered (daemon/testament.h) of what is still in the queue: *recorded.  UNDONE: it
+ * could not be asked.
  */
-AWAITS enum db_write queue_inherit(const int64_t *entry_ids, const struct slice *replies, unsigned count, unsigned *recorded)
-    __attribute__((warn_unused_result));
+AWAITS enum db_write queue_inherit(const int64_t *entry_ids, const struct slice *replies, unsigned count,
+                                   unsigned *recorded) __attribute__((warn_unused_result));
 /* All that a dead worker had in memory goes back to waiting, see node_bury().  *count: how many. */
-AWAITS enum db_write queue_bury(const char *node, struct node_identity dead, unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum db_write queue_bury(const char *node, struct node_identity dead, unsigned *count)
+    __attribute__((warn_unused_result));
 
 /* The destination could not be reached: nothing is claimed for it before due_ms. */
-AWAITS enum db_write queue_destination_away(unsigned cell, struct slice destination, int64_t due_ms, struct slice reason)
-    __attribute__((warn_unused_result));
+AWAITS enum db_write queue_destination_away(unsigned cell, struct slice destination, int64_t due_ms,
+                                            struct slice reason) __attribute__((warn_unused_result));
 /* It answers: everything waiting for it is due now. */
-AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destination) __attribute__((warn_unused_result));
+AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destination)
+    __attribute__((warn_unused_result));
 /*
- * Somebody asks for the domain's mail now (ETRN): its destination is due at once, whatever the back-off; while there is an
- * outage its primary is probed instead.  *pending: how many messages that starts, at most QUEUE_PENDING_MAX and one.
+ * Somebody asks for the domain's mail now (ETRN): its destination is due at once, whatever the back-off; while there
+ * is an outage its primary is probed instead.  *pending: how many messages that starts, at most QUEUE_PENDING_MAX and
+ * one.
  */
 #define QUEUE_PENDING_MAX 10000
 AWAITS enum db_write queue_start(int64_t domain_id, uint64_t *pending) __attribute__((warn_unused_result));
 /*
- * Who may takes the domain's mail over (ATRN): what waits for it, whatever the back-off, that of higher priority first, then by id;
- * of each priority only what stands behind `tried`, so that one connection tries each once, and takes what comes meanwhile.  NONE:
- * nothing is left.  A claim by whoever has the connection, whose cell it is or not: the write takes what nobody has.
+ * Who may takes the domain's mail over (ATRN): what waits for it, whatever the back-off, that of higher priority
+ * first, then by id; of each priority only what stands behind `tried`, so that one connection tries each once, and
+ * takes what comes meanwhile.  NONE: nothing is left.  A claim by whoever has the connection, whose cell it is or not:
+ * the write takes what nobody has.
  */
 #define QUEUE_PRIORITY_MIN (-9) /* RFC 6710 */
 #define QUEUE_PRIORITIES 19
 struct queue_tried {
     int64_t ids[QUEUE_PRIORITIES]; /* by priority; 0: none */
 };
-AWAITS enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const struct queue_tried *tried, unsigned limit,
-                                         struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const struct queue_tried *tried,
+                                         unsigned limit, struct queue_entry **out, unsigned *count)
+    __attribute__((warn_unused_result));
 /* How many entries wait for it, at most QUEUE_PENDING_MAX and one. */
 AWAITS enum db_status queue_waiting(int64_t domain_id, uint64_t *waiting) __attribute__((warn_unused_result));
 struct queue_destination_state {
@@ -133,14 +141,16 @@ struct queue_destination_state {
 AWAITS enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
     __attribute__((warn_unused_result));
 /* Entries waiting (not leased) for a destination that could be claimed now; late: accepted before since_ms. */
-AWAITS enum db_status queue_due(unsigned cell, struct slice destination, int64_t since_ms, uint64_t *due, uint64_t *late)
-    __attribute__((warn_unused_result));
+AWAITS enum db_status queue_due(unsigned cell, struct slice destination, int64_t since_ms, uint64_t *due,
+                                uint64_t *late) __attribute__((warn_unused_result));
 /* Entries past expires_at, claimed for bouncing like queue_claim(), whatever their destination's state. */
-AWAITS enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
-                                          struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count,
+                                          unsigned limit, struct queue_entry **out, unsigned *count)
+    __attribute__((warn_unused_result));
 /* Entries of whose delay the sender is to be told, claimed likewise; accept_message.delayed marks them as told. */
-AWAITS enum db_status queue_claim_delayed(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
-                                          struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum db_status queue_claim_delayed(struct arena *arena, const int16_t *cells, unsigned cell_count,
+                                          unsigned limit, struct queue_entry **out, unsigned *count)
+    __attribute__((warn_unused_result));
 /* Entries past deliver_by, held ones, too, claimed likewise; accept_message.late marks them as told. */
 AWAITS enum db_status queue_claim_late(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                        struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));

@@ -33,14 +33,13 @@
     " expires_at = expires_at + (" to " - coalesce(held_until, now())),"                                               \
     " delay_at = delay_at + (" to " - coalesce(held_until, now()))"
 
-static const struct db_statement lock = {
-    "queue_act_lock", "select q.id" THESE " order by q.cell, q.id for update of q"};
+static const struct db_statement lock = {"queue_act_lock",
+                                         "select q.id" THESE " order by q.cell, q.id for update of q"};
 static const struct db_statement event = {
-    "queue_act_event",
-    "insert into event (cell, id, at, message_id, recipient, kind, detail)"
-    " select q.cell, e.event_id, $5::timestamptz, q.message_id, q.recipient, $6::text, $7::text"
-    "   from unnest($1::smallint[], $2::bigint[], $4::bigint[]) e (cell, id, event_id)"
-    "   join queue_entry q on q.cell = e.cell and q.id = e.id and" QUEUE_ACT_APPLIES};
+    "queue_act_event", "insert into event (cell, id, at, message_id, recipient, kind, detail)"
+                       " select q.cell, e.event_id, $5::timestamptz, q.message_id, q.recipient, $6::text, $7::text"
+                       "   from unnest($1::smallint[], $2::bigint[], $4::bigint[]) e (cell, id, event_id)"
+                       "   join queue_entry q on q.cell = e.cell and q.id = e.id and" QUEUE_ACT_APPLIES};
 static const struct db_statement hold = {
     "queue_act_hold",
     "update queue_entry h set held_until = $4::timestamptz, held_by = 'administrator', held_reason = $5::text,"
@@ -50,8 +49,7 @@ static const struct db_statement decide = {
     "queue_act_decide",
     "update queue_entry h set held_until = now(), held_then = $4::text, held_by = coalesce(held_by, 'administrator'),"
     "   held_reason = coalesce(held_reason, 'rejected')," MOVED("now()") OF_THESE};
-static const struct db_statement due = {
-    "queue_act_due", "update queue_entry h set due_at = now()" OF_THESE};
+static const struct db_statement due = {"queue_act_due", "update queue_entry h set due_at = now()" OF_THESE};
 static const struct db_statement probe = {
     "queue_act_probe",
     "update outage o set probe_wanted_at = now() from (select distinct q.cell, q.domain_id" THESE ") t"
@@ -66,13 +64,15 @@ static const struct db_statement redirect = {
     "queue_act_redirect",
     "update queue_entry h set destination = coalesce($4::text, h.redirected_from, h.destination), due_at = now(),"
     "   redirected_from = case when $4::text is not null then coalesce(h.redirected_from, h.destination) end" OF_THESE};
-static const struct db_statement priority = {
-    "queue_act_priority", "update queue_entry h set priority = $4::smallint" OF_THESE};
+static const struct db_statement priority = {"queue_act_priority",
+                                             "update queue_entry h set priority = $4::smallint" OF_THESE};
 static const struct db_statement release_message = {
     "queue_act_release_message",
-    "insert into message_release (cell, message_id) select distinct q.cell, q.message_id" THESE " order by 1, 2" RELEASE_LISTED};
-static const struct db_statement remove_entry = {
-    "queue_act_remove", "delete from queue_entry h using (select q.cell, q.id" THESE ") t where h.cell = t.cell and h.id = t.id"};
+    "insert into message_release (cell, message_id) select distinct q.cell, q.message_id" THESE
+    " order by 1, 2" RELEASE_LISTED};
+static const struct db_statement remove_entry = {"queue_act_remove",
+                                                 "delete from queue_entry h using (select q.cell, q.id" THESE
+                                                 ") t where h.cell = t.cell and h.id = t.id"};
 
 static const char *const words[] = {"retry", "hold", "release", "reject", "cancel", "redirect", "priority"};
 
@@ -127,9 +127,10 @@ static void add_hold(const struct these *these, const struct queue_act *act)
     char until[CLOCK_RFC3339_SIZE];
     struct params *params;
 
-    add_events(these, "held",
-               slice_str(arena_printf(these->unit->arena, "until %s, then %s: %.*s", clock_rfc3339(act->until_ms, until),
-                                      hold_then_word(act->then), SLICE_ARG(act->reason))));
+    add_events(
+        these, "held",
+        slice_str(arena_printf(these->unit->arena, "until %s, then %s: %.*s", clock_rfc3339(act->until_ms, until),
+                               hold_then_word(act->then), SLICE_ARG(act->reason))));
     params = step(these, &hold);
     params_time(params, act->until_ms);
     params_text(params, act->reason);
@@ -142,7 +143,8 @@ static void add_decision(const struct these *these, enum hold_then then)
     params_text(step(these, &decide), slice_str(hold_then_word(then)));
 }
 
-void queue_act_add(struct db_unit *unit, const struct queue_act *act, const int16_t *cells, const int64_t *ids, unsigned count)
+void queue_act_add(struct db_unit *unit, const struct queue_act *act, const int16_t *cells, const int64_t *ids,
+                   unsigned count)
 {
     const struct these these = {unit, cells, ids, count, queue_act_word(act->kind)};
 

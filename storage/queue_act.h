@@ -50,6 +50,7 @@ struct db_unit;
  * For storage only: adds the steps to a transaction, with an event for each entry.  The first of them locks the
  * entries, by (cell, id); what is added before it sees them unlocked.
  */
-void queue_act_add(struct db_unit *unit, const struct queue_act *act, const int16_t *cells, const int64_t *ids, unsigned count);
+void queue_act_add(struct db_unit *unit, const struct queue_act *act, const int16_t *cells, const int64_t *ids,
+                   unsigned count);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * queue_audit: ETRN and ATRN in the audit log.
  *
- * The row stands before what it tells of, in a transaction of its own: what cannot be audited is not done, and what was audited may have
- * been done.  It has the token 0, which is nobody's, the verb as its method, the domain's path, and in words who it was.
+ * The row stands before what it tells of, in a transaction of its own: what cannot be audited is not done, and what
+ * was audited may have been done.  It has the token 0, which is nobody's, the verb as its method, the domain's path,
+ * and in words who it was.
  */
 #include "storage/queue_audit.h"
 
@@ -21,7 +22,8 @@ static const struct db_statement insert = {
     "  where exists (select from queue_entry q where q.cell = u.cell and q.destination = 'domain:' || u.domain_id"
     "                   and q.worker is null and q.held_until is null)"};
 
-enum db_write queue_audit(const char *verb, const int64_t *domain_ids, unsigned count, const char *peer, struct slice account)
+enum db_write queue_audit(const char *verb, const int64_t *domain_ids, unsigned count, const char *peer,
+                          struct slice account)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);

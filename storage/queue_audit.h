@@ -1,7 +1,8 @@
 #ifndef STORAGE_QUEUE_AUDIT_H
 #define STORAGE_QUEUE_AUDIT_H
 /*
- * queue_audit: who had waiting mail sent by SMTP (ETRN, ATRN), in the audit log beside what administrators do by the API.
+ * queue_audit: who had waiting mail sent by SMTP (ETRN, ATRN), in the audit log beside what administrators do by the
+ * API.
  */
 #include <stdint.h>
 

@@ -36,7 +36,8 @@ void queue_bulk_read(const struct rows *rows, unsigned row, struct queue_bulk *o
         .started_ms = row_time(rows, row, 20),
         .ended_ms = row_time(rows, row, 21),
     };
-    out->filter.state = (unsigned)row_int64(rows, row, 6) <= QUEUE_FILTER_SUSPENDED ? (int)row_int64(rows, row, 6) : QUEUE_FILTER_ANY;
+    out->filter.state =
+        (unsigned)row_int64(rows, row, 6) <= QUEUE_FILTER_SUSPENDED ? (int)row_int64(rows, row, 6) : QUEUE_FILTER_ANY;
     if (!queue_act_parse(row_text(rows, row, 1), &out->act.kind))
         out->act.kind = QUEUE_ACT_RETRY; /* the table has no other words */
     hold_then_parse(row_text(rows, row, 10), &out->act.then);
@@ -45,9 +46,8 @@ void queue_bulk_read(const struct rows *rows, unsigned row, struct queue_bulk *o
 /* ------------------------------------------------------------------ making */
 
 static const struct db_statement clean = {
-    "queue_bulk_clean",
-    "delete from queue_action where (state = 'previewed' and created_at < now() - interval '1 day')"
-    " or ended_at < now() - interval '30 days'"};
+    "queue_bulk_clean", "delete from queue_action where (state = 'previewed' and created_at < now() - interval '1 day')"
+                        " or ended_at < now() - interval '30 days'"};
 static const struct db_statement require_room = {
     "queue_bulk_require_room",
     "select refuse('queue_action_many') where (select count(*) from queue_action) >= $1::integer"};
@@ -58,8 +58,8 @@ static const struct db_statement insert = {
     " values ($1::bigint, $2::text, $3::text, $4::text, $5::text, nullif($6::bigint, 0), $7::smallint, $8::timestamptz,"
     "         $9::timestamptz, $10::timestamptz, $11::text, $12::text, $13::text, $14::smallint, $15::bigint)"};
 
-AWAITS enum db_write queue_bulk_create(struct arena *arena, struct queue_bulk *bulk, const struct provision_actor *actor,
-                                       struct provision_refusal *refusal)
+AWAITS enum db_write queue_bulk_create(struct arena *arena, struct queue_bulk *bulk,
+                                       const struct provision_actor *actor, struct provision_refusal *refusal)
 {
     struct db_unit *unit = db_unit_new(arena);
     bool hold = bulk->act.kind == QUEUE_ACT_HOLD;
@@ -94,8 +94,8 @@ AWAITS enum db_write queue_bulk_create(struct arena *arena, struct queue_bulk *b
 
 /* ------------------------------------------------------------------ looking */
 
-static const struct db_statement get = {
-    "queue_bulk_get", "select " QUEUE_BULK_COLUMNS " from queue_action where id = $1::bigint"};
+static const struct db_statement get = {"queue_bulk_get",
+                                        "select " QUEUE_BULK_COLUMNS " from queue_action where id = $1::bigint"};
 static const struct db_statement list = {
     "queue_bulk_list", "select " QUEUE_BULK_COLUMNS " from queue_action where ($1::bigint = 0 or id < $1::bigint)"
                        " order by id desc limit $2::integer"};
@@ -135,7 +135,8 @@ AWAITS enum db_status queue_bulk_list(struct arena *arena, const struct provisio
 /* ------------------------------------------------------------------ starting and stopping */
 
 static const struct db_statement require = {
-    "queue_bulk_require", "select refuse('gone') where not exists (select from queue_action where id = $1::bigint for update)"};
+    "queue_bulk_require",
+    "select refuse('gone') where not exists (select from queue_action where id = $1::bigint for update)"};
 static const struct db_statement require_start = {
     "queue_bulk_require_start",
     "select case when state <> 'previewed' then refuse('queue_action_started')"
@@ -148,8 +149,8 @@ static const struct db_statement require_stop = {
 static const struct db_statement stop = {
     "queue_bulk_stop", "update queue_action set state = 'stopped', ended_at = now() where id = $1::bigint"};
 
-AWAITS enum db_write queue_bulk_start(struct arena *arena, int64_t id, int64_t count, const struct provision_actor *actor,
-                                      struct provision_refusal *refusal)
+AWAITS enum db_write queue_bulk_start(struct arena *arena, int64_t id, int64_t count,
+                                      const struct provision_actor *actor, struct provision_refusal *refusal)
 {
     struct db_unit *unit = db_unit_new(arena);
     struct params *p;

@@ -23,16 +23,18 @@ struct queue_bulk {
 };
 
 /* filter and act are given; id and matched come out.  filter.before_ms is brought to now if it is later. */
-AWAITS enum db_write queue_bulk_create(struct arena *arena, struct queue_bulk *bulk, const struct provision_actor *actor,
-                                       struct provision_refusal *refusal) __attribute__((warn_unused_result));
+AWAITS enum db_write queue_bulk_create(struct arena *arena, struct queue_bulk *bulk,
+                                       const struct provision_actor *actor, struct provision_refusal *refusal)
+    __attribute__((warn_unused_result));
 AWAITS enum db_status queue_bulk_get(struct arena *arena, int64_t id, struct queue_bulk *out)
     __attribute__((warn_unused_result));
 /* The newest first, before the id in page->after (0: from the newest). */
 AWAITS enum db_status queue_bulk_list(struct arena *arena, const struct provision_page *page, struct queue_bulk **out,
                                       unsigned *count) __attribute__((warn_unused_result));
 /* IN_USE: it is not what was counted, or was started before. */
-AWAITS enum db_write queue_bulk_start(struct arena *arena, int64_t id, int64_t count, const struct provision_actor *actor,
-                                      struct provision_refusal *refusal) __attribute__((warn_unused_result));
+AWAITS enum db_write queue_bulk_start(struct arena *arena, int64_t id, int64_t count,
+                                      const struct provision_actor *actor, struct provision_refusal *refusal)
+    __attribute__((warn_unused_result));
 /* The batch that is under way is done yet.  IN_USE: it is over. */
 AWAITS enum db_write queue_bulk_stop(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                      struct provision_refusal *refusal) __attribute__((warn_unused_result));

@@ -4,7 +4,7 @@
 #include "storage/queue_bulk.h"
 
 #define QUEUE_BULK_COLUMNS                                                                                             \
-    "id, kind, domain, sender, destination, coalesce(customer_id, 0), in_state, since, before, held_until, held_then,"   \
+    "id, kind, domain, sender, destination, coalesce(customer_id, 0), in_state, since, before, held_until, held_then," \
     " reason, to_destination, priority, state, matched, cursor_id, done, skipped, created_at, started_at, ended_at"
 
 struct rows;

@@ -20,8 +20,9 @@
 #define LOOK_MS 1000
 #define PAUSE_MS 10
 
-static const struct db_statement next_running = {
-    "queue_bulk_running", "select " QUEUE_BULK_COLUMNS " from queue_action where state = 'running' order by id limit 1"};
+static const struct db_statement next_running = {"queue_bulk_running",
+                                                 "select " QUEUE_BULK_COLUMNS
+                                                 " from queue_action where state = 'running' order by id limit 1"};
 static const struct db_statement stand = {
     "queue_bulk_stand",
     "select refuse('queue_action_moved') where not exists (select from queue_action where id = $1::bigint"
@@ -37,8 +38,8 @@ static const struct db_statement move = {
     "          join queue_entry q on q.cell = u.cell and q.id = u.id and" QUEUE_ACT_APPLIES ") t"
     " where queue_action.id = $4::bigint"};
 
-static AWAITS enum db_write run_batch(struct arena *arena, const struct queue_bulk *bulk, const struct queue_view_entry *entries,
-                                      unsigned count, int64_t next)
+static AWAITS enum db_write run_batch(struct arena *arena, const struct queue_bulk *bulk,
+                                      const struct queue_view_entry *entries, unsigned count, int64_t next)
 {
     struct db_unit *unit = db_unit_new(arena);
     int16_t *cells = arena_array(arena, count + 1, sizeof *cells);
@@ -86,7 +87,8 @@ static AWAITS bool run_some(struct arena *arena)
     switch (run_batch(arena, &bulk, entries, count, next)) {
     case DB_DONE:
         if (!next)
-            log_info("an action on the queue is done", log_id("action", bulk.id), log_str("kind", queue_act_word(bulk.act.kind)));
+            log_info("an action on the queue is done", log_id("action", bulk.id),
+                     log_str("kind", queue_act_word(bulk.act.kind)));
         return true;
     case DB_REFUSED: /* another process was first, or it was stopped */
     case DB_CONFLICT: return true;

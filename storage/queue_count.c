@@ -24,18 +24,18 @@ static const struct db_statement states = {
     "select state, width_bucket(id, $1::bigint[]), count(*), min(id) from (select id,"
     "   case when worker is not null then 'active'"
     "        when (select count(*) from suspension) > 0"
-    "         and exists (select from suspension s where "
-    QUEUE_VIEW_SUSPENDS("sender", "customer_id", "destination", "recipient") ") then 'suspended'"
-    "        when held_until is not null then 'held' else 'waiting' end as state from queue_entry) entries group by 1, 2"};
+    "         and exists (select from suspension s where " QUEUE_VIEW_SUSPENDS(
+        "sender", "customer_id", "destination",
+        "recipient") ") then 'suspended'"
+                     "        when held_until is not null then 'held' else 'waiting' end as state from queue_entry) entries group by 1, 2"};
 static const struct db_statement destinations = {
     "queue_count_destinations",
     "select t.destination, t.n, coalesce(max(d.failures), 0), max(d.due_at) filter (where d.failures > 0)"
     "  from (select destination, count(*) as n from queue_entry where worker is null group by 1 order by 2 desc, 1"
     "         limit $1::integer) t left join destination d on d.key = t.destination group by 1, 2 order by 2 desc, 1"};
-static const struct db_statement away = {
-    "queue_count_away",
-    "select (select count(*) from outage where ended_at is null),"
-    "       (select count(distinct key) from destination where failures > 0)"};
+static const struct db_statement away = {"queue_count_away",
+                                         "select (select count(*) from outage where ended_at is null),"
+                                         "       (select count(distinct key) from destination where failures > 0)"};
 
 static void take_states(const struct rows *rows, struct queue_count *out)
 {
@@ -45,7 +45,8 @@ static void take_states(const struct rows *rows, struct queue_count *out)
         for (unsigned i = 0; i < QUEUE_COUNT_STATES; i++) {
             int64_t bucket = row_int64(rows, row, 1), oldest = id_ms(row_int64(rows, row, 3));
 
-            if (!slice_equal(row_text(rows, row, 0), slice_str(queue_count_states[i])) || bucket < 0 || bucket >= QUEUE_COUNT_AGES)
+            if (!slice_equal(row_text(rows, row, 0), slice_str(queue_count_states[i])) || bucket < 0 ||
+                bucket >= QUEUE_COUNT_AGES)
                 continue;
             out->entries[i][QUEUE_COUNT_OLDER - bucket] = (uint64_t)row_int64(rows, row, 2);
             if (out->oldest_ms[i] == INT64_MIN || oldest < out->oldest_ms[i])

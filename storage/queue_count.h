@@ -13,8 +13,21 @@
 
 #define QUEUE_COUNT_DESTINATIONS 20 /* the longest; a metric's labels must have an end */
 
-enum queue_count_state { QUEUE_COUNT_WAITING, QUEUE_COUNT_HELD, QUEUE_COUNT_SUSPENDED, QUEUE_COUNT_ACTIVE, QUEUE_COUNT_STATES };
-enum queue_count_age { QUEUE_COUNT_MINUTE, QUEUE_COUNT_TEN, QUEUE_COUNT_HOUR, QUEUE_COUNT_DAY, QUEUE_COUNT_OLDER, QUEUE_COUNT_AGES };
+enum queue_count_state {
+    QUEUE_COUNT_WAITING,
+    QUEUE_COUNT_HELD,
+    QUEUE_COUNT_SUSPENDED,
+    QUEUE_COUNT_ACTIVE,
+    QUEUE_COUNT_STATES
+};
+enum queue_count_age {
+    QUEUE_COUNT_MINUTE,
+    QUEUE_COUNT_TEN,
+    QUEUE_COUNT_HOUR,
+    QUEUE_COUNT_DAY,
+    QUEUE_COUNT_OLDER,
+    QUEUE_COUNT_AGES
+};
 
 extern const char *const queue_count_states[QUEUE_COUNT_STATES]; /* as entries show them */
 extern const char *const queue_count_ages[QUEUE_COUNT_AGES];

@@ -1,9 +1,9 @@
 /*
  * queue_destination: what goes up and down together.
  *
- * A destination has a row while mail waits for it.  The row's due_at keeps claims away from a server that is down, whatever
- * waits for it; failures counts attempts in a row, from which the caller makes the next due_at.  Who puts an entry back
- * makes the row (queue_report.c, ensure_destinations() in queue.c); here it is moved, and asked.
+ * A destination has a row while mail waits for it.  The row's due_at keeps claims away from a server that is down,
+ * whatever waits for it; failures counts attempts in a row, from which the caller makes the next due_at.  Who puts an
+ * entry back makes the row (queue_report.c, ensure_destinations() in queue.c); here it is moved, and asked.
  */
 #include "storage/queue.h"
 
@@ -27,25 +27,29 @@ static const struct db_statement probe_wanted = {
     "queue_probe_wanted", "update outage set probe_wanted_at = now()"
                           " where cell = $1::smallint and domain_id = $2::bigint and ended_at is null"};
 static const struct db_statement destination_start = {
-    "destination_start", "update destination set due_at = now() where cell = $1::smallint and key = $2::text and due_at > now()"
-                         "   and not exists (select from outage where cell = $1::smallint and domain_id = $3::bigint"
-                         "                      and ended_at is null)"};
+    "destination_start",
+    "update destination set due_at = now() where cell = $1::smallint and key = $2::text and due_at > now()"
+    "   and not exists (select from outage where cell = $1::smallint and domain_id = $3::bigint"
+    "                      and ended_at is null)"};
 static const struct db_statement pending_count = {
-    "queue_pending_count", "select count(distinct message_id) from (select message_id from queue_entry"
-                           "  where cell = $1::smallint and destination = $2::text and (worker is not null or due_at <= now())"
-                           "  limit $3::integer) pending"};
+    "queue_pending_count",
+    "select count(distinct message_id) from (select message_id from queue_entry"
+    "  where cell = $1::smallint and destination = $2::text and (worker is not null or due_at <= now())"
+    "  limit $3::integer) pending"};
 #define WAITING "q.worker is null and q.held_until is null"
 static const struct db_statement waiting_read = {
-    "queue_waiting_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and q.destination = $3::text"
-                          "   and q.id > ($4::bigint[])[q.priority + 10]" /* QUEUE_PRIORITY_MIN is its first */
-                          "   and " WAITING " order by q.priority desc, q.id limit $2::integer"};
+    "queue_waiting_read",
+    "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and q.destination = $3::text"
+    "   and q.id > ($4::bigint[])[q.priority + 10]" /* QUEUE_PRIORITY_MIN is its first */
+    "   and " WAITING " order by q.priority desc, q.id limit $2::integer"};
 static const struct db_statement waiting_count = {
-    "queue_waiting_count", "select count(*) from (select from queue_entry q where q.cell = $1::smallint and q.destination = $2::text"
-                           "   and " WAITING " limit $3::integer) waiting"};
-static const struct db_statement due_count = {
-    "queue_due_count", "select count(*), count(*) filter (where id < $3::bigint)"
-                       "  from queue_entry where cell = $1::smallint and destination = $2::text"
-                       "   and worker is null and held_until is null and due_at <= now()"};
+    "queue_waiting_count",
+    "select count(*) from (select from queue_entry q where q.cell = $1::smallint and q.destination = $2::text"
+    "   and " WAITING " limit $3::integer) waiting"};
+static const struct db_statement due_count = {"queue_due_count",
+                                              "select count(*), count(*) filter (where id < $3::bigint)"
+                                              "  from queue_entry where cell = $1::smallint and destination = $2::text"
+                                              "   and worker is null and held_until is null and due_at <= now()"};
 
 struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
 {
@@ -124,8 +128,8 @@ enum db_write queue_start(int64_t domain_id, uint64_t *pending)
     return written;
 }
 
-enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const struct queue_tried *tried, unsigned limit,
-                                  struct queue_entry **out, unsigned *count)
+enum db_status queue_claim_domain(struct arena *arena, int64_t domain_id, const struct queue_tried *tried,
+                                  unsigned limit, struct queue_entry **out, unsigned *count)
 {
     int16_t cell = (int16_t)id_cell(domain_id);
     struct params params;

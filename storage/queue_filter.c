@@ -33,12 +33,14 @@
 #define MATCHES                                                                                                        \
     "(($4::text is null or " BY_SENDER ") and ($5::text is null or " BY_DOMAIN ")"                                     \
     " and ($6::text is null or " BY_DESTINATION ") and ($7::bigint is null or " BY_CUSTOMER ")"                        \
-    " and ($8::text is null or $8::text = case when worker is not null then 'active'"                         \
+    " and ($8::text is null or $8::text = case when worker is not null then 'active'"                                  \
     "                                          when (select count(*) from suspension) > 0"                             \
-    "                                           and exists (select from suspension s where " SUSPENDS ") then 'suspended'"                                  \
+    "                                           and exists (select from suspension s where " SUSPENDS                  \
+    ") then 'suspended'"                                                                                               \
     "                                          when held_until is not null then 'held' else 'waiting' end))"
 #define ARM(which, road)                                                                                               \
-    "(select * from queue_entry where " which " and " road " and id > $1::bigint and id < $3::bigint order by id limit " SCAN ")"
+    "(select * from queue_entry where " which " and " road                                                             \
+    " and id > $1::bigint and id < $3::bigint order by id limit " SCAN ")"
 #define IDLE(road) ARM("worker is null", road)
 #define ACTIVE(road) ARM("worker is not null", road)
 
@@ -96,8 +98,8 @@ static void put_params(struct params *params, const struct queue_filter *filter,
     params_text(params, slice_str(states[filter->state]));
 }
 
-AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_filter *filter, int64_t after, unsigned limit,
-                                        struct queue_view_entry **out, unsigned *count, int64_t *next)
+AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_filter *filter, int64_t after,
+                                        unsigned limit, struct queue_view_entry **out, unsigned *count, int64_t *next)
 {
     struct params params;
     struct rows *rows = NULL;
@@ -124,9 +126,9 @@ AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_
 }
 
 /* The planner finds the road by itself: it sees the values, as this is asked seldom. */
-static const struct db_statement count_all = {
-    "queue_filter_count", "select count(*) from queue_entry where " MATCHES
-                          " and id > $1::bigint and id < $3::bigint and $2::integer >= 0"};
+static const struct db_statement count_all = {"queue_filter_count",
+                                              "select count(*) from queue_entry where " MATCHES
+                                              " and id > $1::bigint and id < $3::bigint and $2::integer >= 0"};
 
 AWAITS enum db_status queue_filter_count(struct arena *arena, const struct queue_filter *filter, int64_t *count)
 {

@@ -19,7 +19,13 @@ struct queue_filter {
     int64_t customer_id;      /* 0: any */
     int64_t since_ms;         /* accepted at or after; INT64_MIN: any time */
     int64_t before_ms;        /* accepted before; INT64_MIN: any time */
-    enum { QUEUE_FILTER_ANY, QUEUE_FILTER_WAITING, QUEUE_FILTER_HELD, QUEUE_FILTER_ACTIVE, QUEUE_FILTER_SUSPENDED } state;
+    enum {
+        QUEUE_FILTER_ANY,
+        QUEUE_FILTER_WAITING,
+        QUEUE_FILTER_HELD,
+        QUEUE_FILTER_ACTIVE,
+        QUEUE_FILTER_SUSPENDED
+    } state;
 };
 
 /*
@@ -27,8 +33,8 @@ struct queue_filter {
  * where to go on, 0 at the end; a page may hold fewer than limit, even none, and still have a next (the work per call
  * is bounded, the filter may be rare).
  */
-AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_filter *filter, int64_t after, unsigned limit,
-                                        struct queue_view_entry **out, unsigned *count, int64_t *next)
+AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_filter *filter, int64_t after,
+                                        unsigned limit, struct queue_view_entry **out, unsigned *count, int64_t *next)
     __attribute__((warn_unused_result));
 
 /* How many there are now: all of them are looked at. */

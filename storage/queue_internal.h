@@ -21,12 +21,13 @@ enum queue_claiming {
     QUEUE_CLAIMING_LATE,     /* past deliver_by, held or not */
 };
 /* Claims what the statement lists, at most limit rows of (cell, id), whatever its destination's state. */
-AWAITS enum db_status queue_claim_found(struct arena *arena, const struct db_statement *statement, const struct params *params,
-                                        enum queue_claiming what, unsigned limit, struct queue_entry **out, unsigned *count)
-    __attribute__((warn_unused_result));
+AWAITS enum db_status queue_claim_found(struct arena *arena, const struct db_statement *statement,
+                                        const struct params *params, enum queue_claiming what, unsigned limit,
+                                        struct queue_entry **out, unsigned *count) __attribute__((warn_unused_result));
 /* The same for a statement of $1 cells, $2 limit. */
-AWAITS enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement, enum queue_claiming what,
-                                         const int16_t *cells, unsigned cell_count, unsigned limit, struct queue_entry **out,
-                                         unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum db_status queue_claim_listed(struct arena *arena, const struct db_statement *statement,
+                                         enum queue_claiming what, const int16_t *cells, unsigned cell_count,
+                                         unsigned limit, struct queue_entry **out, unsigned *count)
+    __attribute__((warn_unused_result));
 
 #endif

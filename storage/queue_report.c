@@ -5,11 +5,11 @@
  * fewer flushes a delivery costs.  There is one flight at a time: its length is the gathering time.
  *
  * A report is a fact about the outside world (the next hop said 250) that nobody else knows.  Losing it means
- * delivering twice, so a flight that fails is repeated until it succeeds, for as long as the process lives.  Everything
- * in it may be repeated: deleting a row that is gone does nothing, entries that are put back must still be leased to this
- * worker, and events have their ids from here.  Only what the database will never take (its content is refused, not its
- * time) is given up, and alone: after such an answer each report of the flight goes by itself, and at last without its
- * event.
+ * delivering twice, so a flight that fails is repeated until it succeeds, for as long as the process lives.
+ * Everything in it may be repeated: deleting a row that is gone does nothing, entries that are put back must still be
+ * leased to this worker, and events have their ids from here.  Only what the database will never take (its content is
+ * refused, not its time) is given up, and alone: after such an answer each report of the flight goes by itself, and at
+ * last without its event.
  *
  * Rows are sorted by key, so that two workers' flights take their locks in the same order.
  */
@@ -34,9 +34,10 @@ static const struct db_statement report_delete = {
     "report_delete", "delete from queue_entry q using unnest($1::smallint[], $2::bigint[]) u (cell, id)"
                      " where q.cell = u.cell and q.id = u.id"};
 static const struct db_statement report_release = {
-    "report_release", "insert into message_release (cell, message_id)"
-                      " select distinct u.cell, u.message_id from unnest($1::smallint[], $2::bigint[]) u (cell, message_id)"
-                      "  order by 1, 2" RELEASE_LISTED};
+    "report_release",
+    "insert into message_release (cell, message_id)"
+    " select distinct u.cell, u.message_id from unnest($1::smallint[], $2::bigint[]) u (cell, message_id)"
+    "  order by 1, 2" RELEASE_LISTED};
 static const struct db_statement report_back = {
     "report_back",
     "update queue_entry q set worker = null, lease_until = null, last_attempt_at = now(), last_reply = u.reply,"
@@ -74,13 +75,10 @@ static struct task_pool *pool;
 static const char *outcome_name(enum queue_outcome outcome)
 {
     switch (outcome) {
-    case QUEUE_DELIVERED:
-        return "delivered";
+    case QUEUE_DELIVERED: return "delivered";
     case QUEUE_DEFERRED:
-    case QUEUE_AWAY:
-        return "deferred";
-    case QUEUE_BOUNCED:
-        return "bounced";
+    case QUEUE_AWAY: return "deferred";
+    case QUEUE_BOUNCED: return "bounced";
     }
     abort();
 }

@@ -50,7 +50,8 @@ void queue_view_read(const struct rows *rows, unsigned row, struct queue_view_en
 
 static const struct db_statement one_entry = {
     "queue_view_entry",
-    "select " QUEUE_VIEW_ENTRY " from queue_entry q" QUEUE_VIEW_JOINS " where q.cell = $1::smallint and q.id = $2::bigint",
+    "select " QUEUE_VIEW_ENTRY " from queue_entry q" QUEUE_VIEW_JOINS
+    " where q.cell = $1::smallint and q.id = $2::bigint",
 };
 
 AWAITS enum db_status queue_view_entry(struct arena *arena, int64_t id, struct queue_view_entry *out)

@@ -18,9 +18,9 @@ struct queue_view_entry {
     struct slice redirected_from; /* its own destination; {NULL,0}: it goes there */
     struct slice sender, recipient, destination;
     uint64_t size;
-    bool active; /* in a worker's hands now; otherwise it waits */
-    bool shown;  /* readable in the recipient's INBOX meanwhile */
-    struct { /* id 0: not suspended */
+    bool active;              /* in a worker's hands now; otherwise it waits */
+    bool shown;               /* readable in the recipient's INBOX meanwhile */
+    struct {                  /* id 0: not suspended */
         int64_t id, until_ms; /* until_ms INT64_MIN: when somebody resumes it */
         struct slice reason;
     } suspension;

@@ -5,8 +5,8 @@
  * have a header (dimensions, null flag, element type, length, lower bound) and a length before each element.  No text
  * conversion happens on either side, and no quoting exists that could be got wrong.
  *
- * A row function asserts what the statement's author knows: that the column exists and has a type of the kind asked for.
- * The bytes come from our own database, but their lengths are checked all the same.
+ * A row function asserts what the statement's author knows: that the column exists and has a type of the kind asked
+ * for. The bytes come from our own database, but their lengths are checked all the same.
  */
 #include <assert.h>
 #include <endian.h>
@@ -317,15 +317,9 @@ int64_t row_int64(const struct rows *rows, unsigned row, unsigned column)
     uint16_t two;
 
     switch (PQgetlength(result_of(rows), (int)row, (int)column)) {
-    case 8:
-        memcpy(&eight, bytes, sizeof eight);
-        return (int64_t)be64toh(eight);
-    case 4:
-        memcpy(&four, bytes, sizeof four);
-        return (int32_t)be32toh(four);
-    case 2:
-        memcpy(&two, bytes, sizeof two);
-        return (int16_t)be16toh(two);
+    case 8: memcpy(&eight, bytes, sizeof eight); return (int64_t)be64toh(eight);
+    case 4: memcpy(&four, bytes, sizeof four); return (int32_t)be32toh(four);
+    case 2: memcpy(&two, bytes, sizeof two); return (int16_t)be16toh(two);
     default:
         assert(row_is_null(rows, row, column)); /* null counts as 0 */
         return 0;
@@ -334,7 +328,8 @@ int64_t row_int64(const struct rows *rows, unsigned row, unsigned column)
 
 bool row_bool(const struct rows *rows, unsigned row, unsigned column)
 {
-    return PQgetlength(result_of(rows), (int)row, (int)column) == 1 && *PQgetvalue(result_of(rows), (int)row, (int)column);
+    return PQgetlength(result_of(rows), (int)row, (int)column) == 1 &&
+           *PQgetvalue(result_of(rows), (int)row, (int)column);
 }
 
 struct slice row_text(const struct rows *rows, unsigned row, unsigned column)

@@ -42,7 +42,9 @@ bool schema_load(struct arena *arena, struct schema_list *out, char *error, size
 enum schema_state schema_compare(const struct schema_list *known, const struct schema_list *applied, char *why,
                                  size_t why_size);
 
-/* Reads the directory for schema_check(), once, for this process and those it forks: they may have lost the right to. */
+/*
+ * Reads the directory for schema_check(), once, for this process and those it forks: they may have lost the right to.
+ */
 bool schema_remember(char *error, size_t error_size) __attribute__((warn_unused_result));
 /* Asks the database by db.h: for the daemon at start.  SCHEMA_UNKNOWN: away; ask again. */
 AWAITS enum schema_state schema_check(char *why, size_t why_size);

@@ -1,8 +1,8 @@
 /*
  * subscription: see the header.
  *
- * A name that is subscribed to already is never refused.  Two additions at once may each not see the other and both pass: a
- * row too many harms nobody, as the limit only keeps a client from adding for ever.
+ * A name that is subscribed to already is never refused.  Two additions at once may each not see the other and both
+ * pass: a row too many harms nobody, as the limit only keeps a client from adding for ever.
  */
 #include "storage/subscription.h"
 

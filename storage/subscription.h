@@ -3,8 +3,8 @@
 /*
  * subscription: the names that an account's mail program wants to see (RFC 3501 6.3.6, 6.3.7, 6.3.9).
  *
- * A subscription is to a name, not to a mailbox: it stays when the mailbox is deleted or gets another name, and only the
- * client takes it back.  A new account is subscribed to its first mailboxes; nothing else subscribes by itself.
+ * A subscription is to a name, not to a mailbox: it stays when the mailbox is deleted or gets another name, and only
+ * the client takes it back.  A new account is subscribed to its first mailboxes; nothing else subscribes by itself.
  */
 #include <stdint.h>
 

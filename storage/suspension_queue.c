@@ -94,7 +94,8 @@ AWAITS enum db_write suspension_park(const struct suspension *suspension, int64_
 /* ------------------------------------------------------------------ going on */
 
 static const struct db_statement over = {
-    "suspension_over", "select id from suspension where ended_at is not null or expires_at <= now() order by id limit $1::integer"};
+    "suspension_over",
+    "select id from suspension where ended_at is not null or expires_at <= now() order by id limit $1::integer"};
 static const struct db_statement resume = {
     "suspension_resume",
     "update queue_entry q set held_until = now(), suspension_id = null,"

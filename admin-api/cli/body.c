@@ -76,7 +76,8 @@ struct json_object *body_creation(const struct resource *resource, const char *n
     if (options.customer)
         put(body, "customer", options.customer);
     bool many = strcmp(resource->name, "queue-actions") == 0;
-    if (options.domain && (many || strncmp(resource->name, "relay-", 6) == 0 || strcmp(resource->name, "client-policies") == 0))
+    if (options.domain &&
+        (many || strncmp(resource->name, "relay-", 6) == 0 || strcmp(resource->name, "client-policies") == 0))
         put(body, "domain", options.domain);
     grant_put(body);
     if (many)

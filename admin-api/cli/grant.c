@@ -1,6 +1,7 @@
 /*
- * grant: the options of `create` (relay-grants, relay-checks, app-passwords, certificates, aliases, groups, allowed-networks, dns-lists,
- * client-policies, delivery-policies, domains), of `change` and `queue hold`, as a table: each becomes a member of the same name, with '_' for '-'.
+ * grant: the options of `create` (relay-grants, relay-checks, app-passwords, certificates, aliases, groups,
+ * allowed-networks, dns-lists, client-policies, delivery-policies, domains), of `change` and `queue hold`, as a table:
+ * each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */

@@ -1,8 +1,8 @@
 /*
  * options: from the arguments to words and options.
  *
- * Options may stand anywhere among the words.  One that is not known, that lacks its value, or that is given more often than
- * there is room for ends the program: a typing error must not become another command.
+ * Options may stand anywhere among the words.  One that is not known, that lacks its value, or that is given more
+ * often than there is room for ends the program: a typing error must not become another command.
  */
 #include "admin-api/cli/options.h"
 

@@ -16,7 +16,10 @@ struct options {
 };
 extern struct options options;
 
-/* Takes the options out; the plain words remain, NULL-terminated, at most max.  Ends the program for --help and --version. */
+/*
+ * Takes the options out; the plain words remain, NULL-terminated, at most max.  Ends the program for --help and
+ * --version.
+ */
 void options_read(char **argv, const char **words, unsigned max);
 
 #endif

@@ -13,9 +13,9 @@
 #define NAMELESS (MAY(VERB_LIST) | MAY(VERB_REPLACE) | MAY(VERB_FORGET))
 #define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
 
-static const char *const verb_names[] = {"list",    "show",   "create", "change", "delete", "replace",
-                                         "forget",  "events", "hold",   "release", "reject", "retry",
-                                         "cancel",  "redirect", "priority", "start", "stop"};
+static const char *const verb_names[] = {"list",   "show",     "create",   "change",  "delete", "replace",
+                                         "forget", "events",   "hold",     "release", "reject", "retry",
+                                         "cancel", "redirect", "priority", "start",   "stop"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource resources[] = {
@@ -57,7 +57,12 @@ static const struct resource resources[] = {
      {NULL},
      {"id", "label", "fingerprint", "address", "scopes", "last_used_at", NULL}},
     {"aliases", "/v1/aliases", ALL_FOUR, "address", {"customer", "domain", NULL}, {"id", "address", "targets", NULL}},
-    {"groups", "/v1/groups", ALL_FOUR, "address", {"customer", "domain", NULL}, {"id", "address", "senders", "members", NULL}},
+    {"groups",
+     "/v1/groups",
+     ALL_FOUR,
+     "address",
+     {"customer", "domain", NULL},
+     {"id", "address", "senders", "members", NULL}},
     {"networks", "/v1/networks", ALL_FOUR, "cidr", {"customer", NULL}, {"id", "cidr", "customer", NULL}},
     {"allowed-networks",
      "/v1/allowed-networks",
@@ -82,8 +87,8 @@ static const struct resource resources[] = {
     {"decision", "/v1/decisions", MAY(VERB_SHOW), NULL, {NULL}, {NULL}},
     {"queue",
      "/v1/queue",
-     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT) | MAY(VERB_RETRY) | MAY(VERB_CANCEL) |
-         MAY(VERB_REDIRECT) | MAY(VERB_PRIORITY),
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT) | MAY(VERB_RETRY) |
+         MAY(VERB_CANCEL) | MAY(VERB_REDIRECT) | MAY(VERB_PRIORITY),
      NULL,
      {"domain", "customer", "sender", "state", "destination", "older_than", "newer_than", NULL},
      {"id", "message", "sender", "recipient", "state", "held", "attempts", "due_at", "last_reply", NULL}},

@@ -4,9 +4,23 @@
 #include <stdbool.h>
 
 enum verb {
-    VERB_LIST, VERB_SHOW, VERB_CREATE, VERB_CHANGE, VERB_DELETE, VERB_REPLACE, VERB_FORGET,
-    VERB_EVENTS, VERB_HOLD, VERB_RELEASE, VERB_REJECT, VERB_RETRY, VERB_CANCEL, VERB_REDIRECT, VERB_PRIORITY,
-    VERB_START, VERB_STOP, /* these are the last part of the path */
+    VERB_LIST,
+    VERB_SHOW,
+    VERB_CREATE,
+    VERB_CHANGE,
+    VERB_DELETE,
+    VERB_REPLACE,
+    VERB_FORGET,
+    VERB_EVENTS,
+    VERB_HOLD,
+    VERB_RELEASE,
+    VERB_REJECT,
+    VERB_RETRY,
+    VERB_CANCEL,
+    VERB_REDIRECT,
+    VERB_PRIORITY,
+    VERB_START,
+    VERB_STOP, /* these are the last part of the path */
 };
 
 struct resource {

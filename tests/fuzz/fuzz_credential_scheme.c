@@ -1,7 +1,8 @@
 /*
  * fuzz_credential_scheme: password hashes of other systems.
  *
- * Beyond not crashing: what was admitted is admitted again in its stored form, and stays as it is; and a digest comes apart again.
+ * Beyond not crashing: what was admitted is admitted again in its stored form, and stays as it is; and a digest comes
+ * apart again.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /*
- * fuzz_dns_record: records of zones that anybody may write: what goes into replies, logs and Received has no control characters.
+ * fuzz_dns_record: records of zones that anybody may write: what goes into replies, logs and Received has no control
+ * characters.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * fuzz_imap_parse: every production on the same bytes.  Beyond not crashing: what is taken lies in the input, a name that
- * decodes encodes to itself, and a pattern always comes to an answer.
+ * fuzz_imap_parse: every production on the same bytes.  Beyond not crashing: what is taken lies in the input, a name
+ * that decodes encodes to itself, and a pattern always comes to an answer.
  */
 #include <stdint.h>
 #include <stdlib.h>

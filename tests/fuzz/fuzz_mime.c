@@ -1,5 +1,6 @@
 /*
- * fuzz_mime: a message of any bytes.  Beyond not crashing: every part lies in the message, and a structure can be written.
+ * fuzz_mime: a message of any bytes.  Beyond not crashing: every part lies in the message, and a structure can be
+ * written.
  */
 #include <event2/buffer.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * fuzz_mime_author: any bytes as the header of a submission.  Beyond not crashing: nobody is found without an address or in a field that
- * is not asked for, and a From that stands before all others is found, and hides none of them.
+ * fuzz_mime_author: any bytes as the header of a submission.  Beyond not crashing: nobody is found without an address
+ * or in a field that is not asked for, and a From that stands before all others is found, and hides none of them.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
- * fuzz_mime_binary: any bytes as BODY=BINARYMIME.  In pieces it comes to the same as whole.  What is taken has become lines
- * without NUL, is not changed by going through it again, and, where mime.c can read what came, has the same parts with the
- * same contents.
+ * fuzz_mime_binary: any bytes as BODY=BINARYMIME.  In pieces it comes to the same as whole.  What is taken has become
+ * lines without NUL, is not changed by going through it again, and, where mime.c can read what came, has the same
+ * parts with the same contents.
  */
 #include <stdint.h>
 #include <stdlib.h>

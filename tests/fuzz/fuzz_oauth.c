@@ -1,8 +1,8 @@
 /*
  * fuzz_oauth: what a client says with OAUTHBEARER and XOAUTH2, and the JSON and JWTs of an authorization server.
  *
- * Beyond not crashing: a token lies within the message that it was found in, an account has no NUL; what was judged good names an
- * account, and what was not names none.
+ * Beyond not crashing: a token lies within the message that it was found in, an account has no NUL; what was judged
+ * good names an account, and what was not names none.
  */
 #include <stdint.h>
 #include <stdlib.h>

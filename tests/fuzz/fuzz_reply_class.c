@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (class >= REPLY_CLASSES || (class != REPLY_CLASS_NONE && !reply_class_word(class)))
         abort();
-    if (size < 4 || data[0] < '0' || data[0] > '9' || data[1] < '0' || data[1] > '9' || data[2] < '0' || data[2] > '9' || data[3] != ' ')
+    if (size < 4 || data[0] < '0' || data[0] > '9' || data[1] < '0' || data[1] > '9' || data[2] < '0' ||
+        data[2] > '9' || data[3] != ' ')
         return 0;
     if ((data[0] == '2' || data[0] == '3') && class != REPLY_CLASS_NONE)
         abort();

@@ -1,7 +1,7 @@
 /*
- * fuzz_smtp_dot: DATA in one piece and in pieces must come to the same; where a message was found clean, what was
- * kept must be what a client would stuff again into the same bytes.  With line ends repaired it must end at the same byte, be
- * clean, and be what it is otherwise if there was nothing to repair.
+ * fuzz_smtp_dot: DATA in one piece and in pieces must come to the same; where a message was found clean, what was kept
+ * must be what a client would stuff again into the same bytes.  With line ends repaired it must end at the same byte,
+ * be clean, and be what it is otherwise if there was nothing to repair.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,7 +24,8 @@ static void keep(void *arg, struct slice bytes)
 }
 
 /* step 0: all at once; newline: NULL, or repair.  Returns how much was consumed. */
-static size_t run(const char *data, size_t size, size_t step, struct smtp_newline *newline, struct smtp_dot *dot, struct kept *kept)
+static size_t run(const char *data, size_t size, size_t step, struct smtp_newline *newline, struct smtp_dot *dot,
+                  struct kept *kept)
 {
     size_t consumed = 0;
     *dot = (struct smtp_dot){.hops.name = {"mx.example.test", 15}};
@@ -65,12 +66,13 @@ static void check_stuffing(const struct kept *kept, const char *data, size_t con
 
 static bool is_same(const struct smtp_dot *a, const struct smtp_dot *b)
 {
-    return a->state == b->state && a->body == b->body && a->bare == b->bare && a->nul == b->nul && a->header == b->header &&
-           a->fields == b->fields && a->hops.received == b->hops.received && a->hops.own == b->hops.own &&
-           a->hops.own <= a->hops.received;
+    return a->state == b->state && a->body == b->body && a->bare == b->bare && a->nul == b->nul &&
+           a->header == b->header && a->fields == b->fields && a->hops.received == b->hops.received &&
+           a->hops.own == b->hops.own && a->hops.own <= a->hops.received;
 }
 
-static void check_pieces(const char *text, size_t size, struct smtp_newline *newline, const struct smtp_dot *dot, const struct kept *whole, size_t consumed)
+static void check_pieces(const char *text, size_t size, struct smtp_newline *newline, const struct smtp_dot *dot,
+                         const struct kept *whole, size_t consumed)
 {
     struct kept pieces = {malloc(2 * size + 1), 0};
     struct smtp_dot other;
@@ -78,8 +80,8 @@ static void check_pieces(const char *text, size_t size, struct smtp_newline *new
     if (!pieces.bytes)
         abort();
     for (size_t step = 1; step < 6; step += 2)
-        if (run(text, size, step, newline, &other, &pieces) != consumed || !is_same(dot, &other) || whole->n != pieces.n ||
-            memcmp(whole->bytes, pieces.bytes, whole->n) != 0)
+        if (run(text, size, step, newline, &other, &pieces) != consumed || !is_same(dot, &other) ||
+            whole->n != pieces.n || memcmp(whole->bytes, pieces.bytes, whole->n) != 0)
             abort();
     free(pieces.bytes);
 }
@@ -97,10 +99,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_pieces(text, size, NULL, &a, &whole, consumed);
     if (a.state == SMTP_DOT_END && !a.bare)
         check_stuffing(&whole, text, consumed);
-    if (run(text, size, 0, &newline, &b, &repaired) != consumed || (a.state == SMTP_DOT_END) != (b.state == SMTP_DOT_END) || b.bare)
+    if (run(text, size, 0, &newline, &b, &repaired) != consumed ||
+        (a.state == SMTP_DOT_END) != (b.state == SMTP_DOT_END) || b.bare)
         abort();
-    if (a.state == SMTP_DOT_END && (newline.repaired != a.bare || (!a.bare && (!is_same(&a, &b) || whole.n != repaired.n ||
-                                                                                 memcmp(whole.bytes, repaired.bytes, whole.n) != 0))))
+    if (a.state == SMTP_DOT_END &&
+        (newline.repaired != a.bare ||
+         (!a.bare && (!is_same(&a, &b) || whole.n != repaired.n || memcmp(whole.bytes, repaired.bytes, whole.n) != 0))))
         abort();
     check_pieces(text, size, &newline, &b, &repaired, consumed);
     free(whole.bytes);

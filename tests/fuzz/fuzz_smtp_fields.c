@@ -1,6 +1,7 @@
 /*
- * fuzz_smtp_fields: a message in one piece and in pieces must come to the same; what comes out is no longer than what went
- * in, and goes through a second time unchanged: no Bcc is left.  What smtp_header notes is the same, however it came.
+ * fuzz_smtp_fields: a message in one piece and in pieces must come to the same; what comes out is no longer than what
+ * went in, and goes through a second time unchanged: no Bcc is left.  What smtp_header notes is the same, however it
+ * came.
  */
 #include <stdint.h>
 #include <stdlib.h>

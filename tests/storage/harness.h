@@ -6,8 +6,8 @@
  * POSTHOUSE_TEST_CONNINFO names a migrated, empty database that may be filled and whose backends may be killed;
  * tests/e2e/test_storage.py provides it.  Without it the programs say "skipped" (77).
  *
- * Inside a task use expect(), which returns from the function when it fails: cmocka's own assertions would jump from the
- * task's stack.
+ * Inside a task use expect(), which returns from the function when it fails: cmocka's own assertions would jump from
+ * the task's stack.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,13 +36,13 @@ static struct task_pool *pool;
 static unsigned running_tasks;
 static char failure[300];
 
-#define expect(condition)                                                                                  \
-    do {                                                                                                   \
-        if (!(condition)) {                                                                                \
-            if (!failure[0])                                                                               \
-                snprintf(failure, sizeof failure, "%s:%d: %s", __FILE__, __LINE__, #condition);            \
-            return;                                                                                        \
-        }                                                                                                  \
+#define expect(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            if (!failure[0])                                                                                           \
+                snprintf(failure, sizeof failure, "%s:%d: %s", __FILE__, __LINE__, #condition);                        \
+            return;                                                                                                    \
+        }                                                                                                              \
     } while (0)
 
 struct harness_run {

@@ -1,7 +1,7 @@
 /*
- * storage/accept, body, and maintenance against a real PostgreSQL: what is accepted is there, once, with its UIDs; one bad
- * request does not spoil its neighbours; a server killed under a batch loses nothing that was answered DONE; bodies go when
- * nothing refers to them, and not before.
+ * storage/accept, body, and maintenance against a real PostgreSQL: what is accepted is there, once, with its UIDs; one
+ * bad request does not spoil its neighbours; a server killed under a batch loses nothing that was answered DONE; bodies
+ * go when nothing refers to them, and not before.
  */
 #include <signal.h>
 
@@ -12,10 +12,14 @@
 
 #define LONG (BODY_CHUNK * 2 + 1000)
 
-static const struct db_statement count_messages = {"test_count_messages", "select count(*) from message where cell = 7"};
-static const struct db_statement count_bodies = {"test_count_bodies", "select count(*) from message_body where cell = 7"};
-static const struct db_statement count_gone = {"test_count_gone", "select count(*) from message where cell = 7 and body_gone"};
-static const struct db_statement count_listed = {"test_count_listed", "select count(*) from message_release where cell = 7"};
+static const struct db_statement count_messages = {"test_count_messages",
+                                                   "select count(*) from message where cell = 7"};
+static const struct db_statement count_bodies = {"test_count_bodies",
+                                                 "select count(*) from message_body where cell = 7"};
+static const struct db_statement count_gone = {"test_count_gone",
+                                               "select count(*) from message where cell = 7 and body_gone"};
+static const struct db_statement count_listed = {"test_count_listed",
+                                                 "select count(*) from message_release where cell = 7"};
 static const struct db_statement count_entries = {
     "test_count_entries", "select count(*) from queue_entry where cell = 7 and worker = 1 and lease_until > now()"};
 static const struct db_statement uids_are_whole = {
@@ -87,11 +91,12 @@ static void test_one_bad_request_spoils_no_other(void **state)
 
 /* ------------------------------------------------------------------ the server is killed under it */
 
-static const struct db_statement slow_down = {
-    "test_slow_down", "create function test_slow() returns trigger language plpgsql as"
-                      " $$ begin perform pg_sleep(1); return null; end $$"};
+static const struct db_statement slow_down = {"test_slow_down",
+                                              "create function test_slow() returns trigger language plpgsql as"
+                                              " $$ begin perform pg_sleep(1); return null; end $$"};
 static const struct db_statement slow_events = {
-    "test_slow_events", "create trigger test_slow after insert on message for each statement execute function test_slow()"};
+    "test_slow_events",
+    "create trigger test_slow after insert on message for each statement execute function test_slow()"};
 static const struct db_statement quick_again = {"test_quick_again", "drop trigger test_slow on message"};
 static const struct db_statement busy_pid = {
     "test_busy_pid", "select coalesce(max(pid), 0) from pg_stat_activity"

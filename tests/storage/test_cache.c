@@ -4,8 +4,8 @@
 #include "harness.h"
 #include "storage/directory.h"
 
-static const struct db_statement add_customer = {
-    "t_customer", "insert into customer (id, cell, name) values (1, 3, 'cached')"};
+static const struct db_statement add_customer = {"t_customer",
+                                                 "insert into customer (id, cell, name) values (1, 3, 'cached')"};
 static const struct db_statement add_domain = {
     "t_domain", "insert into domain (id, cell, customer_id, name, kind) values (2, 3, 1, 'cached.test', 'hosted')"};
 static const struct db_statement add_account = {
@@ -18,8 +18,8 @@ static const struct db_statement suspend = {"t_suspend", "update customer set st
 static const struct db_statement activate = {"t_activate", "update customer set state = 'active' where id = 1"};
 static const struct db_statement open_outage = {
     "t_outage", "insert into outage (cell, id, domain_id, started_at, reason) values (3, 7, 2, now(), 'test')"};
-static const struct db_statement count_silently = {
-    "t_silently", "update directory_change set number = number + 1 where slot = 0"};
+static const struct db_statement count_silently = {"t_silently",
+                                                   "update directory_change set number = number + 1 where slot = 0"};
 
 #define ASKED_AT_ONCE 1000
 #define FOREVER_MS 60000
@@ -160,11 +160,11 @@ static void nothing_is_trusted_for_ever(void *arg)
     task_sleep(1); /* the poller, which was woken, ends in its next turn */
 }
 
-#define TEST(name)                                                                                          \
-    static void test_##name(void **state)                                                                  \
-    {                                                                                                      \
-        (void)state;                                                                                       \
-        in_task(name);                                                                                     \
+#define TEST(name)                                                                                                     \
+    static void test_##name(void **state)                                                                              \
+    {                                                                                                                  \
+        (void)state;                                                                                                   \
+        in_task(name);                                                                                                 \
     }
 TEST(nothing_is_sent)
 TEST(changes_are_seen)

@@ -215,8 +215,8 @@ static const struct db_statement busy_pid = {
                      "   and pid <> pg_backend_pid() and state = 'active'"};
 
 /* Changes when the server has recovered from a crash. Until then even new connections may be cut. */
-static const struct db_statement checkpoint = {
-    "test_checkpoint", "select (checkpoint_lsn - '0/0')::bigint from pg_control_checkpoint()"};
+static const struct db_statement checkpoint = {"test_checkpoint",
+                                               "select (checkpoint_lsn - '0/0')::bigint from pg_control_checkpoint()"};
 
 static enum db_write ended;
 static int64_t checkpoint_before;

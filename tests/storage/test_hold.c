@@ -1,6 +1,6 @@
 /*
- * storage/hold and file against a real PostgreSQL: held mail is nobody's until its time, is filed once whatever the server does, and
- * only on a lease; and any number of held entries costs claims nothing.
+ * storage/hold and file against a real PostgreSQL: held mail is nobody's until its time, is filed once whatever the
+ * server does, and only on a lease; and any number of held entries costs claims nothing.
  */
 #include <signal.h>
 
@@ -12,10 +12,11 @@
 
 #define MANY 20000
 
-static const struct db_statement make_customer = {
-    "test_make_customer", "insert into customer (id, cell, name) values (1, 7, 'hold')"};
+static const struct db_statement make_customer = {"test_make_customer",
+                                                  "insert into customer (id, cell, name) values (1, 7, 'hold')"};
 static const struct db_statement make_domain = {
-    "test_make_domain", "insert into domain (id, cell, customer_id, name, kind) values (2, 7, 1, 'example.test', 'hosted')"};
+    "test_make_domain",
+    "insert into domain (id, cell, customer_id, name, kind) values (2, 7, 1, 'example.test', 'hosted')"};
 static const struct db_statement make_account = {
     "test_make_account", "insert into account (id, cell, customer_id, domain_id, address, inbox_id)"
                          " values (1, 7, 1, 2, 'bob@example.test', 114701)"};
@@ -26,7 +27,8 @@ static const struct db_statement be_others = {"test_be_others", "update queue_en
 static const struct db_statement be_ours = {"test_be_ours", "update queue_entry set worker = 1 where worker = 2"};
 static const struct db_statement all_due = {"test_all_due", "update destination set due_at = now()"};
 static const struct db_statement end_all = {"test_end_all", "delete from queue_entry"};
-static const struct db_statement count_held = {"test_count_held", "select count(*) from queue_entry where held_until is not null"};
+static const struct db_statement count_held = {"test_count_held",
+                                               "select count(*) from queue_entry where held_until is not null"};
 static const struct db_statement count_items = {"test_count_items", "select count(*) from mailbox_message"};
 static const struct db_statement count_queued = {"test_count_queued", "select count(*) from queue_entry"};
 static const struct db_statement count_filed = {"test_count_filed", "select count(*) from event where kind = 'filed'"};
@@ -125,16 +127,17 @@ static void test_is_rejected(void **state)
 
 /* ------------------------------------------------------------------ the server is killed under it */
 
-static const struct db_statement slow_down = {
-    "test_slow_down", "create function test_slow() returns trigger language plpgsql as"
-                      " $$ begin perform pg_sleep(1); return null; end $$"};
+static const struct db_statement slow_down = {"test_slow_down",
+                                              "create function test_slow() returns trigger language plpgsql as"
+                                              " $$ begin perform pg_sleep(1); return null; end $$"};
 static const struct db_statement slow_filing = {
     "test_slow_filing",
     "create trigger test_slow after insert on mailbox_message for each statement execute function test_slow()"};
 static const struct db_statement quick_again = {"test_quick_again", "drop trigger test_slow on mailbox_message"};
 static const struct db_statement busy_pid = {
-    "test_busy_pid", "select coalesce(max(pid), 0) from pg_stat_activity"
-                     " where query like 'insert into mailbox_message %' and state = 'active' and pid <> pg_backend_pid()"};
+    "test_busy_pid",
+    "select coalesce(max(pid), 0) from pg_stat_activity"
+    " where query like 'insert into mailbox_message %' and state = 'active' and pid <> pg_backend_pid()"};
 
 static int64_t leased;
 
@@ -193,18 +196,20 @@ static const struct db_statement make_message = {
     "test_make_message", "insert into message (cell, id, customer_id, sender, size, received_at, protocol)"
                          " values (7, 1, 1, '', 1, now(), 'LOCAL')"};
 static const struct db_statement make_many = {
-    "test_make_many", "insert into queue_entry (cell, id, message_id, recipient, destination, due_at, expires_at, held_until,"
-                      "                         held_by, held_reason, held_then)"
-                      " select 7, 1000 + n, 1, 'x@example.test', 'default', now(), now() + interval '1 day',"
-                      "        now() + interval '1 day', 'limit', '', 'reject' from generate_series(1, 20000) n"};
+    "test_make_many",
+    "insert into queue_entry (cell, id, message_id, recipient, destination, due_at, expires_at, held_until,"
+    "                         held_by, held_reason, held_then)"
+    " select 7, 1000 + n, 1, 'x@example.test', 'default', now(), now() + interval '1 day',"
+    "        now() + interval '1 day', 'limit', '', 'reject' from generate_series(1, 20000) n"};
 static const struct db_statement make_one = {
     "test_make_one", "insert into queue_entry (cell, id, message_id, recipient, destination, due_at, expires_at)"
                      " values (7, 999999999, 1, 'y@example.test', 'default', now(), now() + interval '1 day')"};
-static const struct db_statement make_due = {
-    "test_make_due", "insert into destination (cell, key, due_at) values (7, 'default', now())"
-                     " on conflict (cell, key) do update set due_at = now(), failures = 0"};
-static const struct db_statement scanned = {"test_scanned", "select coalesce(sum(idx_tup_read), 0)::bigint from pg_stat_user_indexes"
-                                                            " where indexrelname = 'queue_entry_waiting'"};
+static const struct db_statement make_due = {"test_make_due",
+                                             "insert into destination (cell, key, due_at) values (7, 'default', now())"
+                                             " on conflict (cell, key) do update set due_at = now(), failures = 0"};
+static const struct db_statement scanned = {"test_scanned",
+                                            "select coalesce(sum(idx_tup_read), 0)::bigint from pg_stat_user_indexes"
+                                            " where indexrelname = 'queue_entry_waiting'"};
 
 static void many_cost_nothing(void *arg)
 {

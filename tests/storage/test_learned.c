@@ -1,7 +1,7 @@
 /*
- * storage/learned against a real PostgreSQL: what is noted is found, for domains that learn; a fact is not written again while it is
- * young; there is room for so many and no more; a primary that takes everything teaches nothing until it refuses; and
- * maintenance drops what is long past, but not in an outage.
+ * storage/learned against a real PostgreSQL: what is noted is found, for domains that learn; a fact is not written
+ * again while it is young; there is room for so many and no more; a primary that takes everything teaches nothing until
+ * it refuses; and maintenance drops what is long past, but not in an outage.
  */
 #include "storage/learned.h"
 #include "storage/maintenance.h"
@@ -16,8 +16,8 @@
 
 static const int16_t cells[] = {CELL};
 
-static const struct db_statement make_customer = {"test_make_customer",
-                                                  "insert into customer (id, cell, name) values (114700, 7, 'learning')"};
+static const struct db_statement make_customer = {
+    "test_make_customer", "insert into customer (id, cell, name) values (114700, 7, 'learning')"};
 static const struct db_statement make_domains = {
     "test_make_domains", "insert into domain (id, cell, customer_id, name, kind, recipients) values"
                          " (114701, 7, 114700, 'learns.test', 'relay', 'learned'),"
@@ -27,14 +27,17 @@ static const struct db_statement valid_rows = {"test_valid_rows", "select count(
 static const struct db_statement nothing = {"test_nothing", "delete from recipient_learned"};
 static const struct db_statement no_probe = {"test_no_probe", "delete from recipient_probe"};
 static const struct db_statement young = {
-    "test_young", "update recipient_learned set learned_at = learned_at - interval '1 day', until = until - interval '1 day'"};
+    "test_young",
+    "update recipient_learned set learned_at = learned_at - interval '1 day', until = until - interval '1 day'"};
 static const struct db_statement aged = {
-    "test_aged", "update recipient_learned set learned_at = learned_at - interval '3 days', until = until - interval '3 days'"};
-static const struct db_statement long_past = {"test_long_past",
-                                              "update recipient_learned set until = now() - case when address like 'old%'"
-                                              " then interval '40 days' else interval '20 days' end"};
+    "test_aged",
+    "update recipient_learned set learned_at = learned_at - interval '3 days', until = until - interval '3 days'"};
+static const struct db_statement long_past = {
+    "test_long_past", "update recipient_learned set until = now() - case when address like 'old%'"
+                      " then interval '40 days' else interval '20 days' end"};
 static const struct db_statement begin_outage = {
-    "test_begin_outage", "insert into outage (cell, id, domain_id, started_at, reason) values (7, 114710, 114701, now(), 'x')"};
+    "test_begin_outage",
+    "insert into outage (cell, id, domain_id, started_at, reason) values (7, 114710, 114701, now(), 'x')"};
 static const struct db_statement finish_outage = {"test_finish_outage", "update outage set ended_at = now()"};
 
 static AWAITS bool told(int64_t domain_id, const char *address, bool valid)
@@ -56,17 +59,19 @@ static AWAITS struct learned known(const char *address)
 
 static void note_and_find(void *arg)
 {
-    const struct learned_fact twice[] = {{LEARNS, SLICE("x@learns.test"), true}, {LEARNS, SLICE("X@learns.test"), false}};
+    const struct learned_fact twice[] = {{LEARNS, SLICE("x@learns.test"), true},
+                                         {LEARNS, SLICE("X@learns.test"), false}};
 
     (void)arg;
     expect(change(&make_customer) == DB_DONE && change(&make_domains) == DB_DONE);
     expect(!known("ann@learns.test").known && known("ann@learns.test").all_until_ms == INT64_MIN);
-    expect(told(LEARNS, "Ann@learns.test", true) && told(LEARNS, "no@learns.test", false) && told(ANY, "ann@any.test", true));
+    expect(told(LEARNS, "Ann@learns.test", true) && told(LEARNS, "no@learns.test", false) &&
+           told(ANY, "ann@any.test", true));
     expect(number(&rows) == 2); /* not of a domain that does not learn */
     struct learned ann = known("ANN@learns.test"), no = known("no@learns.test");
     expect(ann.known && ann.valid && ann.until_ms - ann.learned_ms == WEEK_MS);
     expect(no.known && !no.valid && no.until_ms - no.learned_ms == HOUR_MS);
-    expect(!no.accepts_all && no.all_until_ms > clock_now_ms()); /* it has refused one */
+    expect(!no.accepts_all && no.all_until_ms > clock_now_ms());                /* it has refused one */
     expect(learned_note(twice, 2) == DB_DONE && !known("x@learns.test").valid); /* the last word counts */
     expect(told(LEARNS, "no@learns.test", true) && known("no@learns.test").valid);
 }
@@ -90,7 +95,8 @@ static void room(void *arg)
         expect(told(LEARNS, arena_printf(arena, "user%u@learns.test", i), true) &&
                told(LEARNS, arena_printf(arena, "no%u@learns.test", i), false));
     expect(number(&rows) == 22 && number(&valid_rows) == 20);
-    expect(told(LEARNS, "user3@learns.test", false) && !known("user3@learns.test").valid); /* who is known is known anew */
+    expect(told(LEARNS, "user3@learns.test", false) &&
+           !known("user3@learns.test").valid); /* who is known is known anew */
 }
 
 static void everything(void *arg)
@@ -108,7 +114,8 @@ static void maintain(void *arg)
 {
     (void)arg;
     expect(change(&nothing) == DB_DONE);
-    expect(told(LEARNS, "ann@learns.test", true) && told(LEARNS, "old@learns.test", true) && told(LEARNS, "no@learns.test", false));
+    expect(told(LEARNS, "ann@learns.test", true) && told(LEARNS, "old@learns.test", true) &&
+           told(LEARNS, "no@learns.test", false));
     expect(change(&long_past) == DB_DONE && change(&begin_outage) == DB_DONE);
     maintenance_run(cells, 1, HOUR_MS);
     expect(number(&rows) == 3); /* frozen */

@@ -1,6 +1,6 @@
 /*
- * storage/mailbox against a real PostgreSQL: items in order, flags, copies, expunging; UIDs that are given once, whoever gives
- * them at the same time; modseq that tells what is new; names with superiors and inferiors.
+ * storage/mailbox against a real PostgreSQL: items in order, flags, copies, expunging; UIDs that are given once,
+ * whoever gives them at the same time; modseq that tells what is new; names with superiors and inferiors.
  */
 #include "storage/mailbox.h"
 #include "storage/subscription.h"
@@ -191,7 +191,8 @@ static void moves(void *arg)
     expect(items(from, 0, 0, 100, &item) == 2 && item[0].uid == uids[0] && item[1].uid == uids[3]);
     expect(mailbox_by_id(arena, from, &after) == DB_FOUND && after.modseq > before.modseq);
     expect(number(&listed) == waiting + 2); /* maintenance finds that they are still referred to */
-    expect(mailbox_move(from, uids, 4, from, &first, &copied) == DB_DONE && first == 5 && copied == 2); /* onto itself */
+    expect(mailbox_move(from, uids, 4, from, &first, &copied) == DB_DONE && first == 5 &&
+           copied == 2); /* onto itself */
     expect(items(from, 0, 0, 100, &item) == 2 && item[0].uid == 5 && item[0].message_id == source[0].message_id);
 }
 
@@ -441,7 +442,8 @@ static void limited(void *arg)
     expect(mailbox_create(ACCOUNT, SLICE("limit/a/b"), count + 2, &id, &refusal) == DB_REFUSED);
     expect(refusal == MAILBOX_TOO_MANY && !exists("limit") && !exists("limit/a"));
     expect(mailbox_create(ACCOUNT, SLICE("limit/a/b"), count + 3, &id, &refusal) == DB_DONE);
-    expect(mailbox_create(ACCOUNT, SLICE("limit/a"), count + 3, &id, &refusal) == DB_REFUSED && refusal == MAILBOX_EXISTS);
+    expect(mailbox_create(ACCOUNT, SLICE("limit/a"), count + 3, &id, &refusal) == DB_REFUSED &&
+           refusal == MAILBOX_EXISTS);
     /* one that gets another name is no more than before, whatever the limit is by now */
     expect(mailbox_rename(ACCOUNT, SLICE("limit/a/b"), SLICE("limit/c"), 1, &refusal) == DB_DONE);
     expect(mailbox_rename(ACCOUNT, SLICE("limit/c"), SLICE("limit/d/e"), count + 3, &refusal) == DB_REFUSED);

@@ -1,7 +1,7 @@
 /*
- * storage/maintenance against a real PostgreSQL: partitions made ahead and dropped in time, chunks whose message never came,
- * mail without a destination, history past its time, old rows of the greylist, and bodies that go when the last reference does, whoever adds or takes
- * one while they are being purged.
+ * storage/maintenance against a real PostgreSQL: partitions made ahead and dropped in time, chunks whose message never
+ * came, mail without a destination, history past its time, old rows of the greylist, and bodies that go when the last
+ * reference does, whoever adds or takes one while they are being purged.
  */
 #include "storage/body.h"
 #include "storage/greylist.h"
@@ -364,28 +364,33 @@ static void test_history_past_its_time(void **state)
 /* ------------------------------------------------------------------ greylist */
 
 static const struct db_statement come = {
-    "test_come", "insert into greylist (cell, triple, client, first_at, last_at, passes)"
-                 " select 7, sha256(t.name::bytea), '192.0.2.0/24', now() - t.age, now() - t.age, t.passes from (values"
-                 " ('young', interval '1 day', 0), ('never again', interval '3 days', 0), ('passed', interval '35 days', 1),"
-                 " ('long ago', interval '37 days', 1)) t (name, age, passes)"};
+    "test_come",
+    "insert into greylist (cell, triple, client, first_at, last_at, passes)"
+    " select 7, sha256(t.name::bytea), '192.0.2.0/24', now() - t.age, now() - t.age, t.passes from (values"
+    " ('young', interval '1 day', 0), ('never again', interval '3 days', 0), ('passed', interval '35 days', 1),"
+    " ('long ago', interval '37 days', 1)) t (name, age, passes)"};
 static const struct db_statement come_again = {
-    "test_come_again", "insert into greylist_client (cell, customer_id, client, passes, last_at)"
-                       " values (7, 1, 'young', 1, now() - interval '35 days'), (7, 1, 'old', 1, now() - interval '37 days'),"
-                       " (8, 1, 'of another cell', 1, now() - interval '37 days')"};
+    "test_come_again",
+    "insert into greylist_client (cell, customer_id, client, passes, last_at)"
+    " values (7, 1, 'young', 1, now() - interval '35 days'), (7, 1, 'old', 1, now() - interval '37 days'),"
+    " (8, 1, 'of another cell', 1, now() - interval '37 days')"};
 static const struct db_statement multitude = {
-    "test_multitude", "insert into greylist (cell, triple, client, first_at, last_at, passes)"
-                  " select 7, sha256(n::text::bytea), '198.51.100.0/24', now(), now() + n * interval '1 ms', (n % 4 > 0)::integer"
-                  "   from generate_series(1, 120000) n"};
+    "test_multitude",
+    "insert into greylist (cell, triple, client, first_at, last_at, passes)"
+    " select 7, sha256(n::text::bytea), '198.51.100.0/24', now(), now() + n * interval '1 ms', (n % 4 > 0)::integer"
+    "   from generate_series(1, 120000) n"};
 static const struct db_statement multitude_again = {
     "test_multitude_again", "insert into greylist_client (cell, customer_id, client, passes, last_at)"
-                        " select 7, n % 3, n::text, 1, now() from generate_series(1, 100005) n"};
+                            " select 7, n % 3, n::text, 1, now() from generate_series(1, 100005) n"};
 static const struct db_statement waiting_left = {"test_waiting_left", "select count(*) from greylist where passes = 0"};
 static const struct db_statement newest_left = {
-    "test_newest_left", "select count(*) from greylist where triple in (sha256('119999'::bytea), sha256('120000'::bytea))"};
+    "test_newest_left",
+    "select count(*) from greylist where triple in (sha256('119999'::bytea), sha256('120000'::bytea))"};
 static const struct db_statement left = {
     "test_left", "select count(*) from greylist where triple in (sha256('young'::bytea), sha256('passed'::bytea))"};
 static const struct db_statement all_left = {"test_all_left", "select count(*) from greylist"};
-static const struct db_statement clients_left = {"test_clients_left", "select count(*) from greylist_client where client <> 'old'"};
+static const struct db_statement clients_left = {"test_clients_left",
+                                                 "select count(*) from greylist_client where client <> 'old'"};
 static const struct db_statement all_clients_left = {"test_all_clients_left", "select count(*) from greylist_client"};
 
 static void greylist(void *arg)

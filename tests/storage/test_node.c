@@ -5,19 +5,22 @@
 
 #define HOST "node.test"
 
-static const struct db_statement leased_entries = {"t_leased", "select count(*) from queue_entry where worker is not null"};
+static const struct db_statement leased_entries = {"t_leased",
+                                                   "select count(*) from queue_entry where worker is not null"};
 static const struct db_statement due_destinations = {
     "t_due", "select count(*) from destination where key = 'host:x' and due_at <= now()"};
 static const struct db_statement leased_cells = {"t_cells", "select count(*) from cell_lease where worker is not null"};
 static const struct db_statement long_numbers = {
     "t_numbers", "select count(*) from worker where delivers and lease_until > now() + interval '3 seconds'"};
 static const struct db_statement add_message = {
-    "t_message", "insert into message (cell, id, customer_id, sender, size, eight_bit, received_at, client, helo, protocol, tls)"
-                 " values (3, 1, 1, '', 1, false, now(), '', '', '', '')"};
+    "t_message",
+    "insert into message (cell, id, customer_id, sender, size, eight_bit, received_at, client, helo, protocol, tls)"
+    " values (3, 1, 1, '', 1, false, now(), '', '', '', '')"};
 static const struct db_statement add_entry = {
-    "t_entry", "insert into queue_entry (cell, id, message_id, recipient, destination, due_at, expires_at, shown, worker, lease_until)"
-               " select 3, 1, 1, 'x@y.test', 'host:x', now(), now() + interval '1 day', false, number, now() + interval '1 hour'"
-               "   from worker"};
+    "t_entry",
+    "insert into queue_entry (cell, id, message_id, recipient, destination, due_at, expires_at, shown, worker, lease_until)"
+    " select 3, 1, 1, 'x@y.test', 'host:x', now(), now() + interval '1 day', false, number, now() + interval '1 hour'"
+    "   from worker"};
 
 static void registered(void *arg)
 {

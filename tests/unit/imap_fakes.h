@@ -1,8 +1,8 @@
 #ifndef TESTS_UNIT_IMAP_FAKES_H
 #define TESTS_UNIT_IMAP_FAKES_H
 /*
- * What the tests of the IMAP session share: a storage and a SASL that answer what the test says, and a client on the other
- * end of a socket pair.  The functions that a session calls are defined here; the linker takes these.
+ * What the tests of the IMAP session share: a storage and a SASL that answer what the test says, and a client on the
+ * other end of a socket pair.  The functions that a session calls are defined here; the linker takes these.
  *
  * The storage has one mailbox, id 7, with messages of UIDs 10, 20, 30 ..., which changes when an answer is DONE.  A
  * function of it waits for fake.hang, if that is set, before it answers.
@@ -85,7 +85,7 @@ struct sasl_attempt {
 };
 
 void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
-                      const struct stream *stream)
+                          const struct stream *stream)
 {
     (void)arena;
     *client = (struct sasl_client){.service = service, .peer = peer, .tls = stream_is_tls(stream)};
@@ -140,7 +140,8 @@ void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *aren
     *out = (struct directory_account){.id = 1, .inbox_id = 7, .address = arena_slice(arena, SLICE("ann@example.test"))};
 }
 
-enum sasl_result sasl_password(const struct sasl_client *client, struct arena *arena, struct slice login, struct slice password, struct directory_account *out)
+enum sasl_result sasl_password(const struct sasl_client *client, struct arena *arena, struct slice login,
+                               struct slice password, struct directory_account *out)
 {
     (void)client, (void)arena, (void)login, (void)password, (void)out;
     fail(); /* never in clear */
@@ -151,8 +152,12 @@ enum sasl_result sasl_password(const struct sasl_client *client, struct arena *a
 
 static struct mailbox the_mailbox(void)
 {
-    return (struct mailbox){.id = 7, .account_id = 1, .name = SLICE("INBOX"), .uidvalidity = 1700000000,
-                            .uidnext = fake.uidnext, .modseq = fake.modseq};
+    return (struct mailbox){.id = 7,
+                            .account_id = 1,
+                            .name = SLICE("INBOX"),
+                            .uidvalidity = 1700000000,
+                            .uidnext = fake.uidnext,
+                            .modseq = fake.modseq};
 }
 
 enum db_status mailbox_list(struct arena *arena, int64_t account_id, struct mailbox **out, unsigned *count)
@@ -297,8 +302,8 @@ enum db_write subscription_remove(int64_t account_id, struct slice name)
     return fake.unsubscribe;
 }
 
-enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned count, enum mailbox_store how, unsigned flags,
-                            const struct slice *keywords, unsigned keyword_count, int64_t *modseq)
+enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned count, enum mailbox_store how,
+                            unsigned flags, const struct slice *keywords, unsigned keyword_count, int64_t *modseq)
 {
     (void)keywords, (void)keyword_count;
     assert_int_equal(mailbox_id, 7);

@@ -3,8 +3,8 @@
 /*
  * What the tests of functions that wait share: a loop, a pool of tasks, and the hashing threads.
  *
- * In a task use expect(), which returns from the function when it fails: cmocka's own assertions would jump away from the
- * task's stack.  The first failure is reported by run_tasks(), on the main stack.
+ * In a task use expect(), which returns from the function when it fails: cmocka's own assertions would jump away from
+ * the task's stack.  The first failure is reported by run_tasks(), on the main stack.
  */
 #include <setjmp.h>
 #include <stdarg.h>

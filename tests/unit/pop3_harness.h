@@ -1,8 +1,8 @@
 #ifndef TESTS_UNIT_POP3_HARNESS_H
 #define TESTS_UNIT_POP3_HARNESS_H
 /*
- * What the tests of POP3 sessions share: a client on a socket pair, and a storage that answers what the test says: at each await
- * FOUND, NONE, FAILED, UNCERTAIN, or nothing until the client has gone.
+ * What the tests of POP3 sessions share: a client on a socket pair, and a storage that answers what the test says: at
+ * each await FOUND, NONE, FAILED, UNCERTAIN, or nothing until the client has gone.
  *
  * The functions of storage and SASL that a session calls are defined here; the linker takes these.
  */
@@ -47,7 +47,7 @@ static struct {
 } fake;
 
 void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
-                      const struct stream *stream)
+                          const struct stream *stream)
 {
     (void)arena;
     *client = (struct sasl_client){.service = service, .peer = peer, .tls = stream_is_tls(stream)};
@@ -111,8 +111,8 @@ void sasl_attempt_account(const struct sasl_attempt *attempt, struct arena *aren
     *out = (struct directory_account){.id = 1, .inbox_id = 7, .address = arena_slice(arena, SLICE("ann@example.test"))};
 }
 
-enum sasl_result sasl_password(const struct sasl_client *client, struct arena *arena, struct slice login, struct slice password,
-                               struct directory_account *out)
+enum sasl_result sasl_password(const struct sasl_client *client, struct arena *arena, struct slice login,
+                               struct slice password, struct directory_account *out)
 {
     (void)client, (void)arena, (void)login, (void)password, (void)out;
     fail(); /* never in clear */
@@ -160,7 +160,9 @@ enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned co
     return DB_DONE;
 }
 
-/* A message is lines of a dot and 61 letters, so that stuffing makes each one longer, but for the second: it is empty. */
+/*
+ * A message is lines of a dot and 61 letters, so that stuffing makes each one longer, but for the second: it is empty.
+ */
 enum db_status body_read(struct arena *arena, int64_t message_id, uint64_t offset, struct slice *out)
 {
     uint64_t end = (offset / CHUNK + 1) * CHUNK;

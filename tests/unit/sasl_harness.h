@@ -3,8 +3,8 @@
 /*
  * What the tests of protocols/sasl share: a directory that answers what the test says, and a SCRAM client.
  *
- * The functions of storage that sasl.c calls are defined here; the linker takes these.  The client is our own, by RFC 5802, from
- * the primitives of core/secret, which test_core_secret holds against published vectors.
+ * The functions of storage that sasl.c calls are defined here; the linker takes these.  The client is our own, by RFC
+ * 5802, from the primitives of core/secret, which test_core_secret holds against published vectors.
  */
 #include "core/secret.h"
 #include "protocols/oauth.h"
@@ -29,14 +29,14 @@ static struct {
     enum directory_state state;
     bool no_scram;
     unsigned look_ups, verified, dummies, upgrades, app_look_ups, marks;
-    unsigned failures;      /* counted */
-    const char *banned;     /* this name is, or "": the address */
+    unsigned failures;       /* counted */
+    const char *banned;      /* this name is, or "": the address */
     bool app_failed;         /* app passwords cannot be looked for */
     const char *app_refused; /* the app password may not be used, because */
     const char *salt_key_bytes;
-    enum db_status certificate;          /* whose it is */
-    const char *certificate_of, *asked;  /* the account; as whom the client wanted to sign in */
-    struct slice certificate_addresses;  /* what was asked with, between blanks */
+    enum db_status certificate;         /* whose it is */
+    const char *certificate_of, *asked; /* the account; as whom the client wanted to sign in */
+    struct slice certificate_addresses; /* what was asked with, between blanks */
     unsigned certificate_marks;
     bool oauth;                        /* it is offered */
     enum oauth_answer token;           /* whose it is can be told, and is certificate_of */
@@ -54,14 +54,15 @@ enum db_status directory_account(struct arena *into, struct slice login, struct 
         return fake.account;
     if (!slice_equal_nocase(login, SLICE(NAME)))
         return DB_NONE;
-    *out = (struct directory_account){.id = 17,
-                                      .inbox_id = 18,
-                                      .cell = 3,
-                                      .address = arena_slice(into, SLICE(NAME)),
-                                      .state = fake.state,
-                                      .password_hash = arena_slice(into, SLICE("hash of pencil")),
-                                      .scram_sha256 = fake.no_scram ? NONE : slice_str(arena_strdup(into, keys)),
-                                      .scram_sha1 = fake.sha1 && !fake.no_scram ? slice_str(arena_strdup(into, sha1_keys)) : NONE};
+    *out = (struct directory_account){
+        .id = 17,
+        .inbox_id = 18,
+        .cell = 3,
+        .address = arena_slice(into, SLICE(NAME)),
+        .state = fake.state,
+        .password_hash = arena_slice(into, SLICE("hash of pencil")),
+        .scram_sha256 = fake.no_scram ? NONE : slice_str(arena_strdup(into, keys)),
+        .scram_sha1 = fake.sha1 && !fake.no_scram ? slice_str(arena_strdup(into, sha1_keys)) : NONE};
     return DB_FOUND;
 }
 
@@ -129,7 +130,8 @@ void app_password_mark_used(struct arena *into, int64_t id)
     fake.marks++;
 }
 
-enum db_status certificate_find(struct arena *into, const struct certificate_question *question, struct certificate *out)
+enum db_status certificate_find(struct arena *into, const struct certificate_question *question,
+                                struct certificate *out)
 {
     const char *addresses = "";
 
@@ -153,12 +155,14 @@ void certificate_mark_used(struct arena *into, int64_t id)
 
 static inline struct sasl_attempt *new_attempt(const char *service, bool tls)
 {
-    return sasl_attempt_new(&(struct sasl_client){.service = service, .peer = PEER, .tls = tls, .binding = fake.binding});
+    return sasl_attempt_new(
+        &(struct sasl_client){.service = service, .peer = PEER, .tls = tls, .binding = fake.binding});
 }
 
 static inline enum sasl_result password(struct slice login, struct slice secret, struct directory_account *out)
 {
-    return sasl_password(&(struct sasl_client){.service = "imap", .peer = PEER, .tls = true}, arena, login, secret, out);
+    return sasl_password(&(struct sasl_client){.service = "imap", .peer = PEER, .tls = true}, arena, login, secret,
+                         out);
 }
 
 bool guard_banned(const char *client, struct slice name)
@@ -202,7 +206,7 @@ static int teardown_all(void **state)
 struct scram {
     bool sha1; /* else SHA-256 */
     const char *user, *password, *nonce;
-    const char *gs2; /* NULL: "n,,", no channel binding */
+    const char *gs2;      /* NULL: "n,,", no channel binding */
     struct slice binding; /* what the client mixes in */
     const char *first_bare, *server_first;
     struct slice server_nonce, salt;
@@ -240,7 +244,8 @@ static inline const char *keys_of(enum secret_digest digest, const char *passwor
     if (!secret_base64_decode(arena, SLICE(SALT), &salt))
         abort();
     salted = salted_password(digest, password, salt);
-    return arena_printf(arena, "SCRAM-SHA-%s$%u:" SALT "$%s:%s", digest == SECRET_SHA1 ? "1" : "256", CREDENTIAL_SCRAM_ITERATIONS,
+    return arena_printf(arena, "SCRAM-SHA-%s$%u:" SALT "$%s:%s", digest == SECRET_SHA1 ? "1" : "256",
+                        CREDENTIAL_SCRAM_ITERATIONS,
                         secret_base64(arena, hashed(digest, hmac(digest, salted, SLICE("Client Key")))).p,
                         secret_base64(arena, hmac(digest, salted, SLICE("Server Key"))).p);
 }
@@ -277,21 +282,23 @@ static inline struct slice scram_final(const struct scram *scram, struct slice n
     size_t n = (size_t)snprintf(input, 200, "%s", scram->gs2 ? scram->gs2 : "n,,");
 
     memcpy(input + n, scram->binding.n ? scram->binding.p : "", scram->binding.n);
-    const char *final = arena_printf(arena, "c=%s,r=%.*s", secret_base64(arena, slice_of(input, n + scram->binding.n)).p,
-                                     SLICE_ARG(nonce));
+    const char *final = arena_printf(arena, "c=%s,r=%.*s",
+                                     secret_base64(arena, slice_of(input, n + scram->binding.n)).p, SLICE_ARG(nonce));
     struct slice auth = slice_str(arena_printf(arena, "%s,%s,%s", scram->first_bare, scram->server_first, final));
     struct slice proof = hmac(digest, hashed(digest, client_key), auth);
     char *mixed = arena_slicedup(arena, proof);
 
     for (size_t i = 0; i < proof.n; i++)
         mixed[i] ^= client_key.p[i];
-    *signature =
-        slice_str(arena_printf(arena, "v=%s", secret_base64(arena, hmac(digest, hmac(digest, salted, SLICE("Server Key")), auth)).p));
+    *signature = slice_str(arena_printf(
+        arena, "v=%s", secret_base64(arena, hmac(digest, hmac(digest, salted, SLICE("Server Key")), auth)).p));
     return slice_str(arena_printf(arena, "%s,p=%s", final, secret_base64(arena, slice_of(mixed, proof.n)).p));
 }
 
-/* libsasl sends the server's signature as one more challenge, which is answered by nothing (RFC 4422 section 5, without success
- * data). */
+/*
+ * libsasl sends the server's signature as one more challenge, which is answered by nothing (RFC 4422 section 5,
+ * without success data).
+ */
 static inline enum sasl_result scram_end(struct sasl_attempt *attempt, enum sasl_result result)
 {
     struct slice data;

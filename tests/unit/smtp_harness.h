@@ -1,8 +1,8 @@
 #ifndef TESTS_UNIT_SMTP_HARNESS_H
 #define TESTS_UNIT_SMTP_HARNESS_H
 /*
- * A client of SMTP sessions over a real connection.  Client and server share the thread: the client writes, then runs the loop
- * until the reply is there.
+ * A client of SMTP sessions over a real connection.  Client and server share the thread: the client writes, then runs
+ * the loop until the reply is there.
  */
 #include <arpa/inet.h>
 #include <errno.h>

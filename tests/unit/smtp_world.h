@@ -1,8 +1,9 @@
 #ifndef TESTS_UNIT_SMTP_WORLD_H
 #define TESTS_UNIT_SMTP_WORLD_H
 /*
- * The world that an SMTP session asks, as the test wants it: a directory, a store that keeps copies of what it accepts, and a SASL
- * with one password.  At each await the database answers FOUND, NONE, FAILED or UNCERTAIN, late if it shall.
+ * The world that an SMTP session asks, as the test wants it: a directory, a store that keeps copies of what it
+ * accepts, and a SASL with one password.  At each await the database answers FOUND, NONE, FAILED or UNCERTAIN, late if
+ * it shall.
  *
  * The functions that a session calls are defined here; the linker takes these.
  */
@@ -107,13 +108,20 @@ static inline void find_domain(struct slice name, struct directory_recipient *ou
 /* Two who are here, one of them twice, one who is gone, and one outside. */
 static inline void make_expansion(enum directory_posters senders, struct directory_recipient *out)
 {
-    static struct slice targets[] = {{"alice@hosted.test", 17}, {"al@hosted.test", 14},       {"bob@other.test", 14},
-                                     {"gone@hosted.test", 16},  {"dan@elsewhere.test", 18}};
+    static struct slice targets[] = {{"alice@hosted.test", 17},
+                                     {"al@hosted.test", 14},
+                                     {"bob@other.test", 14},
+                                     {"gone@hosted.test", 16},
+                                     {"dan@elsewhere.test", 18}};
 
     out->has_expansion = true;
-    out->expansion = (struct directory_expansion){
-        .id = 500, .customer_id = 1, .cell = 10, .group = senders != DIRECTORY_POSTERS_ANYONE, .senders = senders,
-        .targets = targets, .target_count = 5};
+    out->expansion = (struct directory_expansion){.id = 500,
+                                                  .customer_id = 1,
+                                                  .cell = 10,
+                                                  .group = senders != DIRECTORY_POSTERS_ANYONE,
+                                                  .senders = senders,
+                                                  .targets = targets,
+                                                  .target_count = 5};
 }
 
 enum db_status directory_recipient(struct arena *arena, struct slice address, struct directory_recipient *out)
@@ -152,8 +160,8 @@ enum db_status directory_recipients(struct arena *arena, const struct slice *add
 }
 
 /* known@ and gone@learning.test were learned long ago, fresh@ just now. */
-enum db_status learned_find(struct arena *arena, int64_t domain_id, const struct slice *addresses, unsigned count, bool fresh,
-                            struct learned *out)
+enum db_status learned_find(struct arena *arena, int64_t domain_id, const struct slice *addresses, unsigned count,
+                            bool fresh, struct learned *out)
 {
     (void)arena, (void)fresh;
     late();
@@ -163,7 +171,9 @@ enum db_status learned_find(struct arena *arena, int64_t domain_id, const struct
         bool valid = young || slice_equal_nocase(addresses[i], SLICE("known@learning.test"));
 
         out[i] = (struct learned){.known = valid || slice_equal_nocase(addresses[i], SLICE("gone@learning.test")),
-                                  .valid = valid, .until_ms = young ? INT64_MAX / 2 : 1, .all_until_ms = INT64_MIN};
+                                  .valid = valid,
+                                  .until_ms = young ? INT64_MAX / 2 : 1,
+                                  .all_until_ms = INT64_MIN};
     }
     return world.learned_away ? DB_FAILED : DB_FOUND;
 }
@@ -209,8 +219,8 @@ enum db_status directory_grants_of_account(struct arena *arena, const struct dir
     return world.directory_away ? DB_FAILED : DB_FOUND;
 }
 
-enum db_status directory_grants_of_client(struct arena *arena, const char *client, struct slice certificate, int64_t at_ms,
-                                          struct directory_grants *out)
+enum db_status directory_grants_of_client(struct arena *arena, const char *client, struct slice certificate,
+                                          int64_t at_ms, struct directory_grants *out)
 {
     (void)arena, (void)client, (void)certificate, (void)at_ms;
     late();
@@ -221,7 +231,8 @@ enum db_status directory_grants_of_client(struct arena *arena, const char *clien
 int64_t decision_note(const struct decision *decision)
 {
     world.noted++;
-    snprintf(world.noted_reason, sizeof world.noted_reason, "%s %.*s", decision->command.p, SLICE_ARG(decision->reason));
+    snprintf(world.noted_reason, sizeof world.noted_reason, "%s %.*s", decision->command.p,
+             SLICE_ARG(decision->reason));
     return world.note_id;
 }
 
@@ -267,7 +278,7 @@ struct sasl_attempt {
 };
 
 void sasl_describe_client(struct sasl_client *client, struct arena *arena, const char *service, const char *peer,
-                      const struct stream *stream)
+                          const struct stream *stream)
 {
     (void)arena;
     *client = (struct sasl_client){.service = service, .peer = peer, .tls = stream_is_tls(stream)};

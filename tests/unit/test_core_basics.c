@@ -117,14 +117,17 @@ static void test_ids_ascend_and_carry_cell_and_time(void **state)
 
 static void test_ids_parse_strictly(void **state)
 {
-    static const char *const bad[] = {"", "0", "000000000000", "00000000000000", "000000000000u", "00000000000 0",
-                                      "z000000000000", "8000000000000"};
+    static const char *const bad[] = {
+        "", "0", "000000000000", "00000000000000", "000000000000u", "00000000000 0", "z000000000000", "8000000000000"};
     int64_t id;
 
     (void)state;
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(id_parse(slice_str(bad[i]), &id));
-    assert_false(id_parse(slice_of("0000000\0" "00000", 13), &id));
+    assert_false(id_parse(slice_of("0000000\0"
+                                   "00000",
+                                   13),
+                          &id));
     assert_true(id_parse(SLICE("7ZZZZZZZZZZZZ"), &id));
     assert_true(id == INT64_MAX);
 }

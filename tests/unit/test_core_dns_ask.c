@@ -1,6 +1,6 @@
 /*
- * core/dns_ask without a network: names of addresses in lists, records of strangers, and a resolver that is not there: FAILED by a call, and
- * no call for what was cancelled.
+ * core/dns_ask without a network: names of addresses in lists, records of strangers, and a resolver that is not there:
+ * FAILED by a call, and no call for what was cancelled.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * offload: the loop goes on while a job runs, jobs beyond the threads queue in order, who finished first is woken first, and
- * what was queued when the threads end is done and its task woken.
+ * offload: the loop goes on while a job runs, jobs beyond the threads queue in order, who finished first is woken
+ * first, and what was queued when the threads end is done and its task woken.
  *
  * Jobs are held and let go by semaphores, so that the order is the test's and not the scheduler's.
  */

@@ -1,6 +1,6 @@
 /*
- * core/rate: a minute's worth at once and no more, names and kinds apart, a table of one size that a flood of names cannot use
- * to have anybody refused, and one count for all processes.
+ * core/rate: a minute's worth at once and no more, names and kinds apart, a table of one size that a flood of names
+ * cannot use to have anybody refused, and one count for all processes.
  */
 #include <setjmp.h>
 #include <stdarg.h>

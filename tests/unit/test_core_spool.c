@@ -1,8 +1,9 @@
 /*
- * spool: what was appended is what is read, in memory and past SPOOL_MEMORY, in any steps; and a disk that is full, missing or
- * not a directory is a refusal that lasts, never a shorter message.
+ * spool: what was appended is what is read, in memory and past SPOOL_MEMORY, in any steps; and a disk that is full,
+ * missing or not a directory is a refusal that lasts, never a shorter message.
  *
- * A full disk is played by RLIMIT_FSIZE: writes past it are short and then fail, as they do on a file system that fills up.
+ * A full disk is played by RLIMIT_FSIZE: writes past it are short and then fail, as they do on a file system that fills
+ * up.
  */
 #include <dirent.h>
 #include <setjmp.h>
@@ -264,7 +265,10 @@ static void test_the_disk_fills_up(void **state)
         }
 }
 
-/* spool_map() writes what is still in the buffer: that may fail, too, and must not be tried a second time over half of it. */
+/*
+ * spool_map() writes what is still in the buffer: that may fail, too, and must not be tried a second time over half of
+ * it.
+ */
 static void test_the_disk_fills_up_when_it_is_mapped(void **state)
 {
     struct spool *spool = filled(SPOOL_MEMORY + 20000, 10000);

@@ -1,4 +1,7 @@
-/* Streams over socket pairs: lines, limits, raw bytes, pauses, endings.  The driven half and TLS are in test_core_stream_tls.c. */
+/*
+ * Streams over socket pairs: lines, limits, raw bytes, pauses, endings.  The driven half and TLS are in
+ * test_core_stream_tls.c.
+ */
 #include "tests/unit/stream_harness.h"
 
 /* ------------------------------------------------------------------ lines */

@@ -1,6 +1,6 @@
 /*
- * core/tally: what is entered is counted until it leaves, names apart; processes count together, and one that is gone, however, is
- * not counted any more; a flood of names makes few numbers too high, and none too low.
+ * core/tally: what is entered is counted until it leaves, names apart; processes count together, and one that is gone,
+ * however, is not counted any more; a flood of names makes few numbers too high, and none too low.
  */
 #include <setjmp.h>
 #include <signal.h>

@@ -385,9 +385,12 @@ static void both_sides_are_bound_alike(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_name_chooses),  cmocka_unit_test(lists_must_be_as_long),
-        cmocka_unit_test(the_least_version), cmocka_unit_test(sessions_are_resumed_by_another_context),
-        cmocka_unit_test(keys_go_on),        cmocka_unit_test(the_certificate_of_a_client),
+        cmocka_unit_test(the_name_chooses),
+        cmocka_unit_test(lists_must_be_as_long),
+        cmocka_unit_test(the_least_version),
+        cmocka_unit_test(sessions_are_resumed_by_another_context),
+        cmocka_unit_test(keys_go_on),
+        cmocka_unit_test(the_certificate_of_a_client),
         cmocka_unit_test(both_sides_are_bound_alike),
     };
 

@@ -124,7 +124,8 @@ static void test_errors_name_the_line(void **state)
     expect_error("[daemon]\nlog_levels = smtp=loud\n", ":2: log_levels: \"smtp=loud\" is not MODULE=LEVEL\n");
     expect_error("[daemon]\nlog_levels = =debug\n", ":2: log_levels: \"=debug\" is not MODULE=LEVEL\n");
     expect_error("[daemon]\nhostname = mx one\n", ":2: hostname: \"mx one\" is not the name of a host\n");
-    expect_error("[dns]\nresolver = ns.example.test\n", ":2: resolver: \"ns.example.test\" is not ADDRESS or ADDRESS@PORT\n");
+    expect_error("[dns]\nresolver = ns.example.test\n",
+                 ":2: resolver: \"ns.example.test\" is not ADDRESS or ADDRESS@PORT\n");
     expect_error("[dns]\nresolver = 127.0.0.1@0\n", ":2: resolver: ");
     expect_error("[dns]\nresolver = 127.0.0.1:53\n", ":2: resolver: ");
     expect_error("[database]\nconninfo = dbname posthouse\n", ":2: conninfo is not a libpq connection string\n");
@@ -163,12 +164,9 @@ static void test_the_sample_is_current_and_good(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_empty_file_is_good),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_where_a_setting_stands),
-        cmocka_unit_test(test_errors_name_the_line),
-        cmocka_unit_test(test_all_errors_are_told),
-        cmocka_unit_test(test_the_sample_is_current_and_good),
+        cmocka_unit_test(test_an_empty_file_is_good),  cmocka_unit_test(test_values),
+        cmocka_unit_test(test_where_a_setting_stands), cmocka_unit_test(test_errors_name_the_line),
+        cmocka_unit_test(test_all_errors_are_told),    cmocka_unit_test(test_the_sample_is_current_and_good),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

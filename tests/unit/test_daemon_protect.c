@@ -1,6 +1,6 @@
 /*
- * runner_protect: what a message wants of a connection, and which one has it; RFC 8689 4.2.1 step by step.  The connection is
- * the test's own: its five properties are what there is to be asked.
+ * runner_protect: what a message wants of a connection, and which one has it; RFC 8689 4.2.1 step by step.  The
+ * connection is the test's own: its five properties are what there is to be asked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,7 +66,8 @@ static void test_wanted(void **state)
         enum delivery_tls policy;
     } cases[] = {
         {false, false, false, "a@b", RUNNER_PROTECTION_CLEAR, DELIVERY_TLS_NONE},
-        {true, false, false, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_MAY}, /* less than the setting, for this domain */
+        {true, false, false, "a@b", RUNNER_PROTECTION_ANY,
+         DELIVERY_TLS_MAY}, /* less than the setting, for this domain */
         {false, false, false, "a@b", RUNNER_PROTECTION_ENCRYPTED, DELIVERY_TLS_ENCRYPT},
         {false, false, false, "a@b", RUNNER_PROTECTION_CERTIFIED, DELIVERY_TLS_VERIFY},
         {false, false, true, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_VERIFY},
@@ -77,15 +78,16 @@ static void test_wanted(void **state)
         {true, false, true, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_NOT_SET},
         {false, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS, DELIVERY_TLS_NOT_SET},
         {true, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS, DELIVERY_TLS_NOT_SET},
-        {false, true, false, "", RUNNER_PROTECTION_ANY, DELIVERY_TLS_NOT_SET}, /* section 5: a report is not lost for it */
+        {false, true, false, "", RUNNER_PROTECTION_ANY,
+         DELIVERY_TLS_NOT_SET}, /* section 5: a report is not lost for it */
         {true, true, false, "", RUNNER_PROTECTION_VERIFIED, DELIVERY_TLS_NOT_SET},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct runner_message message = {.sender = slice_str(cases[i].sender),
-                                         .envelope = {.require_tls = cases[i].require_tls,
-                                                      .tls_optional = cases[i].tls_optional}};
+        struct runner_message message = {
+            .sender = slice_str(cases[i].sender),
+            .envelope = {.require_tls = cases[i].require_tls, .tls_optional = cases[i].tls_optional}};
 
         settings.verify_tls = cases[i].verify_tls;
         policy = cases[i].policy;

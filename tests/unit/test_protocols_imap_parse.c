@@ -35,10 +35,14 @@ static void test_strings(void **state)
     static const struct {
         const char *in, *out; /* out NULL: refused */
     } cases[] = {
-        {"abc", "abc"},           {"a]b", "a]b"},         {"\"a b\"", "a b"},     {"\"a\\\"b\\\\\"", "a\"b\\"},
-        {"\"\"", ""},             {"{3}\r\na\"b", "a\"b"}, {"{0}\r\n", ""},        {"{3+}\r\nxyz", "xyz"},
-        {"\"a", NULL},            {"\"a\\b\"", NULL},     {"\"a\nb\"", NULL},     {"{4}\r\nabc", NULL},
-        {"{3}\nabc", NULL},       {"{99999999999}\r\n", NULL}, {"(", NULL},       {"", NULL},
+        {"abc", "abc"},     {"a]b", "a]b"},
+        {"\"a b\"", "a b"}, {"\"a\\\"b\\\\\"", "a\"b\\"},
+        {"\"\"", ""},       {"{3}\r\na\"b", "a\"b"},
+        {"{0}\r\n", ""},    {"{3+}\r\nxyz", "xyz"},
+        {"\"a", NULL},      {"\"a\\b\"", NULL},
+        {"\"a\nb\"", NULL}, {"{4}\r\nabc", NULL},
+        {"{3}\nabc", NULL}, {"{99999999999}\r\n", NULL},
+        {"(", NULL},        {"", NULL},
         {"%", NULL},
     };
 
@@ -104,7 +108,8 @@ static void test_flags(void **state)
 
 static void test_dates(void **state)
 {
-    static const char *const bad[] = {"31-Feb-2026", "0-Jan-2026", "1-Foo-2026", "1-Jan-26", "1 Jan 2026", "\"1-Jan-2026"};
+    static const char *const bad[] = {"31-Feb-2026", "0-Jan-2026", "1-Foo-2026",
+                                      "1-Jan-26",    "1 Jan 2026", "\"1-Jan-2026"};
     struct imap_cursor c = over("\"23-Nov-2026 20:25:14 +0100\"");
     int64_t value;
 
@@ -132,7 +137,8 @@ static void test_names(void **state)
     } cases[] = {
         {"INBOX", "INBOX"},
         {"a&-b", "a&b"},
-        {"~peter/mail/&U,BTFw-/&ZeVnLIqe-", "~peter/mail/\xe5\x8f\xb0\xe5\x8c\x97/\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e"},
+        {"~peter/mail/&U,BTFw-/&ZeVnLIqe-",
+         "~peter/mail/\xe5\x8f\xb0\xe5\x8c\x97/\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e"},
         {"Entw&APw-rfe", "Entw\xc3\xbcrfe"},
         {"&2D3eAA-", "\xf0\x9f\x98\x80"},
         {"&", NULL},
@@ -160,8 +166,8 @@ static void test_names_as_arguments(void **state)
     static const struct {
         const char *wire, *name; /* NULL: BAD */
     } cases[] = {
-        {"inbox", "INBOX"},   {"\"iNbOx/x\"", "INBOX/x"}, {"inboxes", "inboxes"}, {"a/inbox", "a/inbox"},
-        {"a&b", "a&b"},       {"{2+}\r\na&", "a&"},       {"\"\xc3\xbc\"", NULL}, {"{1}\r\n\xff", NULL},
+        {"inbox", "INBOX"}, {"\"iNbOx/x\"", "INBOX/x"}, {"inboxes", "inboxes"}, {"a/inbox", "a/inbox"},
+        {"a&b", "a&b"},     {"{2+}\r\na&", "a&"},       {"\"\xc3\xbc\"", NULL}, {"{1}\r\n\xff", NULL},
     };
 
     (void)state;
@@ -182,11 +188,25 @@ static void test_patterns(void **state)
         const char *pattern, *name;
         bool matches;
     } cases[] = {
-        {"*", "a/b", true},      {"%", "a", true},        {"%", "a/b", false},   {"a/%", "a/b", true},
-        {"a/%", "a/b/c", false}, {"a*c", "a/b/c", true},  {"%/%", "a/b", true},  {"%/c", "a/b/c", false},
-        {"*/c", "a/b/c", true},  {"", "", true},          {"", "a", false},      {"a", "A", false},
-        {"*%*%x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa", false}, {"%b%", "abc", true},  {"*b", "ab/ab", true},
-        {"inb%", "INBOX", true}, {"inbox/%", "INBOX/a", true}, {"INBOX/A", "INBOX/a", false}, {"inboxes", "INBOXES", false},
+        {"*", "a/b", true},
+        {"%", "a", true},
+        {"%", "a/b", false},
+        {"a/%", "a/b", true},
+        {"a/%", "a/b/c", false},
+        {"a*c", "a/b/c", true},
+        {"%/%", "a/b", true},
+        {"%/c", "a/b/c", false},
+        {"*/c", "a/b/c", true},
+        {"", "", true},
+        {"", "a", false},
+        {"a", "A", false},
+        {"*%*%x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+        {"%b%", "abc", true},
+        {"*b", "ab/ab", true},
+        {"inb%", "INBOX", true},
+        {"inbox/%", "INBOX/a", true},
+        {"INBOX/A", "INBOX/a", false},
+        {"inboxes", "INBOXES", false},
     };
 
     (void)state;
@@ -196,8 +216,12 @@ static void test_patterns(void **state)
 
 static void test_fetch(void **state)
 {
-    static const char *const bad[] = {"BODY[", "BODY[1.]", "BODY[MIME]", "BODY[HEADER.FIELDS]", "BODY[0]", "BODY[TEXT]<0.0>",
-                                      "BODY[TEXT]<1>", "(FLAGS", "FLAG", "()", "BODY.PEEK"};
+    static const char *const bad[] = {"BODY[",         "BODY[1.]",
+                                      "BODY[MIME]",    "BODY[HEADER.FIELDS]",
+                                      "BODY[0]",       "BODY[TEXT]<0.0>",
+                                      "BODY[TEXT]<1>", "(FLAGS",
+                                      "FLAG",          "()",
+                                      "BODY.PEEK"};
     struct imap_cursor c = over("(FLAGS BODY.PEEK[1.2.HEADER.FIELDS (To \"X y\")]<5.10> RFC822.SIZE BODY)");
     struct imap_fetch fetch;
 
@@ -228,10 +252,11 @@ static void test_fetch(void **state)
 
 static void test_search(void **state)
 {
-    static const char *const good[] = {"ALL", "1:*", "OR SEEN FLAGGED", "NOT (DELETED SEEN)", "FROM x", "HEADER a \"\"",
-                                       "UID 1,2", "SINCE 1-Jan-2020 LARGER 5", "KEYWORD $x", "((((ALL))))"};
-    static const char *const bad[] = {"", "FOO", "OR SEEN", "NOT", "FROM", "(ALL", "ALL)", "LARGER x", "SINCE 99-Jan-2020",
-                                      "ALL  SEEN", "UID"};
+    static const char *const good[] = {"ALL",        "1:*",           "OR SEEN FLAGGED", "NOT (DELETED SEEN)",
+                                       "FROM x",     "HEADER a \"\"", "UID 1,2",         "SINCE 1-Jan-2020 LARGER 5",
+                                       "KEYWORD $x", "((((ALL))))"};
+    static const char *const bad[] = {"",     "FOO",      "OR SEEN",           "NOT",       "FROM", "(ALL",
+                                      "ALL)", "LARGER x", "SINCE 99-Jan-2020", "ALL  SEEN", "UID"};
     char deep[300];
     struct imap_cursor c;
     struct imap_key *key;

@@ -1,6 +1,6 @@
 /*
- * The life of an IMAP session: gathering, one command at a time, news of the mailbox, slow readers, and every way to end.
- * What it does when the database gives other answers than it hopes for is in test_protocols_imap_faults.c.
+ * The life of an IMAP session: gathering, one command at a time, news of the mailbox, slow readers, and every way to
+ * end. What it does when the database gives other answers than it hopes for is in test_protocols_imap_faults.c.
  */
 #include "tests/unit/imap_fakes.h"
 
@@ -159,9 +159,15 @@ static void vanishes_in_the_middle_of_a_message(void **state)
 static void vanishes_while_a_task_waits(void **state)
 {
     static const char *const commands[] = {
-        "a SELECT INBOX\r\n", "a FETCH 1 BODY[]\r\n",   "a FETCH 1 BODY.PEEK[]\r\n", "a SEARCH BODY x\r\n",
-        "a NOOP\r\n",         "a STORE 1 +FLAGS \\Seen\r\n", "a LIST \"\" *\r\n",
-        "a APPEND INBOX {4+}\r\na: b\r\n", "a IDLE\r\n",
+        "a SELECT INBOX\r\n",
+        "a FETCH 1 BODY[]\r\n",
+        "a FETCH 1 BODY.PEEK[]\r\n",
+        "a SEARCH BODY x\r\n",
+        "a NOOP\r\n",
+        "a STORE 1 +FLAGS \\Seen\r\n",
+        "a LIST \"\" *\r\n",
+        "a APPEND INBOX {4+}\r\na: b\r\n",
+        "a IDLE\r\n",
     };
 
     (void)state;

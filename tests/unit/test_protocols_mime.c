@@ -1,6 +1,6 @@
 /*
- * mime: the structure of messages as ranges of their bytes: multiparts, messages in messages, boundaries that are prefixes of
- * others or never come again, empty parts, limits, and the numbers by which IMAP names parts.
+ * mime: the structure of messages as ranges of their bytes: multiparts, messages in messages, boundaries that are
+ * prefixes of others or never come again, empty parts, limits, and the numbers by which IMAP names parts.
  */
 #include <setjmp.h>
 #include <stdarg.h>

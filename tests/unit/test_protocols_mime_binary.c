@@ -1,6 +1,6 @@
 /*
- * mime_binary: what becomes of BODY=BINARYMIME.  Each case is fed whole and in small pieces; what came out is fed again, and
- * must stay.
+ * mime_binary: what becomes of BODY=BINARYMIME.  Each case is fed whole and in small pieces; what came out is fed
+ * again, and must stay.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,7 +94,8 @@ static void test_what_is_not_binary_stays(void **state)
     check_same(BYTES("Subject: x\r\n\r\nlines\r\n\r\n--\r\n--x--\r\n.\r\nno end"));
     check_same(BYTES("Subject: header only"));
     check_same(BYTES("Content-Transfer-Encoding: 8bit\r\n\r\n\xe4\xf6\r\n"));
-    check_same(BYTES("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--b--\r\n"));
+    check_same(BYTES(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--b--\r\n"));
     check_same(BYTES("Content-Transfer-Encoding: x-binary\r\n\r\nlines\r\n"));
 }
 
@@ -103,14 +104,17 @@ static void test_a_leaf(void **state)
     (void)state;
     check(BYTES("A: b\r\nContent-Transfer-Encoding: binary\r\nC: d\r\n\r\n\0\r\n\rx\n"),
           BYTES("A: b\r\nContent-Transfer-Encoding: base64\r\nC: d\r\n\r\nAA0KDXgK\r\n"), 1);
-    check(BYTES("content-transfer-encoding :\r\n \"Binary\" (really)\r\n\r\nab"), BYTES("content-transfer-encoding : base64\r\n\r\nYWI=\r\n"), 1);
+    check(BYTES("content-transfer-encoding :\r\n \"Binary\" (really)\r\n\r\nab"),
+          BYTES("content-transfer-encoding : base64\r\n\r\nYWI=\r\n"), 1);
     check(BYTES("Content-Transfer-Encoding: binary\r\n\r\n"), BYTES("Content-Transfer-Encoding: base64\r\n\r\n"), 1);
     check(BYTES("Content-Transfer-Encoding: binary"), BYTES("Content-Transfer-Encoding: base64\r\n"), 1);
     /* a full line, and one octet more; what looks like a boundary is none without a multipart */
-    check(BYTES("Content-Transfer-Encoding: binary\r\n\r\n\r\n--\r\n--b\r\n--012345678901234567890123456789012345678901234567"),
-          BYTES("Content-Transfer-Encoding: base64\r\n\r\n"
-                "DQotLQ0KLS1iDQotLTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\r\nNDU2Nw==\r\n"),
-          1);
+    check(
+        BYTES(
+            "Content-Transfer-Encoding: binary\r\n\r\n\r\n--\r\n--b\r\n--012345678901234567890123456789012345678901234567"),
+        BYTES("Content-Transfer-Encoding: base64\r\n\r\n"
+              "DQotLQ0KLS1iDQotLTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\r\nNDU2Nw==\r\n"),
+        1);
 }
 
 static void test_multiparts(void **state)
@@ -130,14 +134,21 @@ static void test_multiparts(void **state)
                 "Content-Transfer-Encoding: base64\r\n\r\n--o--\r\nepilogue\r\n--o\r\n"),
           4);
     /* a part that ends with its header, and one that the message ends in */
-    check(BYTES("Content-Type: multipart/x; boundary=o\r\n\r\n--o\r\nContent-Transfer-Encoding: binary\r\n--o\r\n\r\n--o\r\n"
-                "Content-Transfer-Encoding: binary\r\n\r\nab\r"),
-          BYTES("Content-Type: multipart/x; boundary=o\r\n\r\n--o\r\nContent-Transfer-Encoding: base64\r\n--o\r\n\r\n--o\r\n"
-                "Content-Transfer-Encoding: base64\r\n\r\nYWIN\r\n"),
-          2);
+    check(
+        BYTES(
+            "Content-Type: multipart/x; boundary=o\r\n\r\n--o\r\nContent-Transfer-Encoding: binary\r\n--o\r\n\r\n--o\r\n"
+            "Content-Transfer-Encoding: binary\r\n\r\nab\r"),
+        BYTES(
+            "Content-Type: multipart/x; boundary=o\r\n\r\n--o\r\nContent-Transfer-Encoding: base64\r\n--o\r\n\r\n--o\r\n"
+            "Content-Transfer-Encoding: base64\r\n\r\nYWIN\r\n"),
+        2);
     /* the closing line without its end */
-    check(BYTES("Content-Type: multipart/x; boundary=o\r\n\r\n--o\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\r\n--o--"),
-          BYTES("Content-Type: multipart/x; boundary=o\r\n\r\n--o\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n--o--"), 1);
+    check(
+        BYTES(
+            "Content-Type: multipart/x; boundary=o\r\n\r\n--o\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\r\n--o--"),
+        BYTES(
+            "Content-Type: multipart/x; boundary=o\r\n\r\n--o\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n--o--"),
+        1);
 }
 
 static void test_nesting(void **state)
@@ -160,11 +171,19 @@ static void test_nesting(void **state)
                 "Subject: in\r\n\r\n\xc3\xa4\r\n--o--\r\n"),
           6);
     /* the parts of a digest are messages */
-    check(BYTES("Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\r\n--d--\r\n"),
-          BYTES("Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n--d--\r\n"), 1);
+    check(
+        BYTES(
+            "Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\r\n--d--\r\n"),
+        BYTES(
+            "Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n--d--\r\n"),
+        1);
     /* fields of other kinds of message are lines */
-    check(BYTES("Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: binary\r\n\r\nReporting-MTA: dns; x\r\n"),
-          BYTES("Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\nReporting-MTA: dns; x\r\n"), 1);
+    check(
+        BYTES(
+            "Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: binary\r\n\r\nReporting-MTA: dns; x\r\n"),
+        BYTES(
+            "Content-Type: message/delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\nReporting-MTA: dns; x\r\n"),
+        1);
 }
 
 /* Encoded already: encodings do not nest, so nothing in it is a part. */
@@ -178,16 +197,23 @@ static void test_an_encoded_multipart_is_a_leaf(void **state)
 static void test_signed(void **state)
 {
     (void)state;
-    check(BYTES("Content-Type: multipart/signed; boundary=s\r\nContent-Transfer-Encoding: binary\r\n\r\n--s\r\n"
-                "Content-Transfer-Encoding: 7bit\r\n\r\nx\r\n--s\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\r\n--s--\r\n"),
-          BYTES("Content-Type: multipart/signed; boundary=s\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--s\r\n"
-                "Content-Transfer-Encoding: 7bit\r\n\r\nx\r\n--s\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n--s--\r\n"),
-          2);
-    check_refused(BYTES("Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--s--\r\n"),
-                  MIME_BINARY_SIGNED);
-    check_refused(BYTES("Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n"
-                        "--i\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--s--\r\n"),
-                  MIME_BINARY_SIGNED);
+    check(
+        BYTES(
+            "Content-Type: multipart/signed; boundary=s\r\nContent-Transfer-Encoding: binary\r\n\r\n--s\r\n"
+            "Content-Transfer-Encoding: 7bit\r\n\r\nx\r\n--s\r\nContent-Transfer-Encoding: binary\r\n\r\n\0\r\n--s--\r\n"),
+        BYTES(
+            "Content-Type: multipart/signed; boundary=s\r\nContent-Transfer-Encoding: 8bit\r\n\r\n--s\r\n"
+            "Content-Transfer-Encoding: 7bit\r\n\r\nx\r\n--s\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n--s--\r\n"),
+        2);
+    check_refused(
+        BYTES(
+            "Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--s--\r\n"),
+        MIME_BINARY_SIGNED);
+    check_refused(
+        BYTES(
+            "Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n"
+            "--i\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--s--\r\n"),
+        MIME_BINARY_SIGNED);
 }
 
 static void test_what_no_part_declares(void **state)
@@ -225,17 +251,20 @@ static void test_what_is_doubtful(void **state)
     size_t n;
 
     (void)state;
-    check_refused(BYTES("Content-Transfer-Encoding: binary\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"), MIME_BINARY_MALFORMED);
+    check_refused(BYTES("Content-Transfer-Encoding: binary\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"),
+                  MIME_BINARY_MALFORMED);
     check_refused(BYTES("Content-Type: a/b\r\ncontent-type: c/d\r\n\r\n"), MIME_BINARY_MALFORMED);
     check_refused(BYTES("Content-Transfer-Encoding: (binary)\r\n\r\n"), MIME_BINARY_MALFORMED);
-    check_refused(BYTES("Content-Type: multipart/mixed\r\nContent-Transfer-Encoding: binary\r\n\r\n"), MIME_BINARY_MALFORMED);
+    check_refused(BYTES("Content-Type: multipart/mixed\r\nContent-Transfer-Encoding: binary\r\n\r\n"),
+                  MIME_BINARY_MALFORMED);
     n = (size_t)snprintf(text, sizeof text, "Content-Type: multipart/x; boundary=%0257d\r\n\r\n", 0);
     check_refused(slice_of(text, n), MIME_BINARY_MALFORMED);
     n = (size_t)snprintf(text, sizeof text, "Content-Type: multipart/x; boundary=o\r\n\r\n--o%2000s\r\n", "");
     check_refused(slice_of(text, n), MIME_BINARY_MALFORMED);
     n = (size_t)snprintf(text, sizeof text, "Subject: %5000s\r\n\r\n", "");
     check_refused(slice_of(text, n), MIME_BINARY_MALFORMED);
-    n = (size_t)snprintf(text, sizeof text, "Content-Type: multipart/x; boundary=o\r\n\r\n--ox%2000s\r\n--%2000sx\r\n", "", "");
+    n = (size_t)snprintf(text, sizeof text, "Content-Type: multipart/x; boundary=o\r\n\r\n--ox%2000s\r\n--%2000sx\r\n",
+                         "", "");
     check_same(slice_of(text, n));
 }
 
@@ -247,11 +276,13 @@ static void test_depth(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 30; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "Content-Type: multipart/x; boundary=b%u\r\n\r\n--b%u\r\n", i, i);
+        n += (size_t)snprintf(text + n, sizeof text - n, "Content-Type: multipart/x; boundary=b%u\r\n\r\n--b%u\r\n", i,
+                              i);
     check_refused(slice_of(text, n), MIME_BINARY_MALFORMED);
     n = (size_t)snprintf(text, sizeof text, "Content-Type: multipart/x; boundary=o\r\n\r\n");
     for (unsigned i = 0; i < 30; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "--o\r\nContent-Type: multipart/x; boundary=b%u\r\n\r\n--b%u\r\n\r\n", i, i);
+        n += (size_t)snprintf(text + n, sizeof text - n,
+                              "--o\r\nContent-Type: multipart/x; boundary=b%u\r\n\r\n--b%u\r\n\r\n", i, i);
     check_same(slice_of(text, n));
 }
 

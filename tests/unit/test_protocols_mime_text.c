@@ -105,19 +105,23 @@ static void assert_ascii(const char *text)
 static void test_envelope_in_utf8(void **state)
 {
     (void)state;
-    assert_string_equal(envelope("From: J\xc3\xbcrgen <j\xc3\xbc@b\xc3\xbc" "cher.test>\r\nSender: <\xc3\xa9@e.test>\r\n"
-                                 "Reply-To: Ann <ann@b\xc3\xbc" "cher.test>\r\n\r\n"),
+    assert_string_equal(envelope("From: J\xc3\xbcrgen <j\xc3\xbc@b\xc3\xbc"
+                                 "cher.test>\r\nSender: <\xc3\xa9@e.test>\r\n"
+                                 "Reply-To: Ann <ann@b\xc3\xbc"
+                                 "cher.test>\r\n\r\n"),
                         "(NIL NIL ((\"=?iso-8859-1?q?J=FCrgen_=3Cj=FC=40b=FCcher=2Etest=3E?=\" NIL " INVALID "))"
                         " ((\"=?iso-8859-1?q?=3C=E9=40e=2Etest=3E?=\" NIL " INVALID "))"
                         " ((\"Ann\" NIL \"ann\" \"xn--bcher-kva.test\")) NIL NIL NIL NIL NIL)");
-    assert_ascii(envelope("Subject: \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1"
-                          "\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82\r\n"
-                          "Date: \xc3\xbc\r\nIn-Reply-To: <\xc3\xbc@x>\r\nMessage-ID: <\xc3\xbc@x>\r\n\r\n"));
+    assert_ascii(envelope(
+        "Subject: \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1"
+        "\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82\r\n"
+        "Date: \xc3\xbc\r\nIn-Reply-To: <\xc3\xbc@x>\r\nMessage-ID: <\xc3\xbc@x>\r\n\r\n"));
     assert_string_equal(envelope("Subject: sch\xf6n\r\n\r\n"), /* not UTF-8: nobody knows what it is */
                         "(NIL {5}\r\nsch\xf6n NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_ascii(structure("Content-Type: image/png; name=\"\xc3\xbc.png\"\r\nContent-Description: \xc3\xbc\r\n"
                            "Content-ID: <\xc3\xbc@x>\r\nContent-Disposition: attachment; filename=\"\xc3\xbc.png\"\r\n"
-                           "Content-Language: \xc3\xbc\r\nContent-Location: \xc3\xbc\r\n\r\nx", true));
+                           "Content-Language: \xc3\xbc\r\nContent-Location: \xc3\xbc\r\n\r\nx",
+                           true));
 }
 
 static void test_authors_in_utf8(void **state)
@@ -126,10 +130,13 @@ static void test_authors_in_utf8(void **state)
     unsigned count;
 
     (void)state;
-    assert_true(mime_authors(arena, SLICE("From: J\xc3\xbcrgen <j\xc3\xbc@b\xc3\xbc" "cher.test>, \"j\xc3\xbc x\"@e.test\r\n\r\n"),
+    assert_true(mime_authors(arena,
+                             SLICE("From: J\xc3\xbcrgen <j\xc3\xbc@b\xc3\xbc"
+                                   "cher.test>, \"j\xc3\xbc x\"@e.test\r\n\r\n"),
                              authors, &count));
     assert_int_equal(count, 2);
-    assert_string_equal(authors[0].address.p, "j\xc3\xbc@b\xc3\xbc" "cher.test");
+    assert_string_equal(authors[0].address.p, "j\xc3\xbc@b\xc3\xbc"
+                                              "cher.test");
     assert_string_equal(authors[1].address.p, "\"j\xc3\xbc x\"@e.test");
     assert_true(mime_headers_eight_bit(mime_parse(
         arena, SLICE("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: \xc3\xbc\r\n\r\n\r\n--b--\r\n"))));
@@ -175,9 +182,9 @@ static void test_envelope_groups(void **state)
     assert_string_equal(
         envelope("To: undisclosed-recipients:;\r\n\r\n"),
         "(NIL NIL NIL NIL NIL ((NIL NIL \"undisclosed-recipients\" NIL)(NIL NIL NIL NIL)) NIL NIL NIL NIL)");
-    assert_string_equal( /* NIL would be the end of a group that did not begin */
-        envelope("To: \"\": a@a.test;\r\n\r\n"),
-        "(NIL NIL NIL NIL NIL ((NIL NIL \"\" NIL)(NIL NIL \"a\" \"a.test\")(NIL NIL NIL NIL)) NIL NIL NIL NIL)");
+    assert_string_equal(/* NIL would be the end of a group that did not begin */
+                        envelope("To: \"\": a@a.test;\r\n\r\n"),
+                        "(NIL NIL NIL NIL NIL ((NIL NIL \"\" NIL)(NIL NIL \"a\" \"a.test\")(NIL NIL NIL NIL)) NIL NIL NIL NIL)");
 }
 
 /* Encoded words stay as they are written, and UTF-8 becomes such; quotes and backslashes are quoted. */
@@ -189,7 +196,8 @@ static void test_envelope_strings(void **state)
     assert_string_equal(envelope("Subject: say \"x\"\r\n\r\n"),
                         "(NIL \"say \\\"x\\\"\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("Subject: a\\b\r\n\r\n"), "(NIL \"a\\\\b\" NIL NIL NIL NIL NIL NIL NIL NIL)");
-    assert_string_equal(envelope("Subject: \xc3\xbc\r\n\r\n"), "(NIL \"=?iso-8859-1?b?/A==?=\" NIL NIL NIL NIL NIL NIL NIL NIL)");
+    assert_string_equal(envelope("Subject: \xc3\xbc\r\n\r\n"),
+                        "(NIL \"=?iso-8859-1?b?/A==?=\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("Subject:\r\n\r\n"), "(NIL \"\" NIL NIL NIL NIL NIL NIL NIL NIL)");
     assert_string_equal(envelope("From: =?utf-8?q?J=C3=BCrgen?= <j@j.test>\r\nSender:\r\n\r\n"),
                         "(NIL NIL ((\"=?iso-8859-1?q?J=FCrgen?=\" NIL \"j\" \"j.test\"))"
@@ -253,9 +261,8 @@ static void test_structure_parameters(void **state)
 
     (void)state;
     for (unsigned i = 0; i < COUNT(cases); i++)
-        assert_string_equal(
-            structure(arena_printf(arena, "Content-Type: a/b; %s\r\n\r\nx", cases[i].written), false),
-            arena_printf(arena, "(\"a\" \"b\" %s NIL NIL \"7bit\" 1)", cases[i].told));
+        assert_string_equal(structure(arena_printf(arena, "Content-Type: a/b; %s\r\n\r\nx", cases[i].written), false),
+                            arena_printf(arena, "(\"a\" \"b\" %s NIL NIL \"7bit\" 1)", cases[i].told));
 }
 
 static void test_structure_encoding(void **state)
@@ -290,8 +297,9 @@ static void test_search_in_headers(void **state)
     assert_false(mime_header_contains(header, SLICE("cc"), SLICE("")));
     assert_false(mime_header_contains(header, SLICE("to"), SLICE("plain")));
     assert_true(mime_header_contains(header, any, SLICE("ann <ann@")));
-    assert_true(mime_header_contains(header, any, SLICE("\xc3\xbc\xc3\x9f"
-                                                        "e an")));
+    assert_true(mime_header_contains(header, any,
+                                     SLICE("\xc3\xbc\xc3\x9f"
+                                           "e an")));
     assert_false(mime_header_contains(header, any, SLICE("absent")));
 }
 
@@ -317,7 +325,8 @@ static void test_search_in_bodies(void **state)
                               "E\r\n",
                               "gr\xc3\xbc\xc3\x9f"
                               "e"));
-    assert_true(body_contains("Content-Type: text/plain\r\n\r\n\xff Gr\xc3\xbc\r\n", "gR\xc3\xbc")); /* no UTF-8: as it is */
+    assert_true(
+        body_contains("Content-Type: text/plain\r\n\r\n\xff Gr\xc3\xbc\r\n", "gR\xc3\xbc")); /* no UTF-8: as it is */
     assert_false(body_contains("Content-Type: text/plain\r\n\r\n\xff Gr\xc3\x9c\r\n", "gr\xc3\xbc"));
     assert_true(body_contains("Content-Type: text/plain; charset=no-such\r\n\r\nabc\r\n", "abc"));
     assert_false(body_contains("Content-Type: image/png\r\n\r\nabc\r\n", "abc"));
@@ -325,8 +334,9 @@ static void test_search_in_bodies(void **state)
         body_contains("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: image/png\r\n\r\nabc\r\n"
                       "--b\r\nContent-Type: message/rfc822\r\n\r\n\r\nneedle\r\n--b--\r\n",
                       "NEEDLE"));
-    assert_true(body_contains("Content-Type: message/rfc822\r\n\r\nSubject: =?utf-8?q?wi?=\r\n =?utf-8?q?thin?=\r\n\r\nx\r\n",
-                              "within")); /* the header of a message in it is its body's */
+    assert_true(
+        body_contains("Content-Type: message/rfc822\r\n\r\nSubject: =?utf-8?q?wi?=\r\n =?utf-8?q?thin?=\r\n\r\nx\r\n",
+                      "within")); /* the header of a message in it is its body's */
     assert_false(body_contains("Content-Transfer-Encoding: base64\r\n\r\n****\xff", "x"));
     assert_true(body_contains("\r\n", ""));
     assert_true(mime_text_contains(SLICE("Some\0Text"), SLICE("\0t")));
@@ -363,14 +373,21 @@ static void test_days(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_field_unfolded),   TEST(test_fields_chosen),
-        TEST(test_envelope),           TEST(test_envelope_groups),
-        TEST(test_envelope_strings),   TEST(test_structure_of_a_text),
-        TEST(test_structure_of_parts), TEST(test_search_in_headers),
-        TEST(test_search_in_bodies),   TEST(test_days),
-        TEST(test_structure_encoding), TEST(test_structure_parameters),
+        TEST(test_a_field_unfolded),
+        TEST(test_fields_chosen),
+        TEST(test_envelope),
+        TEST(test_envelope_groups),
+        TEST(test_envelope_strings),
+        TEST(test_structure_of_a_text),
+        TEST(test_structure_of_parts),
+        TEST(test_search_in_headers),
+        TEST(test_search_in_bodies),
+        TEST(test_days),
+        TEST(test_structure_encoding),
+        TEST(test_structure_parameters),
         TEST(test_envelope_quoted_local_parts),
-        TEST(test_envelope_in_utf8),   TEST(test_authors_in_utf8),
+        TEST(test_envelope_in_utf8),
+        TEST(test_authors_in_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

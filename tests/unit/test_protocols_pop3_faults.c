@@ -1,6 +1,6 @@
 /*
- * POP3 sessions that meet a fault: at each await FOUND, NONE, FAILED, UNCERTAIN, or nothing until the client has gone; no stack
- * left, silence, chatter without a login, and a server that shuts down.
+ * POP3 sessions that meet a fault: at each await FOUND, NONE, FAILED, UNCERTAIN, or nothing until the client has gone;
+ * no stack left, silence, chatter without a login, and a server that shuts down.
  */
 #include "tests/unit/pop3_harness.h"
 

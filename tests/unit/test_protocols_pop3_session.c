@@ -1,6 +1,6 @@
 /*
- * POP3 sessions that go well: one byte at a time, success with data, messages in helpings, TOP, empty messages.  Those that meet a
- * fault are in test_protocols_pop3_faults.c.
+ * POP3 sessions that go well: one byte at a time, success with data, messages in helpings, TOP, empty messages.  Those
+ * that meet a fault are in test_protocols_pop3_faults.c.
  */
 #include "tests/unit/pop3_harness.h"
 

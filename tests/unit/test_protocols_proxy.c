@@ -22,7 +22,10 @@ struct row {
     size_t length;
     const char *client, *server; /* "ADDRESS PORT"; NULL: not told */
 };
-#define ROW(text, status, length, client, server) {text, sizeof(text) - 1, status, length, client, server}
+#define ROW(text, status, length, client, server)                                                                      \
+    {                                                                                                                  \
+        text, sizeof(text) - 1, status, length, client, server                                                         \
+    }
 #define V2(rest, status, length, client, server) ROW(SIGNATURE rest, status, length, client, server)
 
 static const char *print(const struct sockaddr_storage *address)
@@ -33,9 +36,11 @@ static const char *print(const struct sockaddr_storage *address)
     const struct sockaddr_in6 *six = (const void *)address;
 
     if (address->ss_family == AF_INET)
-        snprintf(out, sizeof out, "%s %u", inet_ntop(AF_INET, &four->sin_addr, text, sizeof text), ntohs(four->sin_port));
+        snprintf(out, sizeof out, "%s %u", inet_ntop(AF_INET, &four->sin_addr, text, sizeof text),
+                 ntohs(four->sin_port));
     else
-        snprintf(out, sizeof out, "%s %u", inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof text), ntohs(six->sin6_port));
+        snprintf(out, sizeof out, "%s %u", inet_ntop(AF_INET6, &six->sin6_addr, text, sizeof text),
+                 ntohs(six->sin6_port));
     return out;
 }
 
@@ -66,14 +71,10 @@ static const struct row rows[] = {
     ROW("PROXY TCP6 2001:db8::1 2001:db8::2 0 25\r\n", PROXY_DONE, 41, "2001:db8::1 0", "2001:db8::2 25"),
     ROW("PROXY UNKNOWN\r\n", PROXY_DONE, 15, NULL, NULL),
     ROW("PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", PROXY_DONE, 59, NULL, NULL),
-    ROW("", PROXY_MORE, 0, NULL, NULL),
-    ROW("PROX", PROXY_MORE, 0, NULL, NULL),
-    ROW("EHLO x\r\n", PROXY_BAD, 0, NULL, NULL),
-    ROW("proxy UNKNOWN\r\n", PROXY_BAD, 0, NULL, NULL),
-    ROW("PROXY UNKNOWN\n", PROXY_BAD, 0, NULL, NULL),
-    ROW("PROXY UNKNOWNX\r\n", PROXY_BAD, 0, NULL, NULL),
-    ROW("PROXY \r\n", PROXY_BAD, 0, NULL, NULL),
-    ROW("PROXY TCP4 \r\n", PROXY_BAD, 0, NULL, NULL),
+    ROW("", PROXY_MORE, 0, NULL, NULL), ROW("PROX", PROXY_MORE, 0, NULL, NULL),
+    ROW("EHLO x\r\n", PROXY_BAD, 0, NULL, NULL), ROW("proxy UNKNOWN\r\n", PROXY_BAD, 0, NULL, NULL),
+    ROW("PROXY UNKNOWN\n", PROXY_BAD, 0, NULL, NULL), ROW("PROXY UNKNOWNX\r\n", PROXY_BAD, 0, NULL, NULL),
+    ROW("PROXY \r\n", PROXY_BAD, 0, NULL, NULL), ROW("PROXY TCP4 \r\n", PROXY_BAD, 0, NULL, NULL),
     ROW("PROXY TCP4 192.0.2.1 198.51.100.2 56324\r\n", PROXY_BAD, 0, NULL, NULL),
     ROW("PROXY TCP4 192.0.2.1 198.51.100.2 56324 25 1\r\n", PROXY_BAD, 0, NULL, NULL),
     ROW("PROXY TCP4 192.0.2.1 198.51.100.2 56324 25 \r\n", PROXY_BAD, 0, NULL, NULL),
@@ -87,8 +88,9 @@ static const struct row rows[] = {
     ROW("PROXY TCP6 192.0.2.1 198.51.100.2 1 25\r\n", PROXY_BAD, 0, NULL, NULL),
     ROW("PROXY TCP5 192.0.2.1 198.51.100.2 1 25\r\n", PROXY_BAD, 0, NULL, NULL),
     ROW("PROXY TCP4 192.0.2.1\0 198.51.100.2 1 25\r\n", PROXY_BAD, 0, NULL, NULL),
-    ROW("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n", PROXY_DONE,
-        104, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535"),
+    ROW("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n",
+        PROXY_DONE, 104, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535",
+        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535"),
     /* more than 107 octets */
     ROW("PROXY UNKNOWN 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890\r\n",
         PROXY_DONE, 107, NULL, NULL),
@@ -96,7 +98,9 @@ static const struct row rows[] = {
         PROXY_BAD, 0, NULL, NULL),
 
     /* version 2 */
-    V2("\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19" "220", PROXY_DONE, 28, "192.0.2.1 56324", "198.51.100.2 25"),
+    V2("\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19"
+       "220",
+       PROXY_DONE, 28, "192.0.2.1 56324", "198.51.100.2 25"),
     V2("\x21\x21\0\x24\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\x01\x00\x00\x19",
        PROXY_DONE, 52, "2001:db8::1 256", "2001:db8::2 25"),
     V2("\x20\x00\0\0", PROXY_DONE, 16, NULL, NULL), /* LOCAL */
@@ -107,15 +111,21 @@ static const struct row rows[] = {
     V2("\x21\x41\0\0", PROXY_BAD, 0, NULL, NULL),
     V2("\x11\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19", PROXY_BAD, 0, NULL, NULL), /* version */
     V2("\x22\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19", PROXY_BAD, 0, NULL, NULL), /* command */
-    V2("\x21\x11\0\x0b\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19", PROXY_BAD, 0, NULL, NULL), /* too short for its family */
-    V2("\x21\x11\x0f\xf1", PROXY_BAD, 0, NULL, NULL),                                           /* too long at all */
+    V2("\x21\x11\0\x0b\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19", PROXY_BAD, 0, NULL,
+       NULL),                                         /* too short for its family */
+    V2("\x21\x11\x0f\xf1", PROXY_BAD, 0, NULL, NULL), /* too long at all */
     V2("\x21\x11\x0f\xf0", PROXY_MORE, 0, NULL, NULL),
     /* extensions: AUTHORITY "a.test", then NOOP */
-    V2("\x21\x11\0\x18\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19\x02\0\x06" "a.test\x04\0\0", PROXY_DONE, 40, "192.0.2.1 56324",
-       "198.51.100.2 25"),
-    V2("\x21\x11\0\x18\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19\x02\0\x07" "a.test\x04\0\0", PROXY_BAD, 0, NULL, NULL),
+    V2("\x21\x11\0\x18\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19\x02\0\x06"
+       "a.test\x04\0\0",
+       PROXY_DONE, 40, "192.0.2.1 56324", "198.51.100.2 25"),
+    V2("\x21\x11\0\x18\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19\x02\0\x07"
+       "a.test\x04\0\0",
+       PROXY_BAD, 0, NULL, NULL),
     V2("\x21\x11\0\x0e\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19\x02\0", PROXY_BAD, 0, NULL, NULL),
-    V2("\x21\x11\0\x11\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19\x03\0\x02" "ab", PROXY_BAD, 0, NULL, NULL), /* a short checksum */
+    V2("\x21\x11\0\x11\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19\x03\0\x02"
+       "ab",
+       PROXY_BAD, 0, NULL, NULL), /* a short checksum */
 };
 
 static void headers(void **state)
@@ -128,7 +138,8 @@ static void headers(void **state)
 /* The checksum was made by another implementation, itself checked with RFC 3720 B.4 (32 zeros: 8a9136aa). */
 static void checksums(void **state)
 {
-    char good[] = SIGNATURE "\x21\x11\0\x13\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19\x03\0\x04" "\x7f\xab\x4a\xb2";
+    char good[] = SIGNATURE "\x21\x11\0\x13\xc0\0\x02\x01\xc6\x33\x64\x02\xdc\x04\0\x19\x03\0\x04"
+                            "\x7f\xab\x4a\xb2";
     struct proxy_header header;
 
     (void)state;
@@ -151,15 +162,31 @@ static void blocks(void **state)
         const char *block, *address;
         bool inside;
     } table[] = {
-        {"192.0.2.0/24", "192.0.2.255", true},    {"192.0.2.0/24", "192.0.3.0", false},
-        {"192.0.2.1", "192.0.2.1", true},         {"192.0.2.1", "192.0.2.2", false},
-        {"192.0.2.128/25", "192.0.2.127", false}, {"192.0.2.128/25", "192.0.2.128", true},
-        {"0.0.0.0/0", "203.0.113.9", true},       {"0.0.0.0/0", "2001:db8::1", false},
-        {"2001:db8::/32", "2001:db8:ffff::1", true}, {"2001:db8::/33", "2001:db8:8000::1", false},
-        {"::1", "::1", true},                     {"192.0.2.0/24", "::ffff:192.0.2.7", true},
+        {"192.0.2.0/24", "192.0.2.255", true},
+        {"192.0.2.0/24", "192.0.3.0", false},
+        {"192.0.2.1", "192.0.2.1", true},
+        {"192.0.2.1", "192.0.2.2", false},
+        {"192.0.2.128/25", "192.0.2.127", false},
+        {"192.0.2.128/25", "192.0.2.128", true},
+        {"0.0.0.0/0", "203.0.113.9", true},
+        {"0.0.0.0/0", "2001:db8::1", false},
+        {"2001:db8::/32", "2001:db8:ffff::1", true},
+        {"2001:db8::/33", "2001:db8:8000::1", false},
+        {"::1", "::1", true},
+        {"192.0.2.0/24", "::ffff:192.0.2.7", true},
     };
-    static const char *const wrong[] = {"", "x", "192.0.2", "192.0.2.0/33", "192.0.2.1/24", "192.0.2.0/", "192.0.2.0/ 24",
-                                        "192.0.2.0/024", "2001:db8::/129", "2001:db8::1/64", "192.0.2.0/-1", "[::1]"};
+    static const char *const wrong[] = {"",
+                                        "x",
+                                        "192.0.2",
+                                        "192.0.2.0/33",
+                                        "192.0.2.1/24",
+                                        "192.0.2.0/",
+                                        "192.0.2.0/ 24",
+                                        "192.0.2.0/024",
+                                        "2001:db8::/129",
+                                        "2001:db8::1/64",
+                                        "192.0.2.0/-1",
+                                        "[::1]"};
     struct cidr block;
     struct cidr_list list;
     char error[200];
@@ -188,7 +215,8 @@ static void blocks(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(headers), cmocka_unit_test(checksums), cmocka_unit_test(blocks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(headers), cmocka_unit_test(checksums),
+                                       cmocka_unit_test(blocks)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,14 @@
 /*
- * sasl: PLAIN and LOGIN, and what all mechanisms have in common: what is not offered, a database that is away, the same work for
- * yes and no, attempts side by side and attempts given up.  SCRAM's own dialogue is in test_protocols_sasl_scram.c.
+ * sasl: PLAIN and LOGIN, and what all mechanisms have in common: what is not offered, a database that is away, the
+ * same work for yes and no, attempts side by side and attempts given up.  SCRAM's own dialogue is in
+ * test_protocols_sasl_scram.c.
  */
 #include "tests/unit/sasl_harness.h"
 
-/* ------------------------------------------------------------------ PLAIN and LOGIN (RFC 4616, draft-murchison-sasl-login) */
+/*
+ * ------------------------------------------------------------------ PLAIN and LOGIN (RFC 4616,
+ * draft-murchison-sasl-login)
+ */
 
 static void plain(void *arg)
 {
@@ -378,7 +382,9 @@ int main(void)
         TEST(test_plain_refused),
         TEST(test_login),
         TEST(test_mechanisms_that_are_not_offered),
-        TEST(test_the_database_is_away), TEST(test_bans), TEST(test_app_passwords),
+        TEST(test_the_database_is_away),
+        TEST(test_bans),
+        TEST(test_app_passwords),
         TEST(test_yes_and_no_cost_the_same),
         TEST(test_states_of_accounts),
         TEST(test_a_password_without_a_mechanism),

@@ -1,4 +1,7 @@
-/* EXTERNAL: who is offered it, what the client may say, and what becomes of it.  Whose a certificate is: tests/e2e/test_certificates.py. */
+/*
+ * EXTERNAL: who is offered it, what the client may say, and what becomes of it.  Whose a certificate is:
+ * tests/e2e/test_certificates.py.
+ */
 #include "protocols/login.h"
 #include "tests/unit/sasl_harness.h"
 
@@ -10,7 +13,8 @@
 
 static const struct slice addresses[] = {SLICE("Ann@example.test"), SLICE("a@b.test")};
 static const struct tls_peer certificate = {.verified = true,
-                                            .fingerprint = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                            .fingerprint =
+                                                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                                             .addresses = addresses,
                                             .address_count = COUNT(addresses)};
 
@@ -118,7 +122,8 @@ static void test_who_is_offered_it(void **state)
     (void)state;
     assert_string_equal(sasl_mechanisms(&(struct sasl_client){.tls = true, .certificate = &certificate}),
                         "EXTERNAL SCRAM-SHA-256 PLAIN LOGIN");
-    assert_string_equal(sasl_mechanisms(&(struct sasl_client){.tls = false, .certificate = &certificate}), "SCRAM-SHA-256");
+    assert_string_equal(sasl_mechanisms(&(struct sasl_client){.tls = false, .certificate = &certificate}),
+                        "SCRAM-SHA-256");
     in_task(not_offered);
 }
 

@@ -1,4 +1,7 @@
-/* sasl: the dialogue of SCRAM-SHA-256 (RFC 5802, RFC 7677): good, wrong, unknown, barred, malformed, spoilt at each place. */
+/*
+ * sasl: the dialogue of SCRAM-SHA-256 (RFC 5802, RFC 7677): good, wrong, unknown, barred, malformed, spoilt at each
+ * place.
+ */
 #include "tests/unit/sasl_harness.h"
 
 static void scram_good(void *arg)
@@ -39,7 +42,9 @@ static void test_scram_wrong_password(void **state)
     in_task(scram_wrong);
 }
 
-/* The salt of who does not exist is always the same, differs by name and by installation, and is not in capitals' way. */
+/*
+ * The salt of who does not exist is always the same, differs by name and by installation, and is not in capitals' way.
+ */
 static void scram_unknown(void *arg)
 {
     struct slice signature, data, salt;
@@ -226,10 +231,14 @@ static void test_scram_last_message_spoilt(void **state)
 static const struct tls_binding connection = {"tls-exporter", "thirty-two octets of a connection", 32};
 static const struct tls_binding another = {"tls-exporter", "THIRTY-TWO OCTETS OF A CONNECTION", 32};
 
-static enum sasl_result bound(const char *mechanism, const char *gs2, const struct tls_binding *mixed, const char *password)
+static enum sasl_result bound(const char *mechanism, const char *gs2, const struct tls_binding *mixed,
+                              const char *password)
 {
     struct sasl_attempt *attempt = new_attempt("smtp", true);
-    struct scram scram = {.user = NAME, .password = password, .nonce = "rOprNGfwEbeRWgbNEkqO", .gs2 = gs2,
+    struct scram scram = {.user = NAME,
+                          .password = password,
+                          .nonce = "rOprNGfwEbeRWgbNEkqO",
+                          .gs2 = gs2,
                           .sha1 = strstr(mechanism, "SHA-1") != NULL};
     struct slice data, signature;
     enum sasl_result result;
@@ -238,8 +247,8 @@ static enum sasl_result bound(const char *mechanism, const char *gs2, const stru
         scram.binding = slice_of((const char *)mixed->bytes, mixed->size);
     result = sasl_attempt_begin(attempt, arena, slice_str(mechanism), scram_first(&scram), &data);
     if (result == SASL_RESULT_CHALLENGE && scram_take(&scram, data))
-        result = scram_end(attempt, sasl_attempt_continue(attempt, arena, scram_final(&scram, scram.server_nonce, &signature),
-                                                          &data));
+        result = scram_end(
+            attempt, sasl_attempt_continue(attempt, arena, scram_final(&scram, scram.server_nonce, &signature), &data));
     sasl_attempt_free(&attempt);
     return result;
 }
@@ -259,10 +268,10 @@ static void binding(void *arg)
     expect(bound(PLUS, EXPORTER, &connection, "pencil") == SASL_RESULT_OK);
     expect(bound("scram-sha-256-plus", EXPORTER, &connection, "pencil") == SASL_RESULT_OK);
     expect(bound(PLUS, EXPORTER, &connection, "Pencil") == SASL_RESULT_DENIED);
-    expect(no(bound(PLUS, EXPORTER, &another, "pencil")));     /* somebody stands between */
+    expect(no(bound(PLUS, EXPORTER, &another, "pencil"))); /* somebody stands between */
     expect(no(bound(PLUS, EXPORTER, NULL, "pencil")));
     expect(no(bound(PLUS, "p=tls-unique,,", &connection, "pencil")));
-    expect(no(bound(PLUS, "n,,", NULL, "pencil")));            /* chose it, and does not bind */
+    expect(no(bound(PLUS, "n,,", NULL, "pencil"))); /* chose it, and does not bind */
     expect(no(bound(PLUS, "y,,", NULL, "pencil")));
     expect(no(bound("SCRAM-SHA-256", "y,,", NULL, "pencil"))); /* somebody has told it that we do not offer it */
     expect(bound("SCRAM-SHA-256", "n,,", NULL, "pencil") == SASL_RESULT_OK);
@@ -294,7 +303,7 @@ static void with_sha1(void *arg)
     expect(no(bound("SCRAM-SHA-1-PLUS", EXPORTER, &another, "pencil")));
     expect(no(bound("SCRAM-SHA-1-PLUS", "n,,", NULL, "pencil")));
     expect(bound("SCRAM-SHA-256", "n,,", NULL, "pencil") == SASL_RESULT_OK); /* both kinds of keys are there */
-    fake.no_scram = true; /* not made yet */
+    fake.no_scram = true;                                                    /* not made yet */
     expect(bound("SCRAM-SHA-1", "n,,", NULL, "pencil") == SASL_RESULT_DENIED);
     fake.salt_key = DB_FAILED;
     expect(bound("SCRAM-SHA-1", "n,,", NULL, "pencil") == SASL_RESULT_UNAVAILABLE);

@@ -98,8 +98,13 @@ static void test_long_replies_are_bounded(void **state)
 
 static void test_features(void **state)
 {
-    static const char *const lines[] = {"250-PIPELINING is our name", "250-pipelining", "250-SIZE 1000", "250-8bitmime",
-                                        "250-STARTTLS", "250-X-STARTTLS", "250 HELP"};
+    static const char *const lines[] = {"250-PIPELINING is our name",
+                                        "250-pipelining",
+                                        "250-SIZE 1000",
+                                        "250-8bitmime",
+                                        "250-STARTTLS",
+                                        "250-X-STARTTLS",
+                                        "250 HELP"};
     struct smtp_client_features f = {0};
 
     (void)state;
@@ -218,10 +223,8 @@ static void test_chunked_bodies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replies),
-        cmocka_unit_test(test_long_replies_are_bounded),
-        cmocka_unit_test(test_features),
-        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_replies),        cmocka_unit_test(test_long_replies_are_bounded),
+        cmocka_unit_test(test_features),       cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_chunked_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,14 +136,10 @@ static void test_chunked(void **state)
         bool bare;
         unsigned received;
     } cases[] = {
-        {"", false, 0},
-        {"Received: a\r\n\r\n.\r\n..\r\nab", false, 1},
-        {".\r\n", false, 0},
-        {"\r\n.\r\nReceived: b\r\n", false, 0},
-        {"a\nb", true, 0},
-        {"a\r", true, 0},
-        {"\r", true, 0},
-        {"a\rb\r\n", true, 0},
+        {"", false, 0},      {"Received: a\r\n\r\n.\r\n..\r\nab", false, 1},
+        {".\r\n", false, 0}, {"\r\n.\r\nReceived: b\r\n", false, 0},
+        {"a\nb", true, 0},   {"a\r", true, 0},
+        {"\r", true, 0},     {"a\rb\r\n", true, 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -165,11 +161,8 @@ static void test_chunked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chunked),
-        cmocka_unit_test(test_end),
-        cmocka_unit_test(test_stuffing),
-        cmocka_unit_test(test_smuggling),
-        cmocka_unit_test(test_received),
+        cmocka_unit_test(test_chunked),   cmocka_unit_test(test_end),      cmocka_unit_test(test_stuffing),
+        cmocka_unit_test(test_smuggling), cmocka_unit_test(test_received),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * SMTP sessions that meet a fault: at each await the database answers FOUND, NONE, FAILED or UNCERTAIN, late, or after the client
- * has gone, and the outcome is always a 4xx or a correct reply, never a 250 without a committed message.
+ * SMTP sessions that meet a fault: at each await the database answers FOUND, NONE, FAILED or UNCERTAIN, late, or after
+ * the client has gone, and the outcome is always a 4xx or a correct reply, never a 250 without a committed message.
  */
 #include "tests/unit/smtp_harness.h"
 

@@ -43,8 +43,8 @@ static void check(struct slice input, struct slice content, bool chunked, bool e
             smtp_dot_finish(&dot);
         }
         if (ended != ends || input.n - consumed != rest || newline.repaired != repaired || dot.bare)
-            fail_msg("\"%.*s\" in steps of %zu: ended %d, rest %zu, repaired %d, bare %d", SLICE_ARG(input), step, ended,
-                     input.n - consumed, newline.repaired, dot.bare);
+            fail_msg("\"%.*s\" in steps of %zu: ended %d, rest %zu, repaired %d, bare %d", SLICE_ARG(input), step,
+                     ended, input.n - consumed, newline.repaired, dot.bare);
         if (!slice_equal(slice_of(out.bytes, out.n), content))
             fail_msg("\"%.*s\" in steps of %zu: content \"%.*s\"", SLICE_ARG(input), step, (int)out.n, out.bytes);
     }

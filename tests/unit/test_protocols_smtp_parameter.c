@@ -28,7 +28,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static void check(const struct smtp_fault *fault, unsigned code, struct slice printed, const char *expected, const char *given)
+static void check(const struct smtp_fault *fault, unsigned code, struct slice printed, const char *expected,
+                  const char *given)
 {
     if ((fault ? fault->code : 0) != code)
         fail_msg("%s: %u, not %u", given, fault ? fault->code : 0, code);
@@ -81,11 +82,10 @@ static void test_mail(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct smtp_mail mail = {0};
-        const struct smtp_fault *fault =
-            smtp_parameter_mail(arena, slice_str(cases[i].text), cases[i].where, &mail);
+        const struct smtp_fault *fault = smtp_parameter_mail(arena, slice_str(cases[i].text), cases[i].where, &mail);
 
-        check(fault, cases[i].code, smtp_parameter_print_mail(arena, &mail.envelope, ~(unsigned)ENVELOPE_OURS), cases[i].passed_on,
-              cases[i].text);
+        check(fault, cases[i].code, smtp_parameter_print_mail(arena, &mail.envelope, ~(unsigned)ENVELOPE_OURS),
+              cases[i].passed_on, cases[i].text);
         assert_null(smtp_parameter_print_mail(arena, &mail.envelope, 0).p);
     }
 }
@@ -100,7 +100,8 @@ static void test_rcpt(void **state)
         {"", 0, NULL},
         {" NOTIFY=NEVER", 0, "NOTIFY=NEVER"},
         {" notify=delay,Success", 0, "NOTIFY=SUCCESS,DELAY"},
-        {" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;Bob@b.test", 0, "NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;Bob@b.test"},
+        {" NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;Bob@b.test", 0,
+         "NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;Bob@b.test"},
         {" NOTIFY=SUCCESS,SUCCESS", 0, "NOTIFY=SUCCESS"},
         {" ORCPT=x400;/g+3Da+2Bb/", 0, "ORCPT=x400;/g+3Da+2Bb/"},
         {" ORCPT=X-some_type!;a", 0, "ORCPT=X-some_type!;a"},
@@ -118,7 +119,8 @@ static void test_rcpt(void **state)
         {" ORCPT=rfc;822;a", 0, "ORCPT=rfc;822;a"}, /* xtext may hold ";" */
         {" ORCPT=rfc(822);a", 501, NULL},
         {" ORCPT=rfc822;a+0Ab", 501, NULL},
-        {" ORCPT=rfc822;" X100 X100 X100 X100 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        {" ORCPT=rfc822;" X100 X100 X100 X100
+         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
          501, NULL},
         {" ORCPT=utf-8;j\xc3\xbc@b\xc3\xbc.test", 0, "ORCPT=utf-8;j\\x{FC}@b\\x{FC}.test"}, /* RFC 6533 section 3 */
         {" ORCPT=UTF-8;\\x{3B4}\\x{2B}x@b", 0, "ORCPT=UTF-8;\\x{3B4}\\x{2B}x@b"},
@@ -178,7 +180,8 @@ static void test_future_release(void **state)
         struct envelope_mail again;
         const struct smtp_fault *fault = smtp_parameter_mail(arena, slice_str(cases[i].text), true, &mail);
 
-        check(fault, cases[i].code, smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_DSN), NULL, cases[i].text);
+        check(fault, cases[i].code, smtp_parameter_print_mail(arena, &mail.envelope, ENVELOPE_DSN), NULL,
+              cases[i].text);
         if (fault)
             continue;
         assert_int_equal(smtp_parameter_mail(arena, slice_str(cases[i].text), false, &stranger)->code, 555);
@@ -296,12 +299,9 @@ static void test_stored_by_a_newer_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mail),
-        cmocka_unit_test(test_rcpt),
-        cmocka_unit_test(test_future_release),
-        cmocka_unit_test(test_deliver_by),
-        cmocka_unit_test(test_priority),
-        cmocka_unit_test(test_stored_by_a_newer_version),
+        cmocka_unit_test(test_mail),           cmocka_unit_test(test_rcpt),
+        cmocka_unit_test(test_future_release), cmocka_unit_test(test_deliver_by),
+        cmocka_unit_test(test_priority),       cmocka_unit_test(test_stored_by_a_newer_version),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

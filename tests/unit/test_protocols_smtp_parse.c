@@ -187,8 +187,12 @@ static void test_international(void **state)
         {"<J\xc3\xbcrgen@example.test>", "J\xc3\xbcrgen@example.test"},
         {"<\"j\xc3\xbcrgen\"@example.test>", "j\xc3\xbcrgen@example.test"},
         {"<\"j\xc3\xbc rgen\"@example.test>", "\"j\xc3\xbc rgen\"@example.test"},
-        {"<a@B\xc3\x9c" "cher.Example>", "a@xn--bcher-kva.example"},
-        {"<@b\xc3\xbc" "cher.example:j\xc3\xbc@x>", "j\xc3\xbc@x"},
+        {"<a@B\xc3\x9c"
+         "cher.Example>",
+         "a@xn--bcher-kva.example"},
+        {"<@b\xc3\xbc"
+         "cher.example:j\xc3\xbc@x>",
+         "j\xc3\xbc@x"},
         {"<j\xc3\xbc@[192.0.2.1]>", "j\xc3\xbc@[192.0.2.1]"},
         {"<j\xfc@x>", NULL},
         {"<j\xc3@x>", NULL},
@@ -197,7 +201,9 @@ static void test_international(void **state)
         {"<\"\\\xc3\xbc\"@x>", NULL}, /* quoted-pairSMTP is ASCII */
         {"<a@-\xc3\xbc>", NULL},
         {"<a@\xe2\x80\xae.test>", NULL},
-        {"<a@b\xe3\x80\x82" "c>", NULL},
+        {"<a@b\xe3\x80\x82"
+         "c>",
+         NULL},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -209,15 +215,16 @@ static void test_international(void **state)
         if (!fault)
             assert_slice(path.address, cases[i].address, line);
         if (!fault)
-            assert_fault(smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope),
-                         path.international ? 553 : 0, "5.6.7", line);
+            assert_fault(smtp_parse_rcpt(arena, slice_str(line), false, &path, &envelope), path.international ? 553 : 0,
+                         "5.6.7", line);
     }
     assert_null(smtp_parse_vrfy(SLICE("j\xc3\xbcrgen SMTPUTF8")));
     assert_null(smtp_parse_vrfy(SLICE("joe")));
     assert_non_null(smtp_parse_vrfy(SLICE("j\xfcrgen")));
     assert_non_null(smtp_parse_vrfy(SLICE("SMTPUTF8")));
     assert_non_null(smtp_parse_vrfy(SLICE("")));
-    assert_false(smtp_is_domain(SLICE("b\xc3\xbc" "cher.example")));
+    assert_false(smtp_is_domain(SLICE("b\xc3\xbc"
+                                      "cher.example")));
 }
 
 static void test_path_parts(void **state)
@@ -315,9 +322,13 @@ static void test_mail(void **state)
         {"FROM:<a@b>RET=HDRS", false, 501, "5.1.7", NULL, 0, false},
         {"FROM:<a@b> SMTPUTF8", false, 0, NULL, "a@b", 0, false},
         {"FROM:<a@b> SMTPUTF8=yes", false, 501, "5.5.4", NULL, 0, false},
-        {"FROM:<\xc3\xa9@B\xc3\xbc" "cher.test> SIZE=1 SMTPUTF8", false, 0, NULL, "\xc3\xa9@xn--bcher-kva.test", 1, false},
+        {"FROM:<\xc3\xa9@B\xc3\xbc"
+         "cher.test> SIZE=1 SMTPUTF8",
+         false, 0, NULL, "\xc3\xa9@xn--bcher-kva.test", 1, false},
         {"FROM:<\xc3\xa9@b>", false, 550, "5.6.7", NULL, 0, false},
-        {"FROM:<a@b\xc3\xbc" "cher.test>", false, 550, "5.6.7", NULL, 0, false},
+        {"FROM:<a@b\xc3\xbc"
+         "cher.test>",
+         false, 550, "5.6.7", NULL, 0, false},
         {"FROM:<a@b> <c@d>", false, 501, "5.5.4", NULL, 0, false},
         {"FROM:<a@b> -x=1", false, 501, "5.5.4", NULL, 0, false},
         {"FROM:<a@b> SIZE=1\xc3\xa4", false, 501, "5.5.4", NULL, 0, false},
@@ -345,18 +356,12 @@ static void test_bdat(void **state)
         uint64_t size;
         bool last;
     } cases[] = {
-        {"0", true, 0, false},
-        {"86 LAST", true, 86, true},
-        {"86\t last", true, 86, true},
-        {"18446744073709551616 LAST", true, UINT64_MAX, true},
-        {"", false, 0, false},
-        {"LAST", false, 0, false},
-        {"-1", false, 0, false},
-        {"1k", false, 0, false},
-        {"86LAST", false, 0, false},
-        {"86 LAST LAST", false, 0, false},
-        {"86 FIRST", false, 0, false},
-        {"123456789012345678901", false, 0, false},
+        {"0", true, 0, false},         {"86 LAST", true, 86, true},
+        {"86\t last", true, 86, true}, {"18446744073709551616 LAST", true, UINT64_MAX, true},
+        {"", false, 0, false},         {"LAST", false, 0, false},
+        {"-1", false, 0, false},       {"1k", false, 0, false},
+        {"86LAST", false, 0, false},   {"86 LAST LAST", false, 0, false},
+        {"86 FIRST", false, 0, false}, {"123456789012345678901", false, 0, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -414,8 +419,15 @@ static void test_helo(void **state)
         const char *arguments;
         unsigned code;
     } cases[] = {
-        {"client.example", 0}, {"[192.0.2.1]", 0},     {"my_pc", 0}, {"(odd)", 0}, {"", 501},
-        {"two words", 501},    {"b\xc3\xbc" "cher", 501},
+        {"client.example", 0},
+        {"[192.0.2.1]", 0},
+        {"my_pc", 0},
+        {"(odd)", 0},
+        {"", 501},
+        {"two words", 501},
+        {"b\xc3\xbc"
+         "cher",
+         501},
     };
     struct slice name;
     char line[300];

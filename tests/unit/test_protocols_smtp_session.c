@@ -1,6 +1,6 @@
 /*
- * SMTP sessions: who may send what to whom, as one message or several, pipelined and one byte at a time; AUTH.  Those that meet a
- * database that is away, or whose client vanishes, are in test_protocols_smtp_faults.c.
+ * SMTP sessions: who may send what to whom, as one message or several, pipelined and one byte at a time; AUTH.  Those
+ * that meet a database that is away, or whose client vanishes, are in test_protocols_smtp_faults.c.
  */
 #include "relay/permit.h"
 #include "tests/unit/smtp_harness.h"
@@ -71,7 +71,9 @@ static enum verify_told answer_question(int64_t domain_id, struct slice address,
     return says;
 }
 
-/* A relay domain that learns its recipients: what is known counts, else its primary is asked, but never in an outage. */
+/*
+ * A relay domain that learns its recipients: what is known counts, else its primary is asked, but never in an outage.
+ */
 static void test_learning(void **state)
 {
     (void)state;
@@ -194,7 +196,10 @@ static void test_outage(void **state)
     quit();
 }
 
-/* FUTURERELEASE: everybody has an entry that waits, outage or not, and nobody has it in his mailbox, or hears of it, yet. */
+/*
+ * FUTURERELEASE: everybody has an entry that waits, outage or not, and nobody has it in his mailbox, or hears of it,
+ * yet.
+ */
 static void test_future_release(void **state)
 {
     (void)state;
@@ -247,7 +252,8 @@ static void test_refusals_are_noted(void **state)
     begin(SMTP_ROLE_MX);
     world.note_id = 1; /* thirteen letters, the last is 1 */
     ask("MAIL FROM:<joe@outside.test>", "250");
-    ask("RCPT TO:<gone@hosted.test>", "550 5.2.1 <gone@hosted.test>: this mailbox is suspended and takes no mail (decision 0000000000001)");
+    ask("RCPT TO:<gone@hosted.test>",
+        "550 5.2.1 <gone@hosted.test>: this mailbox is suspended and takes no mail (decision 0000000000001)");
     assert_string_equal(world.noted_reason, "RCPT recipient-suspended");
     world.note_id = 0;
     ask("RCPT TO:<gone@hosted.test>", "550 5.2.1 <gone@hosted.test>: this mailbox is suspended and takes no mail\r\n");

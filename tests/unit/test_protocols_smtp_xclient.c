@@ -64,7 +64,8 @@ static const char *address_text(const struct sockaddr_storage *address)
 
     if (address->ss_family == AF_UNSPEC)
         return "-";
-    return inet_ntop(address->ss_family, address->ss_family == AF_INET ? (const void *)&four->sin_addr : &six->sin6_addr, text,
+    return inet_ntop(address->ss_family,
+                     address->ss_family == AF_INET ? (const void *)&four->sin_addr : &six->sin6_addr, text,
                      sizeof text);
 }
 
@@ -77,8 +78,8 @@ static void table(void **state)
         struct smtp_xclient x;
         const struct smtp_fault *fault = smtp_parse_xclient(arena, slice_str(rows[i].arguments), &x);
         const char *got = fault ? fault->text
-                                : arena_printf(arena, "%.*s|%s|%u|%.*s|%d", SLICE_ARG(x.name), address_text(&x.address), x.port,
-                                               SLICE_ARG(x.helo), x.plain_smtp);
+                                : arena_printf(arena, "%.*s|%s|%u|%.*s|%d", SLICE_ARG(x.name), address_text(&x.address),
+                                               x.port, SLICE_ARG(x.helo), x.plain_smtp);
 
         if (fault ? strncmp(got, rows[i].expected, strlen(rows[i].expected)) != 0 : strcmp(got, rows[i].expected) != 0)
             fail_msg("\"%s\": \"%s\", not \"%s\"", rows[i].arguments, got, rows[i].expected);

@@ -38,8 +38,8 @@ static struct directory_network network = {.id = 2, .customer_id = CUSTOMER};
 
 static struct authorize_client make_client(enum authorize_role role, bool signed_in, bool in_network)
 {
-    return (struct authorize_client){role, "192.0.2.1", signed_in ? &account : NULL,
-                                     in_network ? &network : NULL, {NULL, 0}, false, 10000};
+    return (struct authorize_client){
+        role, "192.0.2.1", signed_in ? &account : NULL, in_network ? &network : NULL, {NULL, 0}, false, 10000};
 }
 
 static void test_sender(void **state)
@@ -110,12 +110,14 @@ static void test_recipient_elsewhere(void **state)
             .has_domain = true,
             .domain = {.kind = DIRECTORY_HOSTED, .elsewhere = true, .customer_active = customer_active},
             .has_account = exists,
-            .account = {.state = closed ? DIRECTORY_CLOSED : active ? DIRECTORY_ACTIVE : DIRECTORY_SUSPENDED},
+            .account = {.state = closed   ? DIRECTORY_CLOSED
+                                 : active ? DIRECTORY_ACTIVE
+                                          : DIRECTORY_SUSPENDED},
         };
         struct authorize_decision decision;
 
         authorize_recipient(arena, &client, &sender, SLICE("bob@example.test"), false, &recipient, &decision);
-        assert_int_equal(decision.verdict, !exists ? (customer_active ? AUTHORIZE_RELAY : AUTHORIZE_DENIED)
+        assert_int_equal(decision.verdict, !exists  ? (customer_active ? AUTHORIZE_RELAY : AUTHORIZE_DENIED)
                                            : closed ? AUTHORIZE_UNKNOWN
                                            : active && customer_active ? AUTHORIZE_MAILBOX
                                                                        : AUTHORIZE_DENIED);
@@ -163,7 +165,8 @@ static void test_recipient_outside(void **state)
             network.customer_active = active;
             struct authorize_client client =
                 make_client(submission ? AUTHORIZE_SUBMISSION : AUTHORIZE_MX, signed_in, in_network);
-            struct authorize_sender sender = {null ? SLICE("") : SLICE("x@y.test"), signed_in, null ? 0 : owners[i], 0, 0};
+            struct authorize_sender sender = {null ? SLICE("") : SLICE("x@y.test"), signed_in, null ? 0 : owners[i], 0,
+                                              0};
             struct directory_recipient recipient = {0};
             struct authorize_decision decision;
 
@@ -224,8 +227,10 @@ static void test_states(void **state)
 
     (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct directory_recipient recipient = {
-            .has_domain = true, .domain = {.customer_active = true}, .has_account = true, .account = {.state = cases[i].state}};
+        struct directory_recipient recipient = {.has_domain = true,
+                                                .domain = {.customer_active = true},
+                                                .has_account = true,
+                                                .account = {.state = cases[i].state}};
         struct authorize_client submitter = make_client(AUTHORIZE_SUBMISSION, true, false);
         struct authorize_client stranger = make_client(AUTHORIZE_MX, false, false);
 
@@ -258,7 +263,10 @@ static struct directory_grant make_grant(unsigned senders, unsigned recipients)
     };
 }
 
-/* One grant, every combination of what it can say and what is asked: granted, or refused with the code of what is missing. */
+/*
+ * One grant, every combination of what it can say and what is asked: granted, or refused with the code of what is
+ * missing.
+ */
 static void test_one_grant(void **state)
 {
     (void)state;
@@ -267,18 +275,23 @@ static void test_one_grant(void **state)
         bool submission = bits & 1, owned = bits & 2, null = bits & 4, in_domain = bits & 8, to_domain = bits & 16;
         bool to_customer = bits & 32, tls_required = bits & 64, tls = bits & 128, too_big = bits & 256;
         unsigned senders = bits >> 9 & 3, recipients = bits >> 11 & 3;
-        if (senders > DIRECTORY_SENDERS_ANY || recipients > DIRECTORY_RECIPIENTS_CUSTOMER || (to_customer && !submission))
+        if (senders > DIRECTORY_SENDERS_ANY || recipients > DIRECTORY_RECIPIENTS_CUSTOMER ||
+            (to_customer && !submission))
             continue; /* from port 25 our own recipients need no grant */
         struct directory_grant grant = make_grant(senders, recipients);
         grant.tls_required = tls_required;
         grant.size_max = 1000;
-        struct authorize_client client = make_client(submission ? AUTHORIZE_SUBMISSION : AUTHORIZE_MX, submission, false);
+        struct authorize_client client =
+            make_client(submission ? AUTHORIZE_SUBMISSION : AUTHORIZE_MX, submission, false);
         client.grants = (struct directory_grants){&grant, 1};
         client.tls = tls;
-        struct authorize_sender sender = {null ? SLICE("") : in_domain ? SLICE("x@Y.test") : SLICE("x@z.test"), owned,
-                                          owned ? CUSTOMER : OTHER_CUSTOMER, too_big ? 1001 : 1000, 0};
-        struct directory_recipient recipient = {.has_domain = to_customer,
-                                                .domain = {.customer_id = CUSTOMER, .kind = DIRECTORY_RELAY, .customer_active = true}};
+        struct authorize_sender sender = {null        ? SLICE("")
+                                          : in_domain ? SLICE("x@Y.test")
+                                                      : SLICE("x@z.test"),
+                                          owned, owned ? CUSTOMER : OTHER_CUSTOMER, too_big ? 1001 : 1000, 0};
+        struct directory_recipient recipient = {
+            .has_domain = to_customer,
+            .domain = {.customer_id = CUSTOMER, .kind = DIRECTORY_RELAY, .customer_active = true}};
         struct authorize_decision decision;
 
         bool sender_ok = null || senders == DIRECTORY_SENDERS_ANY || (senders == DIRECTORY_SENDERS_OWN && owned) ||
@@ -290,7 +303,9 @@ static void test_one_grant(void **state)
         authorize_recipient(arena, &client, &sender, to_domain ? SLICE("a@OUTSIDE.test") : SLICE("a@else.test"), false,
                             &recipient, &decision);
         assert_int_equal(decision.code, code);
-        assert_int_equal(decision.verdict, code != 250 ? AUTHORIZE_DENIED : to_customer ? AUTHORIZE_RELAY : AUTHORIZE_OUTSIDE);
+        assert_int_equal(decision.verdict, code != 250   ? AUTHORIZE_DENIED
+                                           : to_customer ? AUTHORIZE_RELAY
+                                                         : AUTHORIZE_OUTSIDE);
         assert_ptr_equal(decision.grant, &grant);
 
         if (submission) {
@@ -328,8 +343,10 @@ static void test_grants_in_order(void **state)
     authorize_recipient(arena, &client, &sender, SLICE("a@else.test"), false, &outside, &decision);
     assert_ptr_equal(decision.grant, &grants[1]);
     id_print(grants[1].id, id);
-    assert_string_equal(decision.text, arena_printf(arena, "<a@else.test>: relaying denied: grant %s permits recipients in "
-                                                           "its customer's domains only", id));
+    assert_string_equal(decision.text, arena_printf(arena,
+                                                    "<a@else.test>: relaying denied: grant %s permits recipients in "
+                                                    "its customer's domains only",
+                                                    id));
 
     /* A limit is told with its grant; what happens there is the grant's choice. */
     grants[2].recipients_max = 5;
@@ -354,7 +371,8 @@ static void test_grants_in_order(void **state)
     assert_string_equal(decision.reason, "customer-suspended");
 
     /* Our own recipients are for everybody. */
-    struct directory_recipient ours = {.has_domain = true, .domain = {.kind = DIRECTORY_RELAY, .customer_active = true}};
+    struct directory_recipient ours = {.has_domain = true,
+                                       .domain = {.kind = DIRECTORY_RELAY, .customer_active = true}};
     authorize_recipient(arena, &client, &sender, SLICE("a@relayed.test"), false, &ours, &decision);
     assert_int_equal(decision.verdict, AUTHORIZE_RELAY);
     assert_null(decision.grant);
@@ -363,8 +381,9 @@ static void test_grants_in_order(void **state)
 /* Each window by itself: the last that fits is taken, the next is not, and the reply says which. */
 static void test_windows(void **state)
 {
-    static const char *const limits[] = {"messages_per_minute", "messages_per_hour", "messages_per_day", "recipients_per_minute",
-                                         "recipients_per_hour", "recipients_per_day", "bytes_per_day"};
+    static const char *const limits[] = {"messages_per_minute",   "messages_per_hour",   "messages_per_day",
+                                         "recipients_per_minute", "recipients_per_hour", "recipients_per_day",
+                                         "bytes_per_day"};
     struct authorize_client client = make_client(AUTHORIZE_SUBMISSION, true, false);
     struct directory_recipient outside = {0};
 
@@ -375,8 +394,12 @@ static void test_windows(void **state)
             struct directory_grant grant = make_grant(DIRECTORY_SENDERS_ANY, DIRECTORY_RECIPIENTS_ANY);
             struct authorize_sender sender = {SLICE("x@z.test"), false, 0, 10, 2};
             struct authorize_decision decision;
-            uint64_t *limit = i < 3 ? &grant.limits.messages[i] : i < 6 ? &grant.limits.recipients[i - 3] : &grant.limits.bytes_day;
-            uint64_t *used = i < 3 ? &grant.used.messages[i] : i < 6 ? &grant.used.recipients[i - 3] : &grant.used.bytes_day;
+            uint64_t *limit = i < 3   ? &grant.limits.messages[i]
+                              : i < 6 ? &grant.limits.recipients[i - 3]
+                                      : &grant.limits.bytes_day;
+            uint64_t *used = i < 3   ? &grant.used.messages[i]
+                             : i < 6 ? &grant.used.recipients[i - 3]
+                                     : &grant.used.bytes_day;
             unsigned asked = i < 3 ? 1 : i < 6 ? 3 : 10; /* by this message, with the third recipient */
 
             client.grants = (struct directory_grants){&grant, 1};

@@ -63,61 +63,60 @@ static void test_known_answer(void **state)
          .attempt_ms = 3600000},
         {.address = {"eve@e.test", 10}, .status = {"4.4.7", 5}, .diagnostic = {"delivery time expired", 21}},
     };
-    static const char answer[] =
-        "From: Mail Delivery System <MAILER-DAEMON@mail.test>\r\n"
-        "To: <ann@a.test>\r\n"
-        "Subject: Undelivered mail returned to sender\r\n"
-        "Date: Fri, 02 Jan 1970 00:00:00 +0000\r\n"
-        "Message-ID: <0000000000002@mail.test>\r\n"
-        "Auto-Submitted: auto-replied\r\n"
-        "MIME-Version: 1.0\r\n"
-        "Content-Type: multipart/report; report-type=delivery-status;\r\n"
-        " boundary=\"=_0000000000002.0000000000001\"\r\n"
-        "\r\n"
-        "This is a delivery report in MIME format (RFC 6522).\r\n"
-        "\r\n"
-        "--=_0000000000002.0000000000001\r\n"
-        "Content-Type: text/plain; charset=us-ascii\r\n"
-        "\r\n"
-        "This is the mail system at mail.test.\r\n"
-        "\r\n"
-        "Your message could not be delivered to the recipients below. It has been given up\r\n"
-        "and will not be tried again. The header of your message is attached.\r\n"
-        "\r\n"
-        "  Recipient: bob@b.test\r\n"
-        "  Refused by: mx.b.test\r\n"
-        "  Reason: 550 5.1.1 no such user\r\n"
-        "\r\n"
-        "  Recipient: eve@e.test\r\n"
-        "  Reason: delivery time expired\r\n"
-        "\r\n"
-        "The message is known here as 0000000000001.\r\n"
-        "\r\n"
-        "--=_0000000000002.0000000000001\r\n"
-        "Content-Type: message/delivery-status\r\n"
-        "\r\n"
-        "Reporting-MTA: dns; mail.test\r\n"
-        "Arrival-Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n"
-        "\r\n"
-        "Final-Recipient: rfc822; bob@b.test\r\n"
-        "Action: failed\r\n"
-        "Status: 5.1.1\r\n"
-        "Remote-MTA: dns; mx.b.test\r\n"
-        "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"
-        "Last-Attempt-Date: Thu, 01 Jan 1970 01:00:00 +0000\r\n"
-        "\r\n"
-        "Final-Recipient: rfc822; eve@e.test\r\n"
-        "Action: failed\r\n"
-        "Status: 4.4.7\r\n"
-        "Diagnostic-Code: x-posthouse; delivery time expired\r\n"
-        "\r\n"
-        "--=_0000000000002.0000000000001\r\n"
-        "Content-Type: text/rfc822-headers\r\n"
-        "\r\n"
-        "Subject: hello\r\n"
-        "To: bob@b.test\r\n"
-        "\r\n"
-        "--=_0000000000002.0000000000001--\r\n";
+    static const char answer[] = "From: Mail Delivery System <MAILER-DAEMON@mail.test>\r\n"
+                                 "To: <ann@a.test>\r\n"
+                                 "Subject: Undelivered mail returned to sender\r\n"
+                                 "Date: Fri, 02 Jan 1970 00:00:00 +0000\r\n"
+                                 "Message-ID: <0000000000002@mail.test>\r\n"
+                                 "Auto-Submitted: auto-replied\r\n"
+                                 "MIME-Version: 1.0\r\n"
+                                 "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+                                 " boundary=\"=_0000000000002.0000000000001\"\r\n"
+                                 "\r\n"
+                                 "This is a delivery report in MIME format (RFC 6522).\r\n"
+                                 "\r\n"
+                                 "--=_0000000000002.0000000000001\r\n"
+                                 "Content-Type: text/plain; charset=us-ascii\r\n"
+                                 "\r\n"
+                                 "This is the mail system at mail.test.\r\n"
+                                 "\r\n"
+                                 "Your message could not be delivered to the recipients below. It has been given up\r\n"
+                                 "and will not be tried again. The header of your message is attached.\r\n"
+                                 "\r\n"
+                                 "  Recipient: bob@b.test\r\n"
+                                 "  Refused by: mx.b.test\r\n"
+                                 "  Reason: 550 5.1.1 no such user\r\n"
+                                 "\r\n"
+                                 "  Recipient: eve@e.test\r\n"
+                                 "  Reason: delivery time expired\r\n"
+                                 "\r\n"
+                                 "The message is known here as 0000000000001.\r\n"
+                                 "\r\n"
+                                 "--=_0000000000002.0000000000001\r\n"
+                                 "Content-Type: message/delivery-status\r\n"
+                                 "\r\n"
+                                 "Reporting-MTA: dns; mail.test\r\n"
+                                 "Arrival-Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n"
+                                 "\r\n"
+                                 "Final-Recipient: rfc822; bob@b.test\r\n"
+                                 "Action: failed\r\n"
+                                 "Status: 5.1.1\r\n"
+                                 "Remote-MTA: dns; mx.b.test\r\n"
+                                 "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"
+                                 "Last-Attempt-Date: Thu, 01 Jan 1970 01:00:00 +0000\r\n"
+                                 "\r\n"
+                                 "Final-Recipient: rfc822; eve@e.test\r\n"
+                                 "Action: failed\r\n"
+                                 "Status: 4.4.7\r\n"
+                                 "Diagnostic-Code: x-posthouse; delivery time expired\r\n"
+                                 "\r\n"
+                                 "--=_0000000000002.0000000000001\r\n"
+                                 "Content-Type: text/rfc822-headers\r\n"
+                                 "\r\n"
+                                 "Subject: hello\r\n"
+                                 "To: bob@b.test\r\n"
+                                 "\r\n"
+                                 "--=_0000000000002.0000000000001--\r\n";
     struct dsn dsn = sample(recipients, 2, SLICE("Subject: hello\r\nTo: bob@b.test\r\n\r\nThe body.\r\n"));
     struct slice built = build(&dsn);
 
@@ -161,7 +160,8 @@ static void test_header_that_is_not_plain(void **state)
         {{"no end", 6}, "no end\r\n"},
         {{"", 0}, "\r\n"},
     };
-    struct dsn_recipient recipient = {.address = SLICE("b@b.test"), .status = SLICE("5.0.0"), .diagnostic = SLICE("no")};
+    struct dsn_recipient recipient = {
+        .address = SLICE("b@b.test"), .status = SLICE("5.0.0"), .diagnostic = SLICE("no")};
 
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -179,8 +179,10 @@ static void test_hostile_words(void **state)
     static char long_word[5000], long_header[70000];
     struct dsn_recipient recipients[] = {
         {.address = SLICE("a\r\nBcc: x@y.test"), .status = SLICE("5.0.0"), .diagnostic = SLICE("no\r\n\r\n--=_evil")},
-        {.address = slice_of(long_word, sizeof long_word), .status = SLICE("5.0.0"),
-         .diagnostic = slice_of(long_word, sizeof long_word), .remote = SLICE("mx\nX: y")},
+        {.address = slice_of(long_word, sizeof long_word),
+         .status = SLICE("5.0.0"),
+         .diagnostic = slice_of(long_word, sizeof long_word),
+         .remote = SLICE("mx\nX: y")},
         {.address = SLICE("\xff\xfe\x00@b.test"), .status = SLICE("5.0.0"), .diagnostic = SLICE("")},
     };
     struct dsn dsn;
@@ -202,8 +204,8 @@ static void test_hostile_words(void **state)
 static void test_long_diagnostics_are_folded(void **state)
 {
     struct slice words = slice_str(arena_printf(arena, "550 %0*d %0*d %0*d", 60, 1, 60, 2, 60, 3));
-    struct dsn_recipient recipient = {.address = SLICE("b@b.test"), .status = SLICE("5.0.0"), .diagnostic = words,
-                                      .remote = SLICE("mx.test")};
+    struct dsn_recipient recipient = {
+        .address = SLICE("b@b.test"), .status = SLICE("5.0.0"), .diagnostic = words, .remote = SLICE("mx.test")};
     struct dsn dsn = sample(&recipient, 1, SLICE("A: b\r\n"));
     struct slice built = build(&dsn);
 
@@ -216,7 +218,8 @@ static void test_long_diagnostics_are_folded(void **state)
 static void test_utf8(void **state)
 {
     static const struct dsn_recipient recipients[] = {
-        {.address = {"\xce\xb4@xn--bcher-kva.test", 21}, .status = {"5.6.7", 5},
+        {.address = {"\xce\xb4@xn--bcher-kva.test", 21},
+         .status = {"5.6.7", 5},
          .original = {"utf-8;\\x{3B4}\\x{2B}x@b.test", 27}},
         {.address = {"ann@xn--bcher-kva.test", 22}, .status = {"5.1.1", 5}},
     };
@@ -228,8 +231,10 @@ static void test_utf8(void **state)
     text = build(&dsn);
     for (size_t i = 0; i < text.n; i++)
         assert_true((unsigned char)text.p[i] < 0x80);
-    assert_true(contains(text, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable"));
-    assert_true(contains(text, "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: quoted-printable"));
+    assert_true(
+        contains(text, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable"));
+    assert_true(
+        contains(text, "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: quoted-printable"));
     assert_true(contains(text, "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: quoted-printable"));
     assert_true(contains(text, "Original-Recipient: utf-8; =CE=B4+x@b.test\r\n"));
     assert_true(contains(text, "Final-Recipient: utf-8; =CE=B4@b=C3=BCcher.test\r\n"));
@@ -237,7 +242,8 @@ static void test_utf8(void **state)
     dsn.sender = SLICE("\xce\xb4@xn--bcher-kva.test");
     dsn.content = SLICE("Subject: \xce\xb4\r\n\r\n\xce\xb4\r\n");
     text = build(&dsn);
-    assert_true(contains(text, "To: <\xce\xb4@b\xc3\xbc" "cher.test>\r\n"));
+    assert_true(contains(text, "To: <\xce\xb4@b\xc3\xbc"
+                               "cher.test>\r\n"));
     assert_true(contains(text, "Content-Type: message/global\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
                                "Subject: =CE=B4\r\n\r\n=CE=B4\r\n"));
     /* Where there is nothing but ASCII the types are the old ones. */

@@ -26,12 +26,17 @@ static int teardown(void **state)
 
 static void test_wanted(void **state)
 {
-    enum { N = ENVELOPE_NOTIFY_NEVER, S = ENVELOPE_NOTIFY_SUCCESS, F = ENVELOPE_NOTIFY_FAILURE, D = ENVELOPE_NOTIFY_DELAY };
+    enum {
+        N = ENVELOPE_NOTIFY_NEVER,
+        S = ENVELOPE_NOTIFY_SUCCESS,
+        F = ENVELOPE_NOTIFY_FAILURE,
+        D = ENVELOPE_NOTIFY_DELAY
+    };
     static const struct {
         unsigned notify;
         bool failed, delayed, success;
     } cases[] = {
-        {0, true, true, false},  {N, false, false, false}, {S, false, false, true},     {F, true, false, false},
+        {0, true, true, false},  {N, false, false, false},   {S, false, false, true},       {F, true, false, false},
         {D, false, true, false}, {S | F, true, false, true}, {S | F | D, true, true, true},
     };
     (void)state;
@@ -48,15 +53,16 @@ static void test_wanted(void **state)
         for (enum dsn_action action = DSN_FAILED; action <= DSN_TRACED; action++)
             assert_false(notice_wanted(nobody, &envelope, action));
         assert_int_equal(notice_delay_at(ann, &envelope, false, 1000, 50), cases[i].delayed ? 1050 : 0);
-        assert_int_equal(notice_delay_at(ann, &envelope, true, 1000, 50), cases[i].delayed && cases[i].notify ? 1050 : 0);
+        assert_int_equal(notice_delay_at(ann, &envelope, true, 1000, 50),
+                         cases[i].delayed && cases[i].notify ? 1050 : 0);
         assert_int_equal(notice_delay_at(ann, &envelope, false, 1000, 0), 0);
         assert_int_equal(notice_delay_at(nobody, &envelope, false, 1000, 50), 0);
     }
 }
 
 /* Content of the notice about this message; NULL: none is returned. */
-static const char *made(enum notice_made expected, struct slice sender, enum dsn_action action, enum envelope_return ret,
-                        struct slice content, struct accept_message *out)
+static const char *made(enum notice_made expected, struct slice sender, enum dsn_action action,
+                        enum envelope_return ret, struct slice content, struct accept_message *out)
 {
     struct accept_message *messages;
     unsigned count;
@@ -130,7 +136,8 @@ static void test_what_comes_back(void **state)
     text = made(NOTICE_MADE, ann, DSN_FAILED, ENVELOPE_RETURN_FULL, SLICE(BODY), &out);
     assert_non_null(strstr(text, whole));
     assert_non_null(strstr(text, "\r\nOriginal-Envelope-Id: QQ+1\r\nReporting-MTA: "));
-    assert_non_null(strstr(text, "\r\nOriginal-Recipient: rfc822; b+ob@b.test\r\nFinal-Recipient: rfc822; bob@b.test\r\n"));
+    assert_non_null(
+        strstr(text, "\r\nOriginal-Recipient: rfc822; b+ob@b.test\r\nFinal-Recipient: rfc822; bob@b.test\r\n"));
     assert_non_null(strstr(text, "\r\nAction: failed\r\n"));
 
     for (enum envelope_return ret = ENVELOPE_RETURN_UNSAID; ret <= ENVELOPE_RETURN_FULL; ret++)
@@ -138,11 +145,13 @@ static void test_what_comes_back(void **state)
             text = made(NOTICE_MADE, ann, action, ret, SLICE(BODY), &out);
             if (ret == ENVELOPE_RETURN_FULL && action == DSN_FAILED)
                 continue;
-            assert_non_null(strstr(text, "Content-Type: text/rfc822-headers\r\n\r\nReceived: here\r\nSubject: hi\r\n\r\n--=_"));
+            assert_non_null(
+                strstr(text, "Content-Type: text/rfc822-headers\r\n\r\nReceived: here\r\nSubject: hi\r\n\r\n--=_"));
             assert_null(strstr(text, "The body."));
         }
 
-    text = made(NOTICE_MADE, ann, DSN_FAILED, ENVELOPE_RETURN_FULL, SLICE("Subject: hi\r\n\r\ngr\xc3\xbc\xc3\x9f\r\n"), &out);
+    text = made(NOTICE_MADE, ann, DSN_FAILED, ENVELOPE_RETURN_FULL, SLICE("Subject: hi\r\n\r\ngr\xc3\xbc\xc3\x9f\r\n"),
+                &out);
     assert_non_null(strstr(text, "\r\nContent-Transfer-Encoding: 8bit\r\nContent-Type: multipart/report;"));
     assert_non_null(strstr(text, "message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"));
     assert_non_null(strstr(text, "\r\n\r\ngr\xc3\xbc\xc3\x9f\r\n\r\n--=_"));

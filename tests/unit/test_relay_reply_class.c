@@ -38,7 +38,8 @@ static const struct {
     {"550 5.7.606 Access denied, banned sending IP [192.0.2.1]", "block-list"},
     {"421 4.7.0 your IP is on our block list (S3150)", "block-list"},
     {"550 rejected because 192.0.2.1 is in a black list at dnsbl.sorbs.net", "block-list"},
-    {"450 4.2.0 <x@y.test>: Recipient address rejected: Greylisted, see http://postgrey.schweikert.ch/help/y.test.html", "greylist"},
+    {"450 4.2.0 <x@y.test>: Recipient address rejected: Greylisted, see http://postgrey.schweikert.ch/help/y.test.html",
+     "greylist"},
     {"451 4.7.1 Greylisting in action, please come back in 00:05:00", "greylist"},
     {"451 greylisted, try again in 300 seconds", "greylist"},
     {"550 5.7.1 we do greylisting, but you are simply refused", "policy"},
@@ -78,7 +79,8 @@ static void test_replies(void **state)
         const char *class = class_of(replies[i].reply, strlen(replies[i].reply));
 
         if ((class == NULL) != (replies[i].class == NULL) || (class && strcmp(class, replies[i].class) != 0))
-            fail_msg("%s: %s, not %s", replies[i].reply, class ? class : "none", replies[i].class ? replies[i].class : "none");
+            fail_msg("%s: %s, not %s", replies[i].reply, class ? class : "none",
+                     replies[i].class ? replies[i].class : "none");
     }
 }
 

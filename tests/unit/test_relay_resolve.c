@@ -13,8 +13,8 @@
 #define CUSTOMER 7
 
 /*
- * The directory: "a:b,c" is an alias; with '!' a group for members, with '$' one for the customer, with '*' what a catch-all
- * makes of it.  "a@2" is a in a domain alias, "r@to" is in a relay domain, and "r@2" the same by an alias.
+ * The directory: "a:b,c" is an alias; with '!' a group for members, with '$' one for the customer, with '*' what a
+ * catch-all makes of it.  "a@2" is a in a domain alias, "r@to" is in a relay domain, and "r@2" the same by an alias.
  */
 static const char *const *world;
 static unsigned rounds;
@@ -47,7 +47,8 @@ static void look_up(struct arena *arena, struct slice address, struct directory_
             return;
         }
         out->has_expansion = true;
-        *e = (struct directory_expansion){.id = 1, .customer_id = CUSTOMER, .targets = arena_array(arena, 64, sizeof *e->targets)};
+        *e = (struct directory_expansion){
+            .id = 1, .customer_id = CUSTOMER, .targets = arena_array(arena, 64, sizeof *e->targets)};
         e->catch_all = *list == '*';
         e->senders = *list == '!'   ? DIRECTORY_POSTERS_MEMBERS
                      : *list == '$' ? DIRECTORY_POSTERS_CUSTOMER
@@ -182,8 +183,10 @@ static unsigned resolved_groups(unsigned groups, unsigned members)
             if (*addresses[i].p == 'g')
                 answer[i] = (struct directory_recipient){.has_expansion = true, .expansion = group};
             else
-                answer[i] = (struct directory_recipient){
-                    .has_domain = true, .domain.customer_active = true, .has_account = true, .account.id = 1 + rounds * 1000 + i};
+                answer[i] = (struct directory_recipient){.has_domain = true,
+                                                         .domain.customer_active = true,
+                                                         .has_account = true,
+                                                         .account.id = 1 + rounds * 1000 + i};
         resolve_found(&r, answer);
         rounds++;
     }
@@ -235,7 +238,8 @@ static void test_a_grant_opens_a_group(void **state)
     struct directory_grant grant = {.customer_id = CUSTOMER, .customer_active = true, .tls_required = true};
 
     (void)state;
-    client = (struct authorize_client){.role = AUTHORIZE_MX, .address = "192.0.2.1", .grants = {&grant, 1}, .tls = true};
+    client =
+        (struct authorize_client){.role = AUTHORIZE_MX, .address = "192.0.2.1", .grants = {&grant, 1}, .tls = true};
     assert_string_equal(resolved(customers, "l"), "a=mailbox");
     client.tls = false;
     assert_string_equal(resolved(customers, "l"), "550 5.7.2 group-closed");

@@ -68,7 +68,8 @@ static void test_status_has_the_class_of_the_verdict(void **state)
             assert_int_equal(retry_status(stages[s], RETRY_VERDICT_AWAY, enhanced).p[0], '4');
             assert_int_equal(retry_status(stages[s], RETRY_VERDICT_REFUSED, enhanced).p[0], '5');
         }
-    assert_true(slice_equal(retry_status(RETRY_STAGE_RECIPIENT, RETRY_VERDICT_REFUSED, SLICE("5.7.1")), SLICE("5.7.1")));
+    assert_true(
+        slice_equal(retry_status(RETRY_STAGE_RECIPIENT, RETRY_VERDICT_REFUSED, SLICE("5.7.1")), SLICE("5.7.1")));
 }
 
 static void test_backoff_doubles_up_to_its_bound(void **state)
@@ -106,7 +107,10 @@ static void test_due_is_not_past_the_lifetime(void **state)
     assert_true(retry_expired(1000, 1000));
 }
 
-/* Not before it has waited as long as was asked for, and not longer each time; somebody who calls it greylisting for ever is like others. */
+/*
+ * Not before it has waited as long as was asked for, and not longer each time; somebody who calls it greylisting for
+ * ever is like others.
+ */
 static void test_greylists_are_not_met_too_early(void **state)
 {
     (void)state;

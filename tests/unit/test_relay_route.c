@@ -142,7 +142,10 @@ static void test_own_name_goes_with_what_is_no_better(void **state)
         }
 }
 
-/* RFC 8689 4.2.1: a name is doubtful that came by an MX record without DNSSEC, not the domain's own or a configured one. */
+/*
+ * RFC 8689 4.2.1: a name is doubtful that came by an MX record without DNSSEC, not the domain's own or a configured
+ * one.
+ */
 static void test_doubtful(void **state)
 {
     const struct dns_mx mx[] = {{10, "a", true}, {20, "b", false}};
@@ -200,8 +203,19 @@ static void test_no_more_hops_than_are_tried(void **state)
 static void test_sent_elsewhere(void **state)
 {
     static const struct directory_hop hops[] = {{.host = "a.test", .port = 25}, {.host = "2001:db8::1", .port = 2525}};
-    static const char *const malformed[] = {"", "[", "[]:25", "[a]", "[a]:", "[a]:0", "[a]:65536", "[a]:99999999999999999999", "a:25",
-                                            "[a]:25,", "[a]:25x", "[a]:25,[b]", "[a]:1,[a]:1,[a]:1,[a]:1,[a]:1"};
+    static const char *const malformed[] = {"",
+                                            "[",
+                                            "[]:25",
+                                            "[a]",
+                                            "[a]:",
+                                            "[a]:0",
+                                            "[a]:65536",
+                                            "[a]:99999999999999999999",
+                                            "a:25",
+                                            "[a]:25,",
+                                            "[a]:25x",
+                                            "[a]:25,[b]",
+                                            "[a]:1,[a]:1,[a]:1,[a]:1,[a]:1"};
     struct slice key = route_to_key(arena, hops, 2);
     struct route route;
 

@@ -1,6 +1,6 @@
 /*
- * verify: the table of its essay, every combination of what is known, when, and whether anybody can be asked; and which replies
- * say that an address does not exist.
+ * verify: the table of its essay, every combination of what is known, when, and whether anybody can be asked; and which
+ * replies say that an address does not exist.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,14 +20,14 @@ static void test_replies(void **state)
         const char *enhanced;
         enum verify_told told;
     } cases[] = {
-        {250, "2.1.5", VERIFY_EXISTS},      {251, "", VERIFY_EXISTS},           {252, "", VERIFY_EXISTS},
-        {550, "5.1.1", VERIFY_NOT_THERE},   {550, "", VERIFY_NOT_THERE},        {551, "", VERIFY_NOT_THERE},
-        {553, "", VERIFY_NOT_THERE},        {553, "5.1.3", VERIFY_NOT_THERE},   {556, "5.1.10", VERIFY_NOT_THERE},
-        {550, "5.2.1", VERIFY_NOT_THERE},   {554, "5.1.1", VERIFY_NOT_THERE},   {550, "5.7.1", VERIFY_UNTOLD},
-        {550, "5.1.7", VERIFY_UNTOLD},      {550, "5.1.8", VERIFY_UNTOLD},      {552, "5.2.2", VERIFY_UNTOLD},
-        {554, "", VERIFY_UNTOLD},           {552, "", VERIFY_UNTOLD},           {450, "4.1.1", VERIFY_UNTOLD},
-        {451, "", VERIFY_UNTOLD},           {450, "5.1.1", VERIFY_UNTOLD},      {503, "", VERIFY_UNTOLD},
-        {354, "", VERIFY_UNTOLD},           {550, "5.6.7", VERIFY_NOT_THERE},
+        {250, "2.1.5", VERIFY_EXISTS},    {251, "", VERIFY_EXISTS},         {252, "", VERIFY_EXISTS},
+        {550, "5.1.1", VERIFY_NOT_THERE}, {550, "", VERIFY_NOT_THERE},      {551, "", VERIFY_NOT_THERE},
+        {553, "", VERIFY_NOT_THERE},      {553, "5.1.3", VERIFY_NOT_THERE}, {556, "5.1.10", VERIFY_NOT_THERE},
+        {550, "5.2.1", VERIFY_NOT_THERE}, {554, "5.1.1", VERIFY_NOT_THERE}, {550, "5.7.1", VERIFY_UNTOLD},
+        {550, "5.1.7", VERIFY_UNTOLD},    {550, "5.1.8", VERIFY_UNTOLD},    {552, "5.2.2", VERIFY_UNTOLD},
+        {554, "", VERIFY_UNTOLD},         {552, "", VERIFY_UNTOLD},         {450, "4.1.1", VERIFY_UNTOLD},
+        {451, "", VERIFY_UNTOLD},         {450, "5.1.1", VERIFY_UNTOLD},    {503, "", VERIFY_UNTOLD},
+        {354, "", VERIFY_UNTOLD},         {550, "5.6.7", VERIFY_NOT_THERE},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -39,7 +39,8 @@ static void test_what_is_known(void **state)
 {
     (void)state;
     for (unsigned bits = 0; bits < 64; bits++) {
-        bool known = bits & 1, valid = bits & 2, in_time = bits & 4, all = bits & 8, all_in_time = bits & 16, away = bits & 32;
+        bool known = bits & 1, valid = bits & 2, in_time = bits & 4, all = bits & 8, all_in_time = bits & 16,
+             away = bits & 32;
         struct learned learned = {.known = known,
                                   .valid = valid,
                                   .learned_ms = in_time ? NOW - 100 : NOW - 2000,
@@ -89,7 +90,8 @@ static void test_whose_business(void **state)
 {
     (void)state;
     for (unsigned bits = 0; bits < 256; bits++) {
-        bool learns = bits & 1, relay = bits & 2, split = bits & 4, account = bits & 8, closed = bits & 16, listed = bits & 32;
+        bool learns = bits & 1, relay = bits & 2, split = bits & 4, account = bits & 8, closed = bits & 16,
+             listed = bits & 32;
         bool expansion = bits & 64, active = bits & 128;
         struct directory_recipient found = {
             .has_domain = true,

@@ -12,8 +12,9 @@
 
 static void test_fingerprints(void **state)
 {
-    static const char *const wrong[] = {"", "ab", HEX "0", HEX ":", ":" HEX, "g" HEX, HEX "00", "01::23", " " HEX,
-                                        "0:123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"};
+    static const char *const wrong[] = {
+        "",      "ab",     HEX "0",  HEX ":", ":" HEX,
+        "g" HEX, HEX "00", "01::23", " " HEX, "0:123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"};
     struct arena *arena = arena_new(SIZE_MAX);
     char colons[96] = "", large[65] = "";
     struct slice out;

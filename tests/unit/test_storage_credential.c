@@ -1,6 +1,6 @@
 /*
- * credential: what is made verifies, and nothing else does; every hash that libxcrypt knows is taken; one that makes no sense
- * is a no; and the SCRAM keys are those of RFC 7677's example.
+ * credential: what is made verifies, and nothing else does; every hash that libxcrypt knows is taken; one that makes no
+ * sense is a no; and the SCRAM keys are those of RFC 7677's example.
  *
  * secret_random() is wrapped (see Makefile.inc), so that the salt can be the example's.
  */
@@ -174,8 +174,8 @@ static void test_hashes_that_make_no_sense(void **state)
 #define SERVER_SIGNATURE "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 
 /*
- * RFC 7677 section 3 publishes the messages, not the keys; but the keys must make that server's signature, and must take
- * that client's proof: H(proof XOR HMAC(StoredKey, AuthMessage)) is StoredKey (RFC 5802 section 3).
+ * RFC 7677 section 3 publishes the messages, not the keys; but the keys must make that server's signature, and must
+ * take that client's proof: H(proof XOR HMAC(StoredKey, AuthMessage)) is StoredKey (RFC 5802 section 3).
  */
 static void example(void *arg)
 {
@@ -214,7 +214,10 @@ static void test_the_example_of_rfc_7677(void **state)
     in_task(example);
 }
 
-/* In RFC 5803's form, from a salt of its own; that the keys are right: tests/e2e/test_scram.py, with clients that others made. */
+/*
+ * In RFC 5803's form, from a salt of its own; that the keys are right: tests/e2e/test_scram.py, with clients that
+ * others made.
+ */
 static void sha1(void *arg)
 {
     struct credential made;

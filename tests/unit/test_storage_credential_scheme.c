@@ -1,6 +1,6 @@
 /*
- * credential_scheme: which hashes of other systems are taken, in which form they are stored, and that each verifies with its
- * password and no other.  The hashes are of "pencil", made by Python's hashlib and crypt.
+ * credential_scheme: which hashes of other systems are taken, in which form they are stored, and that each verifies
+ * with its password and no other.  The hashes are of "pencil", made by Python's hashlib and crypt.
  */
 #include "storage/credential_scheme.h"
 

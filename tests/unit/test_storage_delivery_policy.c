@@ -32,8 +32,9 @@ static void test_merge(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct delivery_policy policy = {{NULL, 0}, cases[i].lifetime, cases[i].delay_notice, cases[i].retry_first,
-                                         cases[i].retry_max, DELIVERY_TLS_NOT_SET};
+        struct delivery_policy policy = {
+            {NULL, 0},          cases[i].lifetime,   cases[i].delay_notice, cases[i].retry_first,
+            cases[i].retry_max, DELIVERY_TLS_NOT_SET};
         struct delivery_times times = {432000000, 14400000, 300000, 3600000};
 
         delivery_policy_merge(&policy, &times);

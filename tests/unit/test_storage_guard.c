@@ -1,6 +1,6 @@
 /*
- * storage/guard without a database: what bans, and a table that a flood of addresses and names fills: who was banned stays so, and who
- * guesses on is banned all the same.
+ * storage/guard without a database: what bans, and a table that a flood of addresses and names fills: who was banned
+ * stays so, and who guesses on is banned all the same.
  */
 #include <setjmp.h>
 #include <stdarg.h>

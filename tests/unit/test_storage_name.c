@@ -93,7 +93,7 @@ static void test_address(void **state)
                "cher.test"),
          "\xc3\xa9ve@xn--bcher-kva.test"},
         {SLICE("a@xn--bcher-kva.test"), "a@xn--bcher-kva.test"},
-        {SLICE("\xe9@c.test"), NULL},           /* Latin-1 */
+        {SLICE("\xe9@c.test"), NULL},          /* Latin-1 */
         {SLICE("a\xe2\x80\xae@c.test"), NULL}, /* it turns the direction of what follows */
         {SLICE("a\xc2\xa0z@c.test"), NULL},
         {SLICE("\xc3\xa9\0@c.test"), NULL},
@@ -228,9 +228,9 @@ static void test_schema_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_domain), cmocka_unit_test(test_address),        cmocka_unit_test(test_key),
-        cmocka_unit_test(test_host),
-        cmocka_unit_test(test_cidr),   cmocka_unit_test(test_schema_compare), cmocka_unit_test(test_schema_load),
+        cmocka_unit_test(test_domain),      cmocka_unit_test(test_address), cmocka_unit_test(test_key),
+        cmocka_unit_test(test_host),        cmocka_unit_test(test_cidr),    cmocka_unit_test(test_schema_compare),
+        cmocka_unit_test(test_schema_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
