@@ -101,6 +101,7 @@ static const char *const refused[] = {
     "$2b$15$jMHRRxuWp9EhhdNr/rZ/De8QLJD.M22lwOBNUZ2n5pPruh8ETbepu",
     "$2b$31$jMHRRxuWp9EhhdNr/rZ/De8QLJD.M22lwOBNUZ2n5pPruh8ETbepu",
     "$y$jFT" YESCRYPT_TAIL,
+    "$6$rounds=300001$saltsalt$bbY.T.ZpN43KapLdmlSbP6MmxBlkMSbhrh.Y1rmY0fYaRO/t.4sKqUiU.Z8byKf8Oa1yagMn/0fncuHSYrb9h.",
     "$6$rounds=9999999$saltsalt$bbY.T.ZpN43KapLdmlSbP6MmxBlkMSbhrh.Y1rmY0fYaRO/t.4sKqUiU.Z8byKf8Oa1yagMn/0fncuHSYrb9h.",
     "$6$rounds=999999999$saltsalt$bbY.T.ZpN43KapLdmlSbP6MmxBlkMSbhrh.Y1rmY0fYaRO/t.4sKqUiU.Z8byKf8Oa1yagMn/"
     "0fncuHSYrb9h.",

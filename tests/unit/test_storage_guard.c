@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "storage/guard.h"
 
@@ -46,6 +47,18 @@ static void what_bans(void **state)
     assert_true(guard_banned("192.0.2.1", SLICE("bob@x.test"))); /* ten from the address, whatever the name */
 }
 
+/* The answer's time is counted from the beginning of the check: what is left of it when the check was cheap, and when it was dear. */
+static void the_delay_holds_what_the_check_cost(void **state)
+{
+    (void)state;
+    assert_in_range(guard_delay(1000, "192.0.2.77", clock_steady_ms()), 100, 1000);
+    assert_in_range(guard_delay(1000, "192.0.2.77", clock_steady_ms() - 700), 0, 300);
+    assert_int_equal(guard_delay(1000, "192.0.2.77", clock_steady_ms() - 1000), 0);
+    assert_int_equal(guard_delay(1000, "192.0.2.77", clock_steady_ms() - 5000), 0);
+    fail_times("192.0.2.77", "", 4); /* 250, 500, 1000, 2000 ms for its address */
+    assert_in_range(guard_delay(1000, "192.0.2.77", clock_steady_ms() - 700), 301, 1300);
+}
+
 static void a_flood_frees_nobody(void **state)
 {
     (void)state;
@@ -73,6 +86,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_bans),
+        cmocka_unit_test(the_delay_holds_what_the_check_cost),
         cmocka_unit_test(a_flood_frees_nobody),
         cmocka_unit_test(a_flood_makes_room_for_nobody_else),
     };
