@@ -81,14 +81,14 @@ static void generation_release(struct generation *g)
 static void child_fork(unsigned slot)
 {
     struct child *child = &children[slot];
-    pid_t pid;
+    pid_t pid, self = getpid();
 
     tls_server_share();
     testament_prepare(slot);
     fflush(NULL);
     pid = fork();
     if (pid == 0) {
-        struct process_plan plan = {child->generation->config, &child->generation->listeners, slot};
+        struct process_plan plan = {child->generation->config, &child->generation->listeners, slot, self};
 
         _exit(child->run(&plan));
     }

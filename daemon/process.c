@@ -31,7 +31,7 @@
 _Static_assert(TALLY_SLOTS == STATS_SLOTS, "one for each process");
 
 static void (*on_order)(enum process_order order);
-static pid_t master;
+static pid_t master; /* as it was before the fork: it may be dead before this process asks for its parent */
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -51,7 +51,7 @@ void process_begin(const struct process_plan *plan, void (*fn)(enum process_orde
 {
     sigset_t all;
 
-    master = getppid();
+    master = plan->master;
     on_order = fn;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* a terminal's; the master tells us what to do */
@@ -84,7 +84,7 @@ void process_drop_privileges(const struct config *config)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != master)
-        raise(SIGTERM); /* it died before we asked */
+        raise(SIGTERM); /* it died before we asked: nobody else would tell */
 }
 
 void process_open_storage(const struct config *config, unsigned read_connections, unsigned write_connections)

@@ -4,6 +4,7 @@
  * process: what a child does between fork and its loop, and what worker and admin process have in common.
  */
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "daemon/config.h"
 #include "daemon/listen.h"
@@ -13,6 +14,7 @@ struct process_plan {
     const struct config *config;
     const struct listeners *listeners;
     unsigned slot; /* in stats */
+    pid_t master;
 };
 
 /* Child processes; they return their exit status when they have been told to end and have ended. */
