@@ -1,17 +1,11 @@
 /*
- * runner_hop: from a destination to an open connection.
- *
- *   domain:ID   its next hops from the directory, by priority
- *   default     the smart host of the configuration
- *   to:HOSTS    where an administrator has sent it
- *   mx:NAME     MX hosts by DNS, or the name's own address (RFC 5321 5.1)
+ * runner_hop: from a destination to an open connection: its hosts (runner_route.c), and of each its addresses.
  *
  * A walk goes over hops and, within each, addresses, and stands where the last attempt ended, so that a lane whose
  * connection was cut goes on with the next host instead of beginning again.  ADDRESSES_MAX bounds one attempt.
  *
  * What cannot be reached is AWAY, which is retried for as long as mail lives.  REFUSED is for destinations that
- * do not exist: no such domain, a null MX, ourselves.  A configured host that does not resolve is AWAY: an
- * administrator's slip of the pen must not bounce a customer's mail.
+ * do not exist: here a domain that has neither MX nor address.
  *
  * How long a greeting may take differs: RFC 5321 4.5.3.2.1 gives five minutes, and strangers get them.  A relay
  * domain's primary gets connect_timeout: its users read their mail here while it hangs.
@@ -22,101 +16,16 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "daemon/runner_internal.h"
-#include "relay/route_to.h"
-#include "storage/directory.h"
-#include "storage/directory_route.h"
 
 #define ADDRESSES_MAX 8
-
-static void say(struct runner_walk *walk, const char *why, const char *status)
-{
-    walk->why = slice_str(why);
-    walk->status = slice_str(status);
-}
 
 /* It could not be reached.  What another host lacked, is what there is to be told. */
 static void say_unreached(struct runner_walk *walk, const char *why, const char *status)
 {
     walk->unreached = true;
     if (!walk->unmet)
-        say(walk, why, status);
+        runner_walk_say(walk, why, status);
 }
-
-/* ------------------------------------------------------------------ which hosts */
-
-static AWAITS enum runner_hop find_domain(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
-{
-    struct directory_hop *hops = NULL;
-    unsigned count = 0;
-
-    switch (directory_hops(arena, key->domain_id, &hops, &count)) {
-    case DB_FOUND:
-    case DB_NONE: break;
-    case DB_FAILED: say(walk, "the next hops could not be looked up", "4.3.0"); return RUNNER_HOP_LATER;
-    }
-    if (route_from_hops(arena, hops, count, &walk->route) == ROUTE_FOUND)
-        return RUNNER_HOP_OPEN;
-    say(walk, "the domain has no next hop", "4.4.4");
-    return RUNNER_HOP_AWAY;
-}
-
-static enum runner_hop find_default(struct arena *arena, struct runner_walk *walk)
-{
-    const struct runner_settings *settings = runner_settings();
-    struct route_hop *hop = arena_alloc(arena, sizeof *hop);
-
-    if (!settings->default_route_host) {
-        say(walk, "there is no default route any more", "4.4.4");
-        return RUNNER_HOP_AWAY;
-    }
-    *hop = (struct route_hop){.host = settings->default_route_host, .port = settings->default_route_port};
-    walk->route = (struct route){hop, 1};
-    return RUNNER_HOP_OPEN;
-}
-
-static AWAITS enum runner_hop find_mx(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
-{
-    const char *domain = arena_slicedup(arena, key->domain);
-    struct dns_mx *mx = NULL;
-    unsigned count = 0;
-    uint64_t seed = (uint64_t)runner_random() << 32 | runner_random();
-
-    if (!*domain) {
-        say(walk, "no such destination", "5.4.4");
-        return RUNNER_HOP_REFUSED;
-    }
-    switch (dns_mx(arena, domain, &mx, &count)) {
-    case DNS_FOUND: break;
-    case DNS_NONE: count = 0; break;
-    case DNS_FAILED: say(walk, "the domain's MX could not be looked up", "4.4.3"); return RUNNER_HOP_AWAY;
-    }
-    switch (route_from_mx(arena, domain, mx, count, runner_settings()->hostname, seed, &walk->route)) {
-    case ROUTE_FOUND: return RUNNER_HOP_OPEN;
-    case ROUTE_NO_HOPS: break;
-    case ROUTE_NULL_MX: say(walk, "the domain does not accept mail (null MX)", "5.1.10"); return RUNNER_HOP_REFUSED;
-    case ROUTE_LOOPS: say(walk, "the domain's MX points back to this server", "5.4.6"); return RUNNER_HOP_REFUSED;
-    }
-    say(walk, "the domain has no mail exchanger", "5.1.2");
-    return RUNNER_HOP_REFUSED;
-}
-
-static AWAITS enum runner_hop find_hosts(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
-{
-    switch (key->kind) {
-    case ROUTE_DOMAIN: return find_domain(arena, key, walk);
-    case ROUTE_DEFAULT: return find_default(arena, walk);
-    case ROUTE_MX: return find_mx(arena, key, walk);
-    case ROUTE_TO:
-        if (route_to_parse(arena, key->domain, &walk->route))
-            return RUNNER_HOP_OPEN;
-        say(walk, "no such destination", "5.4.4");
-        return RUNNER_HOP_REFUSED;
-    case ROUTE_MAILBOX: break; /* never asked for: runner_file.c */
-    }
-    return RUNNER_HOP_LATER;
-}
-
-/* ------------------------------------------------------------------ which addresses */
 
 /* Addresses of walk's hop. */
 static AWAITS enum runner_hop find_addresses(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
@@ -134,7 +43,7 @@ static AWAITS enum runner_hop find_addresses(struct arena *arena, const struct r
     }
     walk->address_count = 0;
     if (key->kind == ROUTE_MX && slice_equal_nocase(slice_str(host), key->domain)) { /* neither MX nor address */
-        say(walk, arena_printf(arena, "%s: no such domain", host), "5.1.2");
+        runner_walk_say(walk, arena_printf(arena, "%s: no such domain", host), "5.1.2");
         return RUNNER_HOP_REFUSED;
     }
     say_unreached(walk, arena_printf(arena, "%s: no such host", host), "4.4.4");
@@ -188,7 +97,7 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
     *out = NULL;
     if (!walk->begun) {
         *walk = (struct runner_walk){.protection = walk->protection};
-        if ((found = find_hosts(arena, key, walk)) != RUNNER_HOP_OPEN)
+        if ((found = runner_route_find(arena, key, walk)) != RUNNER_HOP_OPEN)
             return found;
         walk->begun = true;
         if ((found = find_addresses(arena, key, walk)) == RUNNER_HOP_REFUSED)

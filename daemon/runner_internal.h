@@ -9,7 +9,8 @@
  *   runner_delivery.c  what a lane does with one of them
  *   runner_file.c      the same for mailboxes here
  *   runner_away.c      a destination that cannot be reached
- *   runner_hop.c       from a destination to an open connection
+ *   runner_route.c     from a destination to its hosts
+ *   runner_hop.c       from these to an open connection
  *   runner_turn.c      a lane over a connection that ATRN turned round
  *   runner_protect.c   how well that must be protected for a message
  *   runner_suspend.c   what is suspended
@@ -234,6 +235,9 @@ struct runner_walk {
     bool unmet;               /* a host was reached that may not have the message; why and status tell of it */
     bool unreached;           /* another was not, or broke off */
 };
+void runner_walk_say(struct runner_walk *walk, const char *why, const char *status); /* not copied */
+/* The destination's hosts, into walk->route; not OPEN: why not. */
+AWAITS enum runner_hop runner_route_find(struct arena *arena, const struct route_key *key, struct runner_walk *walk);
 /* The next address that answers.  walk: zeroed at first; its memory and the words are in the arena. */
 AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
                                        struct smtp_client **out);

@@ -1,0 +1,98 @@
+/*
+ * runner_route: which hosts a destination has, in the order in which they are tried.
+ *
+ *   domain:ID   its next hops from the directory, by priority
+ *   default     the smart host of the configuration
+ *   to:HOSTS    where an administrator has sent it
+ *   mx:NAME     MX hosts by DNS, or the name's own address (RFC 5321 5.1)
+ *
+ * REFUSED is for destinations that do not exist: no such domain, a null MX, ourselves.  A destination whose hosts cannot
+ * be found out is AWAY or LATER: an administrator's slip of the pen must not bounce a customer's mail.
+ */
+#include "core/dns.h"
+#include "daemon/runner_internal.h"
+#include "relay/route_to.h"
+#include "storage/directory.h"
+#include "storage/directory_route.h"
+
+void runner_walk_say(struct runner_walk *walk, const char *why, const char *status)
+{
+    walk->why = slice_str(why);
+    walk->status = slice_str(status);
+}
+
+static AWAITS enum runner_hop find_domain(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
+{
+    struct directory_hop *hops = NULL;
+    unsigned count = 0;
+
+    switch (directory_hops(arena, key->domain_id, &hops, &count)) {
+    case DB_FOUND:
+    case DB_NONE: break;
+    case DB_FAILED: runner_walk_say(walk, "the next hops could not be looked up", "4.3.0"); return RUNNER_HOP_LATER;
+    }
+    if (route_from_hops(arena, hops, count, &walk->route) == ROUTE_FOUND)
+        return RUNNER_HOP_OPEN;
+    runner_walk_say(walk, "the domain has no next hop", "4.4.4");
+    return RUNNER_HOP_AWAY;
+}
+
+static enum runner_hop find_default(struct arena *arena, struct runner_walk *walk)
+{
+    const struct runner_settings *settings = runner_settings();
+    struct route_hop *hop = arena_alloc(arena, sizeof *hop);
+
+    if (!settings->default_route_host) {
+        runner_walk_say(walk, "there is no default route any more", "4.4.4");
+        return RUNNER_HOP_AWAY;
+    }
+    *hop = (struct route_hop){.host = settings->default_route_host, .port = settings->default_route_port};
+    walk->route = (struct route){hop, 1};
+    return RUNNER_HOP_OPEN;
+}
+
+static AWAITS enum runner_hop find_mx(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
+{
+    const char *domain = arena_slicedup(arena, key->domain);
+    struct dns_mx *mx = NULL;
+    unsigned count = 0;
+    uint64_t seed = (uint64_t)runner_random() << 32 | runner_random();
+
+    if (!*domain) {
+        runner_walk_say(walk, "no such destination", "5.4.4");
+        return RUNNER_HOP_REFUSED;
+    }
+    switch (dns_mx(arena, domain, &mx, &count)) {
+    case DNS_FOUND: break;
+    case DNS_NONE: count = 0; break;
+    case DNS_FAILED: runner_walk_say(walk, "the domain's MX could not be looked up", "4.4.3"); return RUNNER_HOP_AWAY;
+    }
+    switch (route_from_mx(arena, domain, mx, count, runner_settings()->hostname, seed, &walk->route)) {
+    case ROUTE_FOUND: return RUNNER_HOP_OPEN;
+    case ROUTE_NO_HOPS: break;
+    case ROUTE_NULL_MX:
+        runner_walk_say(walk, "the domain does not accept mail (null MX)", "5.1.10");
+        return RUNNER_HOP_REFUSED;
+    case ROUTE_LOOPS:
+        runner_walk_say(walk, "the domain's MX points back to this server", "5.4.6");
+        return RUNNER_HOP_REFUSED;
+    }
+    runner_walk_say(walk, "the domain has no mail exchanger", "5.1.2");
+    return RUNNER_HOP_REFUSED;
+}
+
+enum runner_hop runner_route_find(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
+{
+    switch (key->kind) {
+    case ROUTE_DOMAIN: return find_domain(arena, key, walk);
+    case ROUTE_DEFAULT: return find_default(arena, walk);
+    case ROUTE_MX: return find_mx(arena, key, walk);
+    case ROUTE_TO:
+        if (route_to_parse(arena, key->domain, &walk->route))
+            return RUNNER_HOP_OPEN;
+        runner_walk_say(walk, "no such destination", "5.4.4");
+        return RUNNER_HOP_REFUSED;
+    case ROUTE_MAILBOX: break; /* never asked for: runner_file.c */
+    }
+    return RUNNER_HOP_LATER;
+}
