@@ -1,9 +1,12 @@
 /*
  * dns: look-ups by libunbound, in its own thread, answered on our loop.
  *
- * libunbound caches, retries, and validates when the root's trust anchor is installed (Debian: dns-root-data); a
- * bogus answer is then FAILED, as a forged one must neither bounce mail nor divert it.  Its descriptor is an
- * event of ours; the callbacks run from ub_process() and wake the task that asked.
+ * libunbound caches, retries, and validates when the root's trust anchor is installed (Debian: dns-root-data), or
+ * another is configured; a bogus answer is then FAILED, as a forged one must neither bounce mail nor divert it.  Its
+ * descriptor is an event of ours; the callbacks run from ub_process() and wake the task that asked.
+ *
+ * A resolver that is configured may know a world of its own, so "test", which libunbound keeps from the world, is asked
+ * there.
  *
  * A hard run: nobody answers.  libunbound would try for minutes; after LOOKUP_MS we cancel the query (its callback
  * then never comes, so nothing points to the task's stack any more) and say FAILED.
@@ -30,6 +33,7 @@
 #define LOOKUP_MS 30000
 #define RECORDS_MAX 64
 #define TRUST_ANCHOR "/usr/share/dns/root.key"
+#define TEST_ZONE "test." /* RFC 6761 section 6.2 */
 
 enum { TYPE_A = 1, TYPE_MX = 15, TYPE_AAAA = 28, CLASS_IN = 1, RCODE_NOERROR = 0, RCODE_NXDOMAIN = 3 };
 
@@ -73,8 +77,21 @@ static void warm_up(void)
     check(ub_resolve_async(context, "localhost", TYPE_A, CLASS_IN, NULL, on_warm, NULL), "DNS look-ups do not start");
 }
 
+bool dns_trust_anchor_valid(const char *file)
+{
+    struct ub_ctx *other = ub_ctx_create();
+    bool valid = other && access(file, R_OK) == 0 && ub_ctx_add_ta_file(other, file) == 0 &&
+                 ub_ctx_zone_add(other, TEST_ZONE, "transparent") == 0; /* which makes it read the file */
+
+    if (other)
+        ub_ctx_delete(other);
+    return valid;
+}
+
 void dns_init(const struct dns_settings *settings)
 {
+    const char *anchor = settings->trust_anchor_file;
+
     context = ub_ctx_create();
     if (!context)
         log_fatal(1, "cannot set up DNS look-ups");
@@ -83,9 +100,13 @@ void dns_init(const struct dns_settings *settings)
     else
         check(ub_ctx_resolvconf(context, NULL), "/etc/resolv.conf not usable");
     check(ub_ctx_hosts(context, settings->hosts_file), "hosts file not usable");
-    if (access(TRUST_ANCHOR, R_OK) == 0)
-        check(ub_ctx_add_ta_file(context, TRUST_ANCHOR), "DNSSEC trust anchor not usable");
+    if (!anchor && access(TRUST_ANCHOR, R_OK) == 0)
+        anchor = TRUST_ANCHOR;
+    if (anchor)
+        check(ub_ctx_add_ta_file(context, anchor), "DNSSEC trust anchor not usable");
     ub_ctx_async(context, 1); /* a thread; a process of its own would outlive a killed worker */
+    if (settings->resolver) /* the last of what is set: libunbound reads its settings for it */
+        check(ub_ctx_zone_add(context, TEST_ZONE, "transparent"), "DNS look-ups do not start");
     readable = event_new(loop_base(), ub_fd(context), EV_READ | EV_PERSIST, on_readable, NULL);
     if (!readable || event_add(readable, NULL) != 0)
         log_fatal(1, "cannot watch DNS look-ups");

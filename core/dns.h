@@ -18,7 +18,11 @@ enum dns_status { DNS_FOUND, DNS_NONE, DNS_FAILED };
 struct dns_settings {
     const char *resolver;   /* "ADDRESS[@PORT]" to forward to; NULL: what /etc/resolv.conf says */
     const char *hosts_file; /* NULL: /etc/hosts */
+    /* DS or DNSKEY records of the root, or of others; NULL: Debian's, if it is there, else nothing is validated. */
+    const char *trust_anchor_file;
 };
+/* Can this be read as trust anchors? */
+bool dns_trust_anchor_valid(const char *file);
 
 struct dns_mx {
     unsigned preference;

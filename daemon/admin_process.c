@@ -127,7 +127,7 @@ int admin_run(const struct process_plan *p)
     admin_load_tls(&settings); /* reads the key: before privileges go */
     process_drop_privileges(p->config);
     process_open_storage(p->config, 1, 1);
-    dns_init(&(struct dns_settings){*p->config->dns_resolver ? p->config->dns_resolver : NULL, NULL});
+    dns_init(settings_dns(p->config));
     learned_configure(settings_learned(p->config));
     prober_init(settings_prober(p->config)); /* for the dry run, which asks as RCPT does */
     housekeeping = task_pool_new("housekeeping", 5, 5);

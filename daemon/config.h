@@ -50,7 +50,7 @@ struct config {
     int64_t oauth_timeout_ms, oauth_keys_ms, oauth_answer_ms;
     /* [delivery] */
     char *default_route;
-    int64_t deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;
+    int64_t mx_port, deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;
     int64_t connect_timeout_ms, reply_timeout_ms, data_timeout_ms;
     bool verify_tls;
     bool chunking;
@@ -58,7 +58,7 @@ struct config {
     char *probe_sender;
     int64_t probe_timeout_ms, probes_per_domain, valid_lifetime_ms, invalid_lifetime_ms, learned_max;
     /* [dns] */
-    char *dns_resolver;
+    char *dns_resolver, *dns_trust_anchor_file;
     /* [admin] */
     char *admin_certificate, *admin_key;
     int64_t admin_connections_max, admin_connections_per_client_max;

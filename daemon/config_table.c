@@ -173,6 +173,7 @@ const struct setting config_settings[] = {
 
     TEXT("delivery", "default_route", default_route, "",
          "HOST:PORT of a smart host for mail to outside. Empty: MX look-up."),
+    NUMBER("delivery", "mx_port", mx_port, "25", 1, 65535, "Where MX hosts listen. For laboratories."),
     NUMBER("delivery", "deliveries_max", deliveries_max, "100", 1, 10000, "Deliveries at once, per worker."),
     NUMBER("delivery", "per_destination_max", per_destination_max, "10", 1, 1000, "Of these to one destination."),
     DURATION("delivery", "probe_interval", probe_interval_ms, "5s", 100, HOUR,
@@ -204,6 +205,8 @@ const struct setting config_settings[] = {
            "Recipients of a domain that are remembered, and a tenth as many that do not exist."),
 
     TEXT("dns", "resolver", dns_resolver, "", "ADDRESS or ADDRESS@PORT. Default: as /etc/resolv.conf says."),
+    TEXT("dns", "trust_anchor_file", dns_trust_anchor_file, "",
+         "DNSSEC: DS or DNSKEY records. Default: the root's, /usr/share/dns/root.key, if it is there (Debian: dns-root-data)."),
 
     TEXT("admin", "certificate_file", admin_certificate, "",
          "PEM: the API speaks HTTPS. Without it keep it on loopback or behind a proxy."),

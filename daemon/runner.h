@@ -16,6 +16,7 @@ struct runner_settings {
     const char *hostname;           /* EHLO */
     const char *default_route_host; /* smart host for mail to outside; NULL: MX */
     unsigned default_route_port;
+    unsigned mx_port;             /* 25 */
     unsigned deliveries_max;      /* at once, this worker (default 100) */
     unsigned per_destination_max; /* at once, per destination (default 10) */
     unsigned connect_timeout_ms;  /* 30,000 */

@@ -68,7 +68,10 @@ static AWAITS enum runner_hop find_mx(struct arena *arena, const struct route_ke
     case DNS_FAILED: runner_walk_say(walk, "the domain's MX could not be looked up", "4.4.3"); return RUNNER_HOP_AWAY;
     }
     switch (route_from_mx(arena, domain, mx, count, runner_settings()->hostname, seed, &walk->route)) {
-    case ROUTE_FOUND: return RUNNER_HOP_OPEN;
+    case ROUTE_FOUND:
+        for (unsigned i = 0; i < walk->route.count; i++)
+            walk->route.hops[i].port = runner_settings()->mx_port;
+        return RUNNER_HOP_OPEN;
     case ROUTE_NO_HOPS: break;
     case ROUTE_NULL_MX:
         runner_walk_say(walk, "the domain does not accept mail (null MX)", "5.1.10");

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/dns.h"
 #include "core/log.h"
 #include "daemon/prober.h"
 #include "storage/learned.h"
@@ -66,6 +67,17 @@ static bool spool_check(const struct config *c, char *error, size_t error_size)
     return false;
 }
 
+static bool dns_check(const struct config *c, char *error, size_t error_size)
+{
+    char where[400];
+
+    if (!*c->dns_trust_anchor_file || dns_trust_anchor_valid(c->dns_trust_anchor_file))
+        return true;
+    snprintf(error, error_size, "%s: %s cannot be read, or has no trust anchor",
+             config_where(c, "dns", "trust_anchor_file", where, sizeof where), c->dns_trust_anchor_file);
+    return false;
+}
+
 bool settings_check(const struct config *c, char *error, size_t error_size)
 {
     struct tls_server_settings tls = tls_settings(c);
@@ -77,7 +89,7 @@ bool settings_check(const struct config *c, char *error, size_t error_size)
                  config_where(c, "daemon", "user", where, sizeof where), c->user, c->user);
         return false;
     }
-    return spool_check(c, error, error_size) && settings_oauth_check(c, error, error_size) &&
+    return spool_check(c, error, error_size) && dns_check(c, error, error_size) && settings_oauth_check(c, error, error_size) &&
            tls_check(c, "tls", &tls, error, error_size) &&
            tls_check(c, "admin", &(struct tls_server_settings){c->admin_certificate, c->admin_key, NULL, false}, error,
                      error_size);
@@ -131,6 +143,7 @@ const struct runner_settings *settings_runner(const struct config *c)
         .hostname = c->hostname,
         .default_route_host = c->default_route_host,
         .default_route_port = c->default_route_port,
+        .mx_port = (unsigned)c->mx_port,
         .deliveries_max = (unsigned)c->deliveries_max,
         .per_destination_max = (unsigned)c->per_destination_max,
         .connect_timeout_ms = (unsigned)c->connect_timeout_ms,
@@ -144,6 +157,15 @@ const struct runner_settings *settings_runner(const struct config *c)
         .queue_lifetime_ms = c->queue_lifetime_ms,
         .delay_notice_ms = c->delay_notice_ms,
     };
+    return &s;
+}
+
+const struct dns_settings *settings_dns(const struct config *c)
+{
+    static struct dns_settings s;
+
+    s = (struct dns_settings){.resolver = *c->dns_resolver ? c->dns_resolver : NULL,
+                              .trust_anchor_file = *c->dns_trust_anchor_file ? c->dns_trust_anchor_file : NULL};
     return &s;
 }
 

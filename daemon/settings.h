@@ -19,6 +19,8 @@ struct server_settings *settings_server(const struct config *config);
 const struct runner_settings *settings_runner(const struct config *config);
 struct limit_settings settings_limits(const struct config *config);
 /* Static; exempt must stay. */
+struct dns_settings;
+const struct dns_settings *settings_dns(const struct config *config);
 struct prober_settings;
 const struct prober_settings *settings_prober(const struct config *c);
 struct learned_settings;

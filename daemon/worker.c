@@ -446,7 +446,7 @@ int worker_run(const struct process_plan *p)
         spool_set_directory(p->config->spool_directory);
     process_open_storage(p->config, (unsigned)p->config->read_connections, (unsigned)p->config->write_connections);
     cache_open((size_t)p->config->cache_size);
-    dns_init(&(struct dns_settings){*p->config->dns_resolver ? p->config->dns_resolver : NULL, NULL});
+    dns_init(settings_dns(p->config));
     learned_configure(settings_learned(p->config));
     prober_init(settings_prober(p->config));
     if (!cidr_list_parse(p->config->auth_exempt, &exempt, error, sizeof error))

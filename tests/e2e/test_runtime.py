@@ -30,6 +30,8 @@ def status_field(pid, name):
     ({"daemon__spool_directory": "/nonexistent/spool"}, "/nonexistent/spool"),
     ({"daemon__log_levels": "smtp"}, "log_levels"),
     ({"dns__resolver": "ns.example.test"}, "resolver"),
+    ({"dns__trust_anchor_file": "/nonexistent/root.key"}, "/nonexistent/root.key"),
+    ({"dns__trust_anchor_file": "/etc/passwd"}, "trust_anchor_file"),
     ({"smtp__bare_newline": "repair"}, "bare_newline"),
     ({"database__conninfo": "nonsense=1"}, "conninfo"),
 ])

@@ -258,8 +258,9 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class Sink:
-    def __init__(self):
-        self.port = free_port()
+    def __init__(self, host="127.0.0.1", port=None):
+        """Any 127.x.x.x is there: MX hosts have addresses of their own, and one port."""
+        self.host, self.port = host, port or free_port()
         self.behave = Behaviour()
         self.hold = threading.Event()
         self.connections = 0
@@ -270,7 +271,7 @@ class Sink:
         self._server = None
 
     def start(self):
-        self._server = _Server(("127.0.0.1", self.port), _Handler)
+        self._server = _Server((self.host, self.port), _Handler)
         self._server.sink = self
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
