@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unbound.h>
 #include <unistd.h>
 
@@ -105,7 +106,7 @@ void dns_init(const struct dns_settings *settings)
     if (anchor)
         check(ub_ctx_add_ta_file(context, anchor), "DNSSEC trust anchor not usable");
     ub_ctx_async(context, 1); /* a thread; a process of its own would outlive a killed worker */
-    if (settings->resolver) /* the last of what is set: libunbound reads its settings for it */
+    if (settings->resolver)   /* the last of what is set: libunbound reads its settings for it */
         check(ub_ctx_zone_add(context, TEST_ZONE, "transparent"), "DNS look-ups do not start");
     readable = event_new(loop_base(), ub_fd(context), EV_READ | EV_PERSIST, on_readable, NULL);
     if (!readable || event_add(readable, NULL) != 0)
@@ -186,13 +187,29 @@ static enum dns_status query_status(const struct query *query)
     return dns_result_status(query->result);
 }
 
-static unsigned record_count(const struct query *query)
+unsigned dns_result_count(const struct ub_result *result)
 {
     unsigned n = 0;
 
-    while (n < RECORDS_MAX && query->result->data[n])
+    while (n < RECORDS_MAX && result->data[n])
         n++;
     return n;
+}
+
+static unsigned record_count(const struct query *query)
+{
+    return dns_result_count(query->result);
+}
+
+enum dns_status dns_query(const char *name, int type, struct ub_result **result)
+{
+    struct task_wait wait = TASK_WAIT_INIT;
+    struct query query;
+
+    query_begin(&query, &wait, name, type);
+    queries_wait(&query, 1, &wait);
+    *result = query.result;
+    return query_status(&query);
 }
 
 /* ------------------------------------------------------------------ MX */
@@ -239,27 +256,23 @@ static int by_preference(const void *a, const void *b)
 
 AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dns_mx **out, unsigned *count)
 {
-    struct task_wait wait = TASK_WAIT_INIT;
-    struct query query;
-    enum dns_status status;
+    struct ub_result *result;
+    enum dns_status status = dns_query(domain, TYPE_MX, &result);
 
     *out = NULL;
     *count = 0;
-    query_begin(&query, &wait, domain, TYPE_MX);
-    queries_wait(&query, 1, &wait);
-    status = query_status(&query);
     if (status == DNS_FOUND) {
-        unsigned n = record_count(&query);
+        unsigned n = dns_result_count(result);
 
         *out = arena_array(arena, n, sizeof **out);
         for (unsigned i = 0; i < n; i++)
-            if (mx_parse(arena, query.result->data[i], query.result->len[i], &(*out)[*count]))
-                (*out)[(*count)++].secure = query.result->secure;
+            if (mx_parse(arena, result->data[i], result->len[i], &(*out)[*count]))
+                (*out)[(*count)++].secure = result->secure;
         qsort(*out, *count, sizeof **out, by_preference);
         if (*count == 0) /* there are some, none of use: not the same as none */
             status = DNS_FAILED;
     }
-    ub_resolve_free(query.result);
+    ub_resolve_free(result);
     return status;
 }
 
@@ -283,10 +296,30 @@ static bool literal(const char *host, struct dns_address *out)
     return false;
 }
 
-static bool address_parse(const struct query *query, unsigned i, struct dns_address *out)
+/* Lower case, no final dot; NULL: no other than was asked for. */
+static const char *canonical(struct arena *arena, const struct ub_result *result)
+{
+    const char *name = result->canonname;
+    size_t n = name ? strlen(name) : 0;
+    char *copy;
+
+    n -= n && name[n - 1] == '.';
+    if (!n || strncasecmp(name, result->qname, n) == 0)
+        return NULL;
+    copy = arena_alloc(arena, n + 1);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = (char)tolower((unsigned char)name[i]);
+    copy[n] = '\0';
+    return copy;
+}
+
+static bool address_parse(struct arena *arena, const struct query *query, unsigned i, struct dns_address *out)
 {
     const char *data = query->result->data[i];
     int length = query->result->len[i];
+
+    out->secure = query->result->secure;
+    out->canonical = canonical(arena, query->result);
 
     if (query->result->qtype == TYPE_A && length == 4) {
         struct sockaddr_in *four = (struct sockaddr_in *)&out->address;
@@ -333,7 +366,7 @@ AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, stru
         switch (query_status(&queries[q])) {
         case DNS_FOUND:
             for (unsigned i = 0; i < record_count(&queries[q]); i++)
-                if (address_parse(&queries[q], i, &(*out)[*count]))
+                if (address_parse(arena, &queries[q], i, &(*out)[*count]))
                     (*count)++;
             break;
         case DNS_NONE: break;

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "core/arena.h"
+#include "core/slice.h"
 #include "core/task.h"
 
 enum dns_status { DNS_FOUND, DNS_NONE, DNS_FAILED };
@@ -32,6 +33,13 @@ struct dns_mx {
 struct dns_address {
     struct sockaddr_storage address; /* port 0 */
     socklen_t length;
+    bool secure;           /* DNSSEC vouches for it, and for each alias on the way to it */
+    const char *canonical; /* the name at the end of aliases (CNAME); NULL: the one that was asked for */
+};
+/* RFC 6698 2.1, as it stands there; what it is good for is tls.h's to say. */
+struct dns_tlsa {
+    unsigned usage, selector, matching;
+    struct slice data;
 };
 
 void dns_init(const struct dns_settings *settings); /* after fork */
@@ -41,5 +49,18 @@ void dns_done(void);
 AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dns_mx **out, unsigned *count);
 /* IPv6 first, then IPv4.  A host that is an address literal ("127.0.0.1", "::1") is FOUND without asking. */
 AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, struct dns_address **out, unsigned *count);
+
+/* dns_record.c */
+
+/*
+ * The TLSA records of a server at that name, behind aliases, too.  FOUND only if DNSSEC vouches for them; NONE: there are
+ * none, or nobody vouches for them (RFC 7672 2.2); FAILED: there may be some.
+ */
+AWAITS enum dns_status dns_tlsa(struct arena *arena, const char *host, unsigned port, struct dns_tlsa **out,
+                                unsigned *count);
+/* Is the name an alias, and does DNSSEC vouch for that, whatever it leads to?  FOUND: it does. */
+AWAITS enum dns_status dns_alias_secure(const char *host);
+/* The TXT records of a name, of each its strings one behind the other (RFC 7208 3.3); bytes as they stand there. */
+AWAITS enum dns_status dns_texts(struct arena *arena, const char *name, struct slice **out, unsigned *count);
 
 #endif

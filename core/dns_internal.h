@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/task.h"
+
 #define DNS_NAME_SIZE 256
 
 struct ub_ctx;
@@ -19,5 +21,9 @@ struct ub_ctx *dns_context(void);
 bool dns_name_parse(const unsigned char *wire, size_t n, char out[DNS_NAME_SIZE]);
 /* result NULL: it could not be asked. */
 enum dns_status dns_result_status(const struct ub_result *result);
+/* Records of what was FOUND that are looked at. */
+unsigned dns_result_count(const struct ub_result *result);
+/* One question.  *result is the caller's to free with ub_resolve_free(), whatever became of it. */
+AWAITS enum dns_status dns_query(const char *name, int type, struct ub_result **result);
 
 #endif

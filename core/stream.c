@@ -29,6 +29,7 @@
 #include "core/clock.h"
 #include "core/loop.h"
 #include "core/stream_internal.h"
+#include "core/tls_dane.h"
 
 #define CLOSE_TIMEOUT_MS 10000 /* when no write timeout is known */
 
@@ -182,6 +183,12 @@ void stream_begin_tls(struct stream *stream, struct tls *tls)
     stream_kick(stream);
 }
 
+struct ssl_st *stream_ssl_new(const struct stream *stream)
+{
+    return stream->dane ? tls_dane_connection(stream->tls, stream->dane)
+                        : tls_connection(stream->tls, !stream->driven, stream->name);
+}
+
 bool stream_is_tls(const struct stream *stream)
 {
     return stream->ssl && stream->phase != STREAM_HANDSHAKE;
@@ -195,6 +202,11 @@ const char *stream_tls_version(const struct stream *stream)
 const char *stream_tls_cipher(const struct stream *stream)
 {
     return stream_is_tls(stream) ? SSL_CIPHER_standard_name(SSL_get_current_cipher(stream->ssl)) : NULL;
+}
+
+bool stream_tls_dane(const struct stream *stream)
+{
+    return stream_is_tls(stream) && tls_dane_matched(stream->ssl);
 }
 
 bool stream_tls_verified(const struct stream *stream)

@@ -104,6 +104,8 @@ const char *stream_tls_version(const struct stream *stream);
 const char *stream_tls_cipher(const struct stream *stream);
 /* Driven: the server's certificate is one that tls_verified() vouches for.  False in clear. */
 bool stream_tls_verified(const struct stream *stream);
+/* Driven: it is one that the records mean with which it was connected.  False in clear. */
+bool stream_tls_dane(const struct stream *stream);
 /* The certificate that the client has shown, in the arena.  False: none, or in clear. */
 bool stream_tls_peer(const struct stream *stream, struct arena *arena, struct tls_peer *out);
 /* For a served connection.  False: none, or in clear. */
@@ -137,6 +139,10 @@ AWAITS enum stream_status stream_connect(const struct sockaddr *address, socklen
                                          struct stream **out);
 AWAITS enum stream_status stream_connect_tls(struct stream *stream, struct tls *tls, const char *name,
                                              unsigned timeout_ms);
+/* The same, held against records of which tls_dane_usable() knows some; stream_tls_dane() says what came of it. */
+struct tls_dane;
+AWAITS enum stream_status stream_connect_dane(struct stream *stream, struct tls *tls, const struct tls_dane *dane,
+                                              unsigned timeout_ms);
 /* A line without its end, in the arena. */
 AWAITS enum stream_status stream_read_line(struct stream *stream, struct arena *arena, size_t max, unsigned timeout_ms,
                                            struct slice *line);

@@ -17,6 +17,7 @@
 #include "core/clock.h"
 #include "core/loop.h"
 #include "core/stream_internal.h"
+#include "core/tls_dane.h"
 
 const char *stream_status_text(enum stream_status status)
 {
@@ -156,6 +157,17 @@ AWAITS enum stream_status stream_read_line(struct stream *stream, struct arena *
         if (!drive_wait(stream, deadline))
             return STREAM_TIMED_OUT;
     }
+}
+
+AWAITS enum stream_status stream_connect_dane(struct stream *stream, struct tls *tls, const struct tls_dane *dane,
+                                              unsigned timeout_ms)
+{
+    enum stream_status status;
+
+    stream->dane = dane;
+    status = stream_connect_tls(stream, tls, dane->base, timeout_ms);
+    stream->dane = NULL;
+    return status;
 }
 
 AWAITS enum stream_status stream_flush(struct stream *stream, size_t low, unsigned timeout_ms)

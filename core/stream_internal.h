@@ -49,7 +49,8 @@ struct stream {
 
     struct tls *tls; /* as long as ssl, which asks it for certificates */
     struct ssl_st *ssl;
-    const char *name; /* driven: of the peer, while the handshake begins */
+    const char *name;            /* driven: of the peer, while the handshake begins */
+    const struct tls_dane *dane; /* driven: the same, if there are records for it; NULL: none */
     size_t clear_left;
     bool handshake_wants_write, read_wants_write, write_wants_read;
     size_t lingered;
@@ -76,6 +77,7 @@ struct stream {
 struct stream *stream_new(int fd, bool driven, enum stream_phase phase);
 void stream_learn_addresses(struct stream *stream);
 void stream_kick(struct stream *stream);
+struct ssl_st *stream_ssl_new(const struct stream *stream); /* for its handshake */
 
 /* stream_io.c */
 void stream_turn(struct stream *stream, short what);

@@ -201,7 +201,7 @@ static void finish_connect(struct stream *stream)
 
 static void begin_handshake(struct stream *stream)
 {
-    stream->ssl = tls_connection(stream->tls, !stream->driven, stream->name);
+    stream->ssl = stream_ssl_new(stream);
     if (!stream->ssl || SSL_set_fd(stream->ssl, stream->fd) != 1) {
         stream_fail(stream, STREAM_END_ERROR, STREAM_BROKEN);
         return;

@@ -58,6 +58,11 @@ struct tls *tls_client_new(bool verify, char *error, size_t error_size)
     if (!tls)
         return NULL;
     SSL_CTX_set_verify(tls->context, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    if (SSL_CTX_dane_enable(tls->context) <= 0) { /* for connections that have records: tls_dane.c */
+        tls_explain(error, error_size, "cannot set up DANE", NULL);
+        tls_unref(&tls);
+        return NULL;
+    }
     if (SSL_CTX_set_default_verify_paths(tls->context) == 1 || !verify)
         return tls;
     tls_explain(error, error_size, "cannot load the system's certificate authorities", NULL);
@@ -127,5 +132,7 @@ bool tls_verified(struct ssl_st *ssl)
     bool named = address || X509_VERIFY_PARAM_get0_host(expected, 0);
 
     OPENSSL_free(address);
+    if (SSL_get0_dane_authority(ssl, NULL, NULL) >= 0) /* by records: tls_dane_matched() */
+        return false;
     return named && SSL_get0_peer_certificate(ssl) && SSL_get_verify_result(ssl) == X509_V_OK;
 }

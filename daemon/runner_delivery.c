@@ -400,9 +400,11 @@ static bool suits_turned(const struct runner_lane *lane, enum runner_protection 
 
     switch (wanted) {
     case RUNNER_PROTECTION_ANY:
+    case RUNNER_PROTECTION_ANNOUNCED:
     case RUNNER_PROTECTION_CLEAR:
     case RUNNER_PROTECTION_CERTIFIED: /* who collects has signed in, which is more than a name in a certificate */
-    case RUNNER_PROTECTION_VERIFIED: return true;
+    case RUNNER_PROTECTION_VERIFIED:
+    case RUNNER_PROTECTION_DANE: return true;
     case RUNNER_PROTECTION_ENCRYPTED:
     case RUNNER_PROTECTION_REQUIRETLS: break;
     }

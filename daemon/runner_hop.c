@@ -34,7 +34,11 @@ static AWAITS enum runner_hop find_addresses(struct arena *arena, const struct r
 
     walk->address = walk->address_count = 0;
     switch (dns_addresses(arena, host, &walk->addresses, &walk->address_count)) {
-    case DNS_FOUND: return RUNNER_HOP_OPEN;
+    case DNS_FOUND:
+        if (runner_transport_ask(arena, key, walk))
+            return RUNNER_HOP_OPEN;
+        walk->address_count = 0;
+        return RUNNER_HOP_AWAY;
     case DNS_FAILED:
         walk->address_count = 0;
         say_unreached(walk, arena_printf(arena, "%s: its address could not be looked up", host), "4.4.3");
@@ -62,6 +66,8 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
         .verify_tls = walk->protection == RUNNER_PROTECTION_VERIFIED,
         .chunking = settings->chunking,
         .doubtful = hop->doubtful,
+        .announced = walk->announced,
+        .dane = walk->dane,
         .connect_timeout_ms = settings->connect_timeout_ms,
         .greeting_timeout_ms = key->kind == ROUTE_DOMAIN ? settings->connect_timeout_ms : settings->reply_timeout_ms,
         .reply_timeout_ms = settings->reply_timeout_ms,

@@ -13,6 +13,7 @@
  *   runner_hop.c       from these to an open connection
  *   runner_turn.c      a lane over a connection that ATRN turned round
  *   runner_protect.c   how well that must be protected for a message
+ *   runner_transport.c what a host has announced of its TLS
  *   runner_suspend.c   what is suspended
  *   runner_claim.c     what comes from the database: claims, leases
  *   runner_expiry.c    what time brings: expiry, delay, dead workers
@@ -207,13 +208,17 @@ enum runner_hop {
     RUNNER_HOP_LATER,   /* it could not be found out */
 };
 enum runner_protection {
-    RUNNER_PROTECTION_ANY,
+    RUNNER_PROTECTION_ANY,        /* by the sender's wish: whatever the host has announced */
+    RUNNER_PROTECTION_ANNOUNCED,  /* what the host has announced: runner_transport.c */
     RUNNER_PROTECTION_CLEAR,      /* by the domain's policy: no TLS */
     RUNNER_PROTECTION_ENCRYPTED,  /* by the domain's policy */
     RUNNER_PROTECTION_CERTIFIED,  /* by the domain's policy: and with a certificate for the host's name */
     RUNNER_PROTECTION_VERIFIED,   /* the same by our own setting: a host without it does not serve */
+    RUNNER_PROTECTION_DANE,       /* by the domain's policy: and with a certificate that TLSA records mean */
     RUNNER_PROTECTION_REQUIRETLS, /* by the sender's wish */
 };
+/* Does it depend on what the host has announced? */
+bool runner_protection_asks(enum runner_protection wanted);
 /* recipient: one of the message's. */
 enum runner_protection runner_protection_wanted(const struct runner_message *message, struct slice recipient);
 struct runner_lack {
@@ -234,7 +239,15 @@ struct runner_walk {
     struct slice why, status; /* of the last failure */
     bool unmet;               /* a host was reached that may not have the message; why and status tell of it */
     bool unreached;           /* another was not, or broke off */
+    /* Of the current hop. */
+    struct smtp_client_announced announced;
+    const struct tls_dane *dane; /* NULL: no records for it */
 };
+/*
+ * Asks what the current hop, whose addresses are known, has announced, as far as walk->protection wants to know.  False: it
+ * is not to be used, and the walk says why.
+ */
+AWAITS bool runner_transport_ask(struct arena *arena, const struct route_key *key, struct runner_walk *walk);
 void runner_walk_say(struct runner_walk *walk, const char *why, const char *status); /* not copied */
 /* The destination's hosts, into walk->route; not OPEN: why not. */
 AWAITS enum runner_hop runner_route_find(struct arena *arena, const struct route_key *key, struct runner_walk *walk);

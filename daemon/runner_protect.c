@@ -4,14 +4,21 @@
  *     the message                      what is wanted                                       if a host does not have it
  *     REQUIRETLS (RFC 8689)            TLS, a certificate for the host's name, that name     the next host; when all were
  *                                      known to be the right one, REQUIRETLS offered          asked: it is returned
+ *     any                              what its DNS announces: runner_transport.c             the next host; then it waits, and
+ *                                                                                            tells why
  *     any, with verify_tls             TLS, a certificate for the host's name                the next host; then all of it waits
- *     its recipient's domain has a     none: no TLS at all; may: TLS when it is offered;     the next host; then it waits, and
- *     policy with `tls`                encrypt: TLS; verify: and a certificate               tells why
- *     "TLS-Required: No" (section 3)   nothing, whatever the policy is (but for none)
+ *     its recipient's domain has a     none: no TLS at all; may: like any; encrypt: TLS;     the next host; then it waits, and
+ *     policy with `tls`                verify: and a certificate; dane: TLS, and a           tells why
+ *                                      certificate that TLSA records mean
+ *     "TLS-Required: No" (section 3)   nothing, whatever the policy is (but for none), and whatever is announced
  *     a report (null sender)           like any; REQUIRETLS is passed on where it is offered
  *
  * A host's name is the right one if it is configured, or is the domain itself, or if DNSSEC vouches for the MX record
- * that gave it (section 4.2.1, step 2; MTA-STS and DANE are not asked).
+ * that gave it (section 4.2.1, step 2; MTA-STS is not asked).  A certificate is for it by its name, or because TLSA records
+ * mean it.
+ *
+ * encrypt and verify are an administrator's own word on a domain: DANE is not asked then, so that they are also the way
+ * round records that are wrong.
  *
  * REQUIRETLS is about a host's abilities, so a host that cannot be reached has not failed it: while there is one such
  * the message waits.  The connection is opened as for any mail and looked at afterwards, since a certificate that does
@@ -28,11 +35,12 @@ static enum runner_protection by_policy(struct slice recipient)
     switch (delivery_policy_tls(recipient)) {
     case DELIVERY_TLS_NOT_SET: break;
     case DELIVERY_TLS_NONE: return RUNNER_PROTECTION_CLEAR;
-    case DELIVERY_TLS_MAY: return RUNNER_PROTECTION_ANY;
+    case DELIVERY_TLS_MAY: return RUNNER_PROTECTION_ANNOUNCED;
     case DELIVERY_TLS_ENCRYPT: return RUNNER_PROTECTION_ENCRYPTED;
     case DELIVERY_TLS_VERIFY: return RUNNER_PROTECTION_CERTIFIED;
+    case DELIVERY_TLS_DANE: return RUNNER_PROTECTION_DANE;
     }
-    return runner_settings()->verify_tls ? RUNNER_PROTECTION_VERIFIED : RUNNER_PROTECTION_ANY;
+    return runner_settings()->verify_tls ? RUNNER_PROTECTION_VERIFIED : RUNNER_PROTECTION_ANNOUNCED;
 }
 
 enum runner_protection runner_protection_wanted(const struct runner_message *message, struct slice recipient)
@@ -63,12 +71,60 @@ static bool meets_policy(const struct smtp_client *client, bool certified, struc
     return true;
 }
 
+bool runner_protection_asks(enum runner_protection wanted)
+{
+    switch (wanted) {
+    case RUNNER_PROTECTION_ANY:
+    case RUNNER_PROTECTION_CLEAR:
+    case RUNNER_PROTECTION_ENCRYPTED:
+    case RUNNER_PROTECTION_CERTIFIED:
+    case RUNNER_PROTECTION_VERIFIED: return false;
+    case RUNNER_PROTECTION_ANNOUNCED:
+    case RUNNER_PROTECTION_DANE:
+    case RUNNER_PROTECTION_REQUIRETLS: break;
+    }
+    return true;
+}
+
+/* By what the host has announced. */
+static bool meets_announced(const struct smtp_client *client, struct runner_lack *lack)
+{
+    const struct smtp_client_announced *announced = smtp_client_announced(client);
+
+    if (!announced->asked) /* one that was opened for a message that does not ask, and is looked at for the next */
+        return lacks(lack, "it is not known what it announces", "4.7.5");
+    if ((announced->dane || announced->encrypt) && !smtp_client_encrypted(client))
+        return lacks(lack, "DANE: it has TLSA records, so TLS is required, which does not come about with it",
+                     "4.7.10");
+    if (announced->dane && !smtp_client_dane(client))
+        return lacks(lack, "DANE: its certificate is not one that its TLSA records mean", "4.7.5");
+    return true;
+}
+
+/* By the policy of the recipient's domain. */
+static bool meets_dane(const struct smtp_client *client, struct runner_lack *lack)
+{
+    const struct smtp_client_announced *announced = smtp_client_announced(client);
+
+    if (announced->dane || !announced->asked)
+        return meets_announced(client, lack);
+    if (announced->encrypt)
+        return lacks(lack, "the policy for the domain requires DANE, and none of its TLSA records can be used",
+                     "4.7.5");
+    if (!smtp_client_named(client))
+        return lacks(
+            lack, "the policy for the domain requires DANE, and DNSSEC does not vouch for the MX record that names it",
+            "4.7.5");
+    return lacks(lack, "the policy for the domain requires DANE, and it has no TLSA records that DNSSEC vouches for",
+                 "4.7.5");
+}
+
 /* By the sender. */
 static bool meets_sender(const struct smtp_client *client, struct runner_lack *lack)
 {
     if (!smtp_client_encrypted(client))
         return lacks(lack, "the sender requires TLS, which does not come about with it", "5.7.10");
-    if (!smtp_client_verified(client))
+    if (!smtp_client_verified(client) && !smtp_client_dane(client))
         return lacks(lack, "the sender requires TLS, and its certificate cannot be verified", "5.7.10");
     if (!smtp_client_named(client))
         return lacks(lack, "the sender requires TLS, and DNSSEC does not vouch for the MX record that names it",
@@ -83,6 +139,10 @@ bool runner_protection_met(const struct smtp_client *client, enum runner_protect
     switch (wanted) {
     case RUNNER_PROTECTION_ANY: /* one that is in clear for another domain's sake might have had TLS */
         return !smtp_client_in_clear(client) || lacks(lack, "it is used in clear", "4.7.10");
+    case RUNNER_PROTECTION_ANNOUNCED:
+        return (!smtp_client_in_clear(client) || lacks(lack, "it is used in clear", "4.7.10")) &&
+               meets_announced(client, lack);
+    case RUNNER_PROTECTION_DANE: return meets_dane(client, lack);
     case RUNNER_PROTECTION_CLEAR:
         return !smtp_client_encrypted(client) || lacks(lack, "the policy for the domain is to send in clear", "4.7.10");
     case RUNNER_PROTECTION_ENCRYPTED: return meets_policy(client, false, lack);

@@ -115,7 +115,9 @@ static AWAITS enum opening turn_to_tls(struct smtp_client *client, struct arena 
         *why = told(client, arena, "");
         return settings->verify_tls || client->reply.code == 421 ? OPENING_FAILED : OPENED;
     }
-    status = stream_connect_tls(client->stream, settings->tls, client->host, settings->reply_timeout_ms);
+    status = settings->dane
+                 ? stream_connect_dane(client->stream, settings->tls, settings->dane, settings->reply_timeout_ms)
+                 : stream_connect_tls(client->stream, settings->tls, client->host, settings->reply_timeout_ms);
     if (status != STREAM_OK) {
         *why = slice_str(arena_printf(arena, "TLS handshake failed: %s", stream_status_text(status)));
         return OPENING_TLS_FAILED;
@@ -179,6 +181,7 @@ static AWAITS enum opening open_once(const struct smtp_client_settings *settings
     }
     client = client_new(settings, stream, host);
     opening = begin(client, arena, tls, why);
+    client->settings.dane = NULL; /* the caller's memory */
     if (opening == OPENED)
         *out = client;
     else
@@ -236,6 +239,16 @@ const char *smtp_client_host(const struct smtp_client *client)
 bool smtp_client_verified(const struct smtp_client *client)
 {
     return stream_tls_verified(client->stream);
+}
+
+bool smtp_client_dane(const struct smtp_client *client)
+{
+    return stream_tls_dane(client->stream);
+}
+
+const struct smtp_client_announced *smtp_client_announced(const struct smtp_client *client)
+{
+    return &client->settings.announced;
 }
 
 bool smtp_client_encrypted(const struct smtp_client *client)

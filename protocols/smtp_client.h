@@ -23,12 +23,22 @@
 #include "core/tls.h"
 #include "relay/envelope.h"
 
+/* What was announced of the host, in DNS or by its domain's policy, when it was connected to. */
+struct smtp_client_announced {
+    bool asked;   /* else nothing is known of it */
+    bool encrypt; /* TLS without a certificate that could be told from others (RFC 7672 2.2) */
+    bool dane;    /* TLS, with a certificate that TLSA records mean */
+};
+struct tls_dane;
+
 struct smtp_client_settings {
-    const char *hostname; /* ours, for EHLO */
-    struct tls *tls;      /* NULL: never STARTTLS */
-    bool verify_tls;      /* no mail without TLS and a certificate that fits */
-    bool chunking;        /* BDAT to servers that offer it */
-    bool doubtful;        /* nobody vouches for the host's name; see smtp_client_named() */
+    const char *hostname;                   /* ours, for EHLO */
+    struct tls *tls;                        /* NULL: never STARTTLS */
+    bool verify_tls;                        /* no mail without TLS and a certificate that fits */
+    bool chunking;                          /* BDAT to servers that offer it */
+    bool doubtful;                          /* nobody vouches for the host's name; see smtp_client_named() */
+    struct smtp_client_announced announced; /* the caller's: kept for smtp_client_announced() */
+    const struct tls_dane *dane; /* what its certificate is held against, instead of its name; NULL: nothing */
     unsigned connect_timeout_ms;
     unsigned greeting_timeout_ms;
     unsigned reply_timeout_ms; /* to commands; also without progress while the message is sent */
@@ -114,6 +124,9 @@ const char *smtp_client_host(const struct smtp_client *client);
 /* How well it is protected: TLS; with a certificate for the host's name; and is that name known to be the right one? */
 bool smtp_client_encrypted(const struct smtp_client *client);
 bool smtp_client_verified(const struct smtp_client *client);
+/* With a certificate that the TLSA records mean which it was held against. */
+bool smtp_client_dane(const struct smtp_client *client);
+const struct smtp_client_announced *smtp_client_announced(const struct smtp_client *client);
 bool smtp_client_named(const struct smtp_client *client);
 bool smtp_client_offers(const struct smtp_client *client, unsigned extension); /* ENVELOPE_* */
 /* Is it a host that knows which recipients exist, not one that stands in for it? */

@@ -21,9 +21,10 @@
 enum delivery_tls {
     DELIVERY_TLS_NOT_SET,
     DELIVERY_TLS_NONE,    /* in clear, whatever is offered */
-    DELIVERY_TLS_MAY,     /* when it is offered, RFC 7435 */
+    DELIVERY_TLS_MAY,     /* when it is offered, RFC 7435; as the domain announces */
     DELIVERY_TLS_ENCRYPT, /* not without */
     DELIVERY_TLS_VERIFY,  /* nor without a certificate for the host's name */
+    DELIVERY_TLS_DANE,    /* nor without one that the host's TLSA records mean, RFC 7672 */
 };
 
 /* In seconds; NOT_SET: as the setting. */

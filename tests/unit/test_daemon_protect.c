@@ -1,6 +1,6 @@
 /*
  * runner_protect: what a message wants of a connection, and which one has it; RFC 8689 4.2.1 step by step.  The
- * connection is the test's own: its five properties are what there is to be asked.
+ * connection is the test's own: its properties are what there is to be asked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,8 @@
 #include "storage/delivery_policy.h"
 
 struct smtp_client {
-    bool encrypted, verified, named, offers, in_clear;
+    bool encrypted, verified, named, offers, in_clear, matched;
+    struct smtp_client_announced announced;
 };
 
 static struct runner_settings settings;
@@ -31,6 +32,16 @@ bool smtp_client_encrypted(const struct smtp_client *client)
 bool smtp_client_verified(const struct smtp_client *client)
 {
     return client->verified;
+}
+
+bool smtp_client_dane(const struct smtp_client *client)
+{
+    return client->matched;
+}
+
+const struct smtp_client_announced *smtp_client_announced(const struct smtp_client *client)
+{
+    return &client->announced;
 }
 
 bool smtp_client_named(const struct smtp_client *client)
@@ -66,19 +77,21 @@ static void test_wanted(void **state)
         enum delivery_tls policy;
     } cases[] = {
         {false, false, false, "a@b", RUNNER_PROTECTION_CLEAR, DELIVERY_TLS_NONE},
-        {true, false, false, "a@b", RUNNER_PROTECTION_ANY,
+        {true, false, false, "a@b", RUNNER_PROTECTION_ANNOUNCED,
          DELIVERY_TLS_MAY}, /* less than the setting, for this domain */
         {false, false, false, "a@b", RUNNER_PROTECTION_ENCRYPTED, DELIVERY_TLS_ENCRYPT},
         {false, false, false, "a@b", RUNNER_PROTECTION_CERTIFIED, DELIVERY_TLS_VERIFY},
         {false, false, true, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_VERIFY},
         {false, false, true, "a@b", RUNNER_PROTECTION_CLEAR, DELIVERY_TLS_NONE},
         {false, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS, DELIVERY_TLS_NONE},
-        {false, false, false, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_NOT_SET},
+        {false, false, false, "a@b", RUNNER_PROTECTION_DANE, DELIVERY_TLS_DANE},
+        {false, false, true, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_DANE}, /* RFC 8689 section 3 */
+        {false, false, false, "a@b", RUNNER_PROTECTION_ANNOUNCED, DELIVERY_TLS_NOT_SET},
         {true, false, false, "a@b", RUNNER_PROTECTION_VERIFIED, DELIVERY_TLS_NOT_SET},
         {true, false, true, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_NOT_SET},
         {false, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS, DELIVERY_TLS_NOT_SET},
         {true, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS, DELIVERY_TLS_NOT_SET},
-        {false, true, false, "", RUNNER_PROTECTION_ANY,
+        {false, true, false, "", RUNNER_PROTECTION_ANNOUNCED,
          DELIVERY_TLS_NOT_SET}, /* section 5: a report is not lost for it */
         {true, true, false, "", RUNNER_PROTECTION_VERIFIED, DELIVERY_TLS_NOT_SET},
     };
@@ -110,12 +123,15 @@ static void test_met(void **state)
         struct smtp_client client;
         const char *encrypted, *verified, *requiretls; /* the status of what it lacks; NULL: it is good enough */
     } cases[] = {
-        {{false, false, true, false, false}, "4.7.10", "4.7.10", "5.7.10"},
-        {{false, false, true, true, false}, "4.7.10", "4.7.10", "5.7.10"},
-        {{true, false, true, true, false}, NULL, "4.7.10", "5.7.10"},
-        {{true, true, true, false, false}, NULL, NULL, "5.7.30"},
-        {{true, true, false, true, false}, NULL, NULL, "5.7.30"}, /* an MX record without DNSSEC named it */
-        {{true, true, true, true, false}, NULL, NULL, NULL},
+        {{.named = true}, "4.7.10", "4.7.10", "5.7.10"},
+        {{.named = true, .offers = true}, "4.7.10", "4.7.10", "5.7.10"},
+        {{.encrypted = true, .named = true, .offers = true}, NULL, "4.7.10", "5.7.10"},
+        {{.encrypted = true, .verified = true, .named = true}, NULL, NULL, "5.7.30"},
+        {{.encrypted = true, .verified = true, .offers = true},
+         NULL,
+         NULL,
+         "5.7.30"}, /* an MX record without DNSSEC named it */
+        {{.encrypted = true, .verified = true, .named = true, .offers = true}, NULL, NULL, NULL},
     };
     static const struct smtp_client in_clear = {.in_clear = true};
 
@@ -132,11 +148,37 @@ static void test_met(void **state)
     expect_status(&in_clear, RUNNER_PROTECTION_CLEAR, NULL);
 }
 
+static void test_announced(void **state)
+{
+    static const struct {
+        struct smtp_client client;
+        const char *announced, *dane;
+    } cases[] = {
+        {{.announced = {0}}, "4.7.5", "4.7.5"}, /* opened for who does not ask */
+        {{.announced = {.asked = true}}, NULL, "4.7.5"},
+        {{.in_clear = true, .announced = {.asked = true}}, "4.7.10", "4.7.5"},
+        {{.encrypted = true, .announced = {.asked = true, .encrypt = true}}, NULL, "4.7.5"},
+        {{.announced = {.asked = true, .encrypt = true}}, "4.7.10", "4.7.5"},
+        {{.announced = {.asked = true, .dane = true}}, "4.7.10", "4.7.10"},
+        {{.encrypted = true, .verified = true, .announced = {.asked = true, .dane = true}}, "4.7.5", "4.7.5"},
+        {{.encrypted = true, .matched = true, .announced = {.asked = true, .dane = true}}, NULL, NULL},
+    };
+    static const struct smtp_client both = {.encrypted = true, .matched = true, .named = true, .offers = true};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        expect_status(&cases[i].client, RUNNER_PROTECTION_ANNOUNCED, cases[i].announced);
+        expect_status(&cases[i].client, RUNNER_PROTECTION_DANE, cases[i].dane);
+    }
+    expect_status(&both, RUNNER_PROTECTION_REQUIRETLS, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wanted),
         cmocka_unit_test(test_met),
+        cmocka_unit_test(test_announced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
