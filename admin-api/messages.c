@@ -71,6 +71,9 @@ AWAITS void messages_events(struct request *r)
         json_put_text(item, "recipient", steps[i].recipient);
         json_put_text(item, "detail", steps[i].detail);
         json_put_text(item, "class", steps[i].class);
+        json_put_text(item, "tls_version", steps[i].tls_version);
+        json_put_text(item, "tls_cipher", steps[i].tls_cipher);
+        json_put_text(item, "tls_verified", steps[i].tls_verified);
         json_object_array_add(items, item);
     }
     reply_list(r, items, count > page.limit ? steps[page.limit - 1].id : 0);

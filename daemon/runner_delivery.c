@@ -72,7 +72,8 @@ static void put_off_cut(struct runner_entry *entry, struct slice reply)
 static void delivered(struct runner_lane *lane, struct runner_entry *entry, struct slice reply)
 {
     log_info("delivered", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
-             log_str("host", smtp_client_host(lane->client)),
+             log_str("host", smtp_client_host(lane->client)), log_str("tls", entry->secured.version),
+             log_str("verified", entry->secured.verified),
              log_int("delay_ms", clock_now_ms() - entry->message->received_ms), log_slice("reply", reply));
     runner_finish(entry, QUEUE_DELIVERED, reply, 0);
 }
@@ -180,6 +181,10 @@ static bool is_limit(const struct runner_destination *d)
 /* Every host that was reached lacks what the message, or the policy for its recipients, requires. */
 static AWAITS void all_unmet(struct runner_lane *lane, struct runner_batch *batch, const struct runner_walk *walk)
 {
+    for (unsigned i = 0; i < batch->count; i++) {
+        batch->entries[i]->unmet = true;
+        batch->entries[i]->secured = walk->secured;
+    }
     if (!walk->unreached && walk->protection == RUNNER_PROTECTION_REQUIRETLS) {
         runner_bounce_all(lane->arena, batch->entries, batch->count, walk->status, walk->why);
         batch->count = 0;
@@ -195,6 +200,8 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
 {
     struct runner_destination *d = lane->destination;
 
+    for (unsigned i = 0; i < batch->count; i++)
+        batch->entries[i]->secured = (struct runner_secured){0};
     switch (runner_hop_next(lane->arena, &d->route, walk, &lane->client)) {
     case RUNNER_HOP_OPEN:
         d->connected++;
@@ -342,6 +349,7 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     for (unsigned i = 0; i < batch->count; i++) {
         recipients[i].address = batch->entries[i]->recipient;
         recipients[i].envelope = &batch->entries[i]->envelope;
+        batch->entries[i]->secured = runner_secured_of(lane->client);
     }
     runner_count.attempts += batch->count;
     smtp_client_send(lane->client, lane->arena, &message);

@@ -89,6 +89,7 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
     log_info("next hop may not have it", log_str("host", hop->host), log_int("port", hop->port),
              log_str("reason", lack.why));
     walk->unmet = true;
+    walk->secured = runner_secured_of(*out);
     walk->why = slice_str(arena_printf(arena, "%s:%u: %s", hop->host, hop->port, lack.why));
     walk->status = lack.status;
     smtp_client_quit(out);

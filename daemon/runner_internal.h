@@ -56,6 +56,12 @@ struct runner_message {
     size_t cost;         /* bytes of memory, for the bound */
 };
 
+/* How a connection was protected, in words that stay; NULL: there was none, or (version, cipher) it was in clear. */
+struct runner_secured {
+    const char *version, *cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
+    const char *verified;         /* "none": in clear; "opportunistic": by nobody; "pkix": by its name; "dane" */
+};
+
 struct runner_entry {
     struct runner_entry *next, *previous; /* in its destination's list, while pending */
     struct runner_entry *bucket_next;
@@ -66,11 +72,13 @@ struct runner_entry {
     struct slice recipient;
     struct envelope_rcpt envelope;
     unsigned attempts;
-    int priority;        /* RFC 6710: higher goes first */
-    uint64_t lease_ends; /* steady clock, earlier than the database's */
-    unsigned renewing;   /* the round of renewal that it is in */
-    unsigned noted;      /* its place in the testament, once delivered; 0: none */
-    bool claimed;        /* from the database: its destination was due */
+    int priority;                  /* RFC 6710: higher goes first */
+    uint64_t lease_ends;           /* steady clock, earlier than the database's */
+    unsigned renewing;             /* the round of renewal that it is in */
+    unsigned noted;                /* its place in the testament, once delivered; 0: none */
+    struct runner_secured secured; /* the connection that it was last offered over */
+    bool unmet;                    /* no host that was reached may have it: runner_protect.c */
+    bool claimed;                  /* from the database: its destination was due */
     bool pending;
     bool surrendered; /* its lease was given back while a lane has it; that lane may only forget it */
     bool given_back;  /* its row waits again, or will in a moment: it may come back by a claim */
@@ -229,6 +237,8 @@ struct runner_lack {
 bool runner_protection_met(const struct smtp_client *client, enum runner_protection wanted, struct runner_lack *lack)
     __attribute__((warn_unused_result));
 
+struct runner_secured runner_secured_of(const struct smtp_client *client);
+
 /* Where the search for a connection stands: hops, and of the current one its addresses. */
 struct runner_walk {
     enum runner_protection protection; /* given */
@@ -236,9 +246,10 @@ struct runner_walk {
     struct route route;
     unsigned hop, address, address_count, tried;
     struct dns_address *addresses;
-    struct slice why, status; /* of the last failure */
-    bool unmet;               /* a host was reached that may not have the message; why and status tell of it */
-    bool unreached;           /* another was not, or broke off */
+    struct slice why, status;      /* of the last failure */
+    bool unmet;                    /* a host was reached that may not have the message; why and status tell of it */
+    struct runner_secured secured; /* how that was protected */
+    bool unreached;                /* another was not, or broke off */
     /* Of the current hop. */
     struct smtp_client_announced announced;
     const struct tls_dane *dane; /* NULL: no records for it */

@@ -134,6 +134,15 @@ static bool meets_sender(const struct smtp_client *client, struct runner_lack *l
     return true;
 }
 
+struct runner_secured runner_secured_of(const struct smtp_client *client)
+{
+    struct runner_secured secured = {smtp_client_tls_version(client), smtp_client_tls_cipher(client), "none"};
+
+    if (smtp_client_encrypted(client))
+        secured.verified = smtp_client_dane(client) ? "dane" : smtp_client_verified(client) ? "pkix" : "opportunistic";
+    return secured;
+}
+
 bool runner_protection_met(const struct smtp_client *client, enum runner_protection wanted, struct runner_lack *lack)
 {
     switch (wanted) {

@@ -58,7 +58,9 @@ void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struc
         runner_entry_free(entry);
         return;
     }
-    enum reply_class class = outcome == QUEUE_DELIVERED ? REPLY_CLASS_NONE : reply_class_of(reply);
+    enum reply_class class = outcome == QUEUE_DELIVERED ? REPLY_CLASS_NONE
+                             : entry->unmet             ? REPLY_CLASS_TLS
+                                                        : reply_class_of(reply);
     switch (outcome) {
     case QUEUE_DELIVERED: runner_count.delivered++; break;
     case QUEUE_DEFERRED:
@@ -136,6 +138,9 @@ static AWAITS void record(struct arena *arena, const struct report *flight, unsi
             .message_id = flight->entry->message->id,
             .outcome = flight->outcome,
             .class = reply_class_word(flight->class),
+            .tls_version = flight->entry->secured.version,
+            .tls_cipher = flight->entry->secured.cipher,
+            .tls_verified = flight->entry->secured.verified,
             .due_ms = flight->due_ms,
             .recipient = flight->entry->recipient,
             .destination = slice_str(flight->entry->destination->key),

@@ -89,6 +89,7 @@ static bool refuse(struct arena *arena, struct runner_walk *walk, const char *wh
     log_info("next hop may not have it", log_str("host", hop->host), log_int("port", hop->port),
              log_str("reason", why));
     walk->unmet = true;
+    walk->secured = (struct runner_secured){0}; /* nothing was connected to */
     runner_walk_say(walk, arena_printf(arena, "%s:%u: %s", hop->host, hop->port, why), status);
     return false;
 }

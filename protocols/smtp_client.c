@@ -246,6 +246,16 @@ bool smtp_client_dane(const struct smtp_client *client)
     return stream_tls_dane(client->stream);
 }
 
+const char *smtp_client_tls_version(const struct smtp_client *client)
+{
+    return stream_tls_version(client->stream);
+}
+
+const char *smtp_client_tls_cipher(const struct smtp_client *client)
+{
+    return stream_tls_cipher(client->stream);
+}
+
 const struct smtp_client_announced *smtp_client_announced(const struct smtp_client *client)
 {
     return &client->settings.announced;

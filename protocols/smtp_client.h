@@ -126,6 +126,9 @@ bool smtp_client_encrypted(const struct smtp_client *client);
 bool smtp_client_verified(const struct smtp_client *client);
 /* With a certificate that the TLSA records mean which it was held against. */
 bool smtp_client_dane(const struct smtp_client *client);
+/* As stream_tls_version() and stream_tls_cipher(): static; NULL in clear. */
+const char *smtp_client_tls_version(const struct smtp_client *client);
+const char *smtp_client_tls_cipher(const struct smtp_client *client);
 const struct smtp_client_announced *smtp_client_announced(const struct smtp_client *client);
 bool smtp_client_named(const struct smtp_client *client);
 bool smtp_client_offers(const struct smtp_client *client, unsigned extension); /* ENVELOPE_* */

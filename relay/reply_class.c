@@ -223,11 +223,17 @@ enum reply_class reply_class_of(struct slice reply)
 const char *reply_class_word(enum reply_class class)
 {
     static const char *const words[] = {
-        [REPLY_CLASS_UNKNOWN_USER] = "unknown-user", [REPLY_CLASS_FULL] = "full",
-        [REPLY_CLASS_TOO_LARGE] = "too-large",       [REPLY_CLASS_BLOCK_LIST] = "block-list",
-        [REPLY_CLASS_GREYLIST] = "greylist",         [REPLY_CLASS_POLICY] = "policy",
-        [REPLY_CLASS_PROTOCOL] = "protocol",         [REPLY_CLASS_TEMPORARY] = "temporary",
-        [REPLY_CLASS_REFUSED] = "refused",           [REPLY_CLASS_CONNECTION] = "connection",
+        [REPLY_CLASS_UNKNOWN_USER] = "unknown-user",
+        [REPLY_CLASS_FULL] = "full",
+        [REPLY_CLASS_TOO_LARGE] = "too-large",
+        [REPLY_CLASS_BLOCK_LIST] = "block-list",
+        [REPLY_CLASS_GREYLIST] = "greylist",
+        [REPLY_CLASS_POLICY] = "policy",
+        [REPLY_CLASS_PROTOCOL] = "protocol",
+        [REPLY_CLASS_TEMPORARY] = "temporary",
+        [REPLY_CLASS_REFUSED] = "refused",
+        [REPLY_CLASS_CONNECTION] = "connection",
+        [REPLY_CLASS_TLS] = "tls",
     };
 
     return words[class];

@@ -20,8 +20,9 @@ enum reply_class {
     REPLY_CLASS_TEMPORARY,  /* some other 4xx */
     REPLY_CLASS_REFUSED,    /* some other 5xx */
     REPLY_CLASS_CONNECTION, /* no reply: our words about the connection */
+    REPLY_CLASS_TLS,        /* it was not asked: its TLS is not what is required (never of a reply) */
 };
-#define REPLY_CLASSES (REPLY_CLASS_CONNECTION + 1)
+#define REPLY_CLASSES (REPLY_CLASS_TLS + 1)
 
 /*
  * reply: "550 5.1.1 <x>: no such user", its lines joined; anything that does not begin with a code is our words.  No

@@ -12,7 +12,7 @@
 
 static const struct db_statement list = {
     "event_list",
-    "select id, at, recipient, kind, detail, class from event"
+    "select id, at, recipient, kind, detail, class, tls_version, tls_cipher, tls_verified from event"
     " where cell = $1::smallint and message_id = $2::bigint and id > $3::bigint and at >= $4::timestamptz"
     " order by id limit $5::integer",
 };
@@ -43,6 +43,9 @@ AWAITS enum db_status event_list(struct arena *arena, int64_t message_id, int64_
             .kind = row_text(rows, i, 3),
             .detail = row_text(rows, i, 4),
             .class = row_text(rows, i, 5),
+            .tls_version = row_text(rows, i, 6),
+            .tls_cipher = row_text(rows, i, 7),
+            .tls_verified = row_text(rows, i, 8),
         };
     return DB_FOUND;
 }

@@ -74,7 +74,9 @@ struct queue_result {
     struct slice recipient, destination;
     struct slice reply; /* the remote's words or ours; becomes last_reply and the event's detail */
     const char *class;  /* static, of the event (relay/reply_class.h); NULL: none */
-    bool show;          /* an outage is open: put it into account_id's INBOX if it is not there */
+    /* Static, of the event: how the connection was protected; NULL: there was none, or it was in clear. */
+    const char *tls_version, *tls_cipher, *tls_verified;
+    bool show; /* an outage is open: put it into account_id's INBOX if it is not there */
 };
 /*
  * Records outcomes and their events.  Gathered like accept_commit(): many deliveries, one transaction.  Repeated

@@ -55,9 +55,9 @@ static const struct db_statement report_destination = {
     "  where destination.failures = 0 and destination.due_at > excluded.due_at"};
 static const struct db_statement report_event = {
     "report_event",
-    "insert into event (cell, id, at, message_id, recipient, kind, detail, class)"
+    "insert into event (cell, id, at, message_id, recipient, kind, detail, class, tls_version, tls_cipher, tls_verified)"
     " select * from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[], $7::text[],"
-    "                      $8::text[])"
+    "                      $8::text[], $9::text[], $10::text[], $11::text[])"
     " on conflict do nothing"};
 
 struct request {
@@ -175,7 +175,8 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
 {
     struct columns c = columns_new(arena, count);
     int64_t now = clock_now_ms();
-    struct slice *classes = arena_array(arena, count, sizeof *classes);
+    struct slice *classes = arena_array(arena, 4 * (size_t)count, sizeof *classes);
+    struct slice *versions = classes + count, *ciphers = versions + count, *verified = ciphers + count;
     struct params *p = db_unit_add(unit, &report_event);
 
     for (unsigned i = 0; i < count; i++) {
@@ -187,6 +188,9 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
         c.kinds[i] = slice_str(outcome_name(list[i]->outcome));
         c.more[i] = list[i]->reply;
         classes[i] = slice_str(list[i]->class);
+        versions[i] = slice_str(list[i]->tls_version);
+        ciphers[i] = slice_str(list[i]->tls_cipher);
+        verified[i] = slice_str(list[i]->tls_verified);
     }
     params_int16s(p, c.cells, count);
     params_int64s(p, c.ids, count);
@@ -196,6 +200,9 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
     params_texts(p, c.kinds, count);
     params_texts(p, c.more, count);
     params_texts(p, classes, count);
+    params_texts(p, versions, count);
+    params_texts(p, ciphers, count);
+    params_texts(p, verified, count);
 }
 
 /* Entries that came back while an outage is open; what fails here, outage_show() finds half a second later. */

@@ -73,12 +73,28 @@ def deferred(node):
     return [row[0] for row in node.query("select detail from event where kind = 'deferred' order by id")]
 
 
-def wait_refused(node, port, host, why):
+def wait_refused(node, port, host, why, verified="opportunistic"):
+    """verified: how the connection was protected that was not good enough; None: there was none."""
     wait_equal(lambda: deferred(node)[:1], [f"{host}:{port}: {why}"], "it is put off")
     (item,) = node.api.get("/v1/queue")["items"]
     assert item["last_reply"] == f"{host}:{port}: {why}"
     events = node.api.get(f"/v1/messages/{item['message']}/events")["items"]
-    assert [event["detail"] for event in events if event["kind"] == "deferred"][0] == f"{host}:{port}: {why}"
+    event = next(event for event in events if event["kind"] == "deferred")
+    assert (event["detail"], event["class"]) == (f"{host}:{port}: {why}", "tls")
+    assert event["tls_verified"] == verified
+    return events_of(node, item["message"])
+
+
+def events_of(node, message):
+    return lambda kind: next(event for event in node.api.get(f"/v1/messages/{message}/events")["items"] if event["kind"] == kind)
+
+
+def secured(node):
+    """How the events say that deliveries were protected."""
+    return [tuple(row) for row in node.query("select distinct tls_version, tls_cipher, tls_verified from event where kind = 'delivered'")]
+
+
+BY_DANE = [("TLSv1.3", "TLS_AES_256_GCM_SHA384", "dane")]
 
 
 def alone(dns, domain):
@@ -101,7 +117,7 @@ def test_the_certificate_itself(node, dns, domain, hosts, port, authority, selec
     dns.tlsa(f"mx.{domain}", tlsa(file, 3, selector, matching), port=port)
     submit(node, domain)
     wait_gone(node)
-    assert hosts[0].messages[0].tls
+    assert hosts[0].messages[0].tls and secured(node) == BY_DANE
 
 
 @pytest.mark.parametrize("name", ["mx.{}", "{}", "*.{}"])
@@ -112,7 +128,7 @@ def test_its_authority(node, dns, domain, hosts, port, authority, name):
     dns.tlsa(f"mx.{domain}", tlsa(authority.certificate, 2, 0, 1), port=port)
     submit(node, domain)
     wait_gone(node)
-    assert hosts[0].messages[0].tls
+    assert hosts[0].messages[0].tls and secured(node) == BY_DANE
 
 
 def test_behind_an_alias(node, dns, domain, hosts, port, authority):
@@ -181,9 +197,11 @@ def test_another_certificate(node, dns, domain, hosts, port, authority):
     alone(dns, domain)
     wait_until(lambda: hosts[1].messages[0].session.ended_well, "the connection is over")
     submit(node, domain, "dave")
-    wait_refused(node, port, f"mx.{domain}", NO_MATCH)
+    event = wait_refused(node, port, f"mx.{domain}", NO_MATCH)
     dns.tlsa(f"mx.{domain}", tlsa(file), port=port)
     wait_gone(node)
+    event = event("delivered")
+    assert (event["tls_version"], event["tls_cipher"], event["tls_verified"], event["class"]) == BY_DANE[0] + (None,)
     assert [message.recipients for message in hosts[0].messages] == [[f"dave@{domain}"]]
 
 
@@ -213,7 +231,7 @@ def test_no_tls_where_there_are_records(node, dns, domain, hosts, port, authorit
     dns.tlsa(f"mx.{domain}", tlsa(file), port=port)
     alone(dns, domain)
     submit(node, domain)
-    wait_refused(node, port, f"mx.{domain}", NO_TLS)
+    wait_refused(node, port, f"mx.{domain}", NO_TLS, "none")
     assert not hosts[0].asked
     hosts[0].behave = Behaviour(tls=context)
     wait_gone(node)
@@ -231,7 +249,7 @@ def test_records_that_are_forged(node, dns, domain, hosts, port, authority):
     alone(dns, domain)
     wait_until(lambda: hosts[1].messages[0].session.ended_well, "the connection is over")
     submit(node, domain, "dave")
-    wait_refused(node, port, f"mx.{domain}", "DANE: its TLSA records could not be looked up, or are forged")
+    wait_refused(node, port, f"mx.{domain}", "DANE: its TLSA records could not be looked up, or are forged", None)
     assert not hosts[0].asked
 
 
@@ -244,10 +262,10 @@ def test_records_that_cannot_be_used(node, dns, domain, hosts, port, authority, 
     dns.tlsa(f"mx.{domain}", *records, port=port)
     alone(dns, domain)
     submit(node, domain)
-    wait_refused(node, port, f"mx.{domain}", NO_TLS)
+    wait_refused(node, port, f"mx.{domain}", NO_TLS, "none")
     hosts[0].behave = Behaviour(tls=authority.server("x.test")[0])
     wait_gone(node)
-    assert hosts[0].messages[0].tls
+    assert hosts[0].messages[0].tls and secured(node)[0][2] == "opportunistic"
 
 
 @pytest.mark.parametrize("where", ["nowhere", "zone", "mx"])
@@ -268,6 +286,7 @@ def test_absent(node, dns, domain, hosts, port, where):
     submit(node, domain)
     wait_gone(node)
     assert hosts[0].messages and not hosts[0].messages[0].tls
+    assert node.query("select tls_version is null and tls_cipher is null, tls_verified from event where kind = 'delivered'") == [["t", "none"]]
 
 
 # ------------------------------------------------------------------ policies
@@ -325,6 +344,7 @@ def test_a_policy_that_goes_round_it(node, dns, domain, hosts, port, authority, 
     policy(node, domain, tls)
     wait_gone(node)
     assert bool(hosts[0].messages[0].tls) == (tls == "encrypt")
+    assert secured(node)[0][2] == {"encrypt": "opportunistic", "none": "none"}[tls]
 
 
 def test_tls_required_no(node, dns, domain, hosts, port):
@@ -332,7 +352,7 @@ def test_tls_required_no(node, dns, domain, hosts, port):
     dns.tlsa(f"mx.{domain}", "3 1 1 " + "00" * 32, port=port)
     alone(dns, domain)
     submit(node, domain)
-    wait_refused(node, port, f"mx.{domain}", NO_TLS)
+    wait_refused(node, port, f"mx.{domain}", NO_TLS, "none")
     for name in ("dave", "eve"):
         node.submit(SENDER, [f"{name}@{domain}"], b"TLS-Required: No\r\n" + make_message("hello", sender=SENDER))
         wait_until(lambda: [m for m in hosts[0].messages if m.recipients == [f"{name}@{domain}"]], "it is delivered")

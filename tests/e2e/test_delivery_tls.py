@@ -82,6 +82,10 @@ def test_not_without_a_certificate(node, sink, certificate):
         wait_until(lambda: [m for m in sink.messages if m.recipients == [DAVE]], "others do not ask who it is")
         sink.behave = Behaviour(tls=certificate.server_context())
         wait_equal(lambda: queue(node), {}, "it goes to whom it should")
+        events = node.api.get(f"/v1/messages/{item['message']}/events")["items"]
+        put_off, done = ([event for event in events if event["kind"] == kind and event["recipient"] == CAROL][0] for kind in ("deferred", "delivered"))
+        assert (put_off["class"], put_off["tls_version"], put_off["tls_verified"]) == ("tls", "TLSv1.3", "opportunistic")
+        assert (done["class"], done["tls_version"], done["tls_verified"]) == (None, "TLSv1.3", "pkix")
     finally:
         remove_folder(folder)
 

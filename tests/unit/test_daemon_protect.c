@@ -39,6 +39,16 @@ bool smtp_client_dane(const struct smtp_client *client)
     return client->matched;
 }
 
+const char *smtp_client_tls_version(const struct smtp_client *client)
+{
+    return client->encrypted ? "TLSv1.3" : NULL;
+}
+
+const char *smtp_client_tls_cipher(const struct smtp_client *client)
+{
+    return client->encrypted ? "TLS_AES_256_GCM_SHA384" : NULL;
+}
+
 const struct smtp_client_announced *smtp_client_announced(const struct smtp_client *client)
 {
     return &client->announced;
@@ -173,12 +183,34 @@ static void test_announced(void **state)
     expect_status(&both, RUNNER_PROTECTION_REQUIRETLS, NULL);
 }
 
+static void test_secured(void **state)
+{
+    static const struct {
+        struct smtp_client client;
+        const char *verified;
+    } cases[] = {
+        {{.announced = {0}}, "none"},
+        {{.encrypted = true}, "opportunistic"},
+        {{.encrypted = true, .verified = true}, "pkix"},
+        {{.encrypted = true, .matched = true}, "dane"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct runner_secured secured = runner_secured_of(&cases[i].client);
+
+        assert_string_equal(secured.verified, cases[i].verified);
+        assert_int_equal(!secured.version, !cases[i].client.encrypted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wanted),
         cmocka_unit_test(test_met),
         cmocka_unit_test(test_announced),
+        cmocka_unit_test(test_secured),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
