@@ -16,8 +16,10 @@ struct admin_settings {
     unsigned connections_max, connections_per_client_max; /* of one address; 0: no limit of its own */
     /* For what a dry run answers. */
     uint64_t message_size_max;
-    const char *default_route_host; /* NULL: MX */
+    const char *default_route_host; /* NULL: see the next */
     unsigned default_route_port;
+    const char *default_route_name; /* NULL: MX */
+    unsigned mx_port;
     unsigned dns_wait_ms; /* for what DNS says of a client */
     /* Lines of other processes for /metrics, in the exposition format; appended as they are.  May be NULL. */
     char *(*metrics)(void); /* malloc'ed */

@@ -61,6 +61,7 @@ static struct json_object *as_json(const struct provision_domain *domain)
     json_put_text(object, "kind", kind_word(domain->kind));
     json_put_text(object, "target", domain->target);
     json_object_object_add(object, "next_hops", hops_json(domain));
+    json_put_text(object, "route", domain->route);
     json_put_text(object, "subaddress_separator", domain->separator.n ? domain->separator : (struct slice){NULL, 0});
     json_put_text(object, "catch_all", domain->catch_all);
     put_recipients(object, domain);
@@ -182,6 +183,15 @@ static struct slice read_collector(struct json_fields *f)
     return json_is_null(f, "collector") ? (struct slice){NULL, 0} : json_text(f, "collector", false, ADDRESS_MAX_BYTES);
 }
 
+/* {NULL,0}: not given, or null. */
+static struct slice read_route(struct json_fields *f, unsigned hop_count)
+{
+    struct slice route = json_is_null(f, "route") ? (struct slice){NULL, 0} : json_text(f, "route", false, 200);
+    if (route.p && hop_count)
+        json_reject(f, "route", "is instead of next_hops");
+    return route;
+}
+
 static enum directory_kind read_kind(struct json_fields *f)
 {
     static const char *const words[] = {"hosted", "relay", "alias", NULL};
@@ -199,8 +209,8 @@ static const char *const unknown_words[] = {"defer", "accept", NULL};
 /* What a domain of this kind may have. */
 static void check_fields(struct json_fields *f, enum directory_kind kind)
 {
-    static const char *const own[] = {"next_hops",  "subaddress_separator", "catch_all",
-                                      "recipients", "unknown_while_away",   "collector"};
+    static const char *const own[] = {
+        "next_hops", "route", "subaddress_separator", "catch_all", "recipients", "unknown_while_away", "collector"};
     for (unsigned i = 0; kind == DIRECTORY_ALIAS && i < sizeof own / sizeof *own; i++)
         if (json_given(f, own[i]) && !json_is_null(f, own[i]))
             json_reject(f, own[i], "is its target's");
@@ -214,6 +224,12 @@ static void check_fields(struct json_fields *f, enum directory_kind kind)
 static AWAITS bool resolve_collector(struct request *r, struct slice collector, int64_t *id)
 {
     return !collector.p || accounts_resolve(r, "collector", collector, id);
+}
+
+/* False, and answered.  {NULL,0}: none. */
+static AWAITS bool resolve_route(struct request *r, struct slice route, int64_t *id)
+{
+    return !route.p || routes_resolve(r, "route", route, id);
 }
 
 /* False, and answered. */
@@ -234,6 +250,7 @@ AWAITS void domains_create(struct request *r)
     struct slice customer = json_text(&f, "customer", true, 200);
     wanted.kind = read_kind(&f);
     wanted.hops = read_hops(&f, &wanted.hop_count);
+    struct slice route = read_route(&f, wanted.hop_count);
     wanted.separator = read_separator(&f);
     wanted.catch_all = read_catch_all(&f);
     wanted.recipients = json_choice(&f, "recipients", valid_words);
@@ -241,9 +258,9 @@ AWAITS void domains_create(struct request *r)
     struct slice target = json_text(&f, "target", wanted.kind == DIRECTORY_ALIAS, NAME_MAX_BYTES);
     struct slice collector = read_collector(&f);
     check_fields(&f, wanted.kind);
-    if (wanted.kind == DIRECTORY_RELAY && wanted.hop_count == 0 && !collector.p)
-        json_reject(&f, "next_hops", "a relay domain needs at least one next hop, or a collector");
-    if (wanted.catch_all.p && wanted.hop_count > 0)
+    if (wanted.kind == DIRECTORY_RELAY && wanted.hop_count == 0 && !route.p && !collector.p)
+        json_reject(&f, "next_hops", "a relay domain needs at least one next hop, a route or a collector");
+    if (wanted.catch_all.p && (wanted.hop_count > 0 || route.p))
         json_reject(&f, "catch_all", "names that are not here go to the next hops");
     if (!json_end(&f))
         return;
@@ -251,7 +268,8 @@ AWAITS void domains_create(struct request *r)
     int64_t id = 0;
     struct provision_refusal refusal;
     if (!customers_resolve(r, "customer", customer, &wanted.customer_id) ||
-        !resolve_target(r, target, &wanted.target_id) || !resolve_collector(r, collector, &wanted.collector_id))
+        !resolve_target(r, target, &wanted.target_id) || !resolve_collector(r, collector, &wanted.collector_id) ||
+        !resolve_route(r, route, &wanted.route_id))
         return;
     r->actor.status = 201;
     if (!reply_failed_write(r, provision_domain_create(r->arena, &wanted, &r->actor, &id, &refusal), &refusal))
@@ -275,6 +293,8 @@ AWAITS void domains_change(struct request *r)
         return;
     change.hops_given = json_given(&f, "next_hops");
     change.hops = read_hops(&f, &change.hop_count);
+    change.route_given = json_given(&f, "route");
+    struct slice route = read_route(&f, change.hop_count);
     change.separator = read_separator(&f);
     change.catch_all_given = json_given(&f, "catch_all");
     change.catch_all = read_catch_all(&f);
@@ -285,7 +305,7 @@ AWAITS void domains_change(struct request *r)
     struct slice collector = read_collector(&f);
     check_fields(&f, domain.kind);
     if (!json_end(&f) || !resolve_target(r, target, &change.target_id) ||
-        !resolve_collector(r, collector, &change.collector_id))
+        !resolve_collector(r, collector, &change.collector_id) || !resolve_route(r, route, &change.route_id))
         return;
     r->actor.status = 200;
     if (!reply_failed_write(r, provision_domain_change(r->arena, &domain, &change, &r->actor, &refusal), &refusal))

@@ -91,6 +91,19 @@ AWAITS void client_policies_show(struct request *r);
 AWAITS void client_policies_change(struct request *r);
 AWAITS void client_policies_delete(struct request *r);
 
+AWAITS void routes_list(struct request *r);
+AWAITS void routes_create(struct request *r);
+AWAITS void routes_show(struct request *r);
+AWAITS void routes_change(struct request *r);
+AWAITS void routes_delete(struct request *r);
+/* A member that names a route.  False, and answered: there is none. */
+AWAITS bool routes_resolve(struct request *r, const char *field, struct slice key, int64_t *id);
+AWAITS void route_rules_list(struct request *r);
+AWAITS void route_rules_create(struct request *r);
+AWAITS void route_rules_show(struct request *r);
+AWAITS void route_rules_change(struct request *r);
+AWAITS void route_rules_delete(struct request *r);
+
 AWAITS void relay_grants_list(struct request *r);
 AWAITS void relay_grants_create(struct request *r);
 AWAITS void relay_grants_show(struct request *r);
@@ -98,9 +111,8 @@ AWAITS void relay_grants_change(struct request *r);
 AWAITS void relay_grants_delete(struct request *r);
 
 AWAITS void relay_checks_create(struct request *r);
-/* What this server's configuration says; host NULL: no default route.  The text must stay. */
-void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port,
-                            unsigned dns_wait_ms);
+/* What this server's configuration says. */
+void relay_checks_configure(uint64_t message_size_max, unsigned dns_wait_ms);
 
 AWAITS void decisions_show(struct request *r);
 

@@ -23,6 +23,7 @@
 #include "admin-api/admin.h"
 #include "admin-api/exchange.h"
 #include "admin-api/handlers.h"
+#include "admin-api/relay_checks_route.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/secret.h"
@@ -202,8 +203,8 @@ void admin_start(const struct admin_settings *settings)
     if (!info)
         log_fatal(1, "this libmicrohttpd has no epoll");
     metrics_set_source(settings->metrics);
-    relay_checks_configure(settings->message_size_max, settings->default_route_host, settings->default_route_port,
-                           settings->dns_wait_ms);
+    relay_checks_configure(settings->message_size_max, settings->dns_wait_ms);
+    relay_checks_route_configure(settings);
     exchange_begin(run_soon);
     http.ready = event_new(loop_base(), info->epoll_fd, EV_READ | EV_PERSIST, on_epoll, NULL);
     if (!http.ready || event_add(http.ready, NULL) != 0)

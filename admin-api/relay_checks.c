@@ -14,87 +14,41 @@
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
 #include "admin-api/relay_checks_client.h"
+#include "admin-api/relay_checks_route.h"
 #include "core/cidr.h"
 #include "core/idn.h"
 #include "relay/permit.h"
 #include "storage/certificate.h"
-#include "storage/directory_route.h"
 #include "storage/name.h"
 #include "storage/provision_account.h"
-#include "storage/queue.h"
 
 #define ADDRESS_MAX_BYTES 254
 #define FINGERPRINT_MAX_BYTES 95 /* with colons */
 
 static struct {
     uint64_t message_size_max;
-    const char *default_route_host;
-    unsigned default_route_port;
     unsigned dns_wait_ms;
 } server;
 
-void relay_checks_configure(uint64_t message_size_max, const char *default_route_host, unsigned default_route_port,
-                            unsigned dns_wait_ms)
+void relay_checks_configure(uint64_t message_size_max, unsigned dns_wait_ms)
 {
     server.dns_wait_ms = dns_wait_ms;
     server.message_size_max = message_size_max;
-    server.default_route_host = default_route_host;
-    server.default_route_port = default_route_port;
 }
 
 /* ------------------------------------------------------------------ where it would go */
 
-static void put_hop(struct json_object *hops, const char *host, unsigned port, unsigned priority)
-{
-    struct json_object *hop = json_object_new_object();
-    json_put_text(hop, "host", slice_str(host));
-    json_put_number(hop, "port", port);
-    json_put_number(hop, "priority", priority);
-    json_object_array_add(hops, hop);
-}
-
-/* NULL: into a mailbox here.  False: could not be asked. */
-static AWAITS bool route_json(struct request *r, const struct permit_recipient *recipient,
-                              const struct resolve_target *target, struct json_object **out)
-{
-    const struct directory_domain *domain = &target->found.domain;
-    bool relay = target->verdict == AUTHORIZE_RELAY;
-    struct directory_hop *hops = NULL;
-    unsigned count = 0;
-    struct slice destination = QUEUE_DESTINATION_DEFAULT;
-
-    *out = NULL;
-    if (target->verdict == AUTHORIZE_MAILBOX)
-        return true;
-    if (relay) {
-        if (directory_hops(r->arena, domain->id, &hops, &count) == DB_FAILED)
-            return false;
-        destination = queue_destination_domain(r->arena, domain->id);
-    } else if (!server.default_route_host) {
-        destination =
-            queue_destination_mx(r->arena, target->by ? name_address_domain(target->address) : recipient->domain);
-    }
-    struct json_object *list = json_object_new_array();
-    for (unsigned i = 0; i < count; i++)
-        put_hop(list, hops[i].host, hops[i].port, hops[i].priority);
-    if (!relay && server.default_route_host)
-        put_hop(list, server.default_route_host, server.default_route_port, 0);
-    *out = json_object_new_object();
-    json_put_text(*out, "destination", destination);
-    json_object_object_add(*out, "next_hops", list);
-    json_put_id(*out, "outage", relay ? domain->outage_id : 0);
-    return true;
-}
-
 /* Where each goes.  False: could not be asked. */
-static AWAITS bool targets_json(struct request *r, const struct permit_recipient *recipient, struct json_object **out)
+static AWAITS bool targets_json(struct request *r, const struct permit *permit,
+                                const struct authorize_decision *decision, const struct permit_recipient *recipient,
+                                struct json_object **out)
 {
     *out = json_object_new_array();
     for (unsigned i = 0; i < recipient->target_count; i++) {
         const struct resolve_target *target = &recipient->targets[i];
         struct json_object *route = NULL, *object;
 
-        if (!route_json(r, recipient, target, &route)) {
+        if (!relay_checks_route(r, permit, decision, recipient, target, &route)) {
             json_object_put(*out);
             return false;
         }
@@ -157,7 +111,7 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
 {
     struct json_object *targets = NULL, *route = NULL;
 
-    if (!targets_json(r, recipient, &targets)) {
+    if (!targets_json(r, permit, decision, recipient, &targets)) {
         reply_away(r);
         return;
     }

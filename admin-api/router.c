@@ -104,6 +104,18 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/client-policies/{client_policy}", "changeClientPolicy", ROUTER_TOKEN, client_policies_change},
     {"DELETE", "/v1/client-policies/{client_policy}", "deleteClientPolicy", ROUTER_TOKEN, client_policies_delete},
 
+    {"GET", "/v1/routes", "listRoutes", ROUTER_TOKEN, routes_list},
+    {"POST", "/v1/routes", "createRoute", ROUTER_TOKEN, routes_create},
+    {"GET", "/v1/routes/{route}", "getRoute", ROUTER_TOKEN, routes_show},
+    {"PATCH", "/v1/routes/{route}", "changeRoute", ROUTER_TOKEN, routes_change},
+    {"DELETE", "/v1/routes/{route}", "deleteRoute", ROUTER_TOKEN, routes_delete},
+
+    {"GET", "/v1/route-rules", "listRouteRules", ROUTER_TOKEN, route_rules_list},
+    {"POST", "/v1/route-rules", "createRouteRule", ROUTER_TOKEN, route_rules_create},
+    {"GET", "/v1/route-rules/{route_rule}", "getRouteRule", ROUTER_TOKEN, route_rules_show},
+    {"PATCH", "/v1/route-rules/{route_rule}", "changeRouteRule", ROUTER_TOKEN, route_rules_change},
+    {"DELETE", "/v1/route-rules/{route_rule}", "deleteRouteRule", ROUTER_TOKEN, route_rules_delete},
+
     {"GET", "/v1/relay-grants", "listRelayGrants", ROUTER_TOKEN, relay_grants_list},
     {"POST", "/v1/relay-grants", "createRelayGrant", ROUTER_TOKEN, relay_grants_create},
     {"GET", "/v1/relay-grants/{grant}", "getRelayGrant", ROUTER_TOKEN, relay_grants_show},

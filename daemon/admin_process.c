@@ -114,6 +114,8 @@ int admin_run(const struct process_plan *p)
         .dns_wait_ms = (unsigned)p->config->dns_wait_ms,
         .default_route_host = p->config->default_route_host,
         .default_route_port = p->config->default_route_port,
+        .default_route_name = p->config->default_route_name,
+        .mx_port = (unsigned)p->config->mx_port,
         .metrics = stats_exposition,
     };
 

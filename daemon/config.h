@@ -66,6 +66,7 @@ struct config {
     /* made from default_route */
     char *default_route_host;
     unsigned default_route_port;
+    const char *default_route_name; /* points into it */
 
     char *path;                          /* of the file */
     unsigned lines[CONFIG_SETTINGS_MAX]; /* where each setting stands, for config_where(); 0: it is the default */

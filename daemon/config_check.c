@@ -105,8 +105,15 @@ static void check_smtp(struct reader *reader)
 static void check_route(struct reader *reader)
 {
     struct config *c = reader->config;
+    static const char named[] = "route:";
     char error[200];
 
+    if (strncmp(c->default_route, named, strlen(named)) == 0) {
+        c->default_route_name = c->default_route + strlen(named);
+        if (!*c->default_route_name)
+            config_complain(reader, line_of(reader, "delivery", "default_route"), "default_route: a name is missing");
+        return;
+    }
     if (*c->default_route &&
         !listen_split(c->default_route, &c->default_route_host, &c->default_route_port, error, sizeof error))
         config_complain(reader, line_of(reader, "delivery", "default_route"), "default_route: %s", error);

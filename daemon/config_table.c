@@ -172,7 +172,7 @@ const struct setting config_settings[] = {
              "How long a token that introspection says is good is not asked for again. 0s: it always is."),
 
     TEXT("delivery", "default_route", default_route, "",
-         "HOST:PORT of a smart host for mail to outside. Empty: MX look-up."),
+         "HOST:PORT of a smart host for mail to outside, or route:NAME of a route. Empty: MX look-up."),
     NUMBER("delivery", "mx_port", mx_port, "25", 1, 65535, "Where MX hosts listen. For laboratories."),
     NUMBER("delivery", "deliveries_max", deliveries_max, "100", 1, 10000, "Deliveries at once, per worker."),
     NUMBER("delivery", "per_destination_max", per_destination_max, "10", 1, 1000, "Of these to one destination."),

@@ -156,11 +156,19 @@ static void answer(struct domain *d, struct question *q, enum verify_told told)
 
 /* ------------------------------------------------------------------ a connection */
 
+/* As a route has it: an address is as private as a message. */
+static bool is_protected(const struct smtp_client *client, enum delivery_tls wanted)
+{
+    return wanted == DELIVERY_TLS_VERIFY    ? smtp_client_verified(client)
+           : wanted == DELIVERY_TLS_ENCRYPT ? smtp_client_encrypted(client)
+                                            : true;
+}
+
 static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, unsigned *tried, struct smtp_client **out)
 {
     const struct smtp_client_settings client = {
         .hostname = settings.hostname,
-        .tls = tls,
+        .tls = hop->tls == DELIVERY_TLS_NONE ? NULL : tls,
         .verify_tls = settings.verify_tls,
         .connect_timeout_ms = settings.timeout_ms,
         .greeting_timeout_ms = settings.timeout_ms,
@@ -176,8 +184,12 @@ static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, un
         return false;
     for (unsigned i = 0; i < count && *tried < ADDRESSES_MAX; i++) {
         ++*tried;
-        if (smtp_client_open(&client, arena, &addresses[i], hop->port, hop->host, out, &why))
-            return true;
+        if (smtp_client_open(&client, arena, &addresses[i], hop->port, hop->host, out, &why)) {
+            if (is_protected(*out, hop->tls))
+                return true;
+            why = SLICE("its route requires TLS");
+            smtp_client_quit(out);
+        }
         log_info("primary cannot be asked", log_str("host", hop->host), log_int("port", hop->port),
                  log_slice("reason", why));
     }
@@ -189,9 +201,11 @@ static AWAITS bool open_primary(struct arena *arena, int64_t domain_id, struct s
     struct directory_hop *hops = NULL;
     struct route route;
     unsigned count = 0, tried = 0;
+    uint64_t seed;
 
+    secret_random(&seed, sizeof seed);
     if (directory_hops(arena, domain_id, &hops, &count) != DB_FOUND ||
-        route_from_hops(arena, hops, count, &route) != ROUTE_FOUND)
+        route_from_hops(arena, hops, count, seed, &route) != ROUTE_FOUND)
         return false;
     for (unsigned i = 0; i < route.count && route.hops[i].primary; i++)
         if (open_hop(arena, &route.hops[i], &tried, out))

@@ -58,6 +58,11 @@ bool runner_draining(void)
     return draining;
 }
 
+bool runner_default_route(void)
+{
+    return settings.default_route_host || settings.default_route_name;
+}
+
 uint32_t runner_random(void)
 {
     uint32_t r;

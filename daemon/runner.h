@@ -14,8 +14,9 @@
 
 struct runner_settings {
     const char *hostname;           /* EHLO */
-    const char *default_route_host; /* smart host for mail to outside; NULL: MX */
+    const char *default_route_host; /* smart host for mail to outside; NULL: see the next */
     unsigned default_route_port;
+    const char *default_route_name; /* a route for it; NULL: MX */
     unsigned mx_port;             /* 25 */
     unsigned deliveries_max;      /* at once, this worker (default 100) */
     unsigned per_destination_max; /* at once, per destination (default 10) */

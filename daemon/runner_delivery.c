@@ -223,6 +223,7 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
         batch->count = 0;
         return false;
     case RUNNER_HOP_LATER: all_later(batch, walk->why); return false;
+    case RUNNER_HOP_MOVED: runner_route_move(lane, batch); return false;
     }
     return false;
 }

@@ -59,11 +59,11 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
 {
     const struct runner_settings *settings = runner_settings();
     const struct route_hop *hop = &walk->route.hops[walk->hop];
+    enum runner_protection wanted = runner_protection_at(walk->protection, hop->tls);
     struct smtp_client_settings client = {
         .hostname = settings->hostname,
-        .tls = walk->protection == RUNNER_PROTECTION_CLEAR ? NULL
-                                                           : runner_tls(walk->protection == RUNNER_PROTECTION_VERIFIED),
-        .verify_tls = walk->protection == RUNNER_PROTECTION_VERIFIED,
+        .tls = wanted == RUNNER_PROTECTION_CLEAR ? NULL : runner_tls(wanted == RUNNER_PROTECTION_VERIFIED),
+        .verify_tls = wanted == RUNNER_PROTECTION_VERIFIED,
         .chunking = settings->chunking,
         .doubtful = hop->doubtful,
         .announced = walk->announced,
@@ -73,10 +73,19 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
         .reply_timeout_ms = settings->reply_timeout_ms,
         .end_timeout_ms = settings->data_timeout_ms,
         .primary = hop->primary,
+        .tls_level = hop->tls,
     };
     struct runner_lack lack;
     struct slice why;
 
+    if (hop->tls == DELIVERY_TLS_NONE && wanted != RUNNER_PROTECTION_CLEAR) {
+        walk->unmet = true;
+        walk->secured = (struct runner_secured){0}; /* nothing was connected to */
+        walk->why = slice_str(arena_printf(arena, "%s:%u: the message requires TLS, and its route is to send in clear",
+                                           hop->host, hop->port));
+        walk->status = wanted == RUNNER_PROTECTION_REQUIRETLS ? SLICE("5.7.10") : SLICE("4.7.10");
+        return false;
+    }
     runner_count.connections++;
     if (!smtp_client_open(&client, arena, &walk->addresses[walk->address], hop->port, hop->host, out, &why)) {
         log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port),

@@ -158,6 +158,7 @@ struct tls *runner_tls(bool verify); /* verify: only with the setting verify_tls
 struct task_pool *runner_lanes(void);
 extern struct runner_counters runner_count; /* its sums; the rest is computed */
 bool runner_draining(void);
+bool runner_default_route(void); /* there is one, or a name of one */
 /* Starts lanes for it as its limit and the stacks allow. */
 void runner_pump(struct runner_destination *destination);
 /* A lane of it has ended. */
@@ -214,6 +215,7 @@ enum runner_hop {
     RUNNER_HOP_AWAY,    /* none can be reached */
     RUNNER_HOP_REFUSED, /* there is no such destination: bounce */
     RUNNER_HOP_LATER,   /* it could not be found out */
+    RUNNER_HOP_MOVED,   /* its route is gone: what waits for it has another destination now */
 };
 enum runner_protection {
     RUNNER_PROTECTION_ANY,        /* by the sender's wish: whatever the host has announced */
@@ -229,6 +231,11 @@ enum runner_protection {
 bool runner_protection_asks(enum runner_protection wanted);
 /* recipient: one of the message's. */
 enum runner_protection runner_protection_wanted(const struct runner_message *message, struct slice recipient);
+/*
+ * The same over a hop of a route, which says what it wants at least: it raises what the policy wants, and takes the place
+ * of our own setting.
+ */
+enum runner_protection runner_protection_at(enum runner_protection wanted, enum delivery_tls hop);
 struct runner_lack {
     const char *why;     /* what follows the host's name */
     struct slice status; /* for the report */
@@ -262,6 +269,8 @@ AWAITS bool runner_transport_ask(struct arena *arena, const struct route_key *ke
 void runner_walk_say(struct runner_walk *walk, const char *why, const char *status); /* not copied */
 /* The destination's hosts, into walk->route; not OPEN: why not. */
 AWAITS enum runner_hop runner_route_find(struct arena *arena, const struct route_key *key, struct runner_walk *walk);
+/* MOVED: the route is gone, and so is what these cells had for it. */
+AWAITS void runner_route_move(struct runner_lane *lane, struct runner_batch *batch);
 /* The next address that answers.  walk: zeroed at first; its memory and the words are in the arena. */
 AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
                                        struct smtp_client **out);

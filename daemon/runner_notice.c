@@ -62,7 +62,7 @@ static AWAITS bool tell(struct arena *arena, enum dsn_action action, struct runn
                         const struct dsn_recipient *reasons, unsigned count)
 {
     static const char *const what[] = {"failed", "delayed", "delivered", "relayed", "expanded", "late", "traced"};
-    const struct notice_settings settings = {runner_settings()->hostname, runner_settings()->default_route_host != NULL,
+    const struct notice_settings settings = {runner_settings()->hostname, runner_default_route(),
                                              runner_settings()->queue_lifetime_ms};
     struct runner_message *m = entries[0]->message;
     int64_t *ids = arena_array(arena, count, sizeof *ids);

@@ -11,6 +11,9 @@
  *     policy with `tls`                verify: and a certificate; dane: TLS, and a           tells why
  *                                      certificate that TLSA records mean
  *     "TLS-Required: No" (section 3)   nothing, whatever the policy is (but for none), and whatever is announced
+ *     a route's hop has `tls`          the same words: the stricter of hop and policy, and    as for a policy
+ *                                      instead of what is announced; none against one that
+ *                                      wants more: the hop is passed over
  *     a report (null sender)           like any; REQUIRETLS is passed on where it is offered
  *
  * A host's name is the right one if it is configured, or is the domain itself, or if DNSSEC vouches for the MX record
@@ -52,6 +55,25 @@ enum runner_protection runner_protection_wanted(const struct runner_message *mes
         return RUNNER_PROTECTION_REQUIRETLS;
     policy = by_policy(recipient);
     return message->envelope.tls_optional && policy != RUNNER_PROTECTION_CLEAR ? RUNNER_PROTECTION_ANY : policy;
+}
+
+/* A policy that wants none is about the domain's own server, which a hop of a route is not. */
+enum runner_protection runner_protection_at(enum runner_protection wanted, enum delivery_tls hop)
+{
+    bool ours = wanted == RUNNER_PROTECTION_ANY || wanted == RUNNER_PROTECTION_ANNOUNCED ||
+                wanted == RUNNER_PROTECTION_VERIFIED; /* nobody has said anything about the domain */
+    bool weak = ours || wanted == RUNNER_PROTECTION_CLEAR;
+
+    switch (hop) {
+    case DELIVERY_TLS_NOT_SET: break;
+    case DELIVERY_TLS_NONE: return ours ? RUNNER_PROTECTION_CLEAR : wanted;
+    case DELIVERY_TLS_MAY: return wanted == RUNNER_PROTECTION_VERIFIED ? RUNNER_PROTECTION_ANNOUNCED : wanted;
+    case DELIVERY_TLS_ENCRYPT: return weak ? RUNNER_PROTECTION_ENCRYPTED : wanted;
+    case DELIVERY_TLS_VERIFY:
+        return weak || wanted == RUNNER_PROTECTION_ENCRYPTED ? RUNNER_PROTECTION_CERTIFIED : wanted;
+    case DELIVERY_TLS_DANE: return wanted == RUNNER_PROTECTION_REQUIRETLS ? wanted : RUNNER_PROTECTION_DANE;
+    }
+    return wanted;
 }
 
 static bool lacks(struct runner_lack *lack, const char *why, const char *status)
@@ -143,7 +165,7 @@ struct runner_secured runner_secured_of(const struct smtp_client *client)
     return secured;
 }
 
-bool runner_protection_met(const struct smtp_client *client, enum runner_protection wanted, struct runner_lack *lack)
+static bool meets(const struct smtp_client *client, enum runner_protection wanted, struct runner_lack *lack)
 {
     switch (wanted) {
     case RUNNER_PROTECTION_ANY: /* one that is in clear for another domain's sake might have had TLS */
@@ -160,4 +182,16 @@ bool runner_protection_met(const struct smtp_client *client, enum runner_protect
     case RUNNER_PROTECTION_REQUIRETLS: break;
     }
     return meets_sender(client, lack);
+}
+
+bool runner_protection_met(const struct smtp_client *client, enum runner_protection wanted, struct runner_lack *lack)
+{
+    enum runner_protection raised = runner_protection_at(wanted, (enum delivery_tls)smtp_client_tls_level(client));
+
+    if (meets(client, raised, lack))
+        return true;
+    if (raised != wanted)
+        lack->why = smtp_client_encrypted(client) ? "its route requires a certificate, and its own cannot be verified"
+                                                  : "its route requires TLS, which does not come about with it";
+    return false;
 }

@@ -96,9 +96,11 @@ static bool refuse(struct arena *arena, struct runner_walk *walk, const char *wh
 
 bool runner_transport_ask(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
 {
+    const struct route_hop *hop = &walk->route.hops[walk->hop];
+
     walk->announced = (struct smtp_client_announced){0};
     walk->dane = NULL;
-    if (!runner_protection_asks(walk->protection) || !walk->address_count)
+    if (!runner_protection_asks(runner_protection_at(walk->protection, hop->tls)) || !walk->address_count)
         return true;
     if (!ask_dane(arena, key, walk)) {
         walk->unreached = true;

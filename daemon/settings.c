@@ -143,6 +143,7 @@ const struct runner_settings *settings_runner(const struct config *c)
         .hostname = c->hostname,
         .default_route_host = c->default_route_host,
         .default_route_port = c->default_route_port,
+        .default_route_name = c->default_route_name,
         .mx_port = (unsigned)c->mx_port,
         .deliveries_max = (unsigned)c->deliveries_max,
         .per_destination_max = (unsigned)c->per_destination_max,

@@ -286,6 +286,11 @@ bool smtp_client_is_primary(const struct smtp_client *client)
     return client->settings.primary;
 }
 
+unsigned smtp_client_tls_level(const struct smtp_client *client)
+{
+    return client->settings.tls_level;
+}
+
 bool smtp_client_used(const struct smtp_client *client)
 {
     return client->used;

@@ -44,6 +44,7 @@ struct smtp_client_settings {
     unsigned reply_timeout_ms; /* to commands; also without progress while the message is sent */
     unsigned end_timeout_ms;   /* to the final dot */
     bool primary;              /* the caller's: kept for smtp_client_is_primary() */
+    unsigned tls_level;        /* the same: for smtp_client_tls_level() */
 };
 
 struct smtp_client;
@@ -135,6 +136,7 @@ bool smtp_client_offers(const struct smtp_client *client, unsigned extension); /
 /* Is it a host that knows which recipients exist, not one that stands in for it? */
 bool smtp_client_in_clear(const struct smtp_client *client); /* it was opened without TLS in its settings */
 bool smtp_client_is_primary(const struct smtp_client *client);
+unsigned smtp_client_tls_level(const struct smtp_client *client);
 /* Has a transaction gone over it already?  A reused connection that fails says nothing about the host. */
 bool smtp_client_used(const struct smtp_client *client);
 

@@ -20,14 +20,15 @@
 #include "core/log.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
-#include "storage/name.h"
+#include "relay/outgoing.h"
 #include "storage/queue.h"
 
 #define TARGETS_MAX 10000 /* of one message, whatever its aliases and groups come to */
 
 /* What the verdict means for a target's one or two rows. */
 static struct smtp_recipient fill_in(const struct smtp_session *session, const struct authorize_decision *decision,
-                                     const struct resolve_target *target, const struct smtp_path *path)
+                                     const struct resolve_target *target, const struct smtp_path *path,
+                                     const struct outgoing *way)
 {
     struct arena *arena = session->transaction_arena;
     const struct directory_recipient *found = &target->found;
@@ -57,10 +58,7 @@ static struct smtp_recipient fill_in(const struct smtp_session *session, const s
         break;
     case AUTHORIZE_OUTSIDE:
         out.customer_id = permit_outside_customer(&session->transaction->permit, decision, target, &out.cell);
-        out.destination =
-            session->settings->default_route
-                ? QUEUE_DESTINATION_DEFAULT
-                : queue_destination_mx(arena, target->by ? name_address_domain(target->address) : path->domain);
+        out.destination = way->destination;
         break;
     case AUTHORIZE_ALLOWED:
     case AUTHORIZE_EXPANDED:
@@ -122,8 +120,25 @@ static bool expand_wishes(struct arena *arena, unsigned targets, struct envelope
     return true;
 }
 
+/* Which way those go that are outside, one for each target; NULL: it could not be found out. */
+static AWAITS struct outgoing *find_ways(struct smtp_session *session, const struct permit_recipient *asked,
+                                         const struct authorize_decision *decision, struct slice domain)
+{
+    struct outgoing *ways = arena_array(session->command, asked->target_count, sizeof *ways);
+
+    for (unsigned i = 0; i < asked->target_count; i++) {
+        if (asked->targets[i].verdict != AUTHORIZE_OUTSIDE)
+            continue;
+        struct route_rule_mail mail =
+            outgoing_mail(&session->transaction->permit, decision, &asked->targets[i], domain);
+        if (!outgoing_find(session->transaction_arena, &mail, session->settings->default_route, &ways[i]))
+            return NULL;
+    }
+    return ways;
+}
+
 /* Each target that the message does not go to already. */
-static void remember(struct smtp_session *session, const struct permit_recipient *asked,
+static void remember(struct smtp_session *session, const struct permit_recipient *asked, const struct outgoing *ways,
                      const struct authorize_decision *decision, const struct smtp_path *path,
                      struct envelope_rcpt *envelope)
 {
@@ -133,7 +148,7 @@ static void remember(struct smtp_session *session, const struct permit_recipient
     bool tell_expanded = expand_wishes(arena, asked->target_count, envelope);
 
     for (unsigned i = 0; i < asked->target_count; i++) {
-        struct smtp_recipient recipient = fill_in(session, decision, &asked->targets[i], path);
+        struct smtp_recipient recipient = fill_in(session, decision, &asked->targets[i], path, &ways[i]);
 
         if (is_duplicate(transaction, &recipient))
             continue;
@@ -203,9 +218,14 @@ static AWAITS void rcpt(struct smtp_session *session)
                    "Too many recipients behind these addresses; send the message again to the rest");
         return;
     }
+    struct outgoing *ways = find_ways(session, &asked, &decision, path.domain);
+    if (!ways) {
+        smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
+        return;
+    }
     if (decision.grant && decision.grant->size_max && decision.grant->size_max < transaction->size_max)
         transaction->size_max = decision.grant->size_max;
-    remember(session, &asked, &decision, &path, &envelope);
+    remember(session, &asked, ways, &decision, &path, &envelope);
     smtp_reply(session, decision.code, decision.enhanced, "%s", decision.text);
 }
 

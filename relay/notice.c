@@ -31,6 +31,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/idn.h"
+#include "relay/outgoing.h"
 #include "relay/permit.h"
 #include "storage/delivery_policy.h"
 #include "storage/directory.h"
@@ -103,14 +104,15 @@ static AWAITS enum notice_made find_targets(struct arena *arena, struct slice se
     return NOTICE_MADE;
 }
 
-/* The notice's recipient for a target, and whose mail it is. */
-static struct accept_recipient make_recipient(struct arena *arena, const struct notice_settings *settings,
-                                              const struct notice *notice, const struct resolve_target *target,
-                                              int64_t *customer_id, unsigned *cell)
+/* The notice's recipient for a target, and whose mail it is.  False: where it goes could not be found out. */
+static AWAITS bool make_recipient(struct arena *arena, const struct notice_settings *settings,
+                                  const struct notice *notice, const struct resolve_target *target,
+                                  struct accept_recipient *out, int64_t *customer_id, unsigned *cell)
 {
     const struct directory_recipient *found = &target->found;
     bool reads = found->has_account && directory_may_receive(&found->account);
     struct delivery_times times = {.lifetime_ms = settings->lifetime_ms};
+    struct outgoing way;
 
     delivery_policy_apply(target->address, &times);
     struct accept_recipient to = {
@@ -137,28 +139,36 @@ static struct accept_recipient make_recipient(struct arena *arena, const struct 
         *customer_id = target->by ? target->by->customer_id : notice->customer_id;
         *cell = target->by ? target->by->cell : id_cell(notice->message_id);
         to.queue = true;
-        to.destination = settings->default_route ? QUEUE_DESTINATION_DEFAULT
-                                                 : queue_destination_mx(arena, name_address_domain(target->address));
+        if (!outgoing_find(arena,
+                           &(struct route_rule_mail){.customer_id = *customer_id,
+                                                     .ours = true,
+                                                     .recipient_domain = name_address_domain(target->address)},
+                           settings->default_route, &way))
+            return false;
+        to.destination = way.destination;
         break;
     case AUTHORIZE_ALLOWED:
     case AUTHORIZE_EXPANDED:
     case AUTHORIZE_UNKNOWN:
     case AUTHORIZE_DENIED: break; /* no verdict of a target */
     }
-    return to;
+    *out = to;
+    return true;
 }
 
-/* One message for each customer.  Returns how many. */
-static unsigned gather(struct arena *arena, const struct notice_settings *settings, const struct notice *notice,
-                       const struct permit_recipient *sender, struct accept_message *messages)
+/* One message for each customer; *count: how many.  False: it could not be found out where they go. */
+static AWAITS bool gather(struct arena *arena, const struct notice_settings *settings, const struct notice *notice,
+                          const struct permit_recipient *sender, struct accept_message *messages, unsigned *total)
 {
     unsigned count = 0;
 
     for (unsigned t = 0; t < sender->target_count; t++) {
         int64_t customer_id;
         unsigned cell, i = 0;
-        struct accept_recipient to = make_recipient(arena, settings, notice, &sender->targets[t], &customer_id, &cell);
+        struct accept_recipient to;
 
+        if (!make_recipient(arena, settings, notice, &sender->targets[t], &to, &customer_id, &cell))
+            return false;
         while (i < count && messages[i].customer_id != customer_id)
             i++;
         if (i == count) {
@@ -167,7 +177,8 @@ static unsigned gather(struct arena *arena, const struct notice_settings *settin
         }
         messages[i].recipients[messages[i].recipient_count++] = to;
     }
-    return count;
+    *total = count;
+    return true;
 }
 
 /* ------------------------------------------------------------------ content */
@@ -303,7 +314,8 @@ enum notice_made notice_make(struct arena *arena, const struct notice_settings *
     if ((made = find_targets(arena, notice->sender, &to)) != NOTICE_MADE)
         return made;
     *out = arena_array(arena, to.target_count, sizeof **out);
-    *count = gather(arena, settings, notice, &to, *out);
+    if (!gather(arena, settings, notice, &to, *out, count))
+        return NOTICE_LATER;
     spool = spool_new();
     for (unsigned i = 0; i < *count; i++) {
         struct accept_message *message = &(*out)[i];

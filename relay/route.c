@@ -14,9 +14,25 @@
 
 #include <strings.h>
 
+/* A prefix and a number above 0. */
+static bool parse_id(struct slice key, struct slice prefix, int64_t *id)
+{
+    *id = 0;
+    if (key.n <= prefix.n || key.n > prefix.n + 19 || !slice_equal(slice_of(key.p, prefix.n), prefix))
+        return false;
+    for (size_t i = prefix.n; i < key.n; i++) {
+        int digit = key.p[i] - '0';
+
+        if (digit < 0 || digit > 9 || *id > (INT64_MAX - digit) / 10)
+            return false;
+        *id = *id * 10 + digit;
+    }
+    return *id > 0;
+}
+
 bool route_parse_key(struct slice destination, struct route_key *out)
 {
-    static const struct slice domain = {"domain:", 7}, mx = {"mx:", 3}, to = {"to:", 3};
+    static const struct slice mx = {"mx:", 3}, to = {"to:", 3};
 
     *out = (struct route_key){0};
     if (slice_equal(destination, SLICE("default"))) {
@@ -37,43 +53,13 @@ bool route_parse_key(struct slice destination, struct route_key *out)
         out->domain = slice_skip(destination, to.n);
         return true;
     }
-    if (destination.n <= domain.n || destination.n > domain.n + 19 ||
-        !slice_equal(slice_of(destination.p, domain.n), domain))
-        return false;
-    out->kind = ROUTE_DOMAIN;
-    for (size_t i = domain.n; i < destination.n; i++) {
-        int digit = destination.p[i] - '0';
-
-        if (digit < 0 || digit > 9 || out->domain_id > (INT64_MAX - digit) / 10)
-            return false;
-        out->domain_id = out->domain_id * 10 + digit;
-    }
-    return out->domain_id > 0;
+    if (parse_id(destination, SLICE("domain:"), &out->domain_id))
+        return true; /* ROUTE_DOMAIN */
+    out->kind = ROUTE_NAMED;
+    return parse_id(destination, SLICE("route:"), &out->route_id);
 }
 
-enum route_answer route_from_hops(struct arena *arena, const struct directory_hop *hops, unsigned count,
-                                  struct route *out)
-{
-    unsigned *priorities = arena_array(arena, count + 1, sizeof *priorities);
-
-    *out = (struct route){.hops = arena_array(arena, count + 1, sizeof *out->hops)};
-    for (unsigned i = 0; i < count; i++) {
-        unsigned at = i;
-
-        for (; at > 0 && priorities[at - 1] > hops[i].priority; at--) {
-            priorities[at] = priorities[at - 1];
-            out->hops[at] = out->hops[at - 1];
-        }
-        priorities[at] = hops[i].priority;
-        out->hops[at] = (struct route_hop){.host = hops[i].host, .port = hops[i].port};
-    }
-    for (unsigned i = 0; i < count; i++)
-        out->hops[i].primary = priorities[i] == priorities[0];
-    out->count = count < ROUTE_HOPS_MAX ? count : ROUTE_HOPS_MAX;
-    return count ? ROUTE_FOUND : ROUTE_NO_HOPS;
-}
-
-/* splitmix64: enough to choose among MX hosts. */
+/* splitmix64: enough to choose among hosts. */
 static uint64_t next_random(uint64_t *seed)
 {
     uint64_t z = *seed += UINT64_C(0x9e3779b97f4a7c15);
@@ -81,6 +67,57 @@ static uint64_t next_random(uint64_t *seed)
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
+}
+
+static void sort_by_priority(struct directory_hop *hops, unsigned count)
+{
+    for (unsigned i = 1; i < count; i++) {
+        struct directory_hop moving = hops[i];
+        unsigned at = i;
+
+        for (; at > 0 && hops[at - 1].priority > moving.priority; at--)
+            hops[at] = hops[at - 1];
+        hops[at] = moving;
+    }
+}
+
+/* Of hops[from..], the first of which is of the lowest priority: who comes next. */
+static unsigned draw(const struct directory_hop *hops, unsigned from, unsigned count, uint64_t *seed)
+{
+    uint64_t sum = 0, drawn;
+    unsigned end = from, at = from;
+
+    while (end < count && hops[end].priority == hops[from].priority)
+        sum += hops[end++].weight;
+    drawn = sum ? next_random(seed) % sum : 0;
+    while (at + 1 < end && sum && drawn >= hops[at].weight)
+        drawn -= hops[at++].weight;
+    return at;
+}
+
+enum route_answer route_from_hops(struct arena *arena, const struct directory_hop *hops, unsigned count, uint64_t seed,
+                                  struct route *out)
+{
+    struct directory_hop *sorted = arena_array(arena, count + 1, sizeof *sorted);
+
+    *out = (struct route){.hops = arena_array(arena, count + 1, sizeof *out->hops)};
+    for (unsigned i = 0; i < count; i++)
+        sorted[i] = hops[i];
+    sort_by_priority(sorted, count);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned next = draw(sorted, i, count, &seed);
+        struct directory_hop swap = sorted[i];
+
+        sorted[i] = sorted[next];
+        sorted[next] = swap;
+        out->hops[i] = (struct route_hop){.host = sorted[i].host,
+                                          .port = sorted[i].port,
+                                          .tls = sorted[i].tls,
+                                          .priority = sorted[i].priority,
+                                          .primary = sorted[i].priority == sorted[0].priority};
+    }
+    out->count = count < ROUTE_HOPS_MAX ? count : ROUTE_HOPS_MAX;
+    return count ? ROUTE_FOUND : ROUTE_NO_HOPS;
 }
 
 static void sort_by_preference(struct dns_mx *list, unsigned count)
@@ -149,7 +186,7 @@ enum route_answer route_from_mx(struct arena *arena, const char *domain, const s
     if (!before_us)
         return ROUTE_LOOPS;
     for (unsigned i = 0; i < before_us && i < ROUTE_HOPS_MAX; i++)
-        out->hops[out->count++] =
-            (struct route_hop){.host = list[i].host, .port = ROUTE_SMTP_PORT, .doubtful = !list[i].secure};
+        out->hops[out->count++] = (struct route_hop){
+            .host = list[i].host, .port = ROUTE_SMTP_PORT, .doubtful = !list[i].secure, .priority = list[i].preference};
     return ROUTE_FOUND;
 }

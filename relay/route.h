@@ -17,12 +17,13 @@
 #define ROUTE_SMTP_PORT 25
 #define ROUTE_HOPS_MAX 16 /* more than that are not tried in one attempt */
 
-enum route_kind { ROUTE_DOMAIN, ROUTE_DEFAULT, ROUTE_MX, ROUTE_MAILBOX, ROUTE_TO };
+enum route_kind { ROUTE_DOMAIN, ROUTE_NAMED, ROUTE_DEFAULT, ROUTE_MX, ROUTE_MAILBOX, ROUTE_TO };
 
 /* A destination key taken apart (storage/queue.h makes them). */
 struct route_key {
     enum route_kind kind;
     int64_t domain_id;   /* ROUTE_DOMAIN */
+    int64_t route_id;    /* ROUTE_NAMED */
     struct slice domain; /* ROUTE_MX; ROUTE_TO: the hosts, see route_to.h; points into the key */
 };
 bool route_parse_key(struct slice destination, struct route_key *out) __attribute__((warn_unused_result));
@@ -32,6 +33,8 @@ struct route_hop {
     unsigned port;
     bool doubtful; /* an MX record named it that DNSSEC does not vouch for: its name proves nothing (RFC 8689 4.2.1) */
     bool primary;  /* of a relay domain: among the first in order */
+    enum delivery_tls tls; /* of a route: at least */
+    unsigned priority;     /* or an MX record's preference */
 };
 struct route {
     struct route_hop *hops;
@@ -45,8 +48,11 @@ enum route_answer {
     ROUTE_LOOPS,   /* we are its best MX, and it is none of our domains (5.4.6) */
 };
 
-/* A relay domain's next hops: by priority, equal ones in the order given. */
-enum route_answer route_from_hops(struct arena *arena, const struct directory_hop *hops, unsigned count,
+/*
+ * Next hops by priority.  Equal ones: by chance, each comes first among them as often as its weight is of theirs
+ * together; those without a weight in the order given.  The same seed gives the same order.
+ */
+enum route_answer route_from_hops(struct arena *arena, const struct directory_hop *hops, unsigned count, uint64_t seed,
                                   struct route *out) __attribute__((warn_unused_result));
 /*
  * RFC 5321 5.1: MX hosts by preference, equal ones shuffled by seed; if our own name is among them, it goes with all

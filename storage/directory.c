@@ -97,7 +97,8 @@ AWAITS enum db_status directory_account(struct arena *arena, struct slice login,
 #define DOMAIN_COLUMNS                                                                                                 \
     "d.id, d.customer_id, d.cell, d.name, d.kind, dc.state = 'active',"                                                \
     " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
-    " d.kind = 'hosted' and exists (select from next_hop h where h.domain_id = d.id), d.recipients,"                   \
+    " d.kind = 'hosted' and (d.route_id is not null or exists (select from next_hop h where h.domain_id = d.id)),"     \
+    " d.recipients,"                                                                                                   \
     " d.unknown_while_away = 'accept'"
 
 static const struct db_statement by_name = {

@@ -1,4 +1,4 @@
-/* directory_route: a domain's next hops and its collector. */
+/* directory_route: next hops, a domain's or a route's, and a domain's collector. */
 #include "storage/directory_route.h"
 
 #include "core/idn.h"
@@ -6,19 +6,37 @@
 
 static const struct db_statement hops = {
     "directory_hops",
-    "select host, port, priority from next_hop where domain_id = $1::bigint order by priority, host, port",
+    "select host, port, priority, 0, null, 0 from next_hop where domain_id = $1::bigint"
+    " union all select h.host, h.port, h.priority, h.weight, h.tls, h.route_id"
+    "             from domain d join route_hop h using (route_id) where d.id = $1::bigint order by 3, 1, 2",
+};
+static const struct db_statement route_hops = {
+    "directory_route",
+    "select host, port, priority, weight, tls, route_id from route_hop where route_id = $1::bigint order by 3, 1, 2",
+};
+static const struct db_statement named_hops = {
+    "directory_route_named",
+    "select h.host, h.port, h.priority, h.weight, h.tls, h.route_id from route r join route_hop h on h.route_id = r.id"
+    " where r.name = $1::text and r.customer_id is null order by 3, 1, 2",
 };
 
-AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, struct directory_hop **out,
-                                     unsigned *count)
+/* A word that this program does not know is a newer node's, and means no less than the strictest that it does. */
+static enum delivery_tls read_tls(const struct rows *rows, unsigned row)
 {
-    struct params params;
+    enum delivery_tls tls = DELIVERY_TLS_VERIFY;
+
+    if (row_is_null(rows, row, 4))
+        return DELIVERY_TLS_NOT_SET;
+    return delivery_tls_of(row_text(rows, row, 4), &tls) ? tls : DELIVERY_TLS_VERIFY;
+}
+
+static AWAITS enum db_status read_hops(struct arena *arena, const struct db_statement *statement,
+                                       const struct params *params, struct directory_hop **out, unsigned *count)
+{
     struct rows *rows = NULL;
     *out = NULL;
     *count = 0;
-    params_init(&params, arena);
-    params_int64(&params, domain_id);
-    enum db_status status = db_read(arena, &hops, &params, &rows);
+    enum db_status status = db_read(arena, statement, params, &rows);
     if (status != DB_FOUND)
         return status;
     *count = rows_count(rows);
@@ -28,14 +46,44 @@ AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, str
             .host = arena_slicedup(arena, row_text(rows, i, 0)),
             .port = (unsigned)row_int64(rows, i, 1),
             .priority = (unsigned)row_int64(rows, i, 2),
+            .weight = (unsigned)row_int64(rows, i, 3),
+            .tls = read_tls(rows, i),
+            .route_id = row_int64(rows, i, 5),
         };
     return DB_FOUND;
+}
+
+AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, struct directory_hop **out,
+                                     unsigned *count)
+{
+    struct params params;
+    params_init(&params, arena);
+    params_int64(&params, domain_id);
+    return read_hops(arena, &hops, &params, out, count);
+}
+
+AWAITS enum db_status directory_route(struct arena *arena, int64_t route_id, struct directory_hop **out,
+                                      unsigned *count)
+{
+    struct params params;
+    params_init(&params, arena);
+    params_int64(&params, route_id);
+    return read_hops(arena, &route_hops, &params, out, count);
+}
+
+AWAITS enum db_status directory_route_named(struct arena *arena, struct slice name, struct directory_hop **out,
+                                            unsigned *count)
+{
+    struct params params;
+    params_init(&params, arena);
+    params_text(&params, name);
+    return read_hops(arena, &named_hops, &params, out, count);
 }
 
 static const struct db_statement relayed_below = {
     "directory_relayed_below",
     "select d.id from domain d where d.customer_id = $1::bigint"
-    "   and exists (select from next_hop n where n.domain_id = d.id)"
+    "   and (d.route_id is not null or exists (select from next_hop n where n.domain_id = d.id))"
     "   and (d.name = $2::text or right(d.name, length($2::text) + 1) = '.' || $2::text)"
     " order by d.name limit $3::integer",
 };

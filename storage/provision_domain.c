@@ -15,6 +15,7 @@
 #include "storage/db.h"
 #include "storage/hint.h"
 #include "storage/name.h"
+#include "storage/provision_route.h"
 #include "storage/queue.h"
 
 #define SELECT                                                                                                         \
@@ -26,7 +27,8 @@
     " d.recipients, d.unknown_while_away,"                                                                             \
     " (select p.accepts_all::text from recipient_probe p where p.cell = d.cell and p.domain_id = d.id"                 \
     "                                                      and d.recipients = 'learned'),"                             \
-    " d.collector_id, (select a.address from account a where a.id = d.collector_id)"                                   \
+    " d.collector_id, (select a.address from account a where a.id = d.collector_id),"                                  \
+    " d.route_id, (select r.name from route r where r.id = d.route_id)"                                                \
     " from domain d "
 
 static void read_hops(struct arena *arena, struct slice text, struct provision_domain *out)
@@ -83,6 +85,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->accepts_all = row_text(rows, row, 13);
     out->collector_id = row_is_null(rows, row, 14) ? 0 : row_int64(rows, row, 14);
     out->collector = row_text(rows, row, 15);
+    out->route_id = row_is_null(rows, row, 16) ? 0 : row_int64(rows, row, 16);
+    out->route = row_text(rows, row, 17);
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -145,9 +149,9 @@ static const struct db_statement require_customer = {
 static const struct db_statement insert = {
     "provision_domain_insert",
     "insert into domain (id, cell, customer_id, name, kind, target_id, subaddress_separator, catch_all,"
-    "                    recipients, collector_id, unknown_while_away)"
+    "                    recipients, collector_id, unknown_while_away, route_id)"
     " values ($1::bigint, $2::smallint, $3::bigint, $4::text, $5::text, $6::bigint, coalesce($7::text, '+'), $8::text,"
-    "         coalesce($9::text, 'any'), $10::bigint, coalesce($11::text, 'defer'))",
+    "         coalesce($9::text, 'any'), $10::bigint, coalesce($11::text, 'defer'), $12::bigint)",
 };
 /* It gets the whole domain's mail. */
 static const struct db_statement require_collector = {
@@ -222,6 +226,8 @@ AWAITS enum db_write provision_domain_create(struct arena *arena, const struct p
     params_int64(db_unit_add(unit, &require_customer), wanted->customer_id);
     add_require_target(unit, wanted->target_id, wanted->customer_id);
     add_require_collector(unit, wanted->collector_id, wanted->customer_id);
+    if (wanted->route_id)
+        provision_route_require(unit, wanted->route_id, wanted->customer_id);
     struct params *params = db_unit_add(unit, &insert);
     params_int64(params, *id);
     params_int16(params, (int16_t)cell);
@@ -234,6 +240,7 @@ AWAITS enum db_write provision_domain_create(struct arena *arena, const struct p
     params_text(params, wanted->recipients);
     add_id(params, wanted->collector_id);
     params_text(params, wanted->unknown_while_away);
+    add_id(params, wanted->route_id);
     if (wanted->hop_count > 0)
         add_hops(unit, *id, wanted->hops, wanted->hop_count);
     enum db_write result = provision_run(unit, actor, refusal);
@@ -255,20 +262,23 @@ static const struct db_statement set = {
     "       catch_all = case when $4::boolean then $5::text else catch_all end,"
     "       recipients = coalesce($6::text, recipients),"
     "       collector_id = case when $7::boolean then $8::bigint else collector_id end,"
-    "       unknown_while_away = coalesce($9::text, unknown_while_away)"
+    "       unknown_while_away = coalesce($9::text, unknown_while_away),"
+    "       route_id = case when $10::boolean then $11::bigint else route_id end"
     " where id = $1::bigint",
 };
 /* Names that are not here are either somebody's here or elsewhere. */
 static const struct db_statement require_one_place = {
     "provision_domain_one_place",
     "select refuse('domain_catch_all_hops') where exists (select from domain d where d.id = $1::bigint"
-    "  and d.catch_all is not null and exists (select from next_hop where domain_id = d.id))",
+    "  and d.catch_all is not null"
+    "  and (d.route_id is not null or exists (select from next_hop where domain_id = d.id)))",
 };
 /* Its mail must be able to leave. */
 static const struct db_statement require_way = {
     "provision_domain_require_way",
     "select refuse('domain_no_way') where exists (select from domain d where d.id = $1::bigint and d.kind = 'relay'"
-    "  and d.collector_id is null and not exists (select from next_hop where domain_id = d.id))",
+    "  and d.collector_id is null and d.route_id is null"
+    "  and not exists (select from next_hop where domain_id = d.id))",
 };
 static const struct db_statement remove_hops = {
     "provision_domain_remove_hops",
@@ -314,7 +324,8 @@ static void add_change_of_hops(struct db_unit *unit, const struct provision_doma
     params_int64(db_unit_add(unit, &remove_hops), id);
     if (change->hop_count > 0)
         add_hops(unit, id, change->hops, change->hop_count);
-    if (change->hop_count > 0 || domain->kind == DIRECTORY_RELAY) {
+    if (change->hop_count > 0 || change->route_id || (domain->route_id && !change->route_given) ||
+        domain->kind == DIRECTORY_RELAY) {
         add_destination(unit, &due_now, id);
         return;
     }
@@ -327,8 +338,12 @@ AWAITS enum db_write provision_domain_change(struct arena *arena, const struct p
                                              const struct provision_domain_change *change,
                                              const struct provision_actor *actor, struct provision_refusal *refusal)
 {
+    bool hops_instead = change->hop_count > 0; /* one of the two */
+    bool moves = change->hops_given || change->route_id || (change->route_given && domain->route_id);
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), domain->id);
+    if (change->route_id)
+        provision_route_require(unit, change->route_id, domain->customer_id);
     add_require_target(unit, change->target_id, domain->customer_id);
     add_require_collector(unit, change->collector_id, domain->customer_id);
     struct params *params = db_unit_add(unit, &set);
@@ -341,12 +356,14 @@ AWAITS enum db_write provision_domain_change(struct arena *arena, const struct p
     params_bool(params, change->collector_given);
     add_id(params, change->collector_id);
     params_text(params, change->unknown_while_away);
-    if (change->hops_given)
+    params_bool(params, change->route_given || hops_instead);
+    add_id(params, change->route_id);
+    if (moves)
         add_change_of_hops(unit, domain, change);
     params_int64(db_unit_add(unit, &require_one_place), domain->id);
     params_int64(db_unit_add(unit, &require_way), domain->id);
     enum db_write result = provision_run(unit, actor, refusal);
-    if (result == DB_DONE && change->hops_given)
+    if (result == DB_DONE && moves)
         hint_queue_changed();
     return result;
 }

@@ -15,6 +15,8 @@ struct provision_domain {
     enum directory_kind kind;
     struct directory_hop *hops; /* in order */
     unsigned hop_count;
+    int64_t route_id;                /* instead of hops of its own; 0: none */
+    struct slice route;              /* its name */
     int64_t target_id;               /* of an alias: whose second name it is */
     struct slice target;             /* that domain's name */
     struct slice separator;          /* at most two characters; empty: no subaddresses */
@@ -33,6 +35,8 @@ struct provision_domain_change {
     bool hops_given;
     const struct directory_hop *hops;
     unsigned hop_count;
+    bool route_given;
+    int64_t route_id;                            /* 0: none */
     int64_t target_id;                           /* 0: as it is */
     struct slice separator;                      /* {NULL,0}: as it is */
     struct slice recipients, unknown_while_away; /* {NULL,0}: as it is */
@@ -57,8 +61,8 @@ AWAITS enum db_status provision_domain_list(struct arena *arena, int64_t custome
                                             struct provision_domain **out, unsigned *count)
     __attribute__((warn_unused_result));
 /*
- * New next hops replace the old ones, and what waits is due at once.  A hosted domain loses its last only when nothing
- * waits, a relay domain only if it has a collector.
+ * New next hops replace the old ones, and what waits is due at once; a route is as good as next hops, and there is one
+ * of them.  A hosted domain loses its last only when nothing waits, a relay domain only if it has a collector.
  */
 AWAITS enum db_write provision_domain_change(struct arena *arena, const struct provision_domain *domain,
                                              const struct provision_domain_change *change,

@@ -43,10 +43,11 @@ struct queue_entry {
 };
 
 /*
- * Destination keys.  "domain:ID" in decimal; "default"; "mx:NAME" lower-cased; "to:HOSTS" (relay/route_to.h);
- * "mailbox": of account_id, here.
+ * Destination keys.  "domain:ID" and "route:ID" in decimal; "default"; "mx:NAME" lower-cased; "to:HOSTS"
+ * (relay/route_to.h); "mailbox": of account_id, here.
  */
 struct slice queue_destination_domain(struct arena *arena, int64_t domain_id);
+struct slice queue_destination_route(struct arena *arena, int64_t route_id);
 struct slice queue_destination_mx(struct arena *arena, struct slice domain);
 #define QUEUE_DESTINATION_DEFAULT SLICE("default")
 #define QUEUE_DESTINATION_MAILBOX SLICE("mailbox")

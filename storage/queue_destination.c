@@ -56,6 +56,11 @@ struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
     return slice_str(arena_printf(arena, "domain:%lld", (long long)domain_id));
 }
 
+struct slice queue_destination_route(struct arena *arena, int64_t route_id)
+{
+    return slice_str(arena_printf(arena, "route:%lld", (long long)route_id));
+}
+
 struct slice queue_destination_mx(struct arena *arena, struct slice domain)
 {
     struct slice lower = arena_lower(arena, domain);

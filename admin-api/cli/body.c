@@ -21,24 +21,24 @@ static void put(struct json_object *object, const char *name, const char *text)
     json_object_object_add(object, name, json_object_new_string(text));
 }
 
-/* A comma separates, as a colon is part of an IPv6 address. */
+/* A comma separates, as a colon is part of an IPv6 address.  The last two are for routes. */
 static struct json_object *hop_json(const char *text)
 {
+    static const char *const names[] = {"port", "priority", "weight"};
     struct json_object *hop = json_object_new_object();
     char host[256], *end = NULL;
     size_t n = strcspn(text, ",");
     snprintf(host, sizeof host, "%.*s", (int)(n < sizeof host ? n : sizeof host - 1), text);
     put(hop, "host", host);
-    const char *names[] = {"port", "priority"};
-    for (unsigned i = 0; i < 2 && text[n] == ','; i++) {
+    for (unsigned i = 0; i < sizeof names / sizeof *names && text[n] == ','; i++) {
         const char *number = text + n + 1;
         json_object_object_add(hop, names[i], json_object_new_int64(strtoll(number, &end, 10)));
         if (end == number || (*end && *end != ','))
-            input_misuse("not HOST[,PORT[,PRIORITY]]", text);
+            input_misuse("not HOST[,PORT[,PRIORITY[,WEIGHT[,TLS]]]]", text);
         n = (size_t)(end - text);
     }
-    if (text[n])
-        input_misuse("not HOST[,PORT[,PRIORITY]]", text);
+    if (text[n]) /* what is no word for it, the API says */
+        put(hop, "tls", text + n + 1);
     return hop;
 }
 
@@ -82,10 +82,13 @@ struct json_object *body_creation(const struct resource *resource, const char *n
     grant_put(body);
     if (many)
         put_hops_or_back(body);
+    if (strcmp(resource->name, "routes") == 0)
+        put_hops(body);
     if (strcmp(resource->name, "domains") == 0) {
         if (!json_object_object_get_ex(body, "kind", NULL)) {
             bool alias = json_object_object_get_ex(body, "target", NULL);
-            put(body, "kind", alias ? "alias" : options.hop_count > 0 ? "relay" : "hosted");
+            bool relay = options.hop_count > 0 || json_object_object_get_ex(body, "route", NULL);
+            put(body, "kind", alias ? "alias" : relay ? "relay" : "hosted");
         }
         put_hops(body);
     }

@@ -1,7 +1,7 @@
 /*
  * grant: the options of `create` (relay-grants, relay-checks, app-passwords, certificates, aliases, groups,
- * allowed-networks, dns-lists, client-policies, delivery-policies, domains), of `change` and `queue hold`, as a table:
- * each becomes a member of the same name, with '_' for '-'.
+ * allowed-networks, dns-lists, client-policies, delivery-policies, route-rules, domains), of `change` and `queue hold`, as
+ * a table: each becomes a member of the same name, with '_' for '-'.
  *
  * What may be given together, and which words are allowed, is the API's business.
  */
@@ -83,6 +83,9 @@ static struct {
     {"--retry-first", "retry_first", NONE_OR_NUMBER, NULL},
     {"--tls", "tls", NONE_OR_TEXT, NULL},
     {"--retry-max", "retry_max", NONE_OR_NUMBER, NULL},
+    {"--route", "route", NONE_OR_TEXT, NULL},
+    {"--from-domain", "sender_domain", TEXT, NULL},
+    {"--to-domain", "recipient_domain", TEXT, NULL},
     {"--subaddress-separator", "subaddress_separator", NONE_OR_TEXT, NULL},
 };
 #define MEMBERS (sizeof members / sizeof *members)

@@ -139,6 +139,21 @@ def test_resources(posthouse, client):
         assert "ours" in client("client-policies", "list", "--customer", "cli & co")
         client("client-policies", "delete", policy["id"])
 
+    way = json.loads(client("routes", "create", "cli-way", "--customer", "cli & co", "--next-hop", "127.0.0.1,26,5,7,encrypt", "--next-hop",
+                            "::1", "--json"))
+    assert way["next_hops"] == [{"host": "127.0.0.1", "port": 26, "priority": 5, "weight": 7, "tls": "encrypt"},
+                                {"host": "::1", "port": 25, "priority": 10, "weight": 1, "tls": None}]
+    assert "next_hops[0].tls: " in client("routes", "change", "cli-way", "--next-hop", "::1,25,1,1,never", status=1)
+    client("routes", "change", "cli-way", "--next-hop", "::1,25")
+    assert "cli-way" in client("routes", "list", "--customer", "cli & co")
+    rule = json.loads(client("route-rules", "create", "cli-way", "--customer", "cli & co", "--from-domain", "Cli.Test", "--json"))
+    assert (rule["route"], rule["sender_domain"]) == ("cli-way", "cli.test")
+    client("route-rules", "change", rule["id"], "--route", way["id"])
+    assert "cli.test" in client("route-rules", "list", "--customer", "cli & co")
+    client("route-rules", "delete", rule["id"])
+    assert json.loads(client("domains", "create", "routed.cli.test", "--customer", "cli & co", "--route", "cli-way", "--json"))["kind"] == "relay"
+    client("domains", "delete", "routed.cli.test")
+    client("routes", "delete", "cli-way")
     made = json.loads(client("relay-grants", "create", "for ann", "--customer", "cli & co", "--account", "ann@cli.test",
                              "--senders", "domains", "--sender-domain", "a.test", "--sender-domain", "b.test", "--size-max",
                              "1000", "--tls-required", "--valid-until", "2100-01-01T00:00:00Z", "--json"))

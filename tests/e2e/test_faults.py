@@ -94,6 +94,7 @@ ELSEWHERE = {
     "learned_note_all": "may be lost by design: it is asked again",
     "learned_note_not_all": "the same",
     "learned_note": "the same",
+    "directory_route_named": "only where default_route names a route: test_routes.py; a twin of directory_route",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
@@ -468,6 +469,36 @@ class Workload:
                 self.api("PATCH", f"{path}/{each['id']}", change)
                 self.api("DELETE", f"{path}/{each['id']}", None, GONE)
         self.api("DELETE", "/v1/domains/s.test", None, GONE)
+
+    def step_api_routes(self):
+        for name in ("way", "other-way"):
+            for _ in range(2):
+                self.api("POST", "/v1/routes", {"name": name, "customer": "faults", "next_hops": [HOP]}, DONE)
+        self.api("GET", "/v1/routes?customer=faults")
+        self.api("GET", "/v1/routes/way")
+        self.api("PATCH", "/v1/routes/way", {"next_hops": [HOP]})
+        for body in ({"account": CAROL}, {"sender_domain": "never.test"}):
+            for _ in range(2):
+                self.api("POST", "/v1/route-rules", {"customer": "faults", "route": "way", **body}, DONE)
+        for each in self.api("GET", "/v1/route-rules")["items"]:
+            self.api("GET", f"/v1/route-rules/{each['id']}")
+            self.api("PATCH", f"/v1/route-rules/{each['id']}", {"route": "other-way"})
+            self.api("DELETE", f"/v1/route-rules/{each['id']}", None, GONE)
+        for name in ("way", "other-way"):
+            self.api("DELETE", f"/v1/routes/{name}", None, GONE)
+
+    def step_route(self):
+        """It waits for a route that is deleted then, and goes another way."""
+        self.api("POST", "/v1/routes", {"name": "closed", "next_hops": [HOP_OF_NOBODY]}, DONE)
+        self.api("POST", "/v1/route-rules", {"customer": "faults", "account": BOB, "route": "closed"}, DONE)
+        subject = self.mail(OUT, login=BOB)
+        rows = "select count(*) from queue_entry where destination like 'route:%' and worker is null"
+        wait_until(lambda: self.node.query(rows) != [["0"]], "it waits", timeout=60)
+        (rule,) = self.api("GET", "/v1/route-rules")["items"]
+        self.api("DELETE", f"/v1/route-rules/{rule['id']}", None, GONE)
+        self.api("DELETE", "/v1/routes/closed", None, GONE)
+        wait_until(lambda: subject in self.gone_out(), "it is outside", timeout=180)  # a probe that fails for our sake is repeated after two minutes
+        self.settled()
 
     def step_stranger(self):
         """Is put off by a policy, and by the database for as long as that is away."""

@@ -68,15 +68,16 @@ def test_a_relay_domain(node):
     hops = node.api.get("/v1/domains/relay.test")
     told = check(node, client="2001:db8::1", sender="<>", recipient="x@relay.test", size=52428000)
     assert (told["verdict"], told["headroom"]["size"]) == ("relay", 800)
-    assert told["route"] == {"destination": told["route"]["destination"], "next_hops": hops["next_hops"], "outage": None}
+    assert told["route"] == {"destination": told["route"]["destination"], "rule": "domain", "route_rule": None, "route": None,
+                             "next_hops": [{**hop, "tls": None} for hop in hops["next_hops"]], "problem": None, "outage": None}
     assert told["route"]["destination"].startswith("domain:")
 
 
 def test_outside(node, outside):
     told = check(node, account="ann@one.test", sender="ann@one.test", recipient="x@outside.test")
     assert told["verdict"] == "outside" and told["why"] == "account"
-    assert told["route"] == {"destination": "default", "outage": None,
-                             "next_hops": [{"host": "127.0.0.1", "port": outside.port, "priority": 0}]}
+    assert told["route"] == {"destination": "default", "rule": "default", "route_rule": None, "route": None, "problem": None, "outage": None,
+                             "next_hops": [{"host": "127.0.0.1", "port": outside.port, "priority": 0, "tls": None}]}
     told = check(node, client="203.0.113.9", sender="ann@one.test", recipient="x@outside.test")
     assert told["verdict"] == "denied" and told["route"] is None and told["why"] == "relay-denied"
     assert told["reply"] == {"code": 550, "enhanced": "5.7.1", "text": "<x@outside.test>: relaying denied: 203.0.113.9 is not "

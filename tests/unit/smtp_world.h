@@ -28,6 +28,7 @@
 #include "storage/guard.h"
 #include "storage/learned.h"
 #include "storage/node.h"
+#include "storage/route_rule.h"
 
 static struct {
     bool directory_away, learned_away;
@@ -197,6 +198,14 @@ enum db_status directory_domain(struct arena *arena, struct slice name, struct d
     find_domain(name, &found);
     *out = found.domain;
     return found.has_domain ? DB_FOUND : DB_NONE;
+}
+
+enum db_status route_rule_find(struct arena *arena, const struct route_rule_mail *mail, struct route_rule_found *out)
+{
+    (void)arena, (void)mail;
+    *out = (struct route_rule_found){0};
+    late();
+    return world.directory_away ? DB_FAILED : DB_NONE;
 }
 
 enum db_status directory_network(struct arena *arena, const char *client, struct directory_network *out)

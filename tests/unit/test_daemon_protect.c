@@ -15,6 +15,7 @@
 struct smtp_client {
     bool encrypted, verified, named, offers, in_clear, matched;
     struct smtp_client_announced announced;
+    enum delivery_tls level;
 };
 
 static struct runner_settings settings;
@@ -68,6 +69,11 @@ bool smtp_client_offers(const struct smtp_client *client, unsigned extension)
 bool smtp_client_in_clear(const struct smtp_client *client)
 {
     return client->in_clear;
+}
+
+unsigned smtp_client_tls_level(const struct smtp_client *client)
+{
+    return client->level;
 }
 
 static enum delivery_tls policy;
@@ -204,13 +210,40 @@ static void test_secured(void **state)
     }
 }
 
+/* A route's hop raises what is wanted, stands instead of our own setting, and lowers nothing else. */
+static void test_at_a_hop(void **state)
+{
+    enum { ANY, ANN, CLEAR, ENC, CERT, VER, DANE, REQ, WANTED }; /* as `all` below */
+    static const unsigned table[][WANTED] = {
+        [DELIVERY_TLS_NOT_SET] = {ANY, ANN, CLEAR, ENC, CERT, VER, DANE, REQ},
+        [DELIVERY_TLS_NONE] = {CLEAR, CLEAR, CLEAR, ENC, CERT, CLEAR, DANE, REQ},
+        [DELIVERY_TLS_MAY] = {ANY, ANN, CLEAR, ENC, CERT, ANN, DANE, REQ},
+        [DELIVERY_TLS_ENCRYPT] = {ENC, ENC, ENC, ENC, CERT, ENC, DANE, REQ},
+        [DELIVERY_TLS_VERIFY] = {CERT, CERT, CERT, CERT, CERT, CERT, DANE, REQ},
+        [DELIVERY_TLS_DANE] = {DANE, DANE, DANE, DANE, DANE, DANE, DANE, REQ},
+    };
+    static const enum runner_protection all[] = {RUNNER_PROTECTION_ANY,       RUNNER_PROTECTION_ANNOUNCED,
+                                                 RUNNER_PROTECTION_CLEAR,     RUNNER_PROTECTION_ENCRYPTED,
+                                                 RUNNER_PROTECTION_CERTIFIED, RUNNER_PROTECTION_VERIFIED,
+                                                 RUNNER_PROTECTION_DANE,      RUNNER_PROTECTION_REQUIRETLS};
+    static const struct smtp_client clear = {.level = DELIVERY_TLS_NONE, .in_clear = true},
+                                    strict = {.level = DELIVERY_TLS_VERIFY, .encrypted = true};
+
+    (void)state;
+    for (unsigned hop = DELIVERY_TLS_NOT_SET; hop <= DELIVERY_TLS_DANE; hop++)
+        for (unsigned wanted = 0; wanted < WANTED; wanted++)
+            assert_int_equal(runner_protection_at(all[wanted], (enum delivery_tls)hop), all[table[hop][wanted]]);
+    expect_status(&clear, RUNNER_PROTECTION_ANY, NULL);
+    expect_status(&clear, RUNNER_PROTECTION_ENCRYPTED, "4.7.10");
+    expect_status(&strict, RUNNER_PROTECTION_ANY, "4.7.10");
+    expect_status(&strict, RUNNER_PROTECTION_REQUIRETLS, "5.7.10");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wanted),
-        cmocka_unit_test(test_met),
-        cmocka_unit_test(test_announced),
-        cmocka_unit_test(test_secured),
+        cmocka_unit_test(test_wanted),  cmocka_unit_test(test_met),      cmocka_unit_test(test_announced),
+        cmocka_unit_test(test_secured), cmocka_unit_test(test_at_a_hop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

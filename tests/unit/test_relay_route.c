@@ -48,6 +48,10 @@ static void test_keys(void **state)
         {"domain:0", false, 0, 0, ""},
         {"domain:-1", false, 0, 0, ""},
         {"domain:1x", false, 0, 0, ""},
+        {"route:17", true, ROUTE_NAMED, 0, ""},
+        {"route:", false, 0, 0, ""},
+        {"route:0", false, 0, 0, ""},
+        {"routes:1", false, 0, 0, ""},
         {"mx:", false, 0, 0, ""},
         {"to:[h.test]:25", true, ROUTE_TO, 0, "[h.test]:25"},
         {"to:", false, 0, 0, ""},
@@ -64,6 +68,7 @@ static void test_keys(void **state)
             continue;
         assert_int_equal(key.kind, table[i].kind);
         assert_int_equal(key.domain_id, table[i].domain_id);
+        assert_int_equal(key.route_id, key.kind == ROUTE_NAMED ? 17 : 0);
         assert_true(slice_equal(key.domain, slice_str(table[i].domain)));
     }
 }
@@ -80,16 +85,17 @@ static char *names(const struct route *route)
 
 static void test_hops_by_priority_and_stable(void **state)
 {
-    const struct directory_hop hops[] = {{"c", 2525, 20}, {"a", 25, 10}, {"d", 25, 20}, {"b", 26, 10}};
+    const struct directory_hop hops[] = {
+        {"c", 2525, 20, 0, 0, 0}, {"a", 25, 10, 0, 0, 0}, {"d", 25, 20, 0, 0, 0}, {"b", 26, 10, 0, 0, 0}};
     struct route route;
 
     (void)state;
-    assert_int_equal(route_from_hops(arena, hops, 4, &route), ROUTE_FOUND);
+    assert_int_equal(route_from_hops(arena, hops, 4, 1, &route), ROUTE_FOUND);
     assert_string_equal(names(&route), "a b c d");
     assert_int_equal(route.hops[1].port, 26);
     assert_int_equal(route.hops[2].port, 2525);
     assert_true(route.hops[0].primary && !route.hops[3].primary);
-    assert_int_equal(route_from_hops(arena, hops, 0, &route), ROUTE_NO_HOPS);
+    assert_int_equal(route_from_hops(arena, hops, 0, 1, &route), ROUTE_NO_HOPS);
     assert_int_equal(route.count, 0);
 }
 
@@ -149,7 +155,7 @@ static void test_own_name_goes_with_what_is_no_better(void **state)
 static void test_doubtful(void **state)
 {
     const struct dns_mx mx[] = {{10, "a", true}, {20, "b", false}};
-    const struct directory_hop hop = {"c", 25, 0};
+    const struct directory_hop hop = {"c", 25, 0, 0, 0, 0};
     struct route route;
 
     (void)state;
@@ -158,7 +164,7 @@ static void test_doubtful(void **state)
     assert_true(route.hops[1].doubtful);
     assert_int_equal(route_from_mx(arena, "example.test", NULL, 0, "us.test", 1, &route), ROUTE_FOUND);
     assert_false(route.hops[0].doubtful);
-    assert_int_equal(route_from_hops(arena, &hop, 1, &route), ROUTE_FOUND);
+    assert_int_equal(route_from_hops(arena, &hop, 1, 1, &route), ROUTE_FOUND);
     assert_false(route.hops[0].doubtful);
 }
 
@@ -231,9 +237,37 @@ static void test_sent_elsewhere(void **state)
         assert_false(route_to_parse(arena, slice_str(malformed[i]), &route));
 }
 
+/* Of equal priority each is the first as often as its weight is of their sum; others keep their place. */
+static void test_weights(void **state)
+{
+    static const struct directory_hop hops[] = {{.host = "last", .priority = 20, .weight = 100},
+                                                {.host = "heavy", .priority = 10, .weight = 3},
+                                                {.host = "light", .priority = 10, .weight = 1},
+                                                {.host = "first", .priority = 0, .weight = 1}};
+    unsigned heavy = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 4000; seed++) {
+        struct route route, again;
+        char *order;
+
+        assert_int_equal(route_from_hops(arena, hops, 4, seed, &route), ROUTE_FOUND);
+        assert_int_equal(route_from_hops(arena, hops, 4, seed, &again), ROUTE_FOUND);
+        order = names(&route);
+        assert_string_equal(order, names(&again));
+        heavy += strcmp(order, "first heavy light last") == 0;
+        if (strcmp(order, "first heavy light last") != 0)
+            assert_string_equal(order, "first light heavy last");
+        assert_true(route.hops[0].primary && !route.hops[1].primary);
+        arena_reset(arena);
+    }
+    assert_in_range(heavy, 2900, 3100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_weights, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sent_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hops_by_priority_and_stable, setup, teardown),
