@@ -20,7 +20,8 @@ struct admin_settings {
     unsigned default_route_port;
     const char *default_route_name; /* NULL: MX */
     unsigned mx_port;
-    unsigned dns_wait_ms; /* for what DNS says of a client */
+    unsigned dns_wait_ms; /* for what DNS says of a client, and of its sender's and recipient's domains */
+    bool refuse_null_mx_senders;
     /* Lines of other processes for /metrics, in the exposition format; appended as they are.  May be NULL. */
     char *(*metrics)(void); /* malloc'ed */
 };

@@ -111,8 +111,8 @@ AWAITS void relay_grants_change(struct request *r);
 AWAITS void relay_grants_delete(struct request *r);
 
 AWAITS void relay_checks_create(struct request *r);
-/* What this server's configuration says. */
-void relay_checks_configure(uint64_t message_size_max, unsigned dns_wait_ms);
+struct admin_settings;
+void relay_checks_configure(const struct admin_settings *settings); /* what this server's configuration says */
 
 AWAITS void decisions_show(struct request *r);
 

@@ -11,12 +11,14 @@
  */
 #include <json-c/json.h>
 
+#include "admin-api/admin.h"
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
 #include "admin-api/relay_checks_client.h"
 #include "admin-api/relay_checks_route.h"
 #include "core/cidr.h"
 #include "core/idn.h"
+#include "relay/null_mx.h"
 #include "relay/permit.h"
 #include "storage/certificate.h"
 #include "storage/name.h"
@@ -28,12 +30,15 @@
 static struct {
     uint64_t message_size_max;
     unsigned dns_wait_ms;
+    bool refuse_null_mx_senders, default_route;
 } server;
 
-void relay_checks_configure(uint64_t message_size_max, unsigned dns_wait_ms)
+void relay_checks_configure(const struct admin_settings *settings)
 {
-    server.dns_wait_ms = dns_wait_ms;
-    server.message_size_max = message_size_max;
+    server.dns_wait_ms = settings->dns_wait_ms;
+    server.message_size_max = settings->message_size_max;
+    server.refuse_null_mx_senders = settings->refuse_null_mx_senders;
+    server.default_route = settings->default_route_host || settings->default_route_name;
 }
 
 /* ------------------------------------------------------------------ where it would go */
@@ -135,7 +140,7 @@ static AWAITS void answer(struct request *r, const struct permit *permit, const 
     reply_json(r, 200, object);
 }
 
-/* As smtp_command_rcpt.c asks: the recipient, then the client, then the recipient's primary. */
+/* As smtp_command_rcpt.c asks: the recipient, the client, the recipient's primary, both domains' MX. */
 static AWAITS void check_recipient(struct request *r, struct permit *permit, struct permit_recipient *recipient,
                                    bool client_given)
 {
@@ -154,6 +159,11 @@ static AWAITS void check_recipient(struct request *r, struct permit *permit, str
     case SCREEN_REFUSED: recipient->target_count = 0; break;
     case SCREEN_PASSED: permit_primary(r->arena, permit, recipient, &decision); break;
     }
+    if (recipient->target_count &&
+        ((client_given && server.refuse_null_mx_senders &&
+          null_mx_refuses_sender(r->arena, permit, recipient, server.dns_wait_ms, &decision)) ||
+         null_mx_refuses_recipient(r->arena, permit, recipient, server.default_route, server.dns_wait_ms, &decision)))
+        recipient->target_count = 0;
     answer(r, permit, recipient, "RCPT", &decision, stranger ? &report : NULL);
 }
 

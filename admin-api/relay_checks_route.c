@@ -24,9 +24,12 @@
 #include "core/secret.h"
 #include "relay/outgoing.h"
 #include "relay/route.h"
+#include "relay/route_own.h"
 #include "storage/directory_route.h"
 #include "storage/provision_route.h"
 #include "storage/queue.h"
+
+#define DNS_WAIT_MS 5000
 
 static const struct admin_settings *server;
 
@@ -123,22 +126,33 @@ static AWAITS bool find_default(struct arena *arena, struct way *way)
     return true;
 }
 
+static AWAITS enum route_answer order_mx(struct arena *arena, const char *domain, const struct dns_mx *mx,
+                                         unsigned count, struct route *out)
+{
+    enum route_answer answer = route_from_mx(arena, domain, mx, count, server->hostname, random_seed(), out);
+
+    for (unsigned i = 0; i < out->count; i++)
+        out->hops[i].port = server->mx_port;
+    for (unsigned i = 0; i < out->count; i++)
+        if (route_cut_own(arena, out, i) && i == 0)
+            return ROUTE_LOOPS;
+    return answer;
+}
+
 static AWAITS void find_mx(struct arena *arena, struct slice domain, struct way *way)
 {
+    const char *name = arena_slicedup(arena, domain);
     struct dns_mx *mx = NULL;
     unsigned count = 0;
 
     way->rule = "mx";
-    if (dns_mx(arena, arena_slicedup(arena, domain), &mx, &count) == DNS_FAILED) {
+    if (dns_mx_within(arena, name, server->dns_wait_ms ? server->dns_wait_ms : DNS_WAIT_MS, &mx, &count) ==
+        DNS_FAILED) {
         way->problem = "the domain's MX could not be looked up";
         return;
     }
-    switch (
-        route_from_mx(arena, arena_slicedup(arena, domain), mx, count, server->hostname, random_seed(), &way->route)) {
-    case ROUTE_FOUND:
-        for (unsigned i = 0; i < way->route.count; i++)
-            way->route.hops[i].port = server->mx_port;
-        break;
+    switch (order_mx(arena, name, mx, count, &way->route)) {
+    case ROUTE_FOUND: break;
     case ROUTE_NO_HOPS: way->problem = "the domain has no mail exchanger"; break;
     case ROUTE_NULL_MX: way->problem = "the domain does not accept mail (null MX)"; break;
     case ROUTE_LOOPS: way->problem = "the domain's MX points back to this server"; break;

@@ -155,14 +155,14 @@ static void query_begin(struct query *query, struct task_wait *wait, const char 
 }
 
 /* Sleeps until all are done or the time is over; what is not done then is cancelled. */
-static AWAITS void queries_wait(struct query *queries, unsigned count, struct task_wait *wait)
+static AWAITS void queries_wait(struct query *queries, unsigned count, struct task_wait *wait, unsigned wait_ms)
 {
     struct loop_timer timer = {0};
     unsigned open = 0;
 
     for (unsigned i = 0; i < count; i++)
         open += !queries[i].done;
-    loop_timer_set(&timer, LOOKUP_MS, on_deadline, wait);
+    loop_timer_set(&timer, wait_ms, on_deadline, wait);
     while (open > 0 && loop_timer_is_set(&timer)) {
         task_wait(wait);
         open = 0;
@@ -201,15 +201,20 @@ static unsigned record_count(const struct query *query)
     return dns_result_count(query->result);
 }
 
-enum dns_status dns_query(const char *name, int type, struct ub_result **result)
+static AWAITS enum dns_status query_within(const char *name, int type, unsigned wait_ms, struct ub_result **result)
 {
     struct task_wait wait = TASK_WAIT_INIT;
     struct query query;
 
     query_begin(&query, &wait, name, type);
-    queries_wait(&query, 1, &wait);
+    queries_wait(&query, 1, &wait, wait_ms);
     *result = query.result;
     return query_status(&query);
+}
+
+enum dns_status dns_query(const char *name, int type, struct ub_result **result)
+{
+    return query_within(name, type, LOOKUP_MS, result);
 }
 
 /* ------------------------------------------------------------------ MX */
@@ -254,10 +259,11 @@ static int by_preference(const void *a, const void *b)
     return (one->preference > other->preference) - (one->preference < other->preference);
 }
 
-AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dns_mx **out, unsigned *count)
+AWAITS enum dns_status dns_mx_within(struct arena *arena, const char *domain, unsigned wait_ms, struct dns_mx **out,
+                                     unsigned *count)
 {
     struct ub_result *result;
-    enum dns_status status = dns_query(domain, TYPE_MX, &result);
+    enum dns_status status = query_within(domain, TYPE_MX, wait_ms, &result);
 
     *out = NULL;
     *count = 0;
@@ -274,6 +280,11 @@ AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dn
     }
     ub_resolve_free(result);
     return status;
+}
+
+AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dns_mx **out, unsigned *count)
+{
+    return dns_mx_within(arena, domain, LOOKUP_MS, out, count);
 }
 
 /* ------------------------------------------------------------------ addresses */
@@ -357,7 +368,7 @@ AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, stru
     }
     query_begin(&queries[0], &wait, host, TYPE_AAAA);
     query_begin(&queries[1], &wait, host, TYPE_A);
-    queries_wait(queries, 2, &wait);
+    queries_wait(queries, 2, &wait, LOOKUP_MS);
     for (unsigned q = 0; q < 2; q++)
         if (query_status(&queries[q]) == DNS_FOUND)
             room += record_count(&queries[q]);

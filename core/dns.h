@@ -47,6 +47,9 @@ void dns_done(void);
 
 /* Sorted by preference.  NONE: the name exists without MX or not at all; the caller tries its address. */
 AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dns_mx **out, unsigned *count);
+/* For who is waited for: FAILED after so long. */
+AWAITS enum dns_status dns_mx_within(struct arena *arena, const char *domain, unsigned wait_ms, struct dns_mx **out,
+                                     unsigned *count);
 /* IPv6 first, then IPv4.  A host that is an address literal ("127.0.0.1", "::1") is FOUND without asking. */
 AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, struct dns_address **out, unsigned *count);
 

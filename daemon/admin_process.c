@@ -21,6 +21,7 @@
 #include "daemon/process.h"
 #include "daemon/settings.h"
 #include "daemon/stats.h"
+#include "relay/null_mx.h"
 #include "relay/screen_dns.h"
 #include "storage/db.h"
 #include "storage/learned.h"
@@ -112,6 +113,7 @@ int admin_run(const struct process_plan *p)
         .connections_per_client_max = (unsigned)p->config->admin_connections_per_client_max,
         .message_size_max = p->config->message_size_max,
         .dns_wait_ms = (unsigned)p->config->dns_wait_ms,
+        .refuse_null_mx_senders = p->config->refuse_null_mx_senders,
         .default_route_host = p->config->default_route_host,
         .default_route_port = p->config->default_route_port,
         .default_route_name = p->config->default_route_name,
@@ -134,6 +136,8 @@ int admin_run(const struct process_plan *p)
     prober_init(settings_prober(p->config)); /* for the dry run, which asks as RCPT does */
     housekeeping = task_pool_new("housekeeping", 5, 5);
     screen_dns_set_waiters_max(settings.connections_max / 4 + 1);
+    listen_tell_own(p->config->listen_smtp);
+    null_mx_set_waiters_max(settings.connections_max / 4 + 1);
     admin_start(&settings);
     if (!task_start(housekeeping, keep_number, NULL) || !task_start(housekeeping, queue_bulk_for_ever, NULL) ||
         !task_start(housekeeping, suspension_sweep_for_ever, NULL))

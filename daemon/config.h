@@ -48,6 +48,7 @@ struct config {
     char *oauth_introspection_url, *oauth_client, *oauth_secret_file, *oauth_jwks, *oauth_ca_file;
     char *oauth_issuer, *oauth_audience, *oauth_scope, *oauth_account_claim;
     int64_t oauth_timeout_ms, oauth_keys_ms, oauth_answer_ms;
+    bool address_literals, refuse_null_mx_senders;
     /* [delivery] */
     char *default_route;
     int64_t mx_port, deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;

@@ -104,6 +104,10 @@ const struct setting config_settings[] = {
         "Then the sender of undelivered mail is told of the delay, unless he asked not to be (RFC 3461). 0s: nobody is."),
     DURATION("smtp", "future_release_max", future_release_max_ms, "30d", 0, 365 * DAY,
              "How long a submission may ask to be held (FUTURERELEASE, RFC 4865). 0s: it is not offered."),
+    {"smtp", "address_literals", SETTING_SWITCH, offsetof(struct config, address_literals), "no", 0, 0,
+     "Relays mail to user@[ADDRESS] to that very address, for those who may relay. no: it is refused."},
+    {"smtp", "refuse_null_mx_senders", SETTING_SWITCH, offsetof(struct config, refuse_null_mx_senders), "yes", 0, 0,
+     "Port 25: refuses strangers' senders whose domain says by a null MX that it takes no mail (RFC 7505)."},
 
     NUMBER("mailbox", "mailboxes_max", mailboxes_max, "1000", 10, 10000,
            "Of one account, and names that it may subscribe to."),

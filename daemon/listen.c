@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/own_address.h"
 
 #define LISTEN_BACKLOG 1024
 #define LISTEN_PATIENCE_MS 5000
@@ -106,6 +107,25 @@ static bool takes_proxy(const char **word)
         return false;
     *word += sizeof prefix - 1;
     return true;
+}
+
+static bool tell_own(const char *word, void *arg)
+{
+    char *host, error[200];
+    unsigned port;
+
+    (void)arg;
+    takes_proxy(&word);
+    if (listen_split(word, &host, &port, error, sizeof error)) {
+        own_address_add(host, port);
+        free(host);
+    }
+    return true;
+}
+
+void listen_tell_own(const char *text)
+{
+    words(text, tell_own, NULL);
 }
 
 struct check {

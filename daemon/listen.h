@@ -38,6 +38,8 @@ struct listeners {
 
 /* "[proxy:]ADDRESS:PORT ...": false with the reason.  proxy becomes true if one of them asks for it. */
 bool listen_check(const char *text, bool *proxy, char *error, size_t error_size);
+/* Tells core/own_address.h of each; the text is one that listen_check() has passed. */
+void listen_tell_own(const char *text);
 /* "HOST:PORT", "[2001:db8::1]:25"; *host is malloc'ed, brackets removed.  The host is not looked up. */
 bool listen_split(const char *text, char **host, unsigned *port, char *error, size_t error_size);
 

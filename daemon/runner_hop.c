@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "daemon/runner_internal.h"
+#include "relay/route_own.h"
 
 #define ADDRESSES_MAX 8
 
@@ -129,7 +130,8 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
                 return RUNNER_HOP_OPEN;
             continue;
         }
-        if (++walk->hop >= walk->route.count)
+        if (++walk->hop >= walk->route.count ||
+            (key->kind == ROUTE_MX && route_cut_own(arena, &walk->route, walk->hop)))
             break;
         /* Whatever is wrong with this host, there may be others. */
         (void)!find_addresses(arena, key, walk);

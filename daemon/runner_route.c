@@ -5,7 +5,7 @@
  *   route:ID    those of a route, by priority, equal ones by weight
  *   default     the smart host of the configuration, or the route that it names
  *   to:HOSTS    where an administrator has sent it
- *   mx:NAME     MX hosts by DNS, or the name's own address (RFC 5321 5.1)
+ *   mx:NAME     MX hosts by DNS, or the name's own address (RFC 5321 5.1); an address literal itself
  *
  * REFUSED is for destinations that do not exist: no such domain, a null MX, ourselves.  A destination whose hosts cannot
  * be found out is AWAY or LATER: an administrator's slip of the pen must not bounce a customer's mail.
@@ -13,6 +13,7 @@
 #define LOG_MODULE "runner"
 #include "core/dns.h"
 #include "daemon/runner_internal.h"
+#include "relay/route_own.h"
 #include "relay/route_to.h"
 #include "storage/directory.h"
 #include "storage/directory_route.h"
@@ -100,23 +101,25 @@ static AWAITS enum runner_hop find_default(struct arena *arena, struct runner_wa
 static AWAITS enum runner_hop find_mx(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
 {
     const char *domain = arena_slicedup(arena, key->domain);
+    bool literal = *domain == '[';
+    enum route_answer answer;
     struct dns_mx *mx = NULL;
     unsigned count = 0;
 
-    if (!*domain) {
-        runner_walk_say(walk, "no such destination", "5.4.4");
-        return RUNNER_HOP_REFUSED;
-    }
-    switch (dns_mx(arena, domain, &mx, &count)) {
+    switch (literal ? DNS_NONE : dns_mx(arena, domain, &mx, &count)) {
     case DNS_FOUND: break;
     case DNS_NONE: count = 0; break;
     case DNS_FAILED: runner_walk_say(walk, "the domain's MX could not be looked up", "4.4.3"); return RUNNER_HOP_AWAY;
     }
-    switch (route_from_mx(arena, domain, mx, count, runner_settings()->hostname, random_seed(), &walk->route)) {
-    case ROUTE_FOUND:
-        for (unsigned i = 0; i < walk->route.count; i++)
-            walk->route.hops[i].port = runner_settings()->mx_port;
-        return RUNNER_HOP_OPEN;
+    answer = literal
+                 ? route_from_literal(arena, key->domain, &walk->route)
+                 : route_from_mx(arena, domain, mx, count, runner_settings()->hostname, random_seed(), &walk->route);
+    for (unsigned i = 0; i < walk->route.count; i++)
+        walk->route.hops[i].port = runner_settings()->mx_port;
+    if (answer == ROUTE_FOUND && route_cut_own(arena, &walk->route, 0))
+        answer = ROUTE_LOOPS;
+    switch (answer) {
+    case ROUTE_FOUND: return RUNNER_HOP_OPEN;
     case ROUTE_NO_HOPS: break;
     case ROUTE_NULL_MX:
         runner_walk_say(walk, "the domain does not accept mail (null MX)", "5.1.10");
@@ -125,7 +128,7 @@ static AWAITS enum runner_hop find_mx(struct arena *arena, const struct route_ke
         runner_walk_say(walk, "the domain's MX points back to this server", "5.4.6");
         return RUNNER_HOP_REFUSED;
     }
-    runner_walk_say(walk, "the domain has no mail exchanger", "5.1.2");
+    runner_walk_say(walk, literal ? "no such destination" : "the domain has no mail exchanger", "5.1.2");
     return RUNNER_HOP_REFUSED;
 }
 

@@ -123,6 +123,8 @@ struct server_settings *settings_server(const struct config *c)
         .queue_lifetime_ms = c->queue_lifetime_ms,
         .delay_notice_ms = c->delay_notice_ms,
         .future_release_max_ms = c->future_release_max_ms,
+        .address_literals = c->address_literals,
+        .refuse_null_mx_senders = c->refuse_null_mx_senders,
         .default_route = *c->default_route != '\0',
     };
     if (!cidr_list_parse(c->xclient_networks, &s->xclient_networks, error, sizeof error))

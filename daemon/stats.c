@@ -40,6 +40,7 @@ static const struct {
     CLIENT(5, "early-talker"),
     CLIENT(6, "refused-recipients"),
     CLIENT(7, "errors"),
+    CLIENT(8, "null-mx"),
 #define CLASS(first, nth, name, class, help) [(first) + (nth)] = {name "{class=\"" class "\"}", true, help}
 #define DEFERRAL(nth, class)                                                                                           \
     CLASS(STAT_DEFERRALS, nth, "posthouse_deferrals_total", class, "Recipients put off by a next hop, by what it said.")

@@ -50,7 +50,7 @@ enum stat {
     STAT_CONNECTIONS_REFUSED, /* enum server_refusal */
     STAT_CONNECTIONS_REFUSED_LAST = STAT_CONNECTIONS_REFUSED + 5,
     STAT_SMTP_REFUSED, /* enum smtp_refused */
-    STAT_SMTP_REFUSED_LAST = STAT_SMTP_REFUSED + 7,
+    STAT_SMTP_REFUSED_LAST = STAT_SMTP_REFUSED + 8,
     STAT_DEFERRALS, /* enum reply_class, from the first that is one */
     STAT_DEFERRALS_LAST = STAT_DEFERRALS + 10,
     STAT_BOUNCES,

@@ -45,6 +45,7 @@
 #include "protocols/sasl.h"
 #include "protocols/server.h"
 #include "protocols/smtp_counters.h"
+#include "relay/null_mx.h"
 #include "relay/screen_dns.h"
 #include "storage/accept.h"
 #include "storage/cache.h"
@@ -459,6 +460,8 @@ int worker_run(const struct process_plan *p)
     limit_set(&limits);
     server_set_sessions_max((unsigned)p->config->sessions_max);
     screen_dns_set_waiters_max((unsigned)p->config->tasks / 4);
+    listen_tell_own(p->config->listen_smtp);
+    null_mx_set_waiters_max((unsigned)p->config->tasks / 4);
     server_set_tasks(task_pool_new("session", (unsigned)p->config->tasks, (unsigned)p->config->sessions_max));
     housekeeping = task_pool_new("housekeeping", 8, 4);
     doors_make();

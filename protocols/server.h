@@ -44,6 +44,8 @@ struct server_settings {
     int64_t queue_lifetime_ms;         /* 5 days */
     int64_t delay_notice_ms;           /* senders are told of a delay after 4 hours; 0: never */
     int64_t future_release_max_ms;     /* FUTURERELEASE: 30 days; 0: not offered */
+    bool address_literals;             /* RFC 5321 4.1.3: mail to them is relayed */
+    bool refuse_null_mx_senders;       /* RFC 7505 4.2 */
     bool default_route;                /* mail for outside goes to a smart host: destination "default" */
 };
 

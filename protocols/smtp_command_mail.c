@@ -81,6 +81,7 @@ static struct permit make_permit(struct smtp_session *session, const struct smtp
         .account = session->authenticated ? &session->account : NULL,
         .certificate = session->role == SMTP_ROLE_MX ? certificate_of(session) : slice_of("", 0),
         .tls = stream_is_tls(session->stream),
+        .literals = session->settings->address_literals,
         .at_ms = INT64_MIN,
         .sender = parsed->sender.address,
         .sender_domain = parsed->sender.domain,

@@ -14,12 +14,15 @@
  * Then a stranger may have to answer for himself (smtp_screen.c), by the policy of the recipient's domain; and only for
  * who has passed a primary is asked whether the recipient exists.
  *
+ * Last DNS is asked whether the domains of sender and recipient take mail at all (relay/null_mx.h).
+ *
  * What was accepted is decided for good here: end of data does not look again.
  */
 #define LOG_MODULE "smtp"
 #include "core/log.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
+#include "relay/null_mx.h"
 #include "relay/outgoing.h"
 #include "storage/queue.h"
 
@@ -166,6 +169,22 @@ static void remember(struct smtp_session *session, const struct permit_recipient
     transaction->recipient_count += original.p != NULL;
 }
 
+/* RFC 7505: does the sender's or the recipient's domain take no mail? */
+static AWAITS bool null_mx(struct smtp_session *session, const struct permit_recipient *asked,
+                           struct authorize_decision *decision)
+{
+    const struct server_settings *settings = session->settings;
+    struct permit *permit = &session->transaction->permit;
+
+    if (settings->refuse_null_mx_senders &&
+        null_mx_refuses_sender(session->command, permit, asked, settings->dns_wait_ms, decision)) {
+        smtp_counters.refused[SMTP_REFUSED_NULL_MX]++;
+        return true;
+    }
+    return null_mx_refuses_recipient(session->command, permit, asked, settings->default_route, settings->dns_wait_ms,
+                                     decision);
+}
+
 static AWAITS void rcpt(struct smtp_session *session)
 {
     struct smtp_transaction *transaction = session->transaction;
@@ -216,6 +235,10 @@ static AWAITS void rcpt(struct smtp_session *session)
     if (transaction->target_count + asked.target_count > TARGETS_MAX) {
         smtp_reply(session, 452, "4.5.3",
                    "Too many recipients behind these addresses; send the message again to the rest");
+        return;
+    }
+    if (null_mx(session, &asked, &decision)) {
+        refuse(session, path.address, asked.found.domain.cell, &decision);
         return;
     }
     struct outgoing *ways = find_ways(session, &asked, &decision, path.domain);

@@ -13,8 +13,9 @@ enum smtp_refused {
     SMTP_REFUSED_EARLY_TALKER,
     SMTP_REFUSED_RECIPIENTS, /* too many that it was refused */
     SMTP_REFUSED_ERRORS,     /* too many bad commands */
+    SMTP_REFUSED_NULL_MX,    /* the sender's domain takes no mail */
 };
-#define SMTP_REFUSED 8
+#define SMTP_REFUSED 9
 
 struct smtp_counters {
     uint64_t connections;         /* accepted */

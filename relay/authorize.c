@@ -435,7 +435,7 @@ void authorize_recipient(struct arena *arena, const struct authorize_client *cli
             allow(out, AUTHORIZE_OUTSIDE, "grant");
         else
             decide_outside(arena, client, sender, address, out);
-        if (out->verdict == AUTHORIZE_OUTSIDE && literal)
+        if (out->verdict == AUTHORIZE_OUTSIDE && literal && !client->literals)
             refuse(out, AUTHORIZE_DENIED, "address-literal", 550, "5.1.2",
                    arena_printf(arena, "<%.*s>: mail to address literals is not relayed", SLICE_ARG(address)));
         else

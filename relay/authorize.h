@@ -28,6 +28,7 @@ struct authorize_client {
     const struct directory_network *network; /* the block that contains it; NULL: none, or not asked yet */
     struct directory_grants grants;          /* what it is granted; none: the implicit rules, or not asked yet */
     bool tls;
+    bool literals;     /* mail to address literals is relayed */
     uint64_t size_max; /* of a message, by this server's configuration; 0: not told */
 };
 

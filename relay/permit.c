@@ -34,6 +34,7 @@ static struct authorize_client client_of(const struct permit *permit)
         .network = permit->has_network ? &permit->network : NULL,
         .grants = permit->grants,
         .tls = permit->tls,
+        .literals = permit->literals,
         .size_max = permit->size_max,
     };
 }

@@ -29,6 +29,7 @@ struct permit {
     struct directory_account *account; /* who signed in, brought up to date by permit_sender(); NULL: nobody */
     struct slice certificate;          /* SHA-256 of the one that the client has shown, verified or not; empty: none */
     bool tls;
+    bool literals;                      /* mail to address literals is relayed */
     int64_t at_ms;                      /* as of when; INT64_MIN: now */
     struct slice sender, sender_domain; /* empty: null sender */
     uint64_t size;                      /* as declared; 0: not told */
@@ -40,6 +41,7 @@ struct permit {
     struct directory_network network;
     int64_t sender_customer_id;
     struct directory_grants grants;
+    bool sender_mx_asked, sender_null_mx; /* relay/null_mx.c */
 };
 
 /* One recipient, and what was found out about it. */

@@ -12,6 +12,7 @@
  */
 #include "relay/route.h"
 
+#include <arpa/inet.h>
 #include <strings.h>
 
 /* A prefix and a number above 0. */
@@ -118,6 +119,25 @@ enum route_answer route_from_hops(struct arena *arena, const struct directory_ho
     }
     out->count = count < ROUTE_HOPS_MAX ? count : ROUTE_HOPS_MAX;
     return count ? ROUTE_FOUND : ROUTE_NO_HOPS;
+}
+
+enum route_answer route_from_literal(struct arena *arena, struct slice domain, struct route *out)
+{
+    static const struct slice tag = SLICE("[IPv6:");
+    unsigned char bytes[sizeof(struct in6_addr)];
+    bool six = domain.n > tag.n && slice_equal_nocase(slice_of(domain.p, tag.n), tag);
+    size_t begin = six ? tag.n : 1;
+    const char *address;
+
+    *out = (struct route){.hops = arena_array(arena, 1, sizeof *out->hops)};
+    if (domain.n < begin + 2 || domain.p[0] != '[' || domain.p[domain.n - 1] != ']')
+        return ROUTE_NO_HOPS;
+    address = arena_slicedup(arena, slice_of(domain.p + begin, domain.n - begin - 1));
+    if (inet_pton(six ? AF_INET6 : AF_INET, address, bytes) != 1)
+        return ROUTE_NO_HOPS;
+    out->hops[0] = (struct route_hop){.host = address, .port = ROUTE_SMTP_PORT};
+    out->count = 1;
+    return ROUTE_FOUND;
 }
 
 static void sort_by_preference(struct dns_mx *list, unsigned count)

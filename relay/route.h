@@ -54,6 +54,9 @@ enum route_answer {
  */
 enum route_answer route_from_hops(struct arena *arena, const struct directory_hop *hops, unsigned count, uint64_t seed,
                                   struct route *out) __attribute__((warn_unused_result));
+/* "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 4.1.3), in any case.  NO_HOPS: it is none. */
+enum route_answer route_from_literal(struct arena *arena, struct slice domain, struct route *out)
+    __attribute__((warn_unused_result));
 /*
  * RFC 5321 5.1: MX hosts by preference, equal ones shuffled by seed; if our own name is among them, it goes with all
  * that are equally or less preferred.  count 0: the domain itself is its MX (implicit MX; the caller then finds

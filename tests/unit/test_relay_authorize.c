@@ -39,7 +39,12 @@ static struct directory_network network = {.id = 2, .customer_id = CUSTOMER};
 static struct authorize_client make_client(enum authorize_role role, bool signed_in, bool in_network)
 {
     return (struct authorize_client){
-        role, "192.0.2.1", signed_in ? &account : NULL, in_network ? &network : NULL, {NULL, 0}, false, 10000};
+        .role = role,
+        .address = "192.0.2.1",
+        .account = signed_in ? &account : NULL,
+        .network = in_network ? &network : NULL,
+        .size_max = 10000,
+    };
 }
 
 static void test_sender(void **state)

@@ -264,10 +264,42 @@ static void test_weights(void **state)
     assert_in_range(heavy, 2900, 3100);
 }
 
+static void test_literals(void **state)
+{
+    static const struct {
+        const char *domain, *host;
+    } table[] = {
+        {"[192.0.2.1]", "192.0.2.1"},
+        {"[IPv6:2001:db8::1]", "2001:db8::1"},
+        {"[ipv6:::1]", "::1"},
+        {"[2001:db8::1]", NULL},
+        {"[IPv6:192.0.2.1]", NULL},
+        {"[]", NULL},
+        {"[IPv6:]", NULL},
+        {"[192.0.2.1", NULL},
+        {"192.0.2.1", NULL},
+        {"[x-tag:what]", NULL},
+        {"", NULL},
+        {"[192.0.2.1] ", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct route route;
+
+        assert_int_equal(route_from_literal(arena, slice_str(table[i].domain), &route),
+                         table[i].host ? ROUTE_FOUND : ROUTE_NO_HOPS);
+        assert_int_equal(route.count, table[i].host != NULL);
+        if (table[i].host)
+            assert_string_equal(route.hops[0].host, table[i].host);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_weights, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_literals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sent_elsewhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hops_by_priority_and_stable, setup, teardown),

@@ -257,6 +257,10 @@ class _Server(socketserver.ThreadingTCPServer):
         pass
 
 
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class Sink:
     def __init__(self, host="127.0.0.1", port=None):
         """Any 127.x.x.x is there: MX hosts have addresses of their own, and one port."""
@@ -271,7 +275,7 @@ class Sink:
         self._server = None
 
     def start(self):
-        self._server = _Server((self.host, self.port), _Handler)
+        self._server = (_Server6 if ":" in self.host else _Server)((self.host, self.port), _Handler)
         self._server.sink = self
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return self
