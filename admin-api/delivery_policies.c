@@ -96,7 +96,7 @@ static void read_tls(struct json_fields *f, struct delivery_policy *policy)
     } else if (json_given(f, "tls")) {
         struct slice word = json_text(f, "tls", false, 20);
         if (word.p && !delivery_tls_of(word, &policy->tls))
-            json_reject(f, "tls", "must be none, may, encrypt, verify or dane, or null");
+            json_reject(f, "tls", "must be none, may, encrypt, verify, dane or sts, or null");
     }
 }
 

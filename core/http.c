@@ -16,6 +16,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define LOG_MODULE "http"
 #include "core/log.h"
@@ -26,6 +27,7 @@ struct exchange {
     CURLcode code;
     char *bytes; /* malloc'ed */
     size_t size, max;
+    struct curl_slist *resolve;
 };
 
 static CURLM *multi;
@@ -95,6 +97,8 @@ static int watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 
 void http_init(void)
 {
+    if (multi)
+        return;
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(multi = curl_multi_init()))
         log_fatal(1, "libcurl does not start");
     curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch);
@@ -119,6 +123,15 @@ static size_t on_body(char *bytes, size_t one, size_t size, void *arg)
     return size;
 }
 
+static bool has_type(CURL *easy, const char *wanted)
+{
+    const char *type = NULL;
+    size_t n = strlen(wanted);
+
+    curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+    return type && strncasecmp(type, wanted, n) == 0 && (!type[n] || strchr("; \t", type[n]));
+}
+
 static void set_up(CURL *easy, const struct http_request *request, struct exchange *exchange)
 {
     curl_easy_setopt(easy, CURLOPT_URL, request->url);
@@ -133,6 +146,14 @@ static void set_up(CURL *easy, const struct http_request *request, struct exchan
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
     if (request->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
+    if (request->resolve) { /* and no connection that was made to what it led to before */
+        exchange->resolve = curl_slist_append(NULL, request->resolve);
+        if (!exchange->resolve)
+            abort();
+        curl_easy_setopt(easy, CURLOPT_RESOLVE, exchange->resolve);
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
     if (request->user) {
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(easy, CURLOPT_USERNAME, request->user);
@@ -149,6 +170,7 @@ AWAITS bool http_fetch(struct arena *arena, const struct http_request *request, 
     struct exchange exchange = {.wait = TASK_WAIT_INIT, .code = CURLE_FAILED_INIT, .max = request->answer_max};
     CURL *easy = curl_easy_init();
     long code = 0;
+    bool right_type;
 
     if (!easy)
         abort();
@@ -158,14 +180,19 @@ AWAITS bool http_fetch(struct arena *arena, const struct http_request *request, 
         curl_multi_remove_handle(multi, easy);
     }
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &code);
+    right_type = !request->media_type || exchange.code != CURLE_OK || has_type(easy, request->media_type);
     curl_easy_cleanup(easy);
+    curl_slist_free_all(exchange.resolve);
     *status = (unsigned)code;
     *body = arena_slice(arena, slice_of(exchange.bytes ? exchange.bytes : "", exchange.size));
     free(exchange.bytes);
     if (exchange.code != CURLE_OK)
         log_warn("no answer by HTTP", log_str("url", request->url),
                  log_str("reason", curl_easy_strerror(exchange.code)));
-    return exchange.code == CURLE_OK;
+    if (!right_type)
+        log_warn("an answer by HTTP of another type", log_str("url", request->url),
+                 log_str("wanted", request->media_type));
+    return exchange.code == CURLE_OK && right_type;
 }
 
 void http_form_add(char *form, const char *name, struct slice value)

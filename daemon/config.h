@@ -51,7 +51,8 @@ struct config {
     bool address_literals, refuse_null_mx_senders;
     /* [delivery] */
     char *default_route;
-    int64_t mx_port, deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;
+    char *sts_ca_file;
+    int64_t mx_port, sts_port, deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;
     int64_t connect_timeout_ms, reply_timeout_ms, data_timeout_ms;
     bool verify_tls;
     bool chunking;

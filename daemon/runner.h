@@ -18,6 +18,8 @@ struct runner_settings {
     unsigned default_route_port;
     const char *default_route_name; /* a route for it; NULL: MX */
     unsigned mx_port;             /* 25 */
+    unsigned sts_port;            /* 443 */
+    const char *sts_ca_file;      /* NULL: the system's authorities */
     unsigned deliveries_max;      /* at once, this worker (default 100) */
     unsigned per_destination_max; /* at once, per destination (default 10) */
     unsigned connect_timeout_ms;  /* 30,000 */

@@ -413,7 +413,8 @@ static bool suits_turned(const struct runner_lane *lane, enum runner_protection 
     case RUNNER_PROTECTION_CLEAR:
     case RUNNER_PROTECTION_CERTIFIED: /* who collects has signed in, which is more than a name in a certificate */
     case RUNNER_PROTECTION_VERIFIED:
-    case RUNNER_PROTECTION_DANE: return true;
+    case RUNNER_PROTECTION_DANE:
+    case RUNNER_PROTECTION_STS: return true;
     case RUNNER_PROTECTION_ENCRYPTED:
     case RUNNER_PROTECTION_REQUIRETLS: break;
     }

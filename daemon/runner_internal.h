@@ -13,6 +13,7 @@
  *   runner_hop.c       from these to an open connection
  *   runner_turn.c      a lane over a connection that ATRN turned round
  *   runner_protect.c   how well that must be protected for a message
+ *   runner_sts.c       MTA-STS policies
  *   runner_transport.c what a host has announced of its TLS
  *   runner_suspend.c   what is suspended
  *   runner_claim.c     what comes from the database: claims, leases
@@ -34,6 +35,7 @@
 #include "protocols/smtp_turn.h"
 #include "relay/notice.h"
 #include "relay/route.h"
+#include "relay/sts.h"
 #include "storage/accept.h"
 #include "storage/delivery_policy.h"
 #include "storage/queue.h"
@@ -59,7 +61,7 @@ struct runner_message {
 /* How a connection was protected, in words that stay; NULL: there was none, or (version, cipher) it was in clear. */
 struct runner_secured {
     const char *version, *cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
-    const char *verified;         /* "none": in clear; "opportunistic": by nobody; "pkix": by its name; "dane" */
+    const char *verified;         /* "none": in clear; "opportunistic": by nobody; "pkix": by its name; "dane", "sts" */
 };
 
 struct runner_entry {
@@ -225,6 +227,7 @@ enum runner_protection {
     RUNNER_PROTECTION_CERTIFIED,  /* by the domain's policy: and with a certificate for the host's name */
     RUNNER_PROTECTION_VERIFIED,   /* the same by our own setting: a host without it does not serve */
     RUNNER_PROTECTION_DANE,       /* by the domain's policy: and with a certificate that TLSA records mean */
+    RUNNER_PROTECTION_STS,        /* by the domain's policy: and as its MTA-STS policy has it */
     RUNNER_PROTECTION_REQUIRETLS, /* by the sender's wish */
 };
 /* Does it depend on what the host has announced? */
@@ -260,6 +263,10 @@ struct runner_walk {
     /* Of the current hop. */
     struct smtp_client_announced announced;
     const struct tls_dane *dane; /* NULL: no records for it */
+    /* Of all of them. */
+    bool sts_asked;
+    const struct sts_policy *sts; /* MTA-STS; NULL: the domain has none */
+    const char *sts_why;          /* then: why, after the domain's name */
 };
 /*
  * Asks what the current hop, whose addresses are known, has announced, as far as walk->protection wants to know.  False: it
@@ -274,6 +281,13 @@ AWAITS void runner_route_move(struct runner_lane *lane, struct runner_batch *bat
 /* The next address that answers.  walk: zeroed at first; its memory and the words are in the arena. */
 AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
                                        struct smtp_client **out);
+
+/* ------------------------------------------------------------------ MTA-STS (RFC 8461) */
+
+/* The domain's policy, in the arena.  NONE: *why says why, after "the domain".  FAILED: our database does not tell. */
+AWAITS enum db_status runner_sts_find(struct arena *arena, struct slice domain, struct sts_policy *out,
+                                      const char **why);
+AWAITS void runner_sts_for_ever(void *arg);
 
 /* ------------------------------------------------------------------ away */
 

@@ -9,7 +9,8 @@
  *     any, with verify_tls             TLS, a certificate for the host's name                the next host; then all of it waits
  *     its recipient's domain has a     none: no TLS at all; may: like any; encrypt: TLS;     the next host; then it waits, and
  *     policy with `tls`                verify: and a certificate; dane: TLS, and a           tells why
- *                                      certificate that TLSA records mean
+ *                                      certificate that TLSA records mean; sts: as the
+ *                                      domain's MTA-STS policy has it
  *     "TLS-Required: No" (section 3)   nothing, whatever the policy is (but for none), and whatever is announced
  *     a route's hop has `tls`          the same words: the stricter of hop and policy, and    as for a policy
  *                                      instead of what is announced; none against one that
@@ -17,11 +18,11 @@
  *     a report (null sender)           like any; REQUIRETLS is passed on where it is offered
  *
  * A host's name is the right one if it is configured, or is the domain itself, or if DNSSEC vouches for the MX record
- * that gave it (section 4.2.1, step 2; MTA-STS is not asked).  A certificate is for it by its name, or because TLSA records
+ * that gave it, or the domain's MTA-STS policy names it (section 4.2.1, step 2).  A certificate is for it by its name, or because TLSA records
  * mean it.
  *
- * encrypt and verify are an administrator's own word on a domain: DANE is not asked then, so that they are also the way
- * round records that are wrong.
+ * encrypt and verify are an administrator's own word on a domain: neither DANE nor MTA-STS is asked then, so that they are
+ * also the way round what is announced and wrong.
  *
  * REQUIRETLS is about a host's abilities, so a host that cannot be reached has not failed it: while there is one such
  * the message waits.  The connection is opened as for any mail and looked at afterwards, since a certificate that does
@@ -42,6 +43,7 @@ static enum runner_protection by_policy(struct slice recipient)
     case DELIVERY_TLS_ENCRYPT: return RUNNER_PROTECTION_ENCRYPTED;
     case DELIVERY_TLS_VERIFY: return RUNNER_PROTECTION_CERTIFIED;
     case DELIVERY_TLS_DANE: return RUNNER_PROTECTION_DANE;
+    case DELIVERY_TLS_STS: return RUNNER_PROTECTION_STS;
     }
     return runner_settings()->verify_tls ? RUNNER_PROTECTION_VERIFIED : RUNNER_PROTECTION_ANNOUNCED;
 }
@@ -72,6 +74,7 @@ enum runner_protection runner_protection_at(enum runner_protection wanted, enum 
     case DELIVERY_TLS_VERIFY:
         return weak || wanted == RUNNER_PROTECTION_ENCRYPTED ? RUNNER_PROTECTION_CERTIFIED : wanted;
     case DELIVERY_TLS_DANE: return wanted == RUNNER_PROTECTION_REQUIRETLS ? wanted : RUNNER_PROTECTION_DANE;
+    case DELIVERY_TLS_STS: break; /* a domain's, never a hop's */
     }
     return wanted;
 }
@@ -103,6 +106,7 @@ bool runner_protection_asks(enum runner_protection wanted)
     case RUNNER_PROTECTION_VERIFIED: return false;
     case RUNNER_PROTECTION_ANNOUNCED:
     case RUNNER_PROTECTION_DANE:
+    case RUNNER_PROTECTION_STS:
     case RUNNER_PROTECTION_REQUIRETLS: break;
     }
     return true;
@@ -120,6 +124,11 @@ static bool meets_announced(const struct smtp_client *client, struct runner_lack
                      "4.7.10");
     if (announced->dane && !smtp_client_dane(client))
         return lacks(lack, "DANE: its certificate is not one that its TLSA records mean", "4.7.5");
+    if (announced->sts && !smtp_client_encrypted(client))
+        return lacks(lack, "MTA-STS: the domain's policy requires TLS, which does not come about with it", "4.7.10");
+    if (announced->sts && !smtp_client_verified(client))
+        return lacks(lack, "MTA-STS: the domain's policy requires a certificate, and its own cannot be verified",
+                     "4.7.5");
     return true;
 }
 
@@ -141,6 +150,15 @@ static bool meets_dane(const struct smtp_client *client, struct runner_lack *lac
                  "4.7.5");
 }
 
+static bool meets_sts(const struct smtp_client *client, struct runner_lack *lack)
+{
+    const struct smtp_client_announced *announced = smtp_client_announced(client);
+
+    if (announced->asked && !announced->sts && !announced->dane) /* opened for mail that does not require it */
+        return lacks(lack, "the policy for the domain requires MTA-STS", "4.7.5");
+    return meets_announced(client, lack);
+}
+
 /* By the sender. */
 static bool meets_sender(const struct smtp_client *client, struct runner_lack *lack)
 {
@@ -148,8 +166,9 @@ static bool meets_sender(const struct smtp_client *client, struct runner_lack *l
         return lacks(lack, "the sender requires TLS, which does not come about with it", "5.7.10");
     if (!smtp_client_verified(client) && !smtp_client_dane(client))
         return lacks(lack, "the sender requires TLS, and its certificate cannot be verified", "5.7.10");
-    if (!smtp_client_named(client))
-        return lacks(lack, "the sender requires TLS, and DNSSEC does not vouch for the MX record that names it",
+    if (!smtp_client_named(client) && !smtp_client_announced(client)->named)
+        return lacks(lack,
+                     "the sender requires TLS, and neither DNSSEC nor MTA-STS vouches for the MX record that names it",
                      "5.7.30");
     if (!smtp_client_offers(client, ENVELOPE_REQUIRETLS))
         return lacks(lack, "the sender requires TLS on the whole way, and it does not offer REQUIRETLS", "5.7.30");
@@ -161,7 +180,10 @@ struct runner_secured runner_secured_of(const struct smtp_client *client)
     struct runner_secured secured = {smtp_client_tls_version(client), smtp_client_tls_cipher(client), "none"};
 
     if (smtp_client_encrypted(client))
-        secured.verified = smtp_client_dane(client) ? "dane" : smtp_client_verified(client) ? "pkix" : "opportunistic";
+        secured.verified = smtp_client_dane(client)             ? "dane"
+                           : !smtp_client_verified(client)      ? "opportunistic"
+                           : smtp_client_announced(client)->sts ? "sts"
+                                                                : "pkix";
     return secured;
 }
 
@@ -174,6 +196,7 @@ static bool meets(const struct smtp_client *client, enum runner_protection wante
         return (!smtp_client_in_clear(client) || lacks(lack, "it is used in clear", "4.7.10")) &&
                meets_announced(client, lack);
     case RUNNER_PROTECTION_DANE: return meets_dane(client, lack);
+    case RUNNER_PROTECTION_STS: return meets_sts(client, lack);
     case RUNNER_PROTECTION_CLEAR:
         return !smtp_client_encrypted(client) || lacks(lack, "the policy for the domain is to send in clear", "4.7.10");
     case RUNNER_PROTECTION_ENCRYPTED: return meets_policy(client, false, lack);

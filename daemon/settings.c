@@ -78,6 +78,17 @@ static bool dns_check(const struct config *c, char *error, size_t error_size)
     return false;
 }
 
+static bool sts_check(const struct config *c, char *error, size_t error_size)
+{
+    char where[400];
+
+    if (!*c->sts_ca_file || access(c->sts_ca_file, R_OK) == 0)
+        return true;
+    snprintf(error, error_size, "%s: %s cannot be read",
+             config_where(c, "delivery", "sts_ca_file", where, sizeof where), c->sts_ca_file);
+    return false;
+}
+
 bool settings_check(const struct config *c, char *error, size_t error_size)
 {
     struct tls_server_settings tls = tls_settings(c);
@@ -89,8 +100,8 @@ bool settings_check(const struct config *c, char *error, size_t error_size)
                  config_where(c, "daemon", "user", where, sizeof where), c->user, c->user);
         return false;
     }
-    return spool_check(c, error, error_size) && dns_check(c, error, error_size) && settings_oauth_check(c, error, error_size) &&
-           tls_check(c, "tls", &tls, error, error_size) &&
+    return spool_check(c, error, error_size) && dns_check(c, error, error_size) && sts_check(c, error, error_size) &&
+           settings_oauth_check(c, error, error_size) && tls_check(c, "tls", &tls, error, error_size) &&
            tls_check(c, "admin", &(struct tls_server_settings){c->admin_certificate, c->admin_key, NULL, false}, error,
                      error_size);
 }
@@ -147,6 +158,8 @@ const struct runner_settings *settings_runner(const struct config *c)
         .default_route_port = c->default_route_port,
         .default_route_name = c->default_route_name,
         .mx_port = (unsigned)c->mx_port,
+        .sts_port = (unsigned)c->sts_port,
+        .sts_ca_file = *c->sts_ca_file ? c->sts_ca_file : NULL,
         .deliveries_max = (unsigned)c->deliveries_max,
         .per_destination_max = (unsigned)c->per_destination_max,
         .connect_timeout_ms = (unsigned)c->connect_timeout_ms,

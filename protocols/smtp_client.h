@@ -28,6 +28,8 @@ struct smtp_client_announced {
     bool asked;   /* else nothing is known of it */
     bool encrypt; /* TLS without a certificate that could be told from others (RFC 7672 2.2) */
     bool dane;    /* TLS, with a certificate that TLSA records mean */
+    bool sts;     /* TLS, with a certificate for its name: by the domain's MTA-STS policy */
+    bool named;   /* that policy names it */
 };
 struct tls_dane;
 

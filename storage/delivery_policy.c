@@ -81,11 +81,9 @@ enum delivery_tls delivery_policy_tls(struct slice recipient)
     return policy ? policy->tls : DELIVERY_TLS_NOT_SET;
 }
 
-static const char *const words[] = {[DELIVERY_TLS_NONE] = "none",
-                                    [DELIVERY_TLS_MAY] = "may",
-                                    [DELIVERY_TLS_ENCRYPT] = "encrypt",
-                                    [DELIVERY_TLS_VERIFY] = "verify",
-                                    [DELIVERY_TLS_DANE] = "dane"};
+static const char *const words[] = {
+    [DELIVERY_TLS_NONE] = "none",     [DELIVERY_TLS_MAY] = "may",   [DELIVERY_TLS_ENCRYPT] = "encrypt",
+    [DELIVERY_TLS_VERIFY] = "verify", [DELIVERY_TLS_DANE] = "dane", [DELIVERY_TLS_STS] = "sts"};
 
 const char *delivery_tls_word(enum delivery_tls tls)
 {
@@ -94,7 +92,7 @@ const char *delivery_tls_word(enum delivery_tls tls)
 
 bool delivery_tls_of(struct slice word, enum delivery_tls *out)
 {
-    for (unsigned i = DELIVERY_TLS_NONE; i <= DELIVERY_TLS_DANE; i++)
+    for (unsigned i = DELIVERY_TLS_NONE; i <= DELIVERY_TLS_STS; i++)
         if (slice_equal(word, slice_str(words[i]))) {
             *out = (enum delivery_tls)i;
             return true;

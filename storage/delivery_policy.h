@@ -25,6 +25,7 @@ enum delivery_tls {
     DELIVERY_TLS_ENCRYPT, /* not without */
     DELIVERY_TLS_VERIFY,  /* nor without a certificate for the host's name */
     DELIVERY_TLS_DANE,    /* nor without one that the host's TLSA records mean, RFC 7672 */
+    DELIVERY_TLS_STS,     /* nor without the domain's MTA-STS policy, RFC 8461 */
 };
 
 /* In seconds; NOT_SET: as the setting. */

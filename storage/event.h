@@ -20,7 +20,7 @@ struct event_step {
     struct slice class;  /* of a next hop's refusal (relay/reply_class.h); {NULL,0}: it is none */
     struct slice tls_version,
         tls_cipher;            /* of the connection that it went over, or was not to go over; {NULL,0}: in clear */
-    struct slice tls_verified; /* "none", "opportunistic", "pkix", "dane"; {NULL,0}: no connection */
+    struct slice tls_verified; /* "none", "opportunistic", "pkix", "dane", "sts"; {NULL,0}: no connection */
 };
 
 /* In order of time, after the event after_id (0: from the first), at most limit. */

@@ -82,7 +82,7 @@ void usage_print(FILE *to)
         "                   [--next-hop HOST[,PORT] ...] [--back] [--priority N]\n"
         "                                       (of `queue`, on all of them: counts; nothing is done before start)\n"
         "  delivery-policies list | show DOMAIN | delete DOMAIN\n"
-        "            create DOMAIN [--tls none|may|encrypt|verify|dane] [--lifetime S] [--delay-notice S]\n"
+        "            create DOMAIN [--tls none|may|encrypt|verify|dane|sts] [--lifetime S] [--delay-notice S]\n"
         "                   [--retry-first S] [--retry-max S] [--label TEXT]\n"
         "            change DOMAIN ...          (seconds; \"\" is what the configuration says)\n"
         "  suspensions list | show ID | delete ID\n"

@@ -95,6 +95,11 @@ ELSEWHERE = {
     "learned_note_not_all": "the same",
     "learned_note": "the same",
     "directory_route_named": "only where default_route names a route: test_routes.py; a twin of directory_route",
+    "sts_policy_find": "mail by MX: test_sts.py strikes it in every way",
+    "sts_policy_put": "the same",
+    "sts_policy_failed": "the same",
+    "sts_policy_due": "every ten seconds",
+    "sts_policy_forget": "once an hour",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (

@@ -32,6 +32,7 @@ def status_field(pid, name):
     ({"dns__resolver": "ns.example.test"}, "resolver"),
     ({"dns__trust_anchor_file": "/nonexistent/root.key"}, "/nonexistent/root.key"),
     ({"dns__trust_anchor_file": "/etc/passwd"}, "trust_anchor_file"),
+    ({"delivery__sts_ca_file": "/nonexistent/ca.pem"}, "/nonexistent/ca.pem"),
     ({"smtp__bare_newline": "repair"}, "bare_newline"),
     ({"database__conninfo": "nonsense=1"}, "conninfo"),
 ])

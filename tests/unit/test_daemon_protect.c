@@ -101,6 +101,7 @@ static void test_wanted(void **state)
         {false, false, true, "a@b", RUNNER_PROTECTION_CLEAR, DELIVERY_TLS_NONE},
         {false, true, false, "a@b", RUNNER_PROTECTION_REQUIRETLS, DELIVERY_TLS_NONE},
         {false, false, false, "a@b", RUNNER_PROTECTION_DANE, DELIVERY_TLS_DANE},
+        {false, false, false, "a@b", RUNNER_PROTECTION_STS, DELIVERY_TLS_STS},
         {false, false, true, "a@b", RUNNER_PROTECTION_ANY, DELIVERY_TLS_DANE}, /* RFC 8689 section 3 */
         {false, false, false, "a@b", RUNNER_PROTECTION_ANNOUNCED, DELIVERY_TLS_NOT_SET},
         {true, false, false, "a@b", RUNNER_PROTECTION_VERIFIED, DELIVERY_TLS_NOT_SET},
@@ -168,25 +169,36 @@ static void test_announced(void **state)
 {
     static const struct {
         struct smtp_client client;
-        const char *announced, *dane;
+        const char *announced, *dane, *sts;
     } cases[] = {
-        {{.announced = {0}}, "4.7.5", "4.7.5"}, /* opened for who does not ask */
-        {{.announced = {.asked = true}}, NULL, "4.7.5"},
-        {{.in_clear = true, .announced = {.asked = true}}, "4.7.10", "4.7.5"},
-        {{.encrypted = true, .announced = {.asked = true, .encrypt = true}}, NULL, "4.7.5"},
-        {{.announced = {.asked = true, .encrypt = true}}, "4.7.10", "4.7.5"},
-        {{.announced = {.asked = true, .dane = true}}, "4.7.10", "4.7.10"},
-        {{.encrypted = true, .verified = true, .announced = {.asked = true, .dane = true}}, "4.7.5", "4.7.5"},
-        {{.encrypted = true, .matched = true, .announced = {.asked = true, .dane = true}}, NULL, NULL},
+        {{.announced = {0}}, "4.7.5", "4.7.5", "4.7.5"}, /* opened for who does not ask */
+        {{.announced = {.asked = true}}, NULL, "4.7.5", "4.7.5"},
+        {{.in_clear = true, .announced = {.asked = true}}, "4.7.10", "4.7.5", "4.7.5"},
+        {{.encrypted = true, .announced = {.asked = true, .encrypt = true}}, NULL, "4.7.5", "4.7.5"},
+        {{.announced = {.asked = true, .encrypt = true}}, "4.7.10", "4.7.5", "4.7.5"},
+        {{.announced = {.asked = true, .dane = true}}, "4.7.10", "4.7.10", "4.7.10"},
+        {{.encrypted = true, .verified = true, .announced = {.asked = true, .dane = true}}, "4.7.5", "4.7.5", "4.7.5"},
+        {{.encrypted = true, .matched = true, .announced = {.asked = true, .dane = true}}, NULL, NULL, NULL},
+        {{.announced = {.asked = true, .sts = true}}, "4.7.10", "4.7.5", "4.7.10"},
+        {{.encrypted = true, .announced = {.asked = true, .sts = true}}, "4.7.5", "4.7.5", "4.7.5"},
+        {{.encrypted = true, .verified = true, .announced = {.asked = true, .sts = true}}, NULL, "4.7.5", NULL},
+        {{.encrypted = true, .verified = true, .announced = {.asked = true, .sts = true, .encrypt = true}},
+         NULL,
+         "4.7.5",
+         NULL},
     };
     static const struct smtp_client both = {.encrypted = true, .matched = true, .named = true, .offers = true};
+    static const struct smtp_client by_sts = {
+        .encrypted = true, .verified = true, .offers = true, .announced = {.asked = true, .named = true}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         expect_status(&cases[i].client, RUNNER_PROTECTION_ANNOUNCED, cases[i].announced);
         expect_status(&cases[i].client, RUNNER_PROTECTION_DANE, cases[i].dane);
+        expect_status(&cases[i].client, RUNNER_PROTECTION_STS, cases[i].sts);
     }
     expect_status(&both, RUNNER_PROTECTION_REQUIRETLS, NULL);
+    expect_status(&by_sts, RUNNER_PROTECTION_REQUIRETLS, NULL);
 }
 
 static void test_secured(void **state)
@@ -199,6 +211,7 @@ static void test_secured(void **state)
         {{.encrypted = true}, "opportunistic"},
         {{.encrypted = true, .verified = true}, "pkix"},
         {{.encrypted = true, .matched = true}, "dane"},
+        {{.encrypted = true, .verified = true, .announced = {.sts = true}}, "sts"},
     };
 
     (void)state;
