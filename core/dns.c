@@ -351,6 +351,22 @@ static bool address_parse(struct arena *arena, const struct query *query, unsign
     return false;
 }
 
+void dns_take_turns(struct dns_address *list, unsigned count)
+{
+    for (unsigned i = 1; i < count; i++) {
+        unsigned other = i;
+
+        while (other < count && list[other].address.ss_family == list[i - 1].address.ss_family)
+            other++;
+        if (other == count)
+            return;
+        struct dns_address moving = list[other];
+        for (; other > i; other--)
+            list[other] = list[other - 1];
+        list[i] = moving;
+    }
+}
+
 AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, struct dns_address **out, unsigned *count)
 {
     struct task_wait wait = TASK_WAIT_INIT;
@@ -385,5 +401,6 @@ AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, stru
         }
         ub_resolve_free(queries[q].result);
     }
+    dns_take_turns(*out, *count);
     return *count > 0 ? DNS_FOUND : status;
 }

@@ -50,7 +50,9 @@ AWAITS enum dns_status dns_mx(struct arena *arena, const char *domain, struct dn
 /* For who is waited for: FAILED after so long. */
 AWAITS enum dns_status dns_mx_within(struct arena *arena, const char *domain, unsigned wait_ms, struct dns_mx **out,
                                      unsigned *count);
-/* IPv6 first, then IPv4.  A host that is an address literal ("127.0.0.1", "::1") is FOUND without asking. */
+/* Pure: families in turn, each in its order; the first stays. */
+void dns_take_turns(struct dns_address *list, unsigned count);
+/* IPv6 and IPv4 in turn.  A host that is an address literal ("127.0.0.1", "::1") is FOUND without asking. */
 AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, struct dns_address **out, unsigned *count);
 
 /* dns_record.c */

@@ -8,11 +8,9 @@
  * What the peer has sent before a connection broke is still read: a server that says "421 too many connections" and
  * resets is understood.
  */
-#include <errno.h>
 #include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/loop.h"
@@ -53,47 +51,7 @@ static AWAITS bool drive_wait(struct stream *stream, uint64_t deadline)
     return true;
 }
 
-/* ------------------------------------------------------------------ connecting */
-
-static enum stream_status status_of_errno(int error)
-{
-    if (error == ECONNREFUSED)
-        return STREAM_REFUSED;
-    return error == ETIMEDOUT ? STREAM_TIMED_OUT : STREAM_BROKEN;
-}
-
-AWAITS enum stream_status stream_connect(const struct sockaddr *address, socklen_t length,
-                                         const struct sockaddr *source, socklen_t source_length, unsigned timeout_ms,
-                                         struct stream **out)
-{
-    uint64_t deadline = clock_steady_ms() + timeout_ms;
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    enum stream_status status = STREAM_TIMED_OUT;
-    struct stream *stream;
-
-    *out = NULL;
-    if (fd < 0)
-        return STREAM_BROKEN;
-    if ((source && bind(fd, source, source_length) != 0) ||
-        (connect(fd, address, length) != 0 && errno != EINPROGRESS && errno != EINTR)) {
-        status = status_of_errno(errno);
-        close(fd);
-        return status;
-    }
-    stream = stream_new(fd, true, STREAM_CONNECTING);
-    stream_kick(stream);
-    while (stream->phase == STREAM_CONNECTING && !stream->broken)
-        if (!drive_wait(stream, deadline))
-            break;
-    if (stream->phase == STREAM_OPEN) {
-        *out = stream;
-        return STREAM_OK;
-    }
-    if (stream->broken)
-        status = stream->status;
-    stream_abort(&stream);
-    return status;
-}
+/* ------------------------------------------------------------------ TLS */
 
 AWAITS enum stream_status stream_connect_tls(struct stream *stream, struct tls *tls, const char *name,
                                              unsigned timeout_ms)

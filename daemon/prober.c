@@ -182,9 +182,8 @@ static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, un
 
     if (dns_addresses(arena, hop->host, &addresses, &count) != DNS_FOUND)
         return false;
-    for (unsigned i = 0; i < count && *tried < ADDRESSES_MAX; i++) {
-        ++*tried;
-        if (smtp_client_open(&client, arena, &addresses[i], hop->port, hop->host, out, &why)) {
+    for (unsigned at = 0, begun = 1; at < count && *tried < ADDRESSES_MAX; at += begun, *tried += begun) {
+        if (smtp_client_open(&client, arena, addresses + at, count - at, hop->port, hop->host, &begun, out, &why)) {
             if (is_protected(*out, hop->tls))
                 return true;
             why = SLICE("its route requires TLS");

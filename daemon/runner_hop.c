@@ -1,8 +1,9 @@
 /*
  * runner_hop: from a destination to an open connection: its hosts (runner_route.c), and of each its addresses.
  *
- * A walk goes over hops and, within each, addresses, and stands where the last attempt ended, so that a lane whose
- * connection was cut goes on with the next host instead of beginning again.  ADDRESSES_MAX bounds one attempt.
+ * A walk goes over hops and, within each, addresses, IPv6 and IPv4 in turn and raced (core/stream_race.c).  It stands
+ * where the last attempt ended, so that a lane whose connection was cut goes on with the next address or host instead
+ * of beginning again.  ADDRESSES_MAX bounds one attempt.
  *
  * What cannot be reached is AWAY, which is retried for as long as mail lives.  REFUSED is for destinations that
  * do not exist: here a domain that has neither MX nor address.
@@ -55,8 +56,8 @@ static AWAITS enum runner_hop find_addresses(struct arena *arena, const struct r
     return RUNNER_HOP_AWAY;
 }
 
-static AWAITS bool try_address(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
-                               struct smtp_client **out)
+static AWAITS bool try_addresses(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
+                                 struct smtp_client **out)
 {
     const struct runner_settings *settings = runner_settings();
     const struct route_hop *hop = &walk->route.hops[walk->hop];
@@ -76,8 +77,11 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
         .primary = hop->primary,
         .tls_level = hop->tls,
     };
+    struct dns_address *addresses = walk->addresses + walk->address;
+    unsigned count = walk->address_count - walk->address, tried = 1;
     struct runner_lack lack;
     struct slice why;
+    bool open;
 
     if (hop->tls == DELIVERY_TLS_NONE && wanted != RUNNER_PROTECTION_CLEAR) {
         walk->unmet = true;
@@ -85,10 +89,15 @@ static AWAITS bool try_address(struct arena *arena, const struct route_key *key,
         walk->why = slice_str(arena_printf(arena, "%s:%u: the message requires TLS, and its route is to send in clear",
                                            hop->host, hop->port));
         walk->status = wanted == RUNNER_PROTECTION_REQUIRETLS ? SLICE("5.7.10") : SLICE("4.7.10");
+        walk->address = walk->address_count;
         return false;
     }
     runner_count.connections++;
-    if (!smtp_client_open(&client, arena, &walk->addresses[walk->address], hop->port, hop->host, out, &why)) {
+    count = count < ADDRESSES_MAX - walk->tried ? count : ADDRESSES_MAX - walk->tried;
+    open = smtp_client_open(&client, arena, addresses, count, hop->port, hop->host, &tried, out, &why);
+    walk->tried += tried;
+    walk->address += tried;
+    if (!open) {
         log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port),
                  log_slice("reason", why));
         say_unreached(walk, arena_printf(arena, "%s:%u: %.*s", hop->host, hop->port, SLICE_ARG(why)), "4.4.1");
@@ -122,11 +131,7 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
     }
     while (walk->tried < ADDRESSES_MAX) {
         if (walk->address < walk->address_count) {
-            bool open = try_address(arena, key, walk, out);
-
-            walk->tried++;
-            walk->address++;
-            if (open)
+            if (try_addresses(arena, key, walk, out))
                 return RUNNER_HOP_OPEN;
             continue;
         }

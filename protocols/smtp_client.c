@@ -22,6 +22,7 @@
 #define LOG_MODULE "smtp-client"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/stream_race.h"
 #include "protocols/smtp_client_internal.h"
 #include "relay/retry.h"
 
@@ -165,23 +166,16 @@ static AWAITS void give_back(struct smtp_client *client)
         smtp_client_quit(&client);
 }
 
-static AWAITS enum opening open_once(const struct smtp_client_settings *settings, struct arena *arena,
-                                     const struct dns_address *address, const char *host, bool tls,
-                                     struct smtp_client **out, struct slice *why)
+/* Greeting, EHLO, TLS over a connection that is there. */
+static AWAITS enum opening open_stream(const struct smtp_client_settings *settings, struct arena *arena,
+                                       struct stream *stream, const char *host, bool tls, struct smtp_client **out,
+                                       struct slice *why)
 {
-    struct smtp_client *client;
-    struct stream *stream;
-    enum opening opening;
-    enum stream_status status = stream_connect((const struct sockaddr *)&address->address, address->length, NULL, 0,
-                                               settings->connect_timeout_ms, &stream);
+    struct smtp_client *client = client_new(settings, stream, host);
+    enum opening opening = begin(client, arena, tls, why);
 
-    if (status != STREAM_OK) {
-        *why = slice_str(arena_printf(arena, "%s while connecting", stream_status_text(status)));
-        return OPENING_FAILED;
-    }
-    client = client_new(settings, stream, host);
-    opening = begin(client, arena, tls, why);
     client->settings.dane = NULL; /* the caller's memory */
+    client->settings.source4 = client->settings.source6 = NULL;
     if (opening == OPENED)
         *out = client;
     else
@@ -189,23 +183,78 @@ static AWAITS enum opening open_once(const struct smtp_client_settings *settings
     return opening;
 }
 
-bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena,
-                      const struct dns_address *address, unsigned port, const char *host, struct smtp_client **out,
+static void set_port(struct dns_address *address, unsigned port)
+{
+    if (address->address.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&address->address)->sin6_port = htons((uint16_t)port);
+    else
+        ((struct sockaddr_in *)&address->address)->sin_port = htons((uint16_t)port);
+}
+
+/* Those that failed first, then the one that is connected, then the rest; each as it was.  How many are the first two. */
+static unsigned put_tried_first(struct arena *arena, struct dns_address *addresses, unsigned count,
+                                const struct stream_target *targets, unsigned winner)
+{
+    struct dns_address *all = arena_memdup(arena, addresses, count * sizeof *all);
+    unsigned at = 0, tried;
+
+    for (unsigned i = 0; i < count; i++)
+        if (targets[i].failed)
+            addresses[at++] = all[i];
+    if (winner < count)
+        addresses[at++] = all[winner];
+    tried = at;
+    for (unsigned i = 0; i < count; i++)
+        if (!targets[i].failed && i != winner)
+            addresses[at++] = all[i];
+    return tried;
+}
+
+static AWAITS enum stream_status connect_any(const struct smtp_client_settings *settings, struct arena *arena,
+                                             struct dns_address *addresses, unsigned count, unsigned *tried,
+                                             struct stream **stream)
+{
+    struct stream_target targets[STREAM_RACE_MAX] = {0};
+    enum stream_status status;
+    unsigned winner = count;
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct dns_address *source =
+            addresses[i].address.ss_family == AF_INET6 ? settings->source6 : settings->source4;
+
+        targets[i].address = (const struct sockaddr *)&addresses[i].address;
+        targets[i].length = addresses[i].length;
+        targets[i].source = source ? (const struct sockaddr *)&source->address : NULL;
+        targets[i].source_length = source ? source->length : 0;
+    }
+    status = stream_race(targets, count, settings->connect_timeout_ms, stream, &winner);
+    *tried = put_tried_first(arena, addresses, count, targets, status == STREAM_OK ? winner : count);
+    return status;
+}
+
+bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena, struct dns_address *addresses,
+                      unsigned count, unsigned port, const char *host, unsigned *tried, struct smtp_client **out,
                       struct slice *why)
 {
-    struct dns_address with_port = *address;
+    bool tls = settings->tls != NULL;
+    struct stream *stream = NULL;
+    enum stream_status status;
     enum opening opening;
+    unsigned again;
 
     *out = NULL;
-    if (with_port.address.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&with_port.address)->sin6_port = htons((uint16_t)port);
-    else
-        ((struct sockaddr_in *)&with_port.address)->sin_port = htons((uint16_t)port);
-    opening = open_once(settings, arena, &with_port, host, settings->tls != NULL, out, why);
+    count = count < STREAM_RACE_MAX ? count : STREAM_RACE_MAX;
+    for (unsigned i = 0; i < count; i++)
+        set_port(&addresses[i], port);
+    status = connect_any(settings, arena, addresses, count, tried, &stream);
+    opening = status == STREAM_OK ? open_stream(settings, arena, stream, host, tls, out, why) : OPENING_FAILED;
     if (opening == OPENING_TLS_FAILED && !settings->verify_tls) {
         log_info("TLS failed, sending in clear", log_str("host", host), log_slice("reason", *why));
-        opening = open_once(settings, arena, &with_port, host, false, out, why);
+        status = connect_any(settings, arena, &addresses[*tried - 1], 1, &again, &stream);
+        opening = status == STREAM_OK ? open_stream(settings, arena, stream, host, false, out, why) : OPENING_FAILED;
     }
+    if (status != STREAM_OK)
+        *why = slice_str(arena_printf(arena, "%s while connecting", stream_status_text(status)));
     return opening == OPENED;
 }
 

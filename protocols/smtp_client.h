@@ -43,22 +43,27 @@ struct smtp_client_settings {
     const struct tls_dane *dane; /* what its certificate is held against, instead of its name; NULL: nothing */
     unsigned connect_timeout_ms;
     unsigned greeting_timeout_ms;
-    unsigned reply_timeout_ms; /* to commands; also without progress while the message is sent */
-    unsigned end_timeout_ms;   /* to the final dot */
-    bool primary;              /* the caller's: kept for smtp_client_is_primary() */
-    unsigned tls_level;        /* the same: for smtp_client_tls_level() */
+    unsigned reply_timeout_ms;                   /* to commands; also without progress while the message is sent */
+    unsigned end_timeout_ms;                     /* to the final dot */
+    const struct dns_address *source4, *source6; /* connections come from there; NULL: as the system has it */
+    bool primary;                                /* the caller's: kept for smtp_client_is_primary() */
+    unsigned tls_level;                          /* the same: for smtp_client_tls_level() */
 };
 
 struct smtp_client;
 
 /*
- * Connects, is greeted, says EHLO (or HELO), turns to TLS when it is offered; when TLS fails and need not be, connects
- * again in clear (RFC 7435).  host: the name, for TLS and messages.  False: this address does not serve; *why (in the
- * arena) says it in words or in the server's.
+ * Connects to one of the addresses (core/stream_race.h), is greeted, says EHLO (or HELO), turns to TLS when it is offered;
+ * when TLS fails and need not be, connects again in clear (RFC 7435).  host: the name, for TLS and messages.  False: it
+ * does not serve; *why (in the arena) says it in words or in the server's.
+ *
+ * addresses, at least one, get the port and another order: the first *tried of them were tried, and the last of these is
+ * the one that is open, or that did not serve.  The others may be tried next.
  */
 AWAITS bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena,
-                             const struct dns_address *address, unsigned port, const char *host,
-                             struct smtp_client **out, struct slice *why) __attribute__((warn_unused_result));
+                             struct dns_address *addresses, unsigned count, unsigned port, const char *host,
+                             unsigned *tried, struct smtp_client **out, struct slice *why)
+    __attribute__((warn_unused_result));
 
 struct stream;
 /*

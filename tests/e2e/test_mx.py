@@ -1,5 +1,6 @@
 """RFC 5321 section 5 and RFC 7505, with an authoritative name server: which hosts mail by MX goes to, and which it does not."""
 import smtplib
+import socket
 
 import pytest
 
@@ -156,6 +157,56 @@ def test_our_own_address(new_posthouse, dns):
         assert way(node, "x@worse.mx.test")["problem"] == "the domain's MX points back to this server"
         send(node, "x@worse.mx.test")
         bounced(node, "5.4.6")
+
+
+# ---------------------------------------------------------------------- RFC 8305
+
+
+class Silent:
+    """Somebody whose kernel drops what comes, as its queue is full."""
+
+    def __init__(self, host, port):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.server = socket.create_server((host, port), family=family, backlog=0)
+        self.fill = []
+        for _ in range(4):
+            self.fill.append(socket.socket(family, socket.SOCK_STREAM))
+            self.fill[-1].setblocking(False)
+            self.fill[-1].connect_ex((host, port))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in [self.server, *self.fill]:
+            each.close()
+
+
+def test_a_family_that_leads_nowhere(new_posthouse, dns, hosts):
+    """IPv6 and IPv4 are raced: whoever answers gets it, long before a connection attempt is over."""
+    port = hosts[0].port
+    node = set_up(new_posthouse, dns, port, **{"delivery.connect_timeout": "10m"})
+    dns.set("both.mx.test", "AAAA", "::1")
+    dns.set("both.mx.test", "A", "127.0.0.2")
+    with Silent("::1", port):
+        send(node, "x@both.mx.test")
+        wait_until(lambda: count(hosts[0]), "by IPv4")
+    with Sink("::1", port) as six, Silent("127.0.0.5", port):
+        dns.set("other.mx.test", "AAAA", "::1")
+        dns.set("other.mx.test", "A", "127.0.0.5")
+        send(node, "x@other.mx.test")
+        wait_until(lambda: count(six), "by IPv6")
+
+
+def test_an_address_that_does_not_serve(new_posthouse, dns, hosts):
+    """It is connected to, and says no: the host's other address is next."""
+    port = hosts[0].port
+    node = set_up(new_posthouse, dns, port)
+    hosts[0].behave = Behaviour(banner="554 5.3.2 not today")
+    dns.set("two.mx.test", "A", "127.0.0.2", "127.0.0.3")
+    for number in range(6):
+        send(node, f"x{number}@two.mx.test")
+        wait_until(lambda: count(hosts[1]) == number + 1, "the other address has it")
 
 
 # ---------------------------------------------------------------------- RFC 7505
