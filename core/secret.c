@@ -40,13 +40,22 @@ static void on_wipe(void *arg)
     secret_wipe(wipe->p, wipe->n);
 }
 
-struct slice secret_slice(struct arena *arena, struct slice s)
+char *secret_space(struct arena *arena, size_t n)
 {
     struct wipe *wipe = arena_alloc(arena, sizeof *wipe);
 
-    *wipe = (struct wipe){arena_slicedup(arena, s), s.n};
+    *wipe = (struct wipe){arena_alloc(arena, n + 1), n};
     arena_on_done(arena, on_wipe, wipe);
-    return slice_of(wipe->p, wipe->n);
+    return wipe->p;
+}
+
+struct slice secret_slice(struct arena *arena, struct slice s)
+{
+    char *p = secret_space(arena, s.n);
+
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    return slice_of(p, s.n);
 }
 
 void secret_sha256(struct slice in, unsigned char out[SECRET_SHA256_SIZE])

@@ -12,7 +12,9 @@ void secret_random(void *out, size_t n); /* aborts when the kernel gives none */
 /* Time depends on the lengths only. */
 bool secret_equal(struct slice a, struct slice b);
 void secret_wipe(void *p, size_t n);
-/* Copy in the arena, wiped when the arena ends. */
+/* Zeroed, n bytes and a NUL behind them, wiped when the arena ends. */
+char *secret_space(struct arena *arena, size_t n);
+/* A copy in such a space. */
 struct slice secret_slice(struct arena *arena, struct slice s);
 
 #define SECRET_SHA256_SIZE 32
