@@ -23,6 +23,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/stream_race.h"
+#include "protocols/smtp_client_auth.h"
 #include "protocols/smtp_client_internal.h"
 #include "relay/retry.h"
 
@@ -50,10 +51,12 @@ bool smtp_client_await(struct smtp_client *client, unsigned timeout_ms, struct s
     while ((now = clock_steady_ms()) <= deadline) {
         struct slice line;
         enum stream_status status =
-            stream_read_line(client->stream, client->scratch, REPLY_LINE_MAX, (unsigned)(deadline - now), &line);
+            stream_read_line(client->stream, client->scratch, client->line_max ? client->line_max : REPLY_LINE_MAX,
+                             (unsigned)(deadline - now), &line);
 
         if (status != STREAM_OK)
             return give_up(client, stream_status_text(status));
+        client->last_line = line;
         if (features)
             smtp_client_features_line(features, client->reply.lines, line);
         switch (smtp_client_reply_line(&client->reply, line)) {
@@ -132,6 +135,8 @@ static AWAITS enum opening turn_to_tls(struct smtp_client *client, struct arena 
 
 static AWAITS enum opening begin(struct smtp_client *client, struct arena *arena, bool tls, struct slice *why)
 {
+    enum opening opening;
+
     if (!smtp_client_await(client, client->settings.greeting_timeout_ms, NULL) ||
         !accepted(client, RETRY_STAGE_GREETING)) {
         *why = told(client, arena, "waiting for the greeting");
@@ -141,7 +146,9 @@ static AWAITS enum opening begin(struct smtp_client *client, struct arena *arena
         *why = told(client, arena, "saying EHLO");
         return OPENING_FAILED;
     }
-    return tls ? turn_to_tls(client, arena, why) : OPENED;
+    if (tls && (opening = turn_to_tls(client, arena, why)) != OPENED)
+        return opening;
+    return !client->settings.credential || smtp_client_authenticate(client, arena, why) ? OPENED : OPENING_FAILED;
 }
 
 static struct smtp_client *client_new(const struct smtp_client_settings *settings, struct stream *stream,
@@ -174,7 +181,12 @@ static AWAITS enum opening open_stream(const struct smtp_client_settings *settin
     struct smtp_client *client = client_new(settings, stream, host);
     enum opening opening = begin(client, arena, tls, why);
 
-    client->settings.dane = NULL; /* the caller's memory */
+    if (client->signed_in) {
+        client->credential_id = settings->credential->id;
+        client->credential_version = settings->credential->version;
+    }
+    client->settings.credential = NULL; /* the caller's memory, as are these */
+    client->settings.dane = NULL;
     client->settings.source4 = client->settings.source6 = NULL;
     if (opening == OPENED)
         *out = client;
@@ -248,13 +260,15 @@ bool smtp_client_open(const struct smtp_client_settings *settings, struct arena 
         set_port(&addresses[i], port);
     status = connect_any(settings, arena, addresses, count, tried, &stream);
     opening = status == STREAM_OK ? open_stream(settings, arena, stream, host, tls, out, why) : OPENING_FAILED;
-    if (opening == OPENING_TLS_FAILED && !settings->verify_tls) {
+    if (opening == OPENING_TLS_FAILED && !settings->verify_tls && !settings->credential) {
         log_info("TLS failed, sending in clear", log_str("host", host), log_slice("reason", *why));
         status = connect_any(settings, arena, &addresses[*tried - 1], 1, &again, &stream);
         opening = status == STREAM_OK ? open_stream(settings, arena, stream, host, false, out, why) : OPENING_FAILED;
     }
     if (status != STREAM_OK)
         *why = slice_str(arena_printf(arena, "%s while connecting", stream_status_text(status)));
+    if (opening == OPENED)
+        (*out)->port = port;
     return opening == OPENED;
 }
 
@@ -333,6 +347,17 @@ bool smtp_client_in_clear(const struct smtp_client *client)
 bool smtp_client_is_primary(const struct smtp_client *client)
 {
     return client->settings.primary;
+}
+
+unsigned smtp_client_port(const struct smtp_client *client)
+{
+    return client->port;
+}
+
+int64_t smtp_client_credential_id(const struct smtp_client *client, int *version)
+{
+    *version = client->credential_version;
+    return client->credential_id;
 }
 
 unsigned smtp_client_tls_level(const struct smtp_client *client)

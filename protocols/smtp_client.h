@@ -33,6 +33,16 @@ struct smtp_client_announced {
 };
 struct tls_dane;
 
+/* What we sign in with. */
+struct smtp_client_credential {
+    int64_t id;
+    int version;
+    struct slice user, password;
+    unsigned mechanisms; /* SASL_HOP_*: these may be used */
+    bool verify;         /* not without a certificate for the host's name; else TLS will do */
+    bool refused;        /* set: the server did not take it */
+};
+
 struct smtp_client_settings {
     const char *hostname;                   /* ours, for EHLO */
     struct tls *tls;                        /* NULL: never STARTTLS */
@@ -41,6 +51,9 @@ struct smtp_client_settings {
     bool doubtful;                          /* nobody vouches for the host's name; see smtp_client_named() */
     struct smtp_client_announced announced; /* the caller's: kept for smtp_client_announced() */
     const struct tls_dane *dane; /* what its certificate is held against, instead of its name; NULL: nothing */
+    bool configured;      /* an administrator has named the host: what it wants of us is no fault of a message */
+    struct smtp_client_credential *credential; /* NULL: nobody signs in; for smtp_client_open() only */
+    bool credential_refused;                   /* daemon/hop_login.h's, for its caller */
     unsigned connect_timeout_ms;
     unsigned greeting_timeout_ms;
     unsigned reply_timeout_ms;                   /* to commands; also without progress while the message is sent */
@@ -143,6 +156,9 @@ bool smtp_client_offers(const struct smtp_client *client, unsigned extension); /
 /* Is it a host that knows which recipients exist, not one that stands in for it? */
 bool smtp_client_in_clear(const struct smtp_client *client); /* it was opened without TLS in its settings */
 bool smtp_client_is_primary(const struct smtp_client *client);
+unsigned smtp_client_port(const struct smtp_client *client);
+/* Of the credential that it was signed in with; 0: of none. */
+int64_t smtp_client_credential_id(const struct smtp_client *client, int *version);
 unsigned smtp_client_tls_level(const struct smtp_client *client);
 /* Has a transaction gone over it already?  A reused connection that fails says nothing about the host. */
 bool smtp_client_used(const struct smtp_client *client);

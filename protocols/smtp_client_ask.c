@@ -23,8 +23,8 @@ static void write_step(struct smtp_client *client, unsigned step, struct slice s
     switch (step) {
     case STEP_RESET: stream_printf(client->stream, "RSET\r\n"); break;
     case STEP_MAIL:
-        stream_printf(client->stream, "MAIL FROM:<%.*s>%s\r\n", SLICE_ARG(sender),
-                      idn_is_ascii(address) ? "" : " SMTPUTF8");
+        stream_printf(client->stream, "MAIL FROM:<%.*s>%s%s\r\n", SLICE_ARG(sender),
+                      client->signed_in ? " AUTH=<>" : "", idn_is_ascii(address) ? "" : " SMTPUTF8");
         break;
     default: stream_printf(client->stream, "RCPT TO:<%.*s>\r\n", SLICE_ARG(address)); break;
     }

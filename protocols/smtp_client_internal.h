@@ -20,6 +20,12 @@ struct smtp_client {
     bool broken;                    /* no further command makes sense */
     bool used;                      /* a message went over it */
     bool dirty;                     /* a transaction was left open: RSET first */
+    unsigned port;
+    struct slice last_line; /* of the last reply, until the next */
+    size_t line_max;        /* of a reply; 0: as usual */
+    int64_t credential_id;  /* with which it was signed in */
+    int credential_version;
+    bool signed_in;
 };
 
 /*

@@ -14,6 +14,7 @@
  */
 #include "protocols/smtp_client_reply.h"
 
+#include "protocols/sasl_hop.h"
 #include "protocols/smtp_cursor.h"
 
 void smtp_client_reply_init(struct smtp_client_reply *reply)
@@ -159,6 +160,9 @@ void smtp_client_features_line(struct smtp_client_features *features, unsigned n
         features->envelope |= ENVELOPE_MT_PRIORITY;
     } else if (slice_equal_nocase(word, SLICE("STARTTLS"))) {
         features->starttls = true;
+    } else if (slice_equal_nocase(word, SLICE("AUTH"))) { /* RFC 4954 section 3 */
+        while ((word = take_word(&rest)).n || cursor_skip_blanks(&rest))
+            features->auth |= sasl_hop_named(word);
     } else if (slice_equal_nocase(word, SLICE("SIZE"))) {
         features->size = true;
         features->size_max = read_size(take_word(&rest));

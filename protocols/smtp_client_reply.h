@@ -38,6 +38,7 @@ enum smtp_client_step smtp_client_reply_line(struct smtp_client_reply *reply, st
 struct smtp_client_features {
     bool pipelining, eight_bit, chunking, starttls, size;
     uint64_t size_max; /* 0: no limit given */
+    unsigned auth;     /* SASL_HOP_*: mechanisms that we know, too */
     unsigned envelope; /* ENVELOPE_*: those whose parameters it understands */
     int64_t by_min;    /* DELIVERBY: the least that it takes with R; 0: none given */
 };

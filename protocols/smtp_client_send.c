@@ -32,8 +32,8 @@
 #define LOG_MODULE "smtp-client"
 #include "core/idn.h"
 #include "core/log.h"
+#include "protocols/smtp_client_auth.h"
 #include "protocols/smtp_client_chunk.h"
-#include "protocols/smtp_client_internal.h"
 #include "protocols/smtp_parameter.h"
 #include "relay/retry.h"
 
@@ -83,7 +83,7 @@ static enum smtp_client_outcome outcome_of(enum retry_verdict verdict)
 
 static enum retry_verdict verdict(const struct transaction *t, enum retry_stage stage)
 {
-    return retry_classify(stage, t->client->reply.code, t->client->reply.enhanced);
+    return smtp_client_verdict(t->client, stage);
 }
 
 static struct slice words(const struct transaction *t)
@@ -131,7 +131,7 @@ static void write_mail(struct transaction *t, size_t size)
     struct slice sender = address_on_wire(t, t->message->sender);
 
     envelope.utf8 = t->utf8;
-    stream_printf(t->client->stream, "MAIL FROM:<%.*s>", SLICE_ARG(sender));
+    stream_printf(t->client->stream, "MAIL FROM:<%.*s>%s", SLICE_ARG(sender), t->client->signed_in ? " AUTH=<>" : "");
     if (features->size)
         stream_printf(t->client->stream, " SIZE=%zu", size);
     if (features->eight_bit && (t->message->eight_bit || t->message->envelope->utf8))
