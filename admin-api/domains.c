@@ -26,6 +26,8 @@ static struct json_object *hops_json(const struct provision_domain *domain)
         json_put_text(hop, "host", slice_str(domain->hops[i].host));
         json_put_number(hop, "port", domain->hops[i].port);
         json_put_number(hop, "priority", domain->hops[i].priority);
+        if (domain->hops[i].credential_id)
+            json_put_id(hop, "credential", domain->hops[i].credential_id);
         json_object_array_add(hops, hop);
     }
     return hops;
@@ -134,8 +136,8 @@ AWAITS void domains_list(struct request *r)
     reply_list(r, items, count > limit ? domains[limit - 1].id : 0);
 }
 
-/* "next_hops":[{"host","port","priority"}]; an error is the list's, with the element's place in its name. */
-static struct directory_hop *read_hops(struct json_fields *f, unsigned *count)
+/* "next_hops":[{"host","port","priority","credential"}]; an error is the list's, with the element's place in its name. */
+static AWAITS struct directory_hop *read_hops(struct json_fields *f, unsigned *count)
 {
     struct json_object *array = json_array(f, "next_hops", PROVISION_HOPS_MAX, count);
     struct directory_hop *hops = arena_array(f->r->arena, *count + 1, sizeof *hops);
@@ -149,6 +151,7 @@ static struct directory_hop *read_hops(struct json_fields *f, unsigned *count)
         hops[i].host = host.p ? arena_slicedup(f->r->arena, host) : "";
         hops[i].port = (unsigned)json_number(&e, "port", 1, 65535, 25);
         hops[i].priority = (unsigned)json_number(&e, "priority", 0, 65535, 10);
+        hops[i].credential_id = credentials_read(&e);
         f->failed = !json_end(&e); /* it has answered */
     }
     return hops;

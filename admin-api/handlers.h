@@ -80,6 +80,16 @@ AWAITS void allowed_networks_show(struct request *r);
 AWAITS void allowed_networks_change(struct request *r);
 AWAITS void allowed_networks_delete(struct request *r);
 
+AWAITS void credentials_list(struct request *r);
+AWAITS void credentials_create(struct request *r);
+AWAITS void credentials_show(struct request *r);
+AWAITS void credentials_change(struct request *r);
+AWAITS void credentials_delete(struct request *r);
+AWAITS void credentials_reseal(struct request *r);
+/* The member "credential" of a next hop, a credential's id or name.  0: none, or answered. */
+struct json_fields;
+AWAITS int64_t credentials_read(struct json_fields *hop);
+
 AWAITS void dns_lists_list(struct request *r);
 AWAITS void dns_lists_create(struct request *r);
 AWAITS void dns_lists_show(struct request *r);

@@ -110,6 +110,13 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/routes/{route}", "changeRoute", ROUTER_TOKEN, routes_change},
     {"DELETE", "/v1/routes/{route}", "deleteRoute", ROUTER_TOKEN, routes_delete},
 
+    {"GET", "/v1/credentials", "listCredentials", ROUTER_TOKEN, credentials_list},
+    {"POST", "/v1/credentials", "createCredential", ROUTER_TOKEN, credentials_create},
+    {"POST", "/v1/credentials/reseal", "resealCredentials", ROUTER_TOKEN, credentials_reseal},
+    {"GET", "/v1/credentials/{credential}", "getCredential", ROUTER_TOKEN, credentials_show},
+    {"PATCH", "/v1/credentials/{credential}", "changeCredential", ROUTER_TOKEN, credentials_change},
+    {"DELETE", "/v1/credentials/{credential}", "deleteCredential", ROUTER_TOKEN, credentials_delete},
+
     {"GET", "/v1/route-rules", "listRouteRules", ROUTER_TOKEN, route_rules_list},
     {"POST", "/v1/route-rules", "createRouteRule", ROUTER_TOKEN, route_rules_create},
     {"GET", "/v1/route-rules/{route_rule}", "getRouteRule", ROUTER_TOKEN, route_rules_show},

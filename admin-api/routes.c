@@ -26,6 +26,8 @@ static struct json_object *hops_json(const struct provision_route *route)
         json_put_number(hop, "priority", route->hops[i].priority);
         json_put_number(hop, "weight", route->hops[i].weight);
         json_put_text(hop, "tls", tls ? slice_str(tls) : slice_of(NULL, 0));
+        if (route->hops[i].credential_id)
+            json_put_id(hop, "credential", route->hops[i].credential_id);
         json_object_array_add(hops, hop);
     }
     return hops;
@@ -102,7 +104,7 @@ AWAITS void routes_list(struct request *r)
 
 /* ------------------------------------------------------------------ reading what was given */
 
-static void read_hop(struct json_fields *e, struct directory_hop *hop)
+static AWAITS void read_hop(struct json_fields *e, struct directory_hop *hop)
 {
     static const char *const levels[] = {"none", "may", "encrypt", "verify", NULL};
     struct slice given = json_text(e, "host", true, HOST_MAX_BYTES), host = {0}, tls = {0};
@@ -117,10 +119,11 @@ static void read_hop(struct json_fields *e, struct directory_hop *hop)
         tls = json_choice(e, "tls", levels);
     if (tls.p && !delivery_tls_of(tls, &hop->tls))
         json_reject(e, "tls", "must be none, may, encrypt or verify");
+    hop->credential_id = credentials_read(e);
 }
 
 /* Errors name the hop's place in the list. */
-static void read_hops(struct json_fields *f, struct provision_route *route)
+static AWAITS void read_hops(struct json_fields *f, struct provision_route *route)
 {
     struct json_object *array = json_array(f, "next_hops", PROVISION_ROUTE_HOPS_MAX, &route->hop_count);
     route->hops = arena_array(f->r->arena, route->hop_count + 1, sizeof *route->hops);

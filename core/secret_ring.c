@@ -47,10 +47,10 @@ static void name_key(struct key *key)
     memcpy(key->name, digest, sizeof key->name);
 }
 
-static void print_name(const struct key *key, char out[SECRET_RING_NAME_SIZE])
+static void print_name(const unsigned char name[NAME], char out[SECRET_RING_NAME_SIZE])
 {
     for (unsigned i = 0; i < NAME; i++)
-        snprintf(out + 2 * i, 3, "%02x", key->name[i]);
+        snprintf(out + 2 * i, 3, "%02x", name[i]);
 }
 
 static const struct key *find(const struct secret_ring *ring, const unsigned char *name)
@@ -124,7 +124,7 @@ struct secret_ring *secret_ring_parse(struct slice text, char *error, size_t err
     if (!good || !ring->count)
         secret_ring_free(&ring);
     else
-        print_name(ring->keys, ring->first);
+        print_name(ring->keys[0].name, ring->first);
     return ring;
 }
 
@@ -156,7 +156,7 @@ bool secret_ring_line(char line[SECRET_RING_LINE_SIZE], char name[SECRET_RING_NA
 
     secret_random(key.bytes, sizeof key.bytes);
     name_key(&key);
-    print_name(&key, name);
+    print_name(key.name, name);
     text = secret_base64(arena, slice_of((const char *)key.bytes, sizeof key.bytes));
     n = snprintf(line, SECRET_RING_LINE_SIZE, "# %s\n%.*s\n", name, SLICE_ARG(text));
     secret_wipe((char *)text.p, text.n);
@@ -211,4 +211,11 @@ enum secret_ring_answer secret_ring_open(const struct secret_ring *ring, struct 
 bool secret_ring_current(const struct secret_ring *ring, struct slice sealed)
 {
     return sealed.n >= HEAD && sealed.p[0] == FORMAT && memcmp(sealed.p + 1, ring->keys[0].name, NAME) == 0;
+}
+
+void secret_ring_name_of(struct slice sealed, char name[SECRET_RING_NAME_SIZE])
+{
+    *name = '\0';
+    if (sealed.n >= HEAD && sealed.p[0] == FORMAT)
+        print_name((const unsigned char *)sealed.p + 1, name);
 }

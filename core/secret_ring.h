@@ -39,6 +39,8 @@ enum secret_ring_answer secret_ring_open(const struct secret_ring *ring, struct 
                                          struct slice sealed, struct slice *plain) __attribute__((warn_unused_result));
 /* Is it sealed by the first key?  If not, sealing it again lets an old key go one day. */
 bool secret_ring_current(const struct secret_ring *ring, struct slice sealed);
+/* The name of the key that it says it is sealed by; "" if it says none. */
+void secret_ring_name_of(struct slice sealed, char name[SECRET_RING_NAME_SIZE]);
 
 /*
  * Makes a key at the end of the file, which is made if it is not there: so it is the first of a new file, and seals,

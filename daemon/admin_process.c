@@ -21,9 +21,11 @@
 #include "daemon/process.h"
 #include "daemon/settings.h"
 #include "daemon/stats.h"
+#include "protocols/sasl_hop.h"
 #include "relay/null_mx.h"
 #include "relay/screen_dns.h"
 #include "storage/db.h"
+#include "storage/hop_credential.h"
 #include "storage/learned.h"
 #include "storage/node.h"
 #include "storage/queue_bulk.h"
@@ -129,6 +131,8 @@ int admin_run(const struct process_plan *p)
         else
             close(p->listeners->list[i].fd);
     admin_load_tls(&settings); /* reads the key: before privileges go */
+    hop_credential_keys(settings_secrets(p->config));
+    sasl_hop_start();
     process_drop_privileges(p->config);
     process_open_storage(p->config, 1, 1);
     dns_init(settings_dns(p->config));

@@ -44,6 +44,8 @@ struct config {
     int64_t network_ipv4, network_ipv6, sessions_per_network_max, connections_per_minute,
         network_connections_per_minute;
     int64_t messages_per_minute, recipients_per_minute, tarpit_after, tarpit_max_ms, dns_wait_ms;
+    /* [secrets] */
+    char *secrets_key_file;
     /* [oauth] */
     char *oauth_introspection_url, *oauth_client, *oauth_secret_file, *oauth_jwks, *oauth_ca_file;
     char *oauth_issuer, *oauth_audience, *oauth_scope, *oauth_account_claim;

@@ -198,6 +198,9 @@ const struct setting config_settings[] = {
     {"delivery", "chunking", SETTING_SWITCH, offsetof(struct config, chunking), "no", 0, 0,
      "BDAT (RFC 3030) to next hops that offer CHUNKING: a third less work with large messages, not less time."},
 
+    TEXT("secrets", "key_file", secrets_key_file, "",
+         "Keys under which credentials of next hops are kept; posthoused --add-secret-key makes it. Only its owner may read it."),
+
     TEXT("recipients", "probe_sender", probe_sender, "",
          "Sender with which a primary is asked whether a recipient exists. Empty: the null sender."),
     DURATION("recipients", "probe_timeout", probe_timeout_ms, "10s", 100, 5 * 60000,

@@ -13,6 +13,7 @@
 
 #include "core/log.h"
 #include "core/secret.h"
+#include "core/secret_ring.h"
 #include "core/tls.h"
 #include "daemon/config.h"
 #include "daemon/logging.h"
@@ -31,6 +32,7 @@ enum command {
     COMMAND_MIGRATE,
     COMMAND_TOKEN,
     COMMAND_CERTIFICATE,
+    COMMAND_SECRET_KEY,
     COMMAND_HELP,
     COMMAND_VERSION
 };
@@ -45,6 +47,8 @@ static const char usage[] = "Usage: posthoused [--config FILE] [COMMAND]\n"
                             "  --create-admin-token LABEL make a token for the API and print it, once\n"
                             "  --make-certificate NAME    make a self-signed certificate for NAME in the files\n"
                             "                             that [tls] certificate_file and key_file name\n"
+                            "  --add-secret-key           add a key to the file that [secrets] key_file names, or make\n"
+                            "                             that, and print the key's name\n"
                             "  --help, --version\n"
                             "\n"
                             "  --config FILE              default: " POSTHOUSE_SYSCONFDIR "/posthouse.conf\n"
@@ -113,6 +117,22 @@ static int make_certificate(const struct config *config, const char *name)
     return 0;
 }
 
+static int add_secret_key(const struct config *config)
+{
+    char name[SECRET_RING_NAME_SIZE], why[400] = "";
+
+    if (!*config->secrets_key_file) {
+        fputs("posthoused: set [secrets] key_file first\n", stderr);
+        return EXIT_CONFIG;
+    }
+    if (!secret_ring_add(config->secrets_key_file, name, why, sizeof why)) {
+        fprintf(stderr, "posthoused: %s\n", why);
+        return 1;
+    }
+    puts(name);
+    return 0;
+}
+
 static int carry_out(enum command command, const char *argument, const char *path)
 {
     struct config *config;
@@ -128,10 +148,11 @@ static int carry_out(enum command command, const char *argument, const char *pat
     if (command == COMMAND_RUN)
         return master_run(config, path);
     logging_apply(config);
-    status = command == COMMAND_CHECK     ? check_config(config, path)
-             : command == COMMAND_MIGRATE ? migrate(config)
-             : command == COMMAND_TOKEN   ? create_token(config, argument)
-                                          : make_certificate(config, argument);
+    status = command == COMMAND_CHECK        ? check_config(config, path)
+             : command == COMMAND_MIGRATE    ? migrate(config)
+             : command == COMMAND_TOKEN      ? create_token(config, argument)
+             : command == COMMAND_SECRET_KEY ? add_secret_key(config)
+                                             : make_certificate(config, argument);
     config_free(&config);
     return status;
 }
@@ -145,6 +166,7 @@ int main(int argc, char **argv)
         {"migrate", no_argument, NULL, COMMAND_MIGRATE},
         {"create-admin-token", required_argument, NULL, COMMAND_TOKEN},
         {"make-certificate", required_argument, NULL, COMMAND_CERTIFICATE},
+        {"add-secret-key", no_argument, NULL, COMMAND_SECRET_KEY},
         {"help", no_argument, NULL, COMMAND_HELP},
         {"version", no_argument, NULL, COMMAND_VERSION},
         {NULL, 0, NULL, 0},

@@ -34,6 +34,7 @@
 #include "core/slice.h"
 #include "core/task.h"
 #include "core/tls.h"
+#include "daemon/hop_login.h"
 #include "protocols/smtp_client.h"
 #include "relay/permit.h"
 #include "relay/route.h"
@@ -166,7 +167,7 @@ static bool is_protected(const struct smtp_client *client, enum delivery_tls wan
 
 static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, unsigned *tried, struct smtp_client **out)
 {
-    const struct smtp_client_settings client = {
+    struct smtp_client_settings client = {
         .hostname = settings.hostname,
         .tls = hop->tls == DELIVERY_TLS_NONE ? NULL : tls,
         .verify_tls = settings.verify_tls,
@@ -183,7 +184,8 @@ static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, un
     if (dns_addresses(arena, hop->host, &addresses, &count) != DNS_FOUND)
         return false;
     for (unsigned at = 0, begun = 1; at < count && *tried < ADDRESSES_MAX; at += begun, *tried += begun) {
-        if (smtp_client_open(&client, arena, addresses + at, count - at, hop->port, hop->host, &begun, out, &why)) {
+        if (hop_login_open(arena, hop->credential_id, &client, addresses + at, count - at, hop->port, hop->host, &begun,
+                           out, &why)) {
             if (is_protected(*out, hop->tls))
                 return true;
             why = SLICE("its route requires TLS");

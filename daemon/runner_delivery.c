@@ -383,7 +383,7 @@ static AWAITS void leave_unprotected(struct runner_lane *lane, enum runner_prote
 {
     struct runner_lack lack;
 
-    if (!lane->client || runner_protection_met(lane->client, wanted, &lack))
+    if (!lane->client || (runner_protection_met(lane->client, wanted, &lack) && runner_signed_in(lane)))
         return;
     lane->destination->connected--;
     lane->log.peer = NULL;

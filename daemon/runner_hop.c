@@ -16,8 +16,10 @@
 #define LOG_MODULE "runner"
 #include "core/log.h"
 #include "core/secret.h"
+#include "daemon/hop_login.h"
 #include "daemon/runner_internal.h"
 #include "relay/route_own.h"
+#include "storage/hop_credential.h"
 
 #define ADDRESSES_MAX 8
 
@@ -75,6 +77,7 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
         .reply_timeout_ms = settings->reply_timeout_ms,
         .end_timeout_ms = settings->data_timeout_ms,
         .primary = hop->primary,
+        .configured = hop->configured,
         .tls_level = hop->tls,
     };
     struct dns_address *addresses = walk->addresses + walk->address;
@@ -94,13 +97,14 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
     }
     runner_count.connections++;
     count = count < ADDRESSES_MAX - walk->tried ? count : ADDRESSES_MAX - walk->tried;
-    open = smtp_client_open(&client, arena, addresses, count, hop->port, hop->host, &tried, out, &why);
+    open = hop_login_open(arena, hop->credential_id, &client, addresses, count, hop->port, hop->host, &tried, out, &why);
     walk->tried += tried;
     walk->address += tried;
     if (!open) {
         log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port),
                  log_slice("reason", why));
-        say_unreached(walk, arena_printf(arena, "%s:%u: %.*s", hop->host, hop->port, SLICE_ARG(why)), "4.4.1");
+        say_unreached(walk, arena_printf(arena, "%s:%u: %.*s", hop->host, hop->port, SLICE_ARG(why)),
+                      client.credential_refused ? "4.7.8" : "4.4.1"); /* RFC 4954 section 6 */
         return false;
     }
     if (runner_protection_met(*out, walk->protection, &lack))
@@ -143,4 +147,24 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
     }
     walk->unreached |= walk->hop < walk->route.count; /* more than are tried at once */
     return RUNNER_HOP_AWAY;
+}
+
+bool runner_signed_in(struct runner_lane *lane)
+{
+    const struct route_key *route = &lane->destination->route;
+    struct hop_credential_hop hop = {.domain_id = route->kind == ROUTE_DOMAIN ? route->domain_id : 0,
+                                     .route_id = route->kind == ROUTE_NAMED ? route->route_id : 0,
+                                     .route_name = route->kind == ROUTE_DEFAULT ? runner_settings()->default_route_name
+                                                                               : NULL,
+                                     .host = smtp_client_host(lane->client),
+                                     .port = smtp_client_port(lane->client)};
+    int64_t wanted, has;
+    int version, had;
+
+    if (!hop.domain_id && !hop.route_id && !hop.route_name)
+        return true;
+    if (hop_credential_of(lane->arena, &hop, &wanted, &version) == DB_FAILED)
+        return true;
+    has = smtp_client_credential_id(lane->client, &had);
+    return has == wanted && had == version;
 }

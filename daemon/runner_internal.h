@@ -282,6 +282,9 @@ AWAITS void runner_route_move(struct runner_lane *lane, struct runner_batch *bat
 AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
                                        struct smtp_client **out);
 
+/* Is the lane's connection signed in as its hop says now?  If that cannot be asked: it is. */
+AWAITS bool runner_signed_in(struct runner_lane *lane);
+
 /* ------------------------------------------------------------------ MTA-STS (RFC 8461) */
 
 /* The domain's policy, in the arena.  NONE: *why says why, after "the domain".  FAILED: our database does not tell. */

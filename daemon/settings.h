@@ -27,6 +27,12 @@ struct learned_settings;
 const struct learned_settings *settings_learned(const struct config *c);
 const struct guard_settings *settings_guard(const struct config *config, const struct cidr_list *exempt);
 
+/* settings_secrets.c.  NULL: none are set.  Read before privileges go; fatal (78) if they cannot be used. */
+struct secret_ring;
+const struct secret_ring *settings_secrets(const struct config *config);
+bool settings_secrets_check(const struct config *config, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
 /* settings_oauth.c.  Static; reads the secret: before privileges go.  Fatal (78) if it cannot be read. */
 const struct oauth_settings *settings_oauth(const struct config *config);
 /* Can its files be used?  settings_check() asks. */

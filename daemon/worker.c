@@ -43,6 +43,7 @@
 #include "daemon/testament.h"
 #include "protocols/proxy.h"
 #include "protocols/sasl.h"
+#include "protocols/sasl_hop.h"
 #include "protocols/server.h"
 #include "protocols/smtp_counters.h"
 #include "relay/null_mx.h"
@@ -53,6 +54,7 @@
 #include "storage/decision.h"
 #include "storage/greylist.h"
 #include "storage/guard.h"
+#include "storage/hop_credential.h"
 #include "storage/known.h"
 #include "storage/learned.h"
 #include "storage/maintenance.h"
@@ -440,6 +442,7 @@ int worker_run(const struct process_plan *p)
     process_begin(p, on_order);
     settings = settings_server(p->config); /* reads the key: before privileges go */
     const struct oauth_settings *oauth = settings_oauth(p->config);
+    hop_credential_keys(settings_secrets(p->config));
     process_drop_privileges(p->config);
     if (!cidr_list_parse(p->config->proxy_networks, &proxies, error, sizeof error))
         log_fatal(78, "[listen] proxy_networks: %s", error);
@@ -454,6 +457,7 @@ int worker_run(const struct process_plan *p)
         log_fatal(78, "[auth] exempt: %s", error);
     guard_init(settings_guard(p->config, &exempt));
     sasl_start(p->config->hostname);
+    sasl_hop_start();
     sasl_bind_channels(p->config->channel_binding);
     oauth_start(oauth);
     limits = settings_limits(p->config);

@@ -115,6 +115,8 @@ enum route_answer route_from_hops(struct arena *arena, const struct directory_ho
                                           .port = sorted[i].port,
                                           .tls = sorted[i].tls,
                                           .priority = sorted[i].priority,
+                                          .credential_id = sorted[i].credential_id,
+                                          .configured = true,
                                           .primary = sorted[i].priority == sorted[0].priority};
     }
     out->count = count < ROUTE_HOPS_MAX ? count : ROUTE_HOPS_MAX;

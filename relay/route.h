@@ -35,6 +35,8 @@ struct route_hop {
     bool primary;  /* of a relay domain: among the first in order */
     enum delivery_tls tls; /* of a route: at least */
     unsigned priority;     /* or an MX record's preference */
+    int64_t credential_id; /* 0: nobody signs in */
+    bool configured;       /* not by MX */
 };
 struct route {
     struct route_hop *hops;

@@ -19,6 +19,7 @@ struct directory_hop {
     unsigned priority;
     unsigned weight;       /* of a route: its share among equal priorities; 0: of a domain, in the order given */
     enum delivery_tls tls; /* of a route: at least; see runner_protection_at() */
+    int64_t credential_id; /* storage/hop_credential.h; 0: nobody signs in */
     int64_t route_id;      /* whose it is; 0: a domain's own */
 };
 /* A domain's next hops, its own or its route's, in order.  NONE: it has none (mail waits). */

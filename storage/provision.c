@@ -104,6 +104,10 @@ static const struct {
     {"route_rule_account_fkey", {PROVISION_IN_USE, NULL, "the account still has a route rule", 0}},
     {"route_rule_route_fkey", {PROVISION_IN_USE, NULL, "a route rule still names the route", 0}},
     {"domain_route_fkey", {PROVISION_IN_USE, NULL, "a domain still names the route", 0}},
+    {"hop_credential_name_key", {PROVISION_TAKEN, "name", "the credential exists", 0}},
+    {"hop_credential_many", {PROVISION_IN_USE, NULL, "there are 10,000 credentials: delete one first", 0}},
+    {"next_hop_credential_fkey", {PROVISION_IN_USE, NULL, "a domain's next hop names the credential", 0}},
+    {"route_hop_credential_fkey", {PROVISION_IN_USE, NULL, "a route's next hop names the credential", 0}},
     {"network_cidr_key", {PROVISION_TAKEN, "cidr", "the network exists", 0}},
 
     {"grant_account", {PROVISION_INVALID, "account", "the customer has no such account", 0}},

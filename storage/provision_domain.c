@@ -1,8 +1,8 @@
 /*
  * Domains and their routes.
  *
- * Next hops are read together with their domain as one text, "priority port host" triples joined by ','
- * in order; a host contains neither blank nor comma (storage/name.h).  A second statement for the hops
+ * Next hops are read together with their domain as one text, "priority port credential host" joined by
+ * ',' in order; a host contains neither blank nor comma (storage/name.h).  A second statement for the hops
  * would need a second round trip, or could see another state of the table.
  *
  * New next hops are a reason to try at once: the destination's back-off belonged to the old ones.
@@ -20,7 +20,8 @@
 
 #define SELECT                                                                                                         \
     "select d.id, d.customer_id, d.name, d.kind, d.created_at,"                                                        \
-    " (select string_agg(h.priority || ' ' || h.port || ' ' || h.host, ',' order by h.priority, h.host, h.port)"       \
+    " (select string_agg(concat_ws(' ', h.priority, h.port, coalesce(h.credential_id, 0), h.host), ','"                \
+    "                    order by h.priority, h.host, h.port)"                                                         \
     "    from next_hop h where h.domain_id = d.id),"                                                                   \
     " (select o.id from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null),"                \
     " d.target_id, (select t.name from domain t where t.id = d.target_id), d.subaddress_separator, d.catch_all,"       \
@@ -46,6 +47,7 @@ static void read_hops(struct arena *arena, struct slice text, struct provision_d
         struct directory_hop *hop = &out->hops[out->hop_count++];
         hop->priority = (unsigned)strtoul(item, &item, 10);
         hop->port = (unsigned)strtoul(item, &item, 10);
+        hop->credential_id = strtoll(item, &item, 10);
         hop->host = *item ? item + 1 : "";
     }
 }
@@ -167,20 +169,22 @@ static const struct db_statement require_target = {
 };
 static const struct db_statement insert_hops = {
     "provision_domain_insert_hops",
-    "insert into next_hop (domain_id, priority, host, port)"
-    " select $1::bigint, priority, host, port"
-    "   from unnest($2::integer[], $3::text[], $4::integer[]) as hop (priority, host, port)",
+    "insert into next_hop (domain_id, priority, host, port, credential_id)"
+    " select $1::bigint, priority, host, port, nullif(credential_id, 0)"
+    "   from unnest($2::integer[], $3::text[], $4::integer[], $5::bigint[]) as hop (priority, host, port, credential_id)",
 };
 
 static void add_hops(struct db_unit *unit, int64_t id, const struct directory_hop *hops, unsigned count)
 {
     int32_t priorities[PROVISION_HOPS_MAX], ports[PROVISION_HOPS_MAX];
+    int64_t credentials[PROVISION_HOPS_MAX];
     struct slice hosts[PROVISION_HOPS_MAX];
     if (count > PROVISION_HOPS_MAX)
         abort();
     for (unsigned i = 0; i < count; i++) {
         priorities[i] = (int32_t)hops[i].priority;
         ports[i] = (int32_t)hops[i].port;
+        credentials[i] = hops[i].credential_id;
         hosts[i] = slice_str(hops[i].host);
     }
     struct params *params = db_unit_add(unit, &insert_hops);
@@ -188,6 +192,7 @@ static void add_hops(struct db_unit *unit, int64_t id, const struct directory_ho
     params_int32s(params, priorities, count);
     params_texts(params, hosts, count);
     params_int32s(params, ports, count);
+    params_int64s(params, credentials, count);
 }
 
 static void add_id(struct params *params, int64_t id)

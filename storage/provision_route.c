@@ -1,7 +1,7 @@
 /*
  * Routes, as administrators write them.
  *
- * A route is read as one row, its next hops as one text ("priority weight port tls host", joined by ','); they are
+ * A route is read as one row, its next hops as one text ("priority weight port credential tls host", joined by ','); they are
  * replaced as a whole.  Name and customer stay as they were made: the name stands in configurations, and whose it is
  * decides who may refer to it.
  */
@@ -17,7 +17,8 @@
 
 #define SELECT                                                                                                         \
     "select r.id, coalesce(r.customer_id, 0), r.name, r.created_at,"                                                   \
-    " (select string_agg(concat_ws(' ', h.priority, h.weight, h.port, coalesce(h.tls, '-'), h.host), ','"              \
+    " (select string_agg(concat_ws(' ', h.priority, h.weight, h.port, coalesce(h.credential_id, 0), coalesce(h.tls, '-'),"    \
+    "                                  h.host), ','"                                                                  \
     "                    order by h.priority, h.host, h.port) from route_hop h where h.route_id = r.id)"               \
     " from route r "
 
@@ -31,6 +32,7 @@ static void read_hops(struct arena *arena, struct slice text, struct provision_r
         hop->priority = (unsigned)strtoul(item, &item, 10);
         hop->weight = (unsigned)strtoul(item, &item, 10);
         hop->port = (unsigned)strtoul(item, &item, 10);
+        hop->credential_id = strtoll(item, &item, 10);
         item += *item == ' ';
         char *tls = strsep(&item, " ");
         if (!delivery_tls_of(slice_str(tls), &hop->tls))
@@ -107,15 +109,16 @@ static const struct db_statement insert = {
 };
 static const struct db_statement insert_hops = {
     "provision_route_insert_hops",
-    "insert into route_hop (route_id, priority, weight, host, port, tls)"
-    " select $1::bigint, priority, weight, host, port, nullif(tls, '')"
-    "   from unnest($2::integer[], $3::integer[], $4::text[], $5::integer[], $6::text[])"
-    "     as hop (priority, weight, host, port, tls)",
+    "insert into route_hop (route_id, priority, weight, host, port, tls, credential_id)"
+    " select $1::bigint, priority, weight, host, port, nullif(tls, ''), nullif(credential_id, 0)"
+    "   from unnest($2::integer[], $3::integer[], $4::text[], $5::integer[], $6::text[], $7::bigint[])"
+    "     as hop (priority, weight, host, port, tls, credential_id)",
 };
 
 static void add_hops(struct db_unit *unit, int64_t id, const struct provision_route *route)
 {
     int32_t priorities[PROVISION_ROUTE_HOPS_MAX], weights[PROVISION_ROUTE_HOPS_MAX], ports[PROVISION_ROUTE_HOPS_MAX];
+    int64_t credentials[PROVISION_ROUTE_HOPS_MAX];
     struct slice hosts[PROVISION_ROUTE_HOPS_MAX], levels[PROVISION_ROUTE_HOPS_MAX];
     if (route->hop_count > PROVISION_ROUTE_HOPS_MAX)
         abort();
@@ -124,6 +127,7 @@ static void add_hops(struct db_unit *unit, int64_t id, const struct provision_ro
         priorities[i] = (int32_t)route->hops[i].priority;
         weights[i] = (int32_t)route->hops[i].weight;
         ports[i] = (int32_t)route->hops[i].port;
+        credentials[i] = route->hops[i].credential_id;
         hosts[i] = slice_str(route->hops[i].host);
         levels[i] = slice_str(tls ? tls : "");
     }
@@ -134,6 +138,7 @@ static void add_hops(struct db_unit *unit, int64_t id, const struct provision_ro
     params_texts(params, hosts, route->hop_count);
     params_int32s(params, ports, route->hop_count);
     params_texts(params, levels, route->hop_count);
+    params_int64s(params, credentials, route->hop_count);
 }
 
 AWAITS enum db_write provision_route_create(struct arena *arena, const struct provision_route *route,

@@ -21,7 +21,8 @@ static void put(struct json_object *object, const char *name, const char *text)
     json_object_object_add(object, name, json_object_new_string(text));
 }
 
-/* A comma separates, as a colon is part of an IPv6 address.  The last two are for routes. */
+/*
+ * A comma separates, as a colon is part of an IPv6 address.  Weight and TLS are for routes; what is empty is not given. */
 static struct json_object *hop_json(const char *text)
 {
     static const char *const names[] = {"port", "priority", "weight"};
@@ -32,13 +33,23 @@ static struct json_object *hop_json(const char *text)
     put(hop, "host", host);
     for (unsigned i = 0; i < sizeof names / sizeof *names && text[n] == ','; i++) {
         const char *number = text + n + 1;
+        if (*number == ',' || !*number) {
+            n++;
+            continue;
+        }
         json_object_object_add(hop, names[i], json_object_new_int64(strtoll(number, &end, 10)));
         if (end == number || (*end && *end != ','))
-            input_misuse("not HOST[,PORT[,PRIORITY[,WEIGHT[,TLS]]]]", text);
+            input_misuse("not HOST[,PORT[,PRIORITY[,WEIGHT[,TLS[,CREDENTIAL]]]]]", text);
         n = (size_t)(end - text);
     }
-    if (text[n]) /* what is no word for it, the API says */
-        put(hop, "tls", text + n + 1);
+    if (!text[n])
+        return hop;
+    const char *tls = text + n + 1, *credential = strchr(tls, ',');
+    int length = (int)(credential ? (size_t)(credential - tls) : strlen(tls));
+    if (length) /* what is no word for it, the API says */
+        json_object_object_add(hop, "tls", json_object_new_string_len(tls, length));
+    if (credential)
+        put(hop, "credential", credential + 1);
     return hop;
 }
 
@@ -60,10 +71,19 @@ static void put_hops_or_back(struct json_object *body)
         put_hops(body);
 }
 
+static void put_password(struct json_object *body, const char *member)
+{
+    char *password = input_password();
+    put(body, member, password);
+    free(password);
+}
+
 /* What `change` sends: the options that were given. */
 struct json_object *body_alteration(void)
 {
     struct json_object *body = json_object_new_object();
+    if (options.password)
+        put_password(body, "password");
     grant_put(body);
     put_hops(body);
     return body;
@@ -97,11 +117,11 @@ struct json_object *body_creation(const struct resource *resource, const char *n
         for (unsigned i = 0; i < options.alias_count; i++)
             json_object_array_add(aliases, json_object_new_string(options.aliases[i]));
         json_object_object_add(body, "aliases", aliases);
-        char *password = options.no_password ? NULL : input_password();
-        if (password)
-            put(body, options.password_hash ? "password_hash" : "password", password);
-        free(password);
+        if (!options.no_password)
+            put_password(body, options.password_hash ? "password_hash" : "password");
     }
+    if (strcmp(resource->name, "credentials") == 0)
+        put_password(body, "password");
     return body;
 }
 

@@ -84,6 +84,8 @@ static struct {
     {"--tls", "tls", NONE_OR_TEXT, NULL},
     {"--retry-max", "retry_max", NONE_OR_NUMBER, NULL},
     {"--route", "route", NONE_OR_TEXT, NULL},
+    {"--user", "user", TEXT, NULL},
+    {"--mechanism", "mechanism", NONE_OR_TEXT, NULL},
     {"--from-domain", "sender_domain", TEXT, NULL},
     {"--to-domain", "recipient_domain", TEXT, NULL},
     {"--subaddress-separator", "subaddress_separator", NONE_OR_TEXT, NULL},

@@ -161,6 +161,10 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         body = body_action();
         answer = must("POST", path, body);
         break;
+    case VERB_RESEAL:
+        snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", resource_verb_name(verb));
+        answer = must("POST", path, NULL);
+        break;
     case VERB_STOP:
     case VERB_RETRY:
     case VERB_RELEASE:

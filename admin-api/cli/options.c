@@ -48,6 +48,8 @@ void options_read(char **argv, const char **words, unsigned max)
             options.no_password = true;
         } else if (strcmp(option, "--password-hash") == 0) {
             options.password_hash = true;
+        } else if (strcmp(option, "--password") == 0) {
+            options.password = true;
         } else if (strcmp(option, "--url") == 0) {
             options.url = option_value(argv, &i);
         } else if (strcmp(option, "--customer") == 0) {

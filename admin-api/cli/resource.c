@@ -10,12 +10,12 @@
 #include <string.h>
 
 #define MAY(verb) (1u << (verb))
-#define NAMELESS (MAY(VERB_LIST) | MAY(VERB_REPLACE) | MAY(VERB_FORGET))
+#define NAMELESS (MAY(VERB_LIST) | MAY(VERB_REPLACE) | MAY(VERB_FORGET) | MAY(VERB_RESEAL))
 #define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
 
 static const char *const verb_names[] = {"list",   "show",     "create",   "change",  "delete", "replace",
                                          "forget", "events",   "hold",     "release", "reject", "retry",
-                                         "cancel", "redirect", "priority", "start",   "stop"};
+                                         "cancel", "redirect", "priority", "start",   "stop",   "reseal"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource resources[] = {
@@ -83,6 +83,12 @@ static const struct resource resources[] = {
      "name",
      {"customer", NULL},
      {"id", "name", "customer", "next_hops", NULL}},
+    {"credentials",
+     "/v1/credentials",
+     ALL_FOUR | MAY(VERB_CHANGE) | MAY(VERB_RESEAL),
+     "name",
+     {NULL},
+     {"id", "name", "kind", "user", "mechanism", "tls", "key", "key_current", NULL}},
     {"route-rules",
      "/v1/route-rules",
      ALL_FOUR | MAY(VERB_CHANGE),

@@ -20,7 +20,8 @@ enum verb {
     VERB_REDIRECT,
     VERB_PRIORITY,
     VERB_START,
-    VERB_STOP, /* these are the last part of the path */
+    VERB_STOP,
+    VERB_RESEAL, /* these are the last part of the path */
 };
 
 struct resource {

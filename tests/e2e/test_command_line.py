@@ -146,6 +146,15 @@ def test_resources(posthouse, client):
     assert "next_hops[0].tls: " in client("routes", "change", "cli-way", "--next-hop", "::1,25,1,1,never", status=1)
     client("routes", "change", "cli-way", "--next-hop", "::1,25")
     assert "cli-way" in client("routes", "list", "--customer", "cli & co")
+    made = json.loads(client("credentials", "create", "cli-login", "--user", "u", "--mechanism", "plain", "--json", stdin="secret\n"))
+    assert (made["user"], made["mechanism"], made["tls"], "password" in made) == ("u", "plain", "verify", False)
+    client("credentials", "change", "cli-login", "--tls", "encrypt", "--mechanism", "", "--password", stdin="another\n")
+    assert "cli-login" in client("credentials", "list") and "encrypt" in client("credentials", "show", "cli-login")
+    assert json.loads(client("credentials", "reseal", "--json"))["resealed"] == 0
+    hops = json.loads(client("routes", "change", "cli-way", "--next-hop", "::1,25,,,,cli-login", "--json"))["next_hops"]
+    assert [(h["port"], h["priority"], h["tls"], h["credential"]) for h in hops] == [(25, 10, None, made["id"])]
+    client("routes", "change", "cli-way", "--next-hop", "::1,25")
+    client("credentials", "delete", "cli-login")
     rule = json.loads(client("route-rules", "create", "cli-way", "--customer", "cli & co", "--from-domain", "Cli.Test", "--json"))
     assert (rule["route"], rule["sender_domain"]) == ("cli-way", "cli.test")
     client("route-rules", "change", rule["id"], "--route", way["id"])

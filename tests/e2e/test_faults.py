@@ -25,12 +25,15 @@ from harness.authority import Authority, fingerprint
 from harness.faults import FaultyPostgres
 from harness.posthouse import PASSWORD, ROOT, make_message, subject_of
 from harness.process import DEADLINE, make_folder, remove_folder, wait_equal, wait_until
+from harness.sasl_server import Passwords
 from harness.signing import Signing
+from harness.sink import Behaviour, Sink
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 ALIAS = "nan@faults.test"
 ANN, BOB, CAROL, OUT = "ann@faults.test", "bob@faults.test", "carol@primary.faults.test", "dan@outside.test"
+GUARDED = "gus@guarded.faults.test"
 HOP = {"host": "127.0.0.1", "port": 9, "priority": 1}
 HOP_OF_NOBODY = {"host": "127.0.0.1", "port": 9}
 DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was done and its answer lost
@@ -123,8 +126,8 @@ class TryLater(Exception):
 
 
 class Workload:
-    def __init__(self, node, sink, outside, client):
-        self.node, self.sink, self.outside, self.client = node, sink, outside, client
+    def __init__(self, node, sink, outside, guarded, client):
+        self.node, self.sink, self.outside, self.guarded, self.client = node, sink, outside, guarded, client
         node.api.post(f"/v1/accounts/{BOB}/certificates", {"label": "card", "fingerprint": fingerprint(client)})
         self.device = node.api.post(f"/v1/accounts/{BOB}/app-passwords", {"label": "device"})["secret"]
         self.sent = collections.defaultdict(list)  # recipient: subjects that were answered with 250
@@ -475,6 +478,22 @@ class Workload:
                 self.api("DELETE", f"{path}/{each['id']}", None, GONE)
         self.api("DELETE", "/v1/domains/s.test", None, GONE)
 
+    def step_api_credentials(self):
+        for _ in range(2):
+            self.api("POST", "/v1/credentials", {"name": "login", "user": "u", "password": "p"}, DONE)
+        self.api("GET", "/v1/credentials")
+        self.api("GET", "/v1/credentials/login")
+        self.api("PATCH", "/v1/credentials/login", {"user": "v"})
+        self.api("POST", "/v1/credentials/reseal", None)
+        self.api("DELETE", "/v1/credentials/login", None, GONE)
+
+    def step_signed_in(self):
+        """The next hop is signed in at."""
+        for _ in range(2):  # the second over the same connection
+            subject = self.mail(GUARDED)
+            wait_until(lambda: subject in [subject_of(m.data) for m in self.guarded.messages], "it is there", timeout=180)
+        self.settled()
+
     def step_api_routes(self):
         for name in ("way", "other-way"):
             for _ in range(2):
@@ -656,12 +675,22 @@ def authority():
 
 
 @pytest.fixture
-def workload(new_posthouse, own_postgres, sink, outside, authority):
+def guarded(certificate):
+    """A next hop that is signed in at."""
+    with Sink() as server:
+        server.behave = Behaviour(tls=certificate.server_context(), tls_extensions=("AUTH PLAIN",), auth=Passwords("relay", PASSWORD))
+        yield server
+
+
+@pytest.fixture
+def workload(new_posthouse, own_postgres, sink, outside, guarded, authority):
     faulty = FaultyPostgres(own_postgres)
     node = new_posthouse(postgres=faulty, default_route=outside.port, settings={
         "daemon.workers": 1, "delivery.probe_interval": "200ms", "database.statement_timeout": "500ms",
         "database.cache_size": 0, "tls.client_ca_file": authority.certificate,
         "smtp.xclient_networks": "127.0.0.1"})
+    node.write_config(secrets__key_file=node.folder / "keys")
+    node.command("--add-secret-key")
     try:
         node.start()
         node.api.customer("faults")
@@ -670,6 +699,9 @@ def workload(new_posthouse, own_postgres, sink, outside, authority):
         node.api.relay_domain("dead.faults.test", "faults", 9)
         node.api.post("/v1/domains", {"name": "learning.faults.test", "customer": "faults", "kind": "relay", "recipients": "learned",
                                       "next_hops": [{"host": "127.0.0.1", "port": sink.port}]})
+        node.api.post("/v1/credentials", {"name": "guard", "user": "relay", "password": PASSWORD, "tls": "encrypt"})
+        node.api.post("/v1/domains", {"name": "guarded.faults.test", "customer": "faults", "kind": "relay",
+                                      "next_hops": [{"host": "127.0.0.1", "port": guarded.port, "credential": "guard"}]})
         for address in (BOB, CAROL):
             node.api.account(address, "faults")
         node.api.post("/v1/accounts", {"address": ANN, "customer": "faults", "password": PASSWORD, "aliases": [ALIAS]})
@@ -679,7 +711,7 @@ def workload(new_posthouse, own_postgres, sink, outside, authority):
         node.api.account("bob@strange.faults.test", "faults")
         node.api.post("/v1/client-policies", {"domain": "strange.faults.test", "greylist": "always", "greylist_delay": 3600, "label": "stays"})
         node.send("joe@client.test", "dead@dead.faults.test", make_message("dead"))
-        yield Workload(node, sink, outside, authority.client())
+        yield Workload(node, sink, outside, guarded, authority.client())
         node.close()
     finally:
         faulty.close()

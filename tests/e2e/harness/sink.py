@@ -45,6 +45,7 @@ class Behaviour:
     tls_extensions: tuple = ()  # offered under TLS, beside the others
     tls_broken: bool = False  # it is offered, and the handshake fails
     ehlo_reply: str = ""   # instead of what EHLO is answered
+    auth: object = None    # answers AUTH: called with the session, mechanism and initial response; see sasl_server.py
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -235,6 +236,10 @@ class _Handler(socketserver.StreamRequestHandler):
                     self.wfile.write(b"this is no handshake\r\n")
                     return
                 self.turn_to_tls(sink.behave.tls)
+            elif verb == "AUTH" and sink.behave.auth:
+                mechanism, _, initial = rest.partition(" ")
+                sink.signed_in.append((mechanism, self.tls()))
+                sink.behave.auth(self, mechanism.upper(), initial or None)
             elif verb == "NOOP":
                 self.say("250 2.0.0 Ok")
             elif verb == "QUIT":
@@ -269,6 +274,7 @@ class Sink:
         self.hold = threading.Event()
         self.connections = 0
         self.asked = []  # (sender, recipient) of each RCPT
+        self.signed_in = []  # (mechanism, TLS version or "") of each AUTH
         self._received = []
         self._open = set()
         self._lock = threading.Lock()

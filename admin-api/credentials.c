@@ -1,0 +1,193 @@
+/*
+ * /v1/credentials: what we sign in with at next hops, under names that next hops refer to.
+ *
+ * A password is taken and never given back, in no answer and no log: what is told of it is the name of the key that it is
+ * sealed under, and whether new ones are.  Without [secrets] key_file nothing can be kept, which is a conflict with
+ * the state of the server and no mistake in the request.
+ */
+#include <json-c/json.h>
+
+#include "admin-api/handlers.h"
+#include "admin-api/json.h"
+#include "core/id.h"
+#include "core/secret.h"
+#include "storage/provision_hop_credential.h"
+
+#define NAME_MAX_BYTES 200
+
+static struct json_object *as_json(const struct provision_hop_credential *credential)
+{
+    struct json_object *object = json_object_new_object();
+    json_put_id(object, "id", credential->id);
+    json_put_text(object, "name", credential->name);
+    json_put_text(object, "kind", SLICE("password"));
+    json_put_text(object, "user", credential->user);
+    json_put_text(object, "mechanism", credential->mechanism);
+    json_put_text(object, "tls", credential->verify ? SLICE("verify") : SLICE("encrypt"));
+    json_put_text(object, "key", slice_str(credential->key));
+    json_put_bool(object, "key_current", credential->key_current);
+    json_put_time(object, "created_at", credential->created_ms);
+    json_put_time(object, "changed_at", credential->changed_ms);
+    return object;
+}
+
+/* False, and answered. */
+static AWAITS bool get(struct request *r, struct slice key, struct provision_hop_credential *out)
+{
+    switch (provision_hop_credential_get(r->arena, key, out)) {
+    case DB_FOUND: return true;
+    case DB_NONE: reply_not_found(r); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
+}
+
+static bool has_keys(struct request *r)
+{
+    if (hop_credential_ring())
+        return true;
+    reply_problem(r, 409, NULL, "[secrets] key_file is not set: there is no key to keep a secret under");
+    return false;
+}
+
+static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
+{
+    struct provision_hop_credential credential;
+    char text[ID_TEXT_SIZE];
+    if (!get(r, slice_str(id_print(id, text)), &credential))
+        return;
+    reply_json(r, status, as_json(&credential));
+    if (status == 201)
+        r->reply.location = arena_printf(r->arena, "/v1/credentials/%s", text);
+}
+
+AWAITS int64_t credentials_read(struct json_fields *hop)
+{
+    struct provision_hop_credential credential;
+    if (json_is_null(hop, "credential"))
+        return 0;
+    struct slice key = json_text(hop, "credential", false, NAME_MAX_BYTES);
+    if (!key.p || hop->failed)
+        return 0;
+    switch (provision_hop_credential_get(hop->r->arena, key, &credential)) {
+    case DB_FOUND: return credential.id;
+    case DB_NONE: json_reject(hop, "credential", "there is no such credential"); return 0;
+    case DB_FAILED: break;
+    }
+    reply_away(hop->r);
+    hop->failed = true;
+    return 0;
+}
+
+AWAITS void credentials_list(struct request *r)
+{
+    static const char *const parameters[] = {"cursor", "limit", NULL};
+    struct provision_page page;
+    struct provision_hop_credential *credentials = NULL;
+    unsigned count = 0;
+    if (!request_query_check(r, parameters) || !request_page(r, &page))
+        return;
+    unsigned limit = page.limit++;
+    if (provision_hop_credential_list(r->arena, &page, &credentials, &count) != DB_FOUND) {
+        reply_away(r);
+        return;
+    }
+    struct json_object *items = json_object_new_array();
+    for (unsigned i = 0; i < count && i < limit; i++)
+        json_object_array_add(items, as_json(&credentials[i]));
+    reply_list(r, items, count > limit ? credentials[limit - 1].id : 0);
+}
+
+/* What may change; members that are not given stay as they are. */
+static void read_members(struct json_fields *f, bool required, struct provision_hop_credential *credential)
+{
+    static const char *const mechanisms[] = {"scram-sha-256", "scram-sha-1", "plain", "login", NULL};
+    static const char *const levels[] = {"encrypt", "verify", NULL};
+
+    struct slice user = json_text(f, "user", required, HOP_CREDENTIAL_USER_MAX);
+    struct slice password = json_text(f, "password", required, HOP_CREDENTIAL_SECRET_MAX);
+    if (user.p)
+        credential->user = user;
+    credential->secret = password.p ? secret_slice(f->r->arena, password) : password;
+    if (json_is_null(f, "mechanism"))
+        credential->mechanism = (struct slice){NULL, 0};
+    else if (json_given(f, "mechanism"))
+        credential->mechanism = json_choice(f, "mechanism", mechanisms);
+    struct slice tls = json_choice(f, "tls", levels);
+    if (tls.p)
+        credential->verify = slice_equal(tls, SLICE("verify"));
+}
+
+AWAITS void credentials_create(struct request *r)
+{
+    static const char *const kinds[] = {"password", NULL};
+    struct json_fields f;
+    struct provision_hop_credential credential = {.verify = true};
+    if (!json_begin(r, &f))
+        return;
+    credential.name = json_text(&f, "name", true, NAME_MAX_BYTES);
+    (void)json_choice(&f, "kind", kinds);
+    read_members(&f, true, &credential);
+    if (!json_end(&f) || !has_keys(r))
+        return;
+
+    int64_t id = 0;
+    struct provision_refusal refusal;
+    r->actor.status = 201;
+    if (!reply_failed_write(r, provision_hop_credential_create(r->arena, &credential, &r->actor, &id, &refusal),
+                            &refusal))
+        reply_with(r, 201, id);
+}
+
+AWAITS void credentials_show(struct request *r)
+{
+    struct provision_hop_credential credential;
+    if (get(r, r->key, &credential))
+        reply_json(r, 200, as_json(&credential));
+}
+
+AWAITS void credentials_change(struct request *r)
+{
+    struct json_fields f;
+    struct provision_hop_credential credential;
+    struct provision_refusal refusal;
+    if (!json_begin(r, &f) || !get(r, r->key, &credential))
+        return;
+    read_members(&f, false, &credential);
+    if (!json_end(&f) || (credential.secret.p && !has_keys(r)))
+        return;
+    r->actor.status = 200;
+    if (!reply_failed_write(r, provision_hop_credential_update(r->arena, &credential, &r->actor, &refusal), &refusal))
+        reply_with(r, 200, credential.id);
+}
+
+AWAITS void credentials_delete(struct request *r)
+{
+    struct provision_hop_credential credential;
+    struct provision_refusal refusal;
+    if (!get(r, r->key, &credential))
+        return;
+    r->actor.status = 204;
+    if (!reply_failed_write(r, provision_hop_credential_delete(r->arena, credential.id, &r->actor, &refusal), &refusal))
+        reply_empty(r, 204);
+}
+
+/* What another key has sealed is sealed by the first, so that the other may go. */
+AWAITS void credentials_reseal(struct request *r)
+{
+    struct provision_resealed state = {.more = true};
+    struct provision_refusal refusal;
+    struct json_fields f;
+    if ((r->body.n && (!json_begin(r, &f) || !json_end(&f))) || !has_keys(r))
+        return;
+    r->actor.status = 200;
+    while (state.more)
+        if (reply_failed_write(r, provision_hop_credential_reseal(r->arena, &state, &r->actor, &refusal), &refusal))
+            return;
+    struct json_object *object = json_object_new_object();
+    json_put_text(object, "key", slice_str(secret_ring_name(hop_credential_ring())));
+    json_put_number(object, "resealed", state.resealed);
+    json_put_number(object, "unopened", state.unopened);
+    reply_json(r, 200, object);
+}

@@ -1,0 +1,141 @@
+/*
+ * hop_login: with which credential a next hop is signed in at.
+ *
+ * It is read for each connection and lives in the caller's arena as long as that opens; nothing is kept of it.
+ *
+ * A credential that a server has refused (5xx) is not shown to it again at once: a destination that is away is tried every
+ * few seconds, and many services lock an account after some failures.  So this process waits, PAUSE_FIRST_MS at first,
+ * doubling to PAUSE_MAX_MS, or until the credential is changed.  REFUSALS_MAX are remembered; the oldest is forgotten.
+ */
+#include "daemon/hop_login.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_MODULE "runner"
+#include "core/clock.h"
+#include "core/log.h"
+#include "protocols/sasl_hop.h"
+#include "storage/hop_credential.h"
+
+#define REFUSALS_MAX 256
+#define PAUSE_FIRST_MS 30000
+#define PAUSE_MAX_MS 900000
+
+static struct refusal {
+    int64_t credential_id; /* 0: free */
+    int version;
+    char *host;
+    uint64_t until, pause_ms;
+} refusals[REFUSALS_MAX];
+
+static struct refusal *find(int64_t credential_id, const char *host)
+{
+    for (unsigned i = 0; i < REFUSALS_MAX; i++)
+        if (refusals[i].credential_id == credential_id && strcmp(refusals[i].host, host) == 0)
+            return &refusals[i];
+    return NULL;
+}
+
+static void forget(struct refusal *refusal)
+{
+    free(refusal->host);
+    *refusal = (struct refusal){0};
+}
+
+/* A free place, or that of the one that ends first. */
+static struct refusal *make_room(void)
+{
+    struct refusal *first = refusals;
+
+    for (unsigned i = 0; i < REFUSALS_MAX && first->credential_id; i++)
+        if (!refusals[i].credential_id || refusals[i].until < first->until)
+            first = &refusals[i];
+    forget(first);
+    return first;
+}
+
+static void note(const struct smtp_client_credential *credential, const char *host, bool opened)
+{
+    struct refusal *refusal = find(credential->id, host);
+
+    if (opened && refusal)
+        forget(refusal);
+    if (!credential->refused)
+        return;
+    if (!refusal) {
+        refusal = make_room();
+        refusal->credential_id = credential->id;
+        if (!(refusal->host = strdup(host)))
+            abort();
+    }
+    bool anew = refusal->version != credential->version;
+    refusal->version = credential->version;
+    refusal->pause_ms = anew ? PAUSE_FIRST_MS : refusal->pause_ms * 2;
+    if (refusal->pause_ms > PAUSE_MAX_MS)
+        refusal->pause_ms = PAUSE_MAX_MS;
+    refusal->until = clock_steady_ms() + refusal->pause_ms;
+    log_error("next hop refuses its credential", log_str("host", host), log_id("credential", credential->id),
+              log_int("again_in_ms", (int64_t)refusal->pause_ms));
+}
+
+static bool cannot(struct slice *why, const char *words)
+{
+    *why = slice_str(words);
+    return false;
+}
+
+static AWAITS bool find_credential(struct arena *arena, int64_t credential_id, const char *host,
+                                    struct smtp_client_credential *out, struct slice *why)
+{
+    const struct refusal *refusal;
+    struct hop_credential found;
+
+    switch (hop_credential_get(arena, credential_id, &found)) {
+    case DB_FOUND: break;
+    case DB_NONE: return cannot(why, "its credential is gone");
+    case DB_FAILED: return cannot(why, "its credential could not be looked up");
+    }
+    if (found.trouble) {
+        log_error("the credential of a next hop cannot be used", log_slice("name", found.name), log_str("host", host),
+                  log_str("reason", found.trouble));
+        return cannot(why, arena_printf(arena, "credential %.*s: %s", SLICE_ARG(found.name), found.trouble));
+    }
+    refusal = find(credential_id, host);
+    if (refusal && refusal->version == found.version && refusal->until > clock_steady_ms())
+        return cannot(why, arena_printf(arena, "it has refused credential %.*s, which is not tried again for %u s",
+                                        SLICE_ARG(found.name),
+                                        (unsigned)((refusal->until - clock_steady_ms()) / 1000 + 1)));
+    *out = (struct smtp_client_credential){
+        .id = credential_id,
+        .version = found.version,
+        .user = found.user,
+        .password = found.secret,
+        .mechanisms = found.mechanism.p ? sasl_hop_named(found.mechanism) : ~0u,
+        .verify = found.verify,
+    };
+    return true;
+}
+
+bool hop_login_open(struct arena *arena, int64_t credential_id, struct smtp_client_settings *settings,
+                    struct dns_address *addresses, unsigned count, unsigned port, const char *host, unsigned *tried,
+                    struct smtp_client **out, struct slice *why)
+{
+    struct smtp_client_credential credential;
+    bool open;
+
+    *tried = count;
+    if (!credential_id)
+        return smtp_client_open(settings, arena, addresses, count, port, host, tried, out, why);
+    *out = NULL;
+    if (!find_credential(arena, credential_id, host, &credential, why)) {
+        settings->credential_refused = true;
+        return false;
+    }
+    settings->credential = &credential;
+    open = smtp_client_open(settings, arena, addresses, count, port, host, tried, out, why);
+    settings->credential = NULL;
+    settings->credential_refused = credential.refused;
+    note(&credential, host, open);
+    return open;
+}
