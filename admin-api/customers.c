@@ -8,17 +8,19 @@
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "admin-api/source_addresses.h"
 #include "core/id.h"
 #include "storage/provision_customer.h"
 
 #define NAME_MAX_BYTES 200
 
-static struct json_object *as_json(const struct provision_customer *customer)
+static struct json_object *as_json(struct arena *arena, const struct provision_customer *customer)
 {
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", customer->id);
     json_put_text(object, "name", customer->name);
     json_put_text(object, "state", customer->active ? SLICE("active") : SLICE("suspended"));
+    source_addresses_put(object, arena, customer->sources);
     json_put_time(object, "created_at", customer->created_ms);
     return object;
 }
@@ -41,7 +43,7 @@ static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
     char text[ID_TEXT_SIZE];
     if (!get(r, slice_str(id_print(id, text)), &customer))
         return;
-    reply_json(r, status, as_json(&customer));
+    reply_json(r, status, as_json(r->arena, &customer));
     if (status == 201)
         r->reply.location = arena_printf(r->arena, "/v1/customers/%s", text);
 }
@@ -73,7 +75,7 @@ AWAITS void customers_list(struct request *r)
     }
     struct json_object *items = json_object_new_array();
     for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&customers[i]));
+        json_object_array_add(items, as_json(r->arena, &customers[i]));
     reply_list(r, items, count > limit ? customers[limit - 1].id : 0);
 }
 
@@ -97,7 +99,7 @@ AWAITS void customers_show(struct request *r)
 {
     struct provision_customer customer;
     if (get(r, r->key, &customer))
-        reply_json(r, 200, as_json(&customer));
+        reply_json(r, 200, as_json(r->arena, &customer));
 }
 
 AWAITS void customers_change(struct request *r)
@@ -108,6 +110,7 @@ AWAITS void customers_change(struct request *r)
     struct slice name = json_text(&f, "name", false, NAME_MAX_BYTES);
     bool active = true;
     bool state_given = json_state(&f, "state", &active);
+    struct slice sources = source_addresses_read(&f);
     if (!json_end(&f))
         return;
     struct provision_customer customer;
@@ -115,10 +118,10 @@ AWAITS void customers_change(struct request *r)
     if (!get(r, r->key, &customer))
         return;
     r->actor.status = 200;
-    if (reply_failed_write(
-            r,
-            provision_customer_update(r->arena, customer.id, name, state_given ? &active : NULL, &r->actor, &refusal),
-            &refusal))
+    if (reply_failed_write(r,
+                           provision_customer_update(r->arena, customer.id, name, state_given ? &active : NULL, sources,
+                                                     &r->actor, &refusal),
+                           &refusal))
         return;
     reply_with(r, 200, customer.id);
 }

@@ -8,6 +8,7 @@
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "admin-api/source_addresses.h"
 #include "core/id.h"
 #include "storage/name.h"
 #include "storage/provision_route.h"
@@ -33,13 +34,14 @@ static struct json_object *hops_json(const struct provision_route *route)
     return hops;
 }
 
-static struct json_object *as_json(const struct provision_route *route)
+static struct json_object *as_json(struct arena *arena, const struct provision_route *route)
 {
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", route->id);
     json_put_text(object, "name", route->name);
     json_put_id(object, "customer", route->customer_id);
     json_object_object_add(object, "next_hops", hops_json(route));
+    source_addresses_put(object, arena, route->sources);
     json_put_time(object, "created_at", route->created_ms);
     return object;
 }
@@ -62,7 +64,7 @@ static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
     char text[ID_TEXT_SIZE];
     if (!get(r, slice_str(id_print(id, text)), &route))
         return;
-    reply_json(r, status, as_json(&route));
+    reply_json(r, status, as_json(r->arena, &route));
     if (status == 201)
         r->reply.location = arena_printf(r->arena, "/v1/routes/%s", text);
 }
@@ -98,7 +100,7 @@ AWAITS void routes_list(struct request *r)
     }
     struct json_object *items = json_object_new_array();
     for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&routes[i]));
+        json_object_array_add(items, as_json(r->arena, &routes[i]));
     reply_list(r, items, count > limit ? routes[limit - 1].id : 0);
 }
 
@@ -149,6 +151,7 @@ AWAITS void routes_create(struct request *r)
     if (!json_is_null(&f, "customer"))
         customer = json_text(&f, "customer", false, 200);
     read_hops(&f, &route);
+    route.sources = source_addresses_read(&f);
     if (!json_end(&f))
         return;
 
@@ -165,7 +168,7 @@ AWAITS void routes_show(struct request *r)
 {
     struct provision_route route;
     if (get(r, r->key, &route))
-        reply_json(r, 200, as_json(&route));
+        reply_json(r, 200, as_json(r->arena, &route));
 }
 
 AWAITS void routes_change(struct request *r)
@@ -177,6 +180,8 @@ AWAITS void routes_change(struct request *r)
         return;
     if (json_given(&f, "next_hops"))
         read_hops(&f, &route);
+    struct slice sources = source_addresses_read(&f);
+    route.sources = sources.p ? sources : route.sources;
     if (!json_end(&f))
         return;
     r->actor.status = 200;

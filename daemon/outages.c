@@ -43,6 +43,7 @@
 #include "storage/hint.h"
 #include "storage/node.h"
 #include "storage/outage.h"
+#include "storage/source_pool.h"
 
 #define TICK_MS 500
 #define SHOW_BATCH 500
@@ -238,9 +239,9 @@ static AWAITS void probe(void *arg)
     struct route_key key = {.kind = ROUTE_DOMAIN, .domain_id = run->domain_id};
     struct runner_walk walk = {0};
     struct smtp_client *client = NULL;
-    enum runner_hop found = runner_hop_next(arena, &key, &walk, &client);
 
-    if (found == RUNNER_HOP_OPEN) {
+    if (source_pool_of_domain(arena, run->domain_id, &walk.sources) == DB_FOUND &&
+        runner_hop_next(arena, &key, &walk, &client) == RUNNER_HOP_OPEN) {
         smtp_client_quit(&client);
         come_back(run);
     }

@@ -19,6 +19,7 @@
  * Nobody's question is cancelled: when who waits has gone, it is asked all the same, and learned for the next try.
  */
 #include "daemon/prober.h"
+#include "daemon/runner_source.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@
 #include "relay/verify.h"
 #include "storage/directory.h"
 #include "storage/learned.h"
+#include "storage/source_pool.h"
 
 #define LANES_MAX 32
 #define DOMAINS_MAX 1000
@@ -165,7 +167,8 @@ static bool is_protected(const struct smtp_client *client, enum delivery_tls wan
                                             : true;
 }
 
-static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, unsigned *tried, struct smtp_client **out)
+static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, struct slice sources, unsigned *tried,
+                            struct smtp_client **out)
 {
     struct smtp_client_settings client = {
         .hostname = settings.hostname,
@@ -178,11 +181,20 @@ static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, un
         .primary = true,
     };
     struct dns_address *addresses;
+    struct runner_source source;
     unsigned count = 0;
     struct slice why;
 
     if (dns_addresses(arena, hop->host, &addresses, &count) != DNS_FOUND)
         return false;
+    if (!runner_source_choose(arena, hop->sources.n ? hop->sources : sources, &source) ||
+        !(count = runner_source_suits(&source, addresses, count))) {
+        log_error("primary cannot be asked: none of the source addresses is this machine's, or of its family",
+                  log_str("host", hop->host));
+        return false;
+    }
+    client.source4 = source.four;
+    client.source6 = source.six;
     for (unsigned at = 0, begun = 1; at < count && *tried < ADDRESSES_MAX; at += begun, *tried += begun) {
         if (hop_login_open(arena, hop->credential_id, &client, addresses + at, count - at, hop->port, hop->host, &begun,
                            out, &why)) {
@@ -201,15 +213,17 @@ static AWAITS bool open_primary(struct arena *arena, int64_t domain_id, struct s
 {
     struct directory_hop *hops = NULL;
     struct route route;
+    struct slice sources;
     unsigned count = 0, tried = 0;
     uint64_t seed;
 
     secret_random(&seed, sizeof seed);
     if (directory_hops(arena, domain_id, &hops, &count) != DB_FOUND ||
-        route_from_hops(arena, hops, count, seed, &route) != ROUTE_FOUND)
+        route_from_hops(arena, hops, count, seed, &route) != ROUTE_FOUND ||
+        source_pool_of_domain(arena, domain_id, &sources) != DB_FOUND)
         return false;
     for (unsigned i = 0; i < route.count && route.hops[i].primary; i++)
-        if (open_hop(arena, &route.hops[i], &tried, out))
+        if (open_hop(arena, &route.hops[i], sources, &tried, out))
             return true;
     return false;
 }

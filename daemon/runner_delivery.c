@@ -26,8 +26,10 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_source.h"
 #include "relay/retry.h"
 #include "storage/delivery_policy.h"
+#include "storage/source_pool.h"
 
 #define WORKING_MS 30000 /* a delivery this recent says that the destination does serve */
 #define LIMITED_MS 60000
@@ -378,12 +380,13 @@ static AWAITS bool load(struct runner_batch *batch)
     return false;
 }
 
-/* The connection that the message before went over may not be good enough for this one. */
-static AWAITS void leave_unprotected(struct runner_lane *lane, enum runner_protection wanted)
+/* The connection that the message before went over may not be good enough for this one, or come from elsewhere. */
+static AWAITS void leave_unfit(struct runner_lane *lane, const struct runner_walk *walk)
 {
     struct runner_lack lack;
 
-    if (!lane->client || (runner_protection_met(lane->client, wanted, &lack) && runner_signed_in(lane)))
+    if (!lane->client || (runner_protection_met(lane->client, walk->protection, &lack) && runner_signed_in(lane) &&
+                          runner_source_fits(smtp_client_source_key(lane->client), walk->sources)))
         return;
     lane->destination->connected--;
     lane->log.peer = NULL;
@@ -458,8 +461,13 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
         unfit_for_turned(lane, batch, walk.protection);
         return;
     }
+    if (!lane->turned &&
+        source_pool_of_customer(lane->arena, batch->message->customer_id, &walk.sources) == DB_FAILED) {
+        all_later(batch, SLICE("the customer's source addresses could not be looked up"));
+        return;
+    }
     if (!lane->turned)
-        leave_unprotected(lane, walk.protection);
+        leave_unfit(lane, &walk);
     while (batch->count) {
         bool reused;
 

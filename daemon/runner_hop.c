@@ -18,6 +18,7 @@
 #include "core/secret.h"
 #include "daemon/hop_login.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_source.h"
 #include "relay/route_own.h"
 #include "storage/hop_credential.h"
 
@@ -58,6 +59,21 @@ static AWAITS enum runner_hop find_addresses(struct arena *arena, const struct r
     return RUNNER_HOP_AWAY;
 }
 
+/* Nobody but the pool's owner is to wait for it: the host has done nothing wrong. */
+static void no_source(struct arena *arena, struct runner_walk *walk, bool other_family)
+{
+    const struct route_hop *hop = &walk->route.hops[walk->hop];
+    struct slice pool = hop->sources.n ? hop->sources : walk->sources;
+    const char *what = other_family ? "none of the source addresses is of its family"
+                                    : "none of the source addresses is this machine's";
+
+    log_error(what, log_str("host", hop->host), log_int("port", hop->port), log_slice("sources", pool));
+    walk->unmet = walk->unreached = true;
+    walk->secured = (struct runner_secured){0}; /* nothing was connected to */
+    runner_walk_say(walk, arena_printf(arena, "%s:%u: %s (%.*s)", hop->host, hop->port, what, SLICE_ARG(pool)),
+                    "4.3.5");
+}
+
 static AWAITS bool try_addresses(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
                                  struct smtp_client **out)
 {
@@ -82,6 +98,7 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
     };
     struct dns_address *addresses = walk->addresses + walk->address;
     unsigned count = walk->address_count - walk->address, tried = 1;
+    struct runner_source source;
     struct runner_lack lack;
     struct slice why;
     bool open;
@@ -95,6 +112,16 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
         walk->address = walk->address_count;
         return false;
     }
+    if (!runner_source_choose(arena, hop->sources.n ? hop->sources : walk->sources, &source) ||
+        !(count = runner_source_suits(&source, addresses, count))) {
+        if (!walk->address) /* else those that suit have been tried */
+            no_source(arena, walk, source.four || source.six);
+        walk->address = walk->address_count;
+        return false;
+    }
+    client.source4 = source.four;
+    client.source6 = source.six;
+    client.source_key = hop->sources.n ? RUNNER_SOURCE_OF_ROUTE : source.key;
     runner_count.connections++;
     count = count < ADDRESSES_MAX - walk->tried ? count : ADDRESSES_MAX - walk->tried;
     open = hop_login_open(arena, hop->credential_id, &client, addresses, count, hop->port, hop->host, &tried, out, &why);
@@ -126,7 +153,7 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
 
     *out = NULL;
     if (!walk->begun) {
-        *walk = (struct runner_walk){.protection = walk->protection};
+        *walk = (struct runner_walk){.protection = walk->protection, .sources = walk->sources};
         if ((found = runner_route_find(arena, key, walk)) != RUNNER_HOP_OPEN)
             return found;
         walk->begun = true;

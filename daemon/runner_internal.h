@@ -10,6 +10,7 @@
  *   runner_file.c      the same for mailboxes here
  *   runner_away.c      a destination that cannot be reached
  *   runner_route.c     from a destination to its hosts
+ *   runner_source.c    from which of our addresses
  *   runner_hop.c       from these to an open connection
  *   runner_turn.c      a lane over a connection that ATRN turned round
  *   runner_protect.c   how well that must be protected for a message
@@ -252,6 +253,7 @@ struct runner_secured runner_secured_of(const struct smtp_client *client);
 /* Where the search for a connection stands: hops, and of the current one its addresses. */
 struct runner_walk {
     enum runner_protection protection; /* given */
+    struct slice sources;              /* given: the customer's source addresses; empty: none */
     bool begun;
     struct route route;
     unsigned hop, address, address_count, tried;

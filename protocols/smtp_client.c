@@ -360,6 +360,11 @@ int64_t smtp_client_credential_id(const struct smtp_client *client, int *version
     return client->credential_id;
 }
 
+uint64_t smtp_client_source_key(const struct smtp_client *client)
+{
+    return client->settings.source_key;
+}
+
 unsigned smtp_client_tls_level(const struct smtp_client *client)
 {
     return client->settings.tls_level;

@@ -61,6 +61,7 @@ struct smtp_client_settings {
     const struct dns_address *source4, *source6; /* connections come from there; NULL: as the system has it */
     bool primary;                                /* the caller's: kept for smtp_client_is_primary() */
     unsigned tls_level;                          /* the same: for smtp_client_tls_level() */
+    uint64_t source_key;                         /* the same: for smtp_client_source_key() */
 };
 
 struct smtp_client;
@@ -160,6 +161,7 @@ unsigned smtp_client_port(const struct smtp_client *client);
 /* Of the credential that it was signed in with; 0: of none. */
 int64_t smtp_client_credential_id(const struct smtp_client *client, int *version);
 unsigned smtp_client_tls_level(const struct smtp_client *client);
+uint64_t smtp_client_source_key(const struct smtp_client *client);
 /* Has a transaction gone over it already?  A reused connection that fails says nothing about the host. */
 bool smtp_client_used(const struct smtp_client *client);
 

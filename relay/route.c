@@ -114,6 +114,7 @@ enum route_answer route_from_hops(struct arena *arena, const struct directory_ho
         out->hops[i] = (struct route_hop){.host = sorted[i].host,
                                           .port = sorted[i].port,
                                           .tls = sorted[i].tls,
+                                          .sources = sorted[i].sources,
                                           .priority = sorted[i].priority,
                                           .credential_id = sorted[i].credential_id,
                                           .configured = true,

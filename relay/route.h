@@ -34,6 +34,7 @@ struct route_hop {
     bool doubtful; /* an MX record named it that DNSSEC does not vouch for: its name proves nothing (RFC 8689 4.2.1) */
     bool primary;  /* of a relay domain: among the first in order */
     enum delivery_tls tls; /* of a route: at least */
+    struct slice sources;  /* of a route: the addresses that it is connected to from; empty: it does not say */
     unsigned priority;     /* or an MX record's preference */
     int64_t credential_id; /* 0: nobody signs in */
     bool configured;       /* not by MX */

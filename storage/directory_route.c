@@ -6,19 +6,23 @@
 
 static const struct db_statement hops = {
     "directory_hops",
-    "select host, port, priority, 0, null, 0, coalesce(credential_id, 0) from next_hop where domain_id = $1::bigint"
-    " union all select h.host, h.port, h.priority, h.weight, h.tls, h.route_id, coalesce(h.credential_id, 0)"
-    "             from domain d join route_hop h using (route_id) where d.id = $1::bigint order by 3, 1, 2",
+    "select host, port, priority, 0, null, 0, coalesce(credential_id, 0), null"
+    "  from next_hop where domain_id = $1::bigint"
+    " union all select h.host, h.port, h.priority, h.weight, h.tls, h.route_id, coalesce(h.credential_id, 0),"
+    "             r.source_addresses"
+    "             from domain d join route_hop h using (route_id) join route r on r.id = d.route_id"
+    "            where d.id = $1::bigint order by 3, 1, 2",
 };
+#define OF_ROUTE                                                                                                       \
+    " h.port, h.priority, h.weight, h.tls, h.route_id, coalesce(h.credential_id, 0), r.source_addresses"               \
+    "  from route r join route_hop h on h.route_id = r.id where "
 static const struct db_statement route_hops = {
     "directory_route",
-    "select host, port, priority, weight, tls, route_id, coalesce(credential_id, 0) from route_hop"
-    " where route_id = $1::bigint order by 3, 1, 2",
+    "select h.host," OF_ROUTE "r.id = $1::bigint order by 3, 1, 2",
 };
 static const struct db_statement named_hops = {
     "directory_route_named",
-    "select h.host, h.port, h.priority, h.weight, h.tls, h.route_id, coalesce(h.credential_id, 0)"
-    "  from route r join route_hop h on h.route_id = r.id where r.name = $1::text and r.customer_id is null order by 3, 1, 2",
+    "select h.host," OF_ROUTE "r.name = $1::text and r.customer_id is null order by 3, 1, 2",
 };
 
 /* A word that this program does not know is a newer node's, and means no less than the strictest that it does. */
@@ -51,6 +55,7 @@ static AWAITS enum db_status read_hops(struct arena *arena, const struct db_stat
             .tls = read_tls(rows, i),
             .route_id = row_int64(rows, i, 5),
             .credential_id = row_int64(rows, i, 6),
+            .sources = row_is_null(rows, i, 7) ? slice_of("", 0) : row_text(rows, i, 7),
         };
     return DB_FOUND;
 }

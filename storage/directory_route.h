@@ -21,6 +21,7 @@ struct directory_hop {
     enum delivery_tls tls; /* of a route: at least; see runner_protection_at() */
     int64_t credential_id; /* storage/hop_credential.h; 0: nobody signs in */
     int64_t route_id;      /* whose it is; 0: a domain's own */
+    struct slice sources;  /* of a route: storage/source_pool.h; empty: it does not say */
 };
 /* A domain's next hops, its own or its route's, in order.  NONE: it has none (mail waits). */
 AWAITS enum db_status directory_hops(struct arena *arena, int64_t domain_id, struct directory_hop **out,

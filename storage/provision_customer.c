@@ -10,7 +10,7 @@
 #include "core/secret.h"
 #include "storage/db.h"
 
-#define COLUMNS "id, cell, name, state = 'active', created_at"
+#define COLUMNS "id, cell, name, state = 'active', created_at, coalesce(source_addresses, '')"
 
 static void read_row(const struct rows *rows, unsigned row, struct provision_customer *out)
 {
@@ -19,6 +19,7 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_cus
     out->name = row_text(rows, row, 2);
     out->active = row_bool(rows, row, 3);
     out->created_ms = row_time(rows, row, 4);
+    out->sources = row_text(rows, row, 5);
 }
 
 static const struct db_statement get = {
@@ -94,11 +95,13 @@ static const struct db_statement require = {
 };
 static const struct db_statement update = {
     "provision_customer_update",
-    "update customer set name = coalesce($2::text, name), state = coalesce($3::text, state) where id = $1::bigint",
+    "update customer set name = coalesce($2::text, name), state = coalesce($3::text, state),"
+    "       source_addresses = nullif(coalesce($4::text, source_addresses), '') where id = $1::bigint",
 };
 
 AWAITS enum db_write provision_customer_update(struct arena *arena, int64_t id, struct slice name, const bool *active,
-                                               const struct provision_actor *actor, struct provision_refusal *refusal)
+                                               struct slice sources, const struct provision_actor *actor,
+                                               struct provision_refusal *refusal)
 {
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), id);
@@ -106,6 +109,7 @@ AWAITS enum db_write provision_customer_update(struct arena *arena, int64_t id, 
     params_int64(params, id);
     params_text(params, name);
     params_text(params, slice_str(!active ? NULL : *active ? "active" : "suspended"));
+    params_text(params, sources);
     return provision_run(unit, actor, refusal);
 }
 

@@ -10,6 +10,7 @@ struct provision_customer {
     unsigned cell; /* chosen at random when it is made; for good */
     struct slice name;
     bool active;
+    struct slice sources; /* storage/source_pool.h; empty: none */
     int64_t created_ms;
 };
 
@@ -23,10 +24,10 @@ AWAITS enum db_status provision_customer_get(struct arena *arena, struct slice k
 AWAITS enum db_status provision_customer_list(struct arena *arena, const struct provision_page *page,
                                               struct provision_customer **out, unsigned *count)
     __attribute__((warn_unused_result));
-/* name {NULL,0}, active NULL: stay as they are. */
+/* name {NULL,0}, active NULL, sources {NULL,0}: stay as they are. */
 AWAITS enum db_write provision_customer_update(struct arena *arena, int64_t id, struct slice name, const bool *active,
-                                               const struct provision_actor *actor, struct provision_refusal *refusal)
-    __attribute__((warn_unused_result));
+                                               struct slice sources, const struct provision_actor *actor,
+                                               struct provision_refusal *refusal) __attribute__((warn_unused_result));
 /* Refused while it has domains, accounts or networks. */
 AWAITS enum db_write provision_customer_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                                struct provision_refusal *refusal) __attribute__((warn_unused_result));

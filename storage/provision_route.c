@@ -20,7 +20,7 @@
     " (select string_agg(concat_ws(' ', h.priority, h.weight, h.port, coalesce(h.credential_id, 0), coalesce(h.tls, '-'),"    \
     "                                  h.host), ','"                                                                  \
     "                    order by h.priority, h.host, h.port) from route_hop h where h.route_id = r.id)"               \
-    " from route r "
+    ", coalesce(r.source_addresses, '') from route r "
 
 static void read_hops(struct arena *arena, struct slice text, struct provision_route *out)
 {
@@ -48,6 +48,7 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
         .customer_id = row_int64(rows, row, 1),
         .name = row_text(rows, row, 2),
         .created_ms = row_time(rows, row, 3),
+        .sources = row_text(rows, row, 5),
     };
     read_hops(arena, row_text(rows, row, 4), out);
 }
@@ -105,7 +106,8 @@ static const struct db_statement require_customer = {
 };
 static const struct db_statement insert = {
     "provision_route_insert",
-    "insert into route (id, customer_id, name) values ($1::bigint, nullif($2::bigint, 0), $3::text)",
+    "insert into route (id, customer_id, name, source_addresses)"
+    " values ($1::bigint, nullif($2::bigint, 0), $3::text, nullif($4::text, ''))",
 };
 static const struct db_statement insert_hops = {
     "provision_route_insert_hops",
@@ -153,6 +155,7 @@ AWAITS enum db_write provision_route_create(struct arena *arena, const struct pr
     params_int64(params, *id);
     params_int64(params, route->customer_id);
     params_text(params, route->name);
+    params_text(params, route->sources);
     add_hops(unit, *id, route);
     enum db_write result = provision_run(unit, actor, refusal);
     struct provision_route other;
@@ -165,6 +168,10 @@ AWAITS enum db_write provision_route_create(struct arena *arena, const struct pr
 static const struct db_statement require = {
     "provision_route_require",
     "select refuse('gone') where not exists (select from route where id = $1::bigint for update)",
+};
+static const struct db_statement set = {
+    "provision_route_set",
+    "update route set source_addresses = nullif($2::text, '') where id = $1::bigint",
 };
 static const struct db_statement remove_hops = {
     "provision_route_remove_hops",
@@ -182,6 +189,9 @@ AWAITS enum db_write provision_route_update(struct arena *arena, const struct pr
 {
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), route->id);
+    struct params *params = db_unit_add(unit, &set);
+    params_int64(params, route->id);
+    params_text(params, route->sources);
     params_int64(db_unit_add(unit, &remove_hops), route->id);
     add_hops(unit, route->id, route);
     params_int64(db_unit_add(unit, &due_now), route->id);

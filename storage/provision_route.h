@@ -11,10 +11,11 @@ struct provision_route {
     struct slice name;
     struct directory_hop *hops; /* in order; at least one, at most PROVISION_ROUTE_HOPS_MAX */
     unsigned hop_count;
+    struct slice sources; /* storage/source_pool.h; empty: it does not say */
     int64_t created_ms;
 };
 
-/* Given: name, customer_id, hops. */
+/* Given: name, customer_id, hops, sources. */
 AWAITS enum db_write provision_route_create(struct arena *arena, const struct provision_route *route,
                                             const struct provision_actor *actor, int64_t *id,
                                             struct provision_refusal *refusal) __attribute__((warn_unused_result));
@@ -25,7 +26,7 @@ AWAITS enum db_status provision_route_get(struct arena *arena, struct slice key,
 AWAITS enum db_status provision_route_list(struct arena *arena, int64_t customer_id, const struct provision_page *page,
                                            struct provision_route **out, unsigned *count)
     __attribute__((warn_unused_result));
-/* Its next hops, as a whole; what waits for them is due at once. */
+/* Its next hops, as a whole, and sources; what waits for them is due at once. */
 AWAITS enum db_write provision_route_update(struct arena *arena, const struct provision_route *route,
                                             const struct provision_actor *actor, struct provision_refusal *refusal)
     __attribute__((warn_unused_result));

@@ -86,6 +86,7 @@ static struct {
     {"--route", "route", NONE_OR_TEXT, NULL},
     {"--user", "user", TEXT, NULL},
     {"--mechanism", "mechanism", NONE_OR_TEXT, NULL},
+    {"--source-address", "source_addresses", LIST, NULL},
     {"--from-domain", "sender_domain", TEXT, NULL},
     {"--to-domain", "recipient_domain", TEXT, NULL},
     {"--subaddress-separator", "subaddress_separator", NONE_OR_TEXT, NULL},
@@ -126,7 +127,8 @@ int grant_option(const char *option, const char *value)
         case LIST:
             if (!before)
                 members[i].value = json_object_new_array();
-            json_object_array_add(members[i].value, json_object_new_string(value));
+            if (*value) /* an empty one: none */
+                json_object_array_add(members[i].value, json_object_new_string(value));
             before = NULL;
             break;
         }

@@ -19,7 +19,7 @@ static const char *const verb_names[] = {"list",   "show",     "create",   "chan
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource resources[] = {
-    {"customers", "/v1/customers", ALL_FOUR, "name", {NULL}, {"id", "name", "state", "created_at", NULL}},
+    {"customers", "/v1/customers", ALL_FOUR | MAY(VERB_CHANGE), "name", {NULL}, {"id", "name", "state", "created_at", NULL}},
     {"domains",
      "/v1/domains",
      ALL_FOUR | MAY(VERB_CHANGE),

@@ -10,6 +10,7 @@ void usage_print(FILE *to)
     fputs(
         "usage: posthouse [--url URL] [--json] RESOURCE VERB [NAME] [OPTION ...]\n\n"
         "  customers list | show NAME | create NAME | delete NAME\n"
+        "            change NAME [--state active|suspended] [--source-address ADDRESS ...]\n"
         "  domains   list [--customer C] | show NAME | delete NAME\n"
         "            create NAME --customer C [--next-hop HOST[,PORT[,PRIORITY[,,,CREDENTIAL]]] ...]\n"
         "                   [--kind hosted]\n"
@@ -51,8 +52,8 @@ void usage_print(FILE *to)
         "                   [--greylist-delay SECONDS] [--greylist-passes N]\n"
         "  routes    list [--customer C] | show NAME | delete NAME\n"
         "            create NAME --next-hop HOST[,PORT[,PRIORITY[,WEIGHT[,TLS[,CREDENTIAL]]]]] ...\n"
-        "                   [--customer C]\n"
-        "            change NAME --next-hop ...\n"
+        "                   [--customer C] [--source-address ADDRESS ...]\n"
+        "            change NAME [--next-hop ...] [--source-address ADDRESS ...]\n"
         "  credentials list | show NAME | delete NAME\n"
         "            create NAME --user USER [--mechanism scram-sha-256|scram-sha-1|plain|login] [--tls encrypt|verify]\n"
         "                                       (what next hops are signed in at with; the password is read from the\n"

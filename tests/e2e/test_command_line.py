@@ -155,6 +155,10 @@ def test_resources(posthouse, client):
     assert [(h["port"], h["priority"], h["tls"], h["credential"]) for h in hops] == [(25, 10, None, made["id"])]
     client("routes", "change", "cli-way", "--next-hop", "::1,25")
     client("credentials", "delete", "cli-login")
+    assert json.loads(client("routes", "change", "cli-way", "--source-address", "127.0.0.2", "--source-address", "::1", "--json"))["source_addresses"] \
+        == ["127.0.0.2", "::1"]
+    assert json.loads(client("customers", "change", "cli & co", "--source-address", "127.0.0.3", "--json"))["source_addresses"] == ["127.0.0.3"]
+    assert json.loads(client("customers", "change", "cli & co", "--source-address", "", "--json"))["source_addresses"] == []
     rule = json.loads(client("route-rules", "create", "cli-way", "--customer", "cli & co", "--from-domain", "Cli.Test", "--json"))
     assert (rule["route"], rule["sender_domain"]) == ("cli-way", "cli.test")
     client("route-rules", "change", rule["id"], "--route", way["id"])

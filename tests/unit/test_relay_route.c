@@ -85,8 +85,10 @@ static char *names(const struct route *route)
 
 static void test_hops_by_priority_and_stable(void **state)
 {
-    const struct directory_hop hops[] = {
-        {"c", 2525, 20, 0, 0, 0, 0}, {"a", 25, 10, 0, 0, 0, 0}, {"d", 25, 20, 0, 0, 0, 0}, {"b", 26, 10, 0, 0, 0, 0}};
+    const struct directory_hop hops[] = {{.host = "c", .port = 2525, .priority = 20},
+                                         {.host = "a", .port = 25, .priority = 10},
+                                         {.host = "d", .port = 25, .priority = 20},
+                                         {.host = "b", .port = 26, .priority = 10}};
     struct route route;
 
     (void)state;
@@ -155,7 +157,7 @@ static void test_own_name_goes_with_what_is_no_better(void **state)
 static void test_doubtful(void **state)
 {
     const struct dns_mx mx[] = {{10, "a", true}, {20, "b", false}};
-    const struct directory_hop hop = {"c", 25, 0, 0, 0, 0, 0};
+    const struct directory_hop hop = {.host = "c", .port = 25, .priority = 0};
     struct route route;
 
     (void)state;

@@ -273,6 +273,7 @@ class Sink:
         self.behave = Behaviour()
         self.hold = threading.Event()
         self.connections = 0
+        self.peers = []  # who connected, in order
         self.asked = []  # (sender, recipient) of each RCPT
         self.signed_in = []  # (mechanism, TLS version or "") of each AUTH
         self._received = []
@@ -326,6 +327,10 @@ class Sink:
         with self._lock:
             self.connections += 1
             self._open.add(connection)
+            try:
+                self.peers.append(connection.getpeername()[0])
+            except OSError:
+                pass  # gone already
 
     def _disconnected(self, connection):
         with self._lock:
