@@ -9,7 +9,8 @@
  * Both are made of what SASLprep (RFC 4013) leaves of the password, as SCRAM's clients do (RFC 5802 section 2.2), and
  * a password that comes is compared in that form (RFC 4616 section 2), then as it came: other systems hashed the
  * bytes.  One that SASLprep refuses is used as it is: its owner may sign in by PLAIN, and by SCRAM with clients that
- * do not prepare either.
+ * do not prepare either.  Where two checks would take longer than a failed login waits, as it came is all that is tried:
+ * else the time of the answer tells that there is such an account, to whoever sends a password that SASLprep changes.
  *
  * The work is done on offload's threads with copies that are wiped there.  Verifying against no hash does the same
  * work with a made-up one, so that an unknown account costs what a wrong password costs; and a hash of another system
@@ -210,9 +211,10 @@ bool credential_verify(struct slice hash, struct slice password)
     struct arena *arena = arena_new(SIZE_MAX);
     struct slice prepared;
     bool differs = credential_prepare(arena, password, &prepared) && !slice_equal(prepared, password);
-    bool ok = verify(hash, differs ? prepared : password);
+    bool once = !differs || (hash.p && credential_scheme_is_dear(hash));
+    bool ok = verify(hash, once ? password : prepared);
 
-    if (!ok && differs)
+    if (!ok && !once)
         ok = verify(hash, password);
     arena_free(&arena);
     return ok;

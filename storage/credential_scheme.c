@@ -31,6 +31,9 @@
 #define SHA_ROUNDS_MAX 300000 /* with a password of 500 bytes about 0.7 s */
 #define BCRYPT_COST_MIN 4
 #define BCRYPT_COST_MAX 14
+/* Above these two checks may take more than a second. */
+#define SHA_ROUNDS_TWICE 100000
+#define BCRYPT_COST_TWICE 12
 
 /* Names that stand before a crypt(3) string: OpenLDAP's, then Dovecot's. */
 static const char *const crypt_names[] = {"CRYPT", "SHA512-CRYPT", "SHA256-CRYPT", "BLF-CRYPT", "MD5-CRYPT"};
@@ -233,6 +236,18 @@ bool credential_scheme_digest(struct slice stored, struct credential_digest *out
 bool credential_scheme_is_cheap(struct slice stored)
 {
     return !begins(stored, "$y$") && !begins(stored, "$2");
+}
+
+bool credential_scheme_is_dear(struct slice stored)
+{
+    unsigned rounds;
+
+    if (begins(stored, "$2"))
+        return stored.n > 6 && (stored.p[4] - '0') * 10 + (stored.p[5] - '0') > BCRYPT_COST_TWICE;
+    if (!begins(stored, "$6$rounds=") && !begins(stored, "$5$rounds="))
+        return false;
+    stored = slice_skip(stored, strlen("$6$rounds="));
+    return take_number(&stored, &rounds) && rounds > SHA_ROUNDS_TWICE;
 }
 
 bool credential_scheme_is_current(struct slice stored)

@@ -34,6 +34,8 @@ const char *credential_scheme_admit(struct arena *arena, struct slice given, str
 bool credential_scheme_digest(struct slice stored, struct credential_digest *out);
 /* Made so quickly that verifying it alone would tell that the account exists. */
 bool credential_scheme_is_cheap(struct slice stored);
+/* Admitted, but verifying it twice takes longer than the answer to a failed login waits (guard_delay()). */
+bool credential_scheme_is_dear(struct slice stored);
 /* What is made today; everything else is made anew when its password is known. */
 bool credential_scheme_is_current(struct slice stored);
 

@@ -4,6 +4,8 @@
  */
 #include "storage/credential_scheme.h"
 
+#include <crypt.h>
+
 #include "storage/credential.h"
 #include "tests/unit/in_task.h"
 
@@ -155,6 +157,46 @@ static void test_what_is_not(void **state)
                         "is a password in clear: give it as \"password\"");
 }
 
+/* Two checks of what is not called dear take less than the second that a failed login waits. */
+static void test_what_is_dear(void **state)
+{
+    static const char *const dear[] = {"$2b$13$", "$2y$14$", "$2a$20$", "$6$rounds=100001$x", "$5$rounds=300000$x"};
+    static const char *const others[] = {
+        "", "$2", "$2b$", "$2b" BCRYPT_TAIL, "$2b$12$x", "$6$salt$x", "$6$rounds=100000$x", "$6$rounds=", "$y$j9T$salt$x", "{SSHA}x"};
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT(dear); i++)
+        assert_true(credential_scheme_is_dear(slice_str(dear[i])));
+    for (unsigned i = 0; i < COUNT(others); i++)
+        assert_false(credential_scheme_is_dear(slice_str(others[i])));
+}
+
+static void decomposed(void *arg)
+{
+    const struct slice composed = SLICE("caf\xc3\xa9"), typed = SLICE("cafe\xcc\x81");
+    struct crypt_data *data = arena_alloc(arena, sizeof *data);
+    static const struct {
+        const char *setting;
+        bool both;
+    } table[] = {{"$6$rounds=1000$saltsalt", true}, {"$6$rounds=100001$saltsalt", false}};
+
+    (void)arg;
+    for (unsigned i = 0; i < COUNT(table); i++) {
+        struct slice hash = slice_str(arena_strdup(arena, crypt_r(composed.p, table[i].setting, data)));
+
+        expect(credential_verify(hash, composed));
+        expect(credential_verify(hash, typed) == table[i].both);
+        hash = slice_str(arena_strdup(arena, crypt_r(typed.p, table[i].setting, data)));
+        expect(credential_verify(hash, typed));
+    }
+}
+
+static void test_what_is_dear_is_checked_once(void **state)
+{
+    (void)state;
+    in_task(decomposed);
+}
+
 /* A stored form that nobody checked: put there by hand. */
 static void unchecked(void *arg)
 {
@@ -193,6 +235,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_taken),
         cmocka_unit_test(test_what_is_not),
+        cmocka_unit_test(test_what_is_dear),
+        cmocka_unit_test(test_what_is_dear_is_checked_once),
         cmocka_unit_test(test_rubbish_in_the_table),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
