@@ -230,6 +230,12 @@ def test_sender_must_be_owned(node, outside):
         for sender in (BOB, "ghost@example.test", "x@outside.test", CAROL):
             client.ask(f"MAIL FROM:<{sender}>", f"550 5.7.1 {ALICE} may not send as <{sender}>; ")
         assert client.message("Sales@example.test", "x@outside.test", make_message("as an alias", "Sales@example.test")).startswith("250")
+        for value in (f"{BOB}, {ALICE}", f"G: {BOB};", f"{ALICE}\r\nSender: {BOB}", f"{ALICE}\r\nFrom: {BOB}"):
+            message = f"From: {value}\r\nSubject: not mine\r\n\r\n".encode()
+            assert client.message(ALICE, "x@outside.test", message).startswith(f"550 5.7.1 {ALICE} may not send in the name of <{BOB}> ")
+        for between in ("; ", " and ", ")", ",@", "\\", ";;"):  # which one reader passes over, and another does not
+            message = f"From: {ALICE}{between}{BOB}\r\nSubject: not mine\r\n\r\n".encode()
+            assert client.message(ALICE, "x@outside.test", message).startswith("550 5.6.0 "), between
         client.ask("MAIL FROM:<>", "250")
     assert find_outside(outside, "as an alias").sender == "Sales@example.test"
 

@@ -124,6 +124,74 @@ static void test_envelope_in_utf8(void **state)
                            true));
 }
 
+/* Addresses found, or -1: malformed. */
+static int authors_of(const char *value)
+{
+    struct mime_author authors[MIME_AUTHORS_MAX];
+    struct slice header = slice_str(arena_printf(arena, "From: %s\r\nSubject: x\r\n\r\n", value));
+    unsigned count;
+
+    return mime_authors(arena, header, authors, &count) ? (int)count : -1;
+}
+
+/* One reader's second address is another's junk: what one of them might show is counted or refused. */
+static void test_authors_are_all_found(void **state)
+{
+    static const struct {
+        const char *value;
+        int count;
+    } table[] = {
+        {"a@x.test", 1},
+        {"A. B <a@x.test>", 1},
+        {"a@x.test <a@x.test>", 1},
+        {"\"A; B, <c@x.test>\" <a@x.test>", 1},
+        {"(c, d@x.test; (e)) a@x.test (f)", 1},
+        {"a @ x . test", 1},
+        {"\"a b\"@x.test", 1},
+        {"a@[192.0.2.1]", 1},
+        {"=?utf-8?q?A=2C?= <a@x.test>", 1},
+        {"a@x.test, b@x.test", 2},
+        {"a@x.test,, <b@x.test>,", 2},
+        {"a@x.test\r\n \r\n\t,\r\n b@x.test", 2},
+        {"G: a@x.test, B <b@x.test>;", 2},
+        {"G: a@x.test;, c@x.test", 2},
+        {"G:;", 0},
+        /* nothing of these is passed over */
+        {"", -1},
+        {"a@x.test; b@x.test", -1},
+        {"<a@x.test>; <b@x.test>", -1},
+        {"a@x.test and b@x.test", -1},
+        {"a@x.test b", -1},
+        {"a@x.test@b@x.test", -1},
+        {"a@x.test,@b@x.test", -1},
+        {"<a@x.test>@<b@x.test>", -1},
+        {"<a@x.test> <b@x.test>", -1},
+        {"<a@x.test> b@x.test", -1},
+        {"<a@x.test,b@x.test>", -1},
+        {"<@x.test:b@x.test>", -1},
+        {"<a@x.test", -1},
+        {"a@x.test>", -1},
+        {"a@x.test)b@x.test", -1},
+        {"(a@x.test", -1},
+        {"\"a@x.test", -1},
+        {"a@x.test[b@x.test", -1},
+        {"a@x.test\\b@x.test", -1},
+        {"a@x.test\x01,b@x.test", -1},
+        {"a@x.test\x7f", -1},
+        {":a@x.test", -1},
+        {"G: a@x.test", -1},
+        {"G: H: a@x.test;;", -1},
+        {"G: a@x.test; b@x.test", -1},
+        {"G: a@x.test;; b@x.test", -1},
+        {"a@x.test: b@x.test;", -1},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (authors_of(table[i].value) != table[i].count)
+            fail_msg("%s: %d", table[i].value, authors_of(table[i].value));
+}
+
 static void test_authors_in_utf8(void **state)
 {
     struct mime_author authors[MIME_AUTHORS_MAX];
@@ -387,6 +455,7 @@ int main(void)
         TEST(test_structure_parameters),
         TEST(test_envelope_quoted_local_parts),
         TEST(test_envelope_in_utf8),
+        TEST(test_authors_are_all_found),
         TEST(test_authors_in_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
