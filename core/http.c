@@ -14,6 +14,7 @@
 
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -27,7 +28,7 @@ struct exchange {
     CURLcode code;
     char *bytes; /* malloc'ed */
     size_t size, max;
-    struct curl_slist *resolve;
+    struct curl_slist *resolve, *fields;
 };
 
 static CURLM *multi;
@@ -159,6 +160,17 @@ static void set_up(CURL *easy, const struct http_request *request, struct exchan
         curl_easy_setopt(easy, CURLOPT_USERNAME, request->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, request->password ? request->password : "");
     }
+    if (request->body.p) {
+        char field[200];
+
+        snprintf(field, sizeof field, "Content-Type: %s", request->body_type);
+        exchange->fields = curl_slist_append(NULL, field);
+        if (!exchange->fields)
+            abort();
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->fields);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body.n);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.p); /* not copied */
+    }
     if (request->form.p) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->form.n);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->form.p); /* not copied */
@@ -183,12 +195,15 @@ AWAITS bool http_fetch(struct arena *arena, const struct http_request *request, 
     right_type = !request->media_type || exchange.code != CURLE_OK || has_type(easy, request->media_type);
     curl_easy_cleanup(easy);
     curl_slist_free_all(exchange.resolve);
+    curl_slist_free_all(exchange.fields);
     *status = (unsigned)code;
     *body = arena_slice(arena, slice_of(exchange.bytes ? exchange.bytes : "", exchange.size));
     free(exchange.bytes);
     if (exchange.code != CURLE_OK)
         log_warn("no answer by HTTP", log_str("url", request->url),
                  log_str("reason", curl_easy_strerror(exchange.code)));
+    if (request->untrusted)
+        *request->untrusted = exchange.code == CURLE_PEER_FAILED_VERIFICATION;
     if (!right_type)
         log_warn("an answer by HTTP of another type", log_str("url", request->url),
                  log_str("wanted", request->media_type));

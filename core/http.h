@@ -18,10 +18,13 @@ void http_init(void); /* after fork, after loop_init(); once is enough */
 struct http_request {
     const char *url;   /* http or https */
     struct slice form; /* posted, as application/x-www-form-urlencoded; {NULL,0}: GET.  Must stay until the answer */
+    struct slice body; /* the same, of another type; {NULL,0}: none */
+    const char *body_type;       /* then: its media type */
     const char *user, *password; /* Basic (RFC 7617); NULL: none */
     const char *ca_file;         /* PEM; NULL: the system's authorities */
     const char *resolve;         /* "+HOST:PORT:ADDRESS,ADDRESS": where the url's host is; NULL: libcurl looks it up */
     const char *media_type;      /* of the answer, else it is none; NULL: any */
+    bool *untrusted;             /* set: was the server's certificate not right?  NULL: nobody asks */
     unsigned timeout_ms;         /* for all of it */
     size_t answer_max;
 };

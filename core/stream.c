@@ -204,6 +204,11 @@ const char *stream_tls_cipher(const struct stream *stream)
     return stream_is_tls(stream) ? SSL_CIPHER_standard_name(SSL_get_current_cipher(stream->ssl)) : NULL;
 }
 
+enum tls_trouble stream_tls_trouble(const struct stream *stream)
+{
+    return stream_is_tls(stream) ? tls_trouble(stream->ssl) : TLS_TROUBLE_NONE;
+}
+
 bool stream_tls_dane(const struct stream *stream)
 {
     return stream_is_tls(stream) && tls_dane_matched(stream->ssl);

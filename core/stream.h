@@ -104,6 +104,8 @@ const char *stream_tls_version(const struct stream *stream);
 const char *stream_tls_cipher(const struct stream *stream);
 /* Driven: the server's certificate is one that tls_verified() vouches for.  False in clear. */
 bool stream_tls_verified(const struct stream *stream);
+/* Driven: what is wrong with it.  NONE in clear. */
+enum tls_trouble stream_tls_trouble(const struct stream *stream);
 /* Driven: it is one that the records mean with which it was connected.  False in clear. */
 bool stream_tls_dane(const struct stream *stream);
 /* The certificate that the client has shown, in the arena.  False: none, or in clear. */

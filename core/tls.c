@@ -136,3 +136,16 @@ bool tls_verified(struct ssl_st *ssl)
         return false;
     return named && SSL_get0_peer_certificate(ssl) && SSL_get_verify_result(ssl) == X509_V_OK;
 }
+
+enum tls_trouble tls_trouble(struct ssl_st *ssl)
+{
+    switch (SSL_get_verify_result(ssl)) {
+    case X509_V_OK: return TLS_TROUBLE_NONE;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH: return TLS_TROUBLE_NAME;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID: return TLS_TROUBLE_TIME;
+    default: break;
+    }
+    return TLS_TROUBLE_OTHER;
+}

@@ -43,6 +43,10 @@ struct ssl_st *tls_connection(struct tls *tls, bool server, const char *name);
  */
 bool tls_verified(struct ssl_st *ssl);
 
+/* What is wrong with the server's certificate, if neither tls_verified() nor tls_dane_matched() vouches for it. */
+enum tls_trouble { TLS_TROUBLE_NONE, TLS_TROUBLE_NAME, TLS_TROUBLE_TIME, TLS_TROUBLE_OTHER };
+enum tls_trouble tls_trouble(struct ssl_st *ssl);
+
 /* The certificate that a client has shown. */
 struct tls_peer {
     bool verified; /* by an authority in client_ca_file, for clients, and in time */

@@ -158,6 +158,18 @@ static void check_probe_sender(struct reader *reader)
     arena_free(&arena);
 }
 
+static void check_tls_report_contact(struct reader *reader)
+{
+    const char *contact = reader->config->tls_report_contact;
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct slice address;
+
+    if (*contact && !name_address(arena, slice_str(contact), &address))
+        config_complain(reader, line_of(reader, "delivery", "tls_report_contact"),
+                        "tls_report_contact: \"%s\" is not an address", contact);
+    arena_free(&arena);
+}
+
 static void check_texts(struct reader *reader)
 {
     struct config *c = reader->config;
@@ -166,6 +178,7 @@ static void check_texts(struct reader *reader)
     check_hostname(reader);
     check_resolver(reader);
     check_probe_sender(reader);
+    check_tls_report_contact(reader);
     if (!logging_check(c->log_levels, error, sizeof error))
         config_complain(reader, line_of(reader, "daemon", "log_levels"), "log_levels: %s", error);
     if (!db_conninfo_valid(c->conninfo))

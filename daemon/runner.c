@@ -160,7 +160,7 @@ void runner_init(const struct runner_settings *s)
     settings = *s;
     make_tls();
     lanes = task_pool_new("delivery", settings.deliveries_max, 0);
-    housekeeping = task_pool_new("runner", 6, 0);
+    housekeeping = task_pool_new("runner", 7, 0);
     start_for_ever(runner_report_for_ever);
     start_for_ever(runner_claim_for_ever);
     start_for_ever(runner_renew_for_ever);
@@ -168,6 +168,7 @@ void runner_init(const struct runner_settings *s)
     start_for_ever(runner_learn_for_ever);
     http_init();
     start_for_ever(runner_sts_for_ever);
+    start_for_ever(runner_tlsrpt_for_ever);
     outages_init();
     accept_on_committed(runner_on_committed);
     smtp_on_turn(runner_turn);

@@ -16,15 +16,17 @@ struct runner_settings {
     const char *hostname;           /* EHLO */
     const char *default_route_host; /* smart host for mail to outside; NULL: see the next */
     unsigned default_route_port;
-    const char *default_route_name; /* a route for it; NULL: MX */
-    unsigned mx_port;             /* 25 */
-    unsigned sts_port;            /* 443 */
-    const char *sts_ca_file;      /* NULL: the system's authorities */
-    unsigned deliveries_max;      /* at once, this worker (default 100) */
-    unsigned per_destination_max; /* at once, per destination (default 10) */
-    unsigned connect_timeout_ms;  /* 30,000 */
-    unsigned reply_timeout_ms;    /* RFC 5321 4.5.3.2: 5 minutes */
-    unsigned data_timeout_ms;     /* after the final dot: 10 minutes */
+    const char *default_route_name;      /* a route for it; NULL: MX */
+    unsigned mx_port;                    /* 25 */
+    unsigned sts_port;                   /* 443 */
+    const char *sts_ca_file;             /* NULL: the system's authorities */
+    const char *tls_report_contact;      /* NULL: there are none */
+    const char *tls_report_organization; /* "": hostname */
+    unsigned deliveries_max;             /* at once, this worker (default 100) */
+    unsigned per_destination_max;        /* at once, per destination (default 10) */
+    unsigned connect_timeout_ms;         /* 30,000 */
+    unsigned reply_timeout_ms;           /* RFC 5321 4.5.3.2: 5 minutes */
+    unsigned data_timeout_ms;            /* after the final dot: 10 minutes */
     unsigned retry_min_ms;     /* first retry of a destination: 5,000 for relay domains' primaries (probe interval) */
     unsigned retry_first_ms;   /* first retry elsewhere: 5 minutes */
     unsigned retry_max_ms;     /* 1 hour */
@@ -42,6 +44,7 @@ struct runner_counters {
     uint64_t delivered, deferred, bounced, connections;
     uint64_t deferred_by[REPLY_CLASSES], bounced_by[REPLY_CLASSES];
     uint64_t attempts; /* recipients offered to a next hop */
+    uint64_t tls_reports, tls_reports_failed;
     unsigned active, waiting_in_memory, outages_open;
 };
 void runner_counters(struct runner_counters *out);

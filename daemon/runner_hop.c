@@ -17,8 +17,8 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "daemon/hop_login.h"
-#include "daemon/runner_internal.h"
 #include "daemon/runner_source.h"
+#include "daemon/runner_tlsrpt.h"
 #include "relay/route_own.h"
 #include "storage/hop_credential.h"
 
@@ -134,6 +134,7 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
                       client.credential_refused ? "4.7.8" : "4.4.1"); /* RFC 4954 section 6 */
         return false;
     }
+    runner_tlsrpt_session(arena, key, walk, *out);
     if (runner_protection_met(*out, walk->protection, &lack))
         return true;
     log_info("next hop may not have it", log_str("host", hop->host), log_int("port", hop->port),

@@ -15,6 +15,8 @@
  *   runner_turn.c      a lane over a connection that ATRN turned round
  *   runner_protect.c   how well that must be protected for a message
  *   runner_sts.c       MTA-STS policies
+ *   runner_tlsrpt.c    sessions, counted for others' reports (runner_tlsrpt.h)
+ *   runner_tlsrpt_send.c  the reports
  *   runner_transport.c what a host has announced of its TLS
  *   runner_suspend.c   what is suspended
  *   runner_claim.c     what comes from the database: claims, leases
@@ -293,6 +295,14 @@ AWAITS bool runner_signed_in(struct runner_lane *lane);
 AWAITS enum db_status runner_sts_find(struct arena *arena, struct slice domain, struct sts_policy *out,
                                       const char **why);
 AWAITS void runner_sts_for_ever(void *arg);
+/*
+ * "+HOST:PORT:ADDRESS,ADDRESS" for core/http.h, of a host that a stranger names: public addresses only, but in a
+ * laboratory.  NULL, with the reason.
+ */
+AWAITS const char *runner_sts_resolve(struct arena *arena, const char *host, unsigned port, const char **why);
+
+/* runner_tlsrpt.c */
+AWAITS void runner_tlsrpt_for_ever(void *arg);
 
 /* ------------------------------------------------------------------ away */
 

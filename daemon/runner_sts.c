@@ -26,7 +26,7 @@
 #include "core/cidr.h"
 #include "core/http.h"
 #include "core/log.h"
-#include "daemon/runner_internal.h"
+#include "daemon/runner_tlsrpt.h"
 #include "relay/sts.h"
 #include "storage/sts_policy.h"
 
@@ -61,24 +61,23 @@ static bool is_public(const struct dns_address *address)
     return !cidr_list_contains(&list, (const struct sockaddr *)&address->address);
 }
 
-/* "+HOST:PORT:ADDRESS,ADDRESS", for libcurl; NULL, with the reason. */
-static AWAITS const char *find_host(struct arena *arena, const char *host, const char **why)
+const char *runner_sts_resolve(struct arena *arena, const char *host, unsigned port, const char **why)
 {
-    unsigned port = runner_settings()->sts_port, count = 0, used = 0;
+    unsigned count = 0, used = 0;
     struct dns_address *addresses = NULL;
     const char *resolve = arena_printf(arena, "+%s:%u:", host, port);
 
-    *why = "its policy host has no address";
+    *why = "its host has no address";
     if (dns_addresses(arena, host, &addresses, &count) != DNS_FOUND)
         return NULL;
-    *why = "its policy host has no public address";
+    *why = "its host has no public address";
     for (unsigned i = 0; i < count && used < ADDRESSES_MAX; i++) {
         char text[INET6_ADDRSTRLEN];
         bool six = addresses[i].address.ss_family == AF_INET6;
         const void *bytes = six ? (const void *)&((const struct sockaddr_in6 *)&addresses[i].address)->sin6_addr
                                 : (const void *)&((const struct sockaddr_in *)&addresses[i].address)->sin_addr;
 
-        if ((port == HTTPS_PORT && !is_public(&addresses[i])) ||
+        if ((runner_settings()->sts_port == HTTPS_PORT && !is_public(&addresses[i])) ||
             !inet_ntop(addresses[i].address.ss_family, bytes, text, sizeof text))
             continue;
         resolve = arena_printf(arena, six ? "%s%s[%s]" : "%s%s%s", resolve, used++ ? "," : "", text);
@@ -86,28 +85,36 @@ static AWAITS const char *find_host(struct arena *arena, const char *host, const
     return used ? resolve : NULL;
 }
 
-static AWAITS bool fetch(struct arena *arena, struct slice domain, struct sts_policy *out, const char **why)
+static AWAITS bool fetch(struct arena *arena, struct slice domain, struct sts_policy *out, const char **why,
+                         enum tlsrpt_result *result)
 {
+    bool untrusted = false;
     const char *host = arena_printf(arena, "mta-sts.%.*s", SLICE_ARG(domain));
     struct http_request request = {
         .url = arena_printf(arena, "https://%s:%u/.well-known/mta-sts.txt", host, runner_settings()->sts_port),
         .ca_file = runner_settings()->sts_ca_file,
         .media_type = "text/plain",
+        .untrusted = &untrusted,
         .timeout_ms = FETCH_MS,
         .answer_max = STS_BODY_MAX,
     };
     struct slice body;
     unsigned status;
 
-    if (!(request.resolve = find_host(arena, host, why)))
+    *result = TLSRPT_STS_POLICY_FETCH_ERROR;
+    if (!(request.resolve = runner_sts_resolve(arena, host, runner_settings()->sts_port, why)))
         return false;
     *why = "its policy could not be fetched";
-    if (!http_fetch(arena, &request, &status, &body))
+    if (!http_fetch(arena, &request, &status, &body)) {
+        if (untrusted)
+            *result = TLSRPT_STS_WEBPKI_INVALID;
         return false;
+    }
     *why = arena_printf(arena, "its policy could not be fetched: HTTP status %u", status);
     if (status != 200)
         return false;
     *why = "its policy is not valid";
+    *result = TLSRPT_STS_POLICY_INVALID;
     return sts_policy_parse(arena, body, out);
 }
 
@@ -146,7 +153,8 @@ static AWAITS bool renew(struct arena *arena, struct slice domain, const char *i
 {
     struct sts_policy_row row = {.record_id = slice_str(id)};
     enum db_write written;
-    bool fetched = fetch(arena, domain, out, why);
+    enum tlsrpt_result result;
+    bool fetched = fetch(arena, domain, out, why, &result);
 
     if (fetched) {
         row.mode = slice_str(sts_mode_word(out->mode));
@@ -157,6 +165,8 @@ static AWAITS bool renew(struct arena *arena, struct slice domain, const char *i
                  log_int("max_age", row.max_age));
     } else {
         written = sts_policy_failed(arena, domain, slice_str(id), slice_str(*why));
+        if (asked)
+            runner_tlsrpt_policy(domain, result);
         log_info("no policy", log_slice("domain", domain), log_str("reason", *why));
     }
     if (written != DB_DONE)

@@ -23,7 +23,7 @@
 #define LOG_MODULE "runner"
 #include "core/log.h"
 #include "core/tls_dane.h"
-#include "daemon/runner_internal.h"
+#include "daemon/runner_tlsrpt.h"
 
 /* ------------------------------------------------------------------ DANE */
 
@@ -150,7 +150,10 @@ static AWAITS bool ask_sts(struct arena *arena, const struct route_key *key, str
     if (walk->announced.dane || (walk->sts->mode != STS_ENFORCE && !required))
         return true;
     walk->announced.sts = true;
-    return walk->announced.named || refuse(arena, walk, "MTA-STS: the domain's policy does not name it", "4.7.5");
+    if (walk->announced.named)
+        return true;
+    runner_tlsrpt_refused(arena, key, walk, TLSRPT_VALIDATION_FAILURE, "mx-not-in-policy");
+    return refuse(arena, walk, "MTA-STS: the domain's policy does not name it", "4.7.5");
 }
 
 bool runner_transport_ask(struct arena *arena, const struct route_key *key, struct runner_walk *walk)
@@ -161,6 +164,7 @@ bool runner_transport_ask(struct arena *arena, const struct route_key *key, stru
         return true;
     if (!ask_dane(arena, key, walk)) {
         walk->unreached = true;
+        runner_tlsrpt_refused(arena, key, walk, TLSRPT_DNSSEC_INVALID, NULL);
         return refuse(arena, walk, "DANE: its TLSA records could not be looked up, or are forged", "4.7.5");
     }
     walk->announced.asked = true;

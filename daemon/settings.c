@@ -161,6 +161,8 @@ const struct runner_settings *settings_runner(const struct config *c)
         .mx_port = (unsigned)c->mx_port,
         .sts_port = (unsigned)c->sts_port,
         .sts_ca_file = *c->sts_ca_file ? c->sts_ca_file : NULL,
+        .tls_report_contact = *c->tls_report_contact ? c->tls_report_contact : NULL,
+        .tls_report_organization = c->tls_report_organization,
         .deliveries_max = (unsigned)c->deliveries_max,
         .per_destination_max = (unsigned)c->per_destination_max,
         .connect_timeout_ms = (unsigned)c->connect_timeout_ms,

@@ -71,6 +71,8 @@ static const struct {
     [STAT_ATTEMPTS] = {"posthouse_delivery_attempts_total", true, "Recipients that were offered to a next hop."},
     [STAT_NEXT_HOP_CONNECTIONS] = {"posthouse_next_hop_connections_total", true,
                                    "Connections to next hops that were tried."},
+    [STAT_TLS_REPORTS] = {"posthouse_tls_reports_total", true, "TLS reports that were sent to other domains."},
+    [STAT_TLS_REPORTS_FAILED] = {"posthouse_tls_reports_failed_total", true, "TLS reports that nobody took for a day."},
     [STAT_SMTP_TARPITTED] = {"posthouse_smtp_tarpitted_total", true, "Refusals whose answer was held back."},
     [STAT_DNS_LISTS_ASKED] = {"posthouse_dns_lists_asked_total", true, "Look-ups of clients in DNS lists."},
     [STAT_DNS_LISTS_FAILED] = {"posthouse_dns_lists_failed_total", true, "Of these without an answer."},

@@ -306,6 +306,8 @@ static void collect(void *arg)
     }
     stats_set(STAT_ATTEMPTS, run.attempts);
     stats_set(STAT_NEXT_HOP_CONNECTIONS, run.connections);
+    stats_set(STAT_TLS_REPORTS, run.tls_reports);
+    stats_set(STAT_TLS_REPORTS_FAILED, run.tls_reports_failed);
     stats_set(STAT_DELIVERIES_ACTIVE, run.active);
     stats_set(STAT_OUTAGES_RUN, run.outages_open);
     stats_set(STAT_PROBES, probes.asked);

@@ -117,6 +117,7 @@ static AWAITS enum opening turn_to_tls(struct smtp_client *client, struct arena 
     }
     if (client->reply.code != 220) {
         *why = told(client, arena, "");
+        client->tls_failed = true;
         return settings->verify_tls || client->reply.code == 421 ? OPENING_FAILED : OPENED;
     }
     status = settings->dane
@@ -264,6 +265,8 @@ bool smtp_client_open(const struct smtp_client_settings *settings, struct arena 
         log_info("TLS failed, sending in clear", log_str("host", host), log_slice("reason", *why));
         status = connect_any(settings, arena, &addresses[*tried - 1], 1, &again, &stream);
         opening = status == STREAM_OK ? open_stream(settings, arena, stream, host, false, out, why) : OPENING_FAILED;
+        if (*out)
+            (*out)->tls_failed = true;
     }
     if (status != STREAM_OK)
         *why = slice_str(arena_printf(arena, "%s while connecting", stream_status_text(status)));
@@ -302,6 +305,26 @@ const char *smtp_client_host(const struct smtp_client *client)
 bool smtp_client_verified(const struct smtp_client *client)
 {
     return stream_tls_verified(client->stream);
+}
+
+enum tls_trouble smtp_client_tls_trouble(const struct smtp_client *client)
+{
+    return stream_tls_trouble(client->stream);
+}
+
+bool smtp_client_tls_failed(const struct smtp_client *client)
+{
+    return client->tls_failed;
+}
+
+const char *smtp_client_peer(const struct smtp_client *client)
+{
+    return stream_peer(client->stream);
+}
+
+const char *smtp_client_local(const struct smtp_client *client)
+{
+    return stream_local(client->stream);
 }
 
 bool smtp_client_dane(const struct smtp_client *client)

@@ -148,6 +148,12 @@ bool smtp_client_encrypted(const struct smtp_client *client);
 bool smtp_client_verified(const struct smtp_client *client);
 /* With a certificate that the TLSA records mean which it was held against. */
 bool smtp_client_dane(const struct smtp_client *client);
+/* What is wrong with its certificate; and, of one that is in clear: TLS was offered, and did not come about. */
+enum tls_trouble smtp_client_tls_trouble(const struct smtp_client *client);
+bool smtp_client_tls_failed(const struct smtp_client *client);
+/* Addresses as text: the server's, and our own. */
+const char *smtp_client_peer(const struct smtp_client *client);
+const char *smtp_client_local(const struct smtp_client *client);
 /* As stream_tls_version() and stream_tls_cipher(): static; NULL in clear. */
 const char *smtp_client_tls_version(const struct smtp_client *client);
 const char *smtp_client_tls_cipher(const struct smtp_client *client);

@@ -19,6 +19,7 @@ struct smtp_client {
     const char *trouble;            /* when broken: why, in words */
     bool broken;                    /* no further command makes sense */
     bool used;                      /* a message went over it */
+    bool tls_failed;                /* it was offered, and did not come about */
     bool dirty;                     /* a transaction was left open: RSET first */
     unsigned port;
     struct slice last_line; /* of the last reply, until the next */

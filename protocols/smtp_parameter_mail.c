@@ -128,7 +128,7 @@ static const struct smtp_fault *read_tls_required(struct arena *arena, struct sl
 static const char *print_tls_required(struct arena *arena, const struct envelope_mail *envelope)
 {
     (void)arena;
-    return envelope->tls_optional ? "TLS-REQUIRED=NO" : NULL;
+    return envelope->tls_optional ? ENVELOPE_TLS_OPTIONAL_STORED : NULL;
 }
 
 /* future-release-integer = %x31-39 *8DIGIT (RFC 4865 section 2) */

@@ -55,6 +55,7 @@ struct envelope_mail {
 /* How the database has what our own reports need on their way. */
 #define ENVELOPE_REQUIRETLS_STORED "REQUIRETLS"
 #define ENVELOPE_SMTPUTF8_STORED "SMTPUTF8"
+#define ENVELOPE_TLS_OPTIONAL_STORED "TLS-REQUIRED=NO"
 
 enum { /* NOTIFY, RFC 3461 4.1; 0: not given */
        ENVELOPE_NOTIFY_NEVER = 1 << 0,

@@ -336,6 +336,38 @@ enum notice_made notice_make(struct arena *arena, const struct notice_settings *
     return made;
 }
 
+enum notice_made notice_letter(struct arena *arena, const struct notice_settings *settings,
+                               const struct notice_letter *letter, struct accept_message **out, unsigned *count)
+{
+    const struct notice as_if = {
+        .message_id = id_make(letter->cell), .customer_id = letter->customer_id, .sender = letter->recipient};
+    struct permit_recipient to = {0};
+    struct spool *spool;
+    enum notice_made made;
+
+    *count = 0;
+    if ((made = find_targets(arena, letter->recipient, &to)) != NOTICE_MADE)
+        return made;
+    *out = arena_array(arena, to.target_count, sizeof **out);
+    if (!gather(arena, settings, &as_if, &to, *out, count))
+        return NOTICE_LATER;
+    spool = spool_new();
+    if (!spool_append(spool, letter->content))
+        made = NOTICE_LATER;
+    for (unsigned i = 0; i < *count && made == NOTICE_MADE; i++) {
+        struct accept_message *message = &(*out)[i];
+
+        message->received_ms = clock_now_ms();
+        message->sender = letter->sender;
+        message->protocol = "LOCAL";
+        message->prefix = slice_str(arena_printf(arena, "Return-Path: <%.*s>\r\n", SLICE_ARG(letter->sender)));
+        message->parameters = SLICE(ENVELOPE_TLS_OPTIONAL_STORED);
+        message->spool = spool_ref(spool);
+    }
+    spool_unref(&spool);
+    return made;
+}
+
 void notice_done(struct accept_message *messages, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)

@@ -59,4 +59,16 @@ AWAITS enum notice_made notice_make(struct arena *arena, const struct notice_set
     __attribute__((warn_unused_result));
 void notice_done(struct accept_message *messages, unsigned count);
 
+/* Other mail of our own, that says "TLS-Required: No" (RFC 8689 section 3). */
+struct notice_letter {
+    struct slice sender, recipient;
+    int64_t customer_id; /* whose mail it is, if it goes outside */
+    unsigned cell;
+    struct slice content; /* wire form, with its header */
+};
+/* As notice_make(). */
+AWAITS enum notice_made notice_letter(struct arena *arena, const struct notice_settings *settings,
+                                      const struct notice_letter *letter, struct accept_message **out, unsigned *count)
+    __attribute__((warn_unused_result));
+
 #endif

@@ -227,7 +227,7 @@ def test_a_policy_host_in_a_private_network(new_posthouse, settings, dns, domain
     node.api.account(SENDER, "sts")
     submit(node, domain)
     wait_gone(node)
-    assert "its policy host has no public address" in node.log()
+    assert "its host has no public address" in node.log()
 
 
 # ------------------------------------------------------------------ remembered

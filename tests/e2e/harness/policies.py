@@ -1,4 +1,4 @@
-"""A web server for many hosts, each with a certificate of its own: where MTA-STS policies come from."""
+"""A web server for many hosts, each with a certificate of its own: MTA-STS policies come from it, and TLS reports go there."""
 import http.server
 import threading
 
@@ -6,11 +6,12 @@ import threading
 class PolicyServer:
     """.pages: {host: (status, media type, text)}; .asked: hosts, in order; .behave: "redirect", "silent", "endless".
 
-    Hosts in .untrusted show a certificate of the stranger's."""
+    .posted: (path, media type, body) of each report, answered .post_status. Hosts in .untrusted show a certificate of the stranger's."""
 
     def __init__(self, authority, stranger, address="127.0.0.1"):
         self.authority, self.stranger, self.address = authority, stranger, address
         self.pages, self.asked, self.behave, self.untrusted = {}, [], None, set()
+        self.posted, self.post_status = [], 200
         self.contexts = {}
         self.ended = threading.Event()
         self.port = 0
@@ -31,6 +32,12 @@ class PolicyServer:
         class Handler(http.server.BaseHTTPRequestHandler):
             def log_message(self, *_):
                 pass
+
+            def do_POST(self):
+                outer.posted.append((self.path, self.headers["Content-Type"], self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(outer.post_status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def do_GET(self):
                 host = self.headers["Host"].partition(":")[0]
