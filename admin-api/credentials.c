@@ -1,6 +1,9 @@
 /*
  * /v1/credentials: what we sign in with at next hops, under names that next hops refer to.
  *
+ * Of kind password: a name and a password; of kind oauth: where, and as which client, tokens are fetched (RFC 6749), by a
+ * refresh token or by client credentials.
+ *
  * A password is taken and never given back, in no answer and no log: what is told of it is the name of the key that it is
  * sealed under, and whether new ones are.  Without [secrets] key_file nothing can be kept, which is a conflict with
  * the state of the server and no mistake in the request.
@@ -9,6 +12,7 @@
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "core/http.h"
 #include "core/id.h"
 #include "core/secret.h"
 #include "storage/provision_hop_credential.h"
@@ -20,11 +24,19 @@ static struct json_object *as_json(const struct provision_hop_credential *creden
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", credential->id);
     json_put_text(object, "name", credential->name);
-    json_put_text(object, "kind", SLICE("password"));
+    json_put_text(object, "kind", credential->oauth ? SLICE("oauth") : SLICE("password"));
     json_put_text(object, "user", credential->user);
     json_put_text(object, "mechanism", credential->mechanism);
     json_put_text(object, "tls", credential->verify ? SLICE("verify") : SLICE("encrypt"));
-    json_put_text(object, "key", slice_str(credential->key));
+    json_put_text(object, "token_url", credential->token_url);
+    json_put_text(object, "client_id", credential->client_id);
+    json_put_text(object, "scope", credential->scope);
+    json_put_text(object, "grant", !credential->oauth      ? (struct slice){NULL, 0}
+                                   : credential->refreshes ? SLICE("refresh_token")
+                                                           : SLICE("client_credentials"));
+    json_put_time(object, "token_expires_at", credential->token_expires_ms);
+    json_put_text(object, "token_failure", credential->token_failure);
+    json_put_text(object, "key", *credential->key ? slice_str(credential->key) : (struct slice){NULL, 0});
     json_put_bool(object, "key_current", credential->key_current);
     json_put_time(object, "created_at", credential->created_ms);
     json_put_time(object, "changed_at", credential->changed_ms);
@@ -99,35 +111,72 @@ AWAITS void credentials_list(struct request *r)
     reply_list(r, items, count > limit ? credentials[limit - 1].id : 0);
 }
 
-/* What may change; members that are not given stay as they are. */
-static void read_members(struct json_fields *f, bool required, struct provision_hop_credential *credential)
+/* A secret; {NULL,0}: not given. */
+static struct slice read_secret(struct json_fields *f, const char *name, bool required, size_t max)
 {
-    static const char *const mechanisms[] = {"scram-sha-256", "scram-sha-1", "plain", "login", NULL};
+    struct slice given = json_text(f, name, required, max);
+    return given.p ? secret_slice(f->r->arena, given) : given;
+}
+
+/* What may change; members that are not given stay as they are. */
+static void read_text(struct json_fields *f, const char *name, bool required, size_t max, struct slice *text)
+{
+    struct slice given = json_text(f, name, required, max);
+    if (given.p)
+        *text = given;
+}
+
+static void read_common(struct json_fields *f, bool required, struct provision_hop_credential *credential)
+{
+    static const char *const by_password[] = {"scram-sha-256", "scram-sha-1", "plain", "login", NULL};
+    static const char *const by_token[] = {"oauthbearer", "xoauth2", NULL};
     static const char *const levels[] = {"encrypt", "verify", NULL};
 
-    struct slice user = json_text(f, "user", required, HOP_CREDENTIAL_USER_MAX);
-    struct slice password = json_text(f, "password", required, HOP_CREDENTIAL_SECRET_MAX);
-    if (user.p)
-        credential->user = user;
-    credential->secret = password.p ? secret_slice(f->r->arena, password) : password;
+    read_text(f, "user", required, HOP_CREDENTIAL_USER_MAX, &credential->user);
     if (json_is_null(f, "mechanism"))
         credential->mechanism = (struct slice){NULL, 0};
     else if (json_given(f, "mechanism"))
-        credential->mechanism = json_choice(f, "mechanism", mechanisms);
+        credential->mechanism = json_choice(f, "mechanism", credential->oauth ? by_token : by_password);
     struct slice tls = json_choice(f, "tls", levels);
     if (tls.p)
         credential->verify = slice_equal(tls, SLICE("verify"));
 }
 
+static void read_oauth(struct json_fields *f, bool required, struct provision_hop_credential *credential)
+{
+    read_text(f, "token_url", required, 1000, &credential->token_url);
+    if (credential->token_url.p && !http_url_valid(arena_slicedup(f->r->arena, credential->token_url)))
+        json_reject(f, "token_url", "must be https://..., or http:// to this machine");
+    read_text(f, "client_id", required, 500, &credential->client_id);
+    if (json_is_null(f, "scope"))
+        credential->scope = (struct slice){NULL, 0};
+    else
+        read_text(f, "scope", false, 1000, &credential->scope);
+    credential->secret = read_secret(f, "client_secret", false, HOP_CREDENTIAL_SECRET_MAX);
+    credential->refresh_token = read_secret(f, "refresh_token", false, HOP_CREDENTIAL_TOKEN_MAX);
+    if (required && !credential->secret.p && !credential->refresh_token.p)
+        json_reject(f, "client_secret", "or a refresh_token must be given");
+}
+
+static void read_members(struct json_fields *f, bool required, struct provision_hop_credential *credential)
+{
+    read_common(f, required, credential);
+    if (credential->oauth)
+        read_oauth(f, required, credential);
+    else
+        credential->secret = read_secret(f, "password", required, HOP_CREDENTIAL_SECRET_MAX);
+}
+
 AWAITS void credentials_create(struct request *r)
 {
-    static const char *const kinds[] = {"password", NULL};
+    static const char *const kinds[] = {"password", "oauth", NULL};
     struct json_fields f;
     struct provision_hop_credential credential = {.verify = true};
     if (!json_begin(r, &f))
         return;
     credential.name = json_text(&f, "name", true, NAME_MAX_BYTES);
-    (void)json_choice(&f, "kind", kinds);
+    struct slice kind = json_choice(&f, "kind", kinds);
+    credential.oauth = kind.p && slice_equal(kind, SLICE("oauth"));
     read_members(&f, true, &credential);
     if (!json_end(&f) || !has_keys(r))
         return;
@@ -155,7 +204,7 @@ AWAITS void credentials_change(struct request *r)
     if (!json_begin(r, &f) || !get(r, r->key, &credential))
         return;
     read_members(&f, false, &credential);
-    if (!json_end(&f) || (credential.secret.p && !has_keys(r)))
+    if (!json_end(&f) || ((credential.secret.p || credential.refresh_token.p) && !has_keys(r)))
         return;
     r->actor.status = 200;
     if (!reply_failed_write(r, provision_hop_credential_update(r->arena, &credential, &r->actor, &refusal), &refusal))

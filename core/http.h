@@ -33,6 +33,9 @@ struct http_request {
 AWAITS bool http_fetch(struct arena *arena, const struct http_request *request, unsigned *status, struct slice *body)
     __attribute__((warn_unused_result));
 
+/* Is it https://..., or http:// to this machine: fit for secrets? */
+bool http_url_valid(const char *text);
+
 /* Appends name=value, percent-encoded, to a form that has room for 3 bytes for each of the value's. */
 void http_form_add(char *form, const char *name, struct slice value);
 

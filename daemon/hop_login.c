@@ -1,6 +1,9 @@
 /*
  * hop_login: with which credential a next hop is signed in at.
  *
+ * A token (kind oauth) that a host does not take may have been revoked before its time: it is dropped, and once another is
+ * fetched and tried at once.
+ *
  * It is read for each connection and lives in the caller's arena as long as that opens; nothing is kept of it.
  *
  * A credential that a server has refused (5xx) is not shown to it again at once: a destination that is away is tried every
@@ -15,8 +18,10 @@
 #define LOG_MODULE "runner"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/hop_grant.h"
 #include "protocols/sasl_hop.h"
 #include "storage/hop_credential.h"
+#include "storage/hop_token.h"
 
 #define REFUSALS_MAX 256
 #define PAUSE_FIRST_MS 30000
@@ -85,11 +90,13 @@ static bool cannot(struct slice *why, const char *words)
     return false;
 }
 
+/* sealed: of a token that was not fetched just now; else {NULL,0}. */
 static AWAITS bool find_credential(struct arena *arena, int64_t credential_id, const char *host,
-                                    struct smtp_client_credential *out, struct slice *why)
+                                   struct smtp_client_credential *out, struct slice *sealed, struct slice *why)
 {
     const struct refusal *refusal;
     struct hop_credential found;
+    bool fresh;
 
     switch (hop_credential_get(arena, credential_id, &found)) {
     case DB_FOUND: break;
@@ -106,12 +113,17 @@ static AWAITS bool find_credential(struct arena *arena, int64_t credential_id, c
         return cannot(why, arena_printf(arena, "it has refused credential %.*s, which is not tried again for %u s",
                                         SLICE_ARG(found.name),
                                         (unsigned)((refusal->until - clock_steady_ms()) / 1000 + 1)));
+    if (found.oauth && !hop_grant_token(arena, &found, &fresh, why))
+        return false;
+    *sealed = found.sealed_token;
     *out = (struct smtp_client_credential){
         .id = credential_id,
         .version = found.version,
         .user = found.user,
-        .password = found.secret,
-        .mechanisms = found.mechanism.p ? sasl_hop_named(found.mechanism) : ~0u,
+        .password = found.oauth ? found.token : found.secret,
+        .mechanisms = found.mechanism.p ? sasl_hop_named(found.mechanism)
+                      : found.oauth     ? SASL_HOP_BY_TOKEN
+                                        : SASL_HOP_BY_PASSWORD,
         .verify = found.verify,
     };
     return true;
@@ -122,18 +134,25 @@ bool hop_login_open(struct arena *arena, int64_t credential_id, struct smtp_clie
                     struct smtp_client **out, struct slice *why)
 {
     struct smtp_client_credential credential;
+    struct slice sealed;
     bool open;
 
     *tried = count;
     if (!credential_id)
         return smtp_client_open(settings, arena, addresses, count, port, host, tried, out, why);
     *out = NULL;
-    if (!find_credential(arena, credential_id, host, &credential, why)) {
-        settings->credential_refused = true;
-        return false;
-    }
     settings->credential = &credential;
-    open = smtp_client_open(settings, arena, addresses, count, port, host, tried, out, why);
+    settings->credential_refused = true;
+    for (unsigned tokens = 0;; tokens++) {
+        if (!find_credential(arena, credential_id, host, &credential, &sealed, why)) {
+            settings->credential = NULL;
+            return false;
+        }
+        open = smtp_client_open(settings, arena, addresses, count, port, host, tried, out, why);
+        if (!credential.refused || tokens || !sealed.p || hop_token_drop(arena, credential_id, sealed) != DB_DONE)
+            break;
+        log_info("a token is not taken: another is fetched", log_str("host", host));
+    }
     settings->credential = NULL;
     settings->credential_refused = credential.refused;
     note(&credential, host, open);

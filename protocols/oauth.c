@@ -82,17 +82,7 @@ static bool is_url(const char *text)
 
 bool oauth_url_valid(const char *text)
 {
-    static const char *const here[] = {"http://localhost", "http://127.0.0.1", "http://[::1]"};
-
-    if (strncmp(text, "https://", 8) == 0)
-        return text[8] != '\0';
-    for (unsigned i = 0; i < sizeof here / sizeof *here; i++) {
-        size_t n = strlen(here[i]);
-
-        if (strncmp(text, here[i], n) == 0 && (text[n] == ':' || text[n] == '/' || text[n] == '\0'))
-            return true;
-    }
-    return false;
+    return http_url_valid(text);
 }
 
 /* A small file of this machine.  False: it cannot be read. */

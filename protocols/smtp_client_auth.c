@@ -102,7 +102,7 @@ static AWAITS bool answer_challenges(struct dialogue *d, struct slice response)
             !sasl_hop_challenge_decode(d->arena, slice_skip(client->last_line, 4), &challenge))
             return cancel(d, "signing in: its challenge is not one");
         if (!response.p || steps || challenge.n) {
-            if (sasl_hop_over(d->hop))
+            if (!sasl_hop_goes_on(d->hop))
                 return cancel(d, "signing in: it asks on when all is said");
             if (!sasl_hop_step(d->hop, d->arena, challenge, &response))
                 return cancel(d, "signing in: its challenge is not one, or it does not know the password");

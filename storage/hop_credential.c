@@ -4,6 +4,8 @@
  * The secret is read and opened for each connection, and is gone with it: it is in no cache.  Which credential a hop has
  * is asked before each message that goes over an open connection, and is no secret, so that it comes from the cache.
  *
+ * A token that does not open is none: another is fetched.
+ *
  * A secret that does not open is trouble of ours, in words for the administrator; mail waits.
  */
 #include "storage/hop_credential.h"
@@ -23,16 +25,20 @@ const struct secret_ring *hop_credential_ring(void)
     return keys;
 }
 
-struct slice hop_credential_bound(struct arena *arena, int64_t id)
+struct slice hop_credential_bound(struct arena *arena, int64_t id, const char *column)
 {
-    return slice_str(arena_printf(arena, "hop_credential %lld secret", (long long)id));
+    return slice_str(arena_printf(arena, "hop_credential %lld %s", (long long)id, column));
 }
 
-static const char *open_secret(struct arena *arena, int64_t id, struct slice sealed, struct slice *secret)
+const char *hop_credential_open(struct arena *arena, int64_t id, const char *column, struct slice sealed,
+                                struct slice *secret)
 {
+    *secret = (struct slice){NULL, 0};
+    if (!sealed.p)
+        return NULL;
     if (!keys)
         return "[secrets] key_file is not set, and its secret cannot be read";
-    switch (secret_ring_open(keys, arena, hop_credential_bound(arena, id), sealed, secret)) {
+    switch (secret_ring_open(keys, arena, hop_credential_bound(arena, id, column), sealed, secret)) {
     case SECRET_RING_OPENED: return NULL;
     case SECRET_RING_NO_KEY: return "the key of its secret is not in [secrets] key_file";
     case SECRET_RING_SPOILED: break;
@@ -42,7 +48,10 @@ static const char *open_secret(struct arena *arena, int64_t id, struct slice sea
 
 static const struct db_statement get = {
     "hop_credential_get",
-    "select version, name, user_name, mechanism, tls = 'verify', secret from hop_credential where id = $1::bigint",
+    "select c.version, c.name, c.user_name, c.mechanism, c.tls = 'verify', c.secret, c.kind = 'oauth', c.token_url,"
+    "       c.client_id, c.scope, case when t.expires_at > now() + interval '5 seconds' then t.access_token end,"
+    "       coalesce(t.renew_at < now(), false), case when t.failed_until > now() then t.failure end"
+    "  from hop_credential c left join hop_token t on t.credential_id = c.id where c.id = $1::bigint",
 };
 
 AWAITS enum db_status hop_credential_get(struct arena *arena, int64_t id, struct hop_credential *out)
@@ -62,8 +71,17 @@ AWAITS enum db_status hop_credential_get(struct arena *arena, int64_t id, struct
         .user = row_text(rows, 0, 2),
         .mechanism = row_text(rows, 0, 3),
         .verify = row_bool(rows, 0, 4),
+        .oauth = row_bool(rows, 0, 6),
+        .token_url = row_text(rows, 0, 7),
+        .client_id = row_text(rows, 0, 8),
+        .scope = row_text(rows, 0, 9),
+        .sealed_token = row_text(rows, 0, 10),
+        .token_due = row_bool(rows, 0, 11),
+        .token_failure = row_text(rows, 0, 12),
     };
-    out->trouble = open_secret(arena, id, row_text(rows, 0, 5), &out->secret);
+    out->trouble = hop_credential_open(arena, id, "secret", row_text(rows, 0, 5), &out->secret);
+    if (hop_credential_open(arena, id, "access_token", out->sealed_token, &out->token))
+        out->sealed_token = (struct slice){NULL, 0};
     return DB_FOUND;
 }
 

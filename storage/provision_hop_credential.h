@@ -16,13 +16,19 @@ struct provision_hop_credential {
     struct slice name, user;
     struct slice mechanism; /* {NULL,0}: any */
     bool verify;
-    struct slice secret; /* given: in clear; {NULL,0} in an update: as it is.  Never read. */
+    bool oauth;
+    struct slice token_url, client_id, scope; /* oauth; scope {NULL,0}: none */
+    bool refreshes;                           /* read: it has a refresh token */
+    int64_t token_expires_ms;                 /* read: INT64_MIN: there is no token */
+    struct slice token_failure;               /* read: why not, of the last time; {NULL,0}: it did not fail */
+    /* Given, in clear; {NULL,0} in an update: as it is.  Never read. */
+    struct slice secret, refresh_token;
     char key[SECRET_RING_NAME_SIZE]; /* that it is sealed under */
     bool key_current;                /* and new ones are, by this node */
     int64_t created_ms, changed_ms;
 };
 
-/* Given: name, user, mechanism, verify, secret. */
+/* Given: name, user, mechanism, verify, secret; oauth and what is of it. */
 AWAITS enum db_write provision_hop_credential_create(struct arena *arena,
                                                      const struct provision_hop_credential *credential,
                                                      const struct provision_actor *actor, int64_t *id,

@@ -78,12 +78,22 @@ static void put_password(struct json_object *body, const char *member)
     free(password);
 }
 
+/* Each a line of the standard input, in this order. */
+static void put_secrets(struct json_object *body, bool password)
+{
+    if (password)
+        put_password(body, "password");
+    if (options.client_secret)
+        put_password(body, "client_secret");
+    if (options.refresh_token)
+        put_password(body, "refresh_token");
+}
+
 /* What `change` sends: the options that were given. */
 struct json_object *body_alteration(void)
 {
     struct json_object *body = json_object_new_object();
-    if (options.password)
-        put_password(body, "password");
+    put_secrets(body, options.password);
     grant_put(body);
     put_hops(body);
     return body;
@@ -120,8 +130,12 @@ struct json_object *body_creation(const struct resource *resource, const char *n
         if (!options.no_password)
             put_password(body, options.password_hash ? "password_hash" : "password");
     }
-    if (strcmp(resource->name, "credentials") == 0)
-        put_password(body, "password");
+    if (strcmp(resource->name, "credentials") == 0) {
+        bool oauth = json_object_object_get_ex(body, "token_url", NULL);
+        if (oauth)
+            put(body, "kind", "oauth");
+        put_secrets(body, !oauth);
+    }
     return body;
 }
 

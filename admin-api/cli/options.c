@@ -50,6 +50,10 @@ void options_read(char **argv, const char **words, unsigned max)
             options.password_hash = true;
         } else if (strcmp(option, "--password") == 0) {
             options.password = true;
+        } else if (strcmp(option, "--client-secret") == 0) {
+            options.client_secret = true;
+        } else if (strcmp(option, "--refresh-token") == 0) {
+            options.refresh_token = true;
         } else if (strcmp(option, "--url") == 0) {
             options.url = option_value(argv, &i);
         } else if (strcmp(option, "--customer") == 0) {

@@ -151,6 +151,12 @@ def test_resources(posthouse, client):
     client("credentials", "change", "cli-login", "--tls", "encrypt", "--mechanism", "", "--password", stdin="another\n")
     assert "cli-login" in client("credentials", "list") and "encrypt" in client("credentials", "show", "cli-login")
     assert json.loads(client("credentials", "reseal", "--json"))["resealed"] == 0
+    made = json.loads(client("credentials", "create", "cli-token", "--user", "u", "--token-url", "https://login.test/", "--client-id", "c",
+                             "--client-secret", "--refresh-token", "--oauth-scope", "mail", "--json", stdin="secret\nrefresh\n"))
+    assert (made["kind"], made["scope"], made["grant"]) == ("oauth", "mail", "refresh_token")
+    client("credentials", "change", "cli-token", "--oauth-scope", "", "--client-secret", stdin="other\n")
+    client("credentials", "delete", "cli-token")
+    made = json.loads(client("credentials", "show", "cli-login", "--json"))
     hops = json.loads(client("routes", "change", "cli-way", "--next-hop", "::1,25,,,,cli-login", "--json"))["next_hops"]
     assert [(h["port"], h["priority"], h["tls"], h["credential"]) for h in hops] == [(25, 10, None, made["id"])]
     client("routes", "change", "cli-way", "--next-hop", "::1,25")

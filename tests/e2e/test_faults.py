@@ -25,15 +25,16 @@ from harness.authority import Authority, fingerprint
 from harness.faults import FaultyPostgres
 from harness.posthouse import PASSWORD, ROOT, make_message, subject_of
 from harness.process import DEADLINE, make_folder, remove_folder, wait_equal, wait_until
-from harness.sasl_server import Passwords
+from harness.sasl_server import Passwords, Tokens
 from harness.signing import Signing
 from harness.sink import Behaviour, Sink
+from harness.token_server import TokenServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 ALIAS = "nan@faults.test"
 ANN, BOB, CAROL, OUT = "ann@faults.test", "bob@faults.test", "carol@primary.faults.test", "dan@outside.test"
-GUARDED = "gus@guarded.faults.test"
+GUARDED, TOKENED = "gus@guarded.faults.test", "tom@tokened.faults.test"
 HOP = {"host": "127.0.0.1", "port": 9, "priority": 1}
 HOP_OF_NOBODY = {"host": "127.0.0.1", "port": 9}
 DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was done and its answer lost
@@ -131,8 +132,8 @@ class TryLater(Exception):
 
 
 class Workload:
-    def __init__(self, node, sink, outside, guarded, client):
-        self.node, self.sink, self.outside, self.guarded, self.client = node, sink, outside, guarded, client
+    def __init__(self, node, sink, outside, guarded, tokens, client):
+        self.node, self.sink, self.outside, self.guarded, self.tokens, self.client = node, sink, outside, guarded, tokens, client
         node.api.post(f"/v1/accounts/{BOB}/certificates", {"label": "card", "fingerprint": fingerprint(client)})
         self.device = node.api.post(f"/v1/accounts/{BOB}/app-passwords", {"label": "device"})["secret"]
         self.sent = collections.defaultdict(list)  # recipient: subjects that were answered with 250
@@ -489,6 +490,9 @@ class Workload:
         self.api("GET", "/v1/credentials")
         self.api("GET", "/v1/credentials/login")
         self.api("PATCH", "/v1/credentials/login", {"user": "v"})
+        oauth = {"kind": "oauth", "user": "u", "token_url": "https://login.test/", "client_id": "c", "refresh_token": "r"}
+        self.api("POST", "/v1/credentials", {"name": "by-token", **oauth}, DONE)
+        self.api("DELETE", "/v1/credentials/by-token", None, GONE)
         self.api("POST", "/v1/credentials/reseal", None)
         self.api("DELETE", "/v1/credentials/login", None, GONE)
 
@@ -497,6 +501,24 @@ class Workload:
         for _ in range(2):  # the second over the same connection
             subject = self.mail(GUARDED)
             wait_until(lambda: subject in [subject_of(m.data) for m in self.guarded.messages], "it is there", timeout=180)
+        self.settled()
+
+    def step_token(self):
+        """The next hop is signed in at with a token: one was revoked, and then the token server fails for a while."""
+        there = lambda: [subject_of(m.data) for m in self.guarded.messages]
+        wait_until(lambda: all(m.session.ended_well for m in self.guarded.messages), "no connection is kept", timeout=60)
+        self.tokens.good.clear()
+        subject = self.mail(TOKENED)
+        wait_until(lambda: subject in there(), "it is there", timeout=180)
+        wait_until(lambda: all(m.session.ended_well for m in self.guarded.messages), "no connection is kept", timeout=60)
+        self.tokens.behave = 500, {}
+        self.api("PATCH", "/v1/credentials/token", {})
+        subject, count = self.mail(TOKENED), len(self.tokens.asked)
+        wait_until(lambda: len(self.tokens.asked) > count, "the token server is asked", timeout=180)
+        wait_until(lambda: self.node.query("select claimed_until from hop_token where claimed_until > now()") == [], "and has answered", timeout=180)
+        self.tokens.behave = None
+        self.api("PATCH", "/v1/credentials/token", {})
+        wait_until(lambda: subject in there(), "it is there", timeout=180)
         self.settled()
 
     def step_api_routes(self):
@@ -680,22 +702,29 @@ def authority():
 
 
 @pytest.fixture
-def guarded(certificate):
-    """A next hop that is signed in at."""
+def tokens():
+    server = TokenServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def guarded(certificate, tokens):
+    """A next hop that is signed in at, with a password or a token."""
+    plain, token = Passwords("relay", PASSWORD), Tokens("relay", lambda: tokens.good)
     with Sink() as server:
-        server.behave = Behaviour(tls=certificate.server_context(), tls_extensions=("AUTH PLAIN",), auth=Passwords("relay", PASSWORD))
+        server.behave = Behaviour(tls=certificate.server_context(), tls_extensions=("AUTH PLAIN XOAUTH2",),
+                                  auth=lambda session, mechanism, initial: (token if mechanism == "XOAUTH2" else plain)(session, mechanism, initial))
         yield server
 
 
 @pytest.fixture
-def workload(new_posthouse, own_postgres, sink, outside, guarded, authority):
+def workload(new_posthouse, own_postgres, sink, outside, guarded, tokens, authority):
     faulty = FaultyPostgres(own_postgres)
     node = new_posthouse(postgres=faulty, default_route=outside.port, settings={
         "daemon.workers": 1, "delivery.probe_interval": "200ms", "database.statement_timeout": "500ms",
         "database.cache_size": 0, "tls.client_ca_file": authority.certificate,
         "smtp.xclient_networks": "127.0.0.1"})
-    node.write_config(secrets__key_file=node.folder / "keys")
-    node.command("--add-secret-key")
     try:
         node.start()
         node.api.customer("faults")
@@ -707,6 +736,10 @@ def workload(new_posthouse, own_postgres, sink, outside, guarded, authority):
         node.api.post("/v1/credentials", {"name": "guard", "user": "relay", "password": PASSWORD, "tls": "encrypt"})
         node.api.post("/v1/domains", {"name": "guarded.faults.test", "customer": "faults", "kind": "relay",
                                       "next_hops": [{"host": "127.0.0.1", "port": guarded.port, "credential": "guard"}]})
+        node.api.post("/v1/credentials", {"name": "token", "kind": "oauth", "user": "relay", "token_url": tokens.url, "client_id": tokens.client_id,
+                                          "client_secret": tokens.secret, "tls": "encrypt"})
+        node.api.post("/v1/domains", {"name": "tokened.faults.test", "customer": "faults", "kind": "relay",
+                                      "next_hops": [{"host": "127.0.0.1", "port": guarded.port, "credential": "token"}]})
         for address in (BOB, CAROL):
             node.api.account(address, "faults")
         node.api.post("/v1/accounts", {"address": ANN, "customer": "faults", "password": PASSWORD, "aliases": [ALIAS]})
@@ -716,7 +749,7 @@ def workload(new_posthouse, own_postgres, sink, outside, guarded, authority):
         node.api.account("bob@strange.faults.test", "faults")
         node.api.post("/v1/client-policies", {"domain": "strange.faults.test", "greylist": "always", "greylist_delay": 3600, "label": "stays"})
         node.send("joe@client.test", "dead@dead.faults.test", make_message("dead"))
-        yield Workload(node, sink, outside, guarded, authority.client())
+        yield Workload(node, sink, outside, guarded, tokens, authority.client())
         node.close()
     finally:
         faulty.close()

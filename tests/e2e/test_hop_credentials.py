@@ -126,7 +126,7 @@ def test_what_is_told_of_a_credential(node, sink, certificate):
     refused(node, 409, "DELETE", "/v1/credentials/smart", None)
     node.api.delete("/v1/domains/r.test")
     for body, field in (({"name": "x", "user": "u"}, "password"), ({"name": "x", "password": "p"}, "user"),
-                        ({"name": "x", "user": "u", "password": "p", "kind": "oauth"}, "kind"),
+                        ({"name": "x", "user": "u", "password": "p", "kind": "kerberos"}, "kind"),
                         ({"name": "x", "user": "u", "password": "p", "tls": "none"}, "tls"),
                         ({"name": "x", "user": "u", "password": "p" * 1025}, "password"),
                         ({"name": "x", "user": "u", "password": "p", "mechanism": "cram-md5"}, "mechanism")):

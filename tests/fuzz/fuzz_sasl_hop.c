@@ -40,12 +40,13 @@ static void converse(unsigned mechanism, struct slice input)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const unsigned mechanisms[] = {SASL_HOP_SCRAM_SHA_256, SASL_HOP_SCRAM_SHA_1, SASL_HOP_PLAIN, SASL_HOP_LOGIN};
+    static const unsigned mechanisms[] = {SASL_HOP_SCRAM_SHA_256, SASL_HOP_SCRAM_SHA_1, SASL_HOP_PLAIN,
+                                          SASL_HOP_LOGIN,         SASL_HOP_OAUTHBEARER, SASL_HOP_XOAUTH2};
     struct slice input = slice_of((const char *)data, size);
 
     (void)!sasl_hop_challenge_first(input);
     (void)!sasl_hop_challenge_final(input);
     if (size)
-        converse(mechanisms[data[0] % 4], slice_skip(input, 1));
+        converse(mechanisms[data[0] % 6], slice_skip(input, 1));
     return 0;
 }

@@ -140,12 +140,37 @@ static void test_scram_is_proved(void **state)
     }
 }
 
+static void test_tokens(void **state)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct sasl_hop *hop = sasl_hop_new(SASL_HOP_OAUTHBEARER, "hop.test", SLICE("u,=r@x.test"), SLICE("tok.en"));
+    struct slice out;
+
+    (void)state;
+    assert_true(sasl_hop_begin(hop, arena, &out));
+    assert_true(slice_equal(out, SLICE("n,a=u=2C=3Dr@x.test,\1auth=Bearer tok.en\1\1")));
+    assert_true(sasl_hop_over(hop) && sasl_hop_goes_on(hop));
+    assert_true(sasl_hop_step(hop, arena, SLICE("{\"status\":\"401\"}"), &out));
+    assert_true(slice_equal(out, SLICE("\1")));
+    assert_false(sasl_hop_goes_on(hop));
+    assert_false(sasl_hop_step(hop, arena, SLICE("{}"), &out));
+    sasl_hop_free(&hop);
+    hop = sasl_hop_new(SASL_HOP_XOAUTH2, "hop.test", SLICE("u,=r@x.test"), SLICE("tok.en"));
+    assert_true(sasl_hop_begin(hop, arena, &out));
+    assert_true(slice_equal(out, SLICE("user=u,=r@x.test\1auth=Bearer tok.en\1\1")));
+    assert_true(sasl_hop_step(hop, arena, SLICE("{}"), &out));
+    assert_int_equal(out.n, 0);
+    sasl_hop_free(&hop);
+    arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mechanisms),      cmocka_unit_test(test_first),
         cmocka_unit_test(test_final),           cmocka_unit_test(test_decode),
         cmocka_unit_test(test_plain_and_login), cmocka_unit_test(test_scram_is_proved),
+        cmocka_unit_test(test_tokens),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 
 POSTHOUSED names the program (default: var/build/posthoused), so that the same tests run against a sanitizer build.
 """
+import base64
 import contextlib
 import imaplib
 import os
@@ -42,6 +43,9 @@ class Posthouse:
         self.config_path = self.folder / "posthouse.conf"
         self.process = None
         self.token = None
+        keys = self.folder / "secret-keys"
+        keys.touch(0o600)
+        keys.write_text(base64.b64encode(os.urandom(32)).decode() + "\n")
         spool = self.folder / "spool"
         spool.mkdir()
         spool.chmod(0o1777)
@@ -56,6 +60,7 @@ class Posthouse:
             "database.conninfo": postgres.conninfo(self.database),
             "tls.certificate_file": certificate.certificate,
             "tls.key_file": certificate.key,
+            "secrets.key_file": keys,
             "delivery.probe_interval": "1s",
             "delivery.retry_first": "1s",
             "delivery.retry_max": "2s",

@@ -89,3 +89,25 @@ def asks_for_ever(session, mechanism, initial):
         if not line:
             return
     give_up(session)
+
+
+class Tokens:
+    """OAUTHBEARER and XOAUTH2: takes the tokens that `good()` gives for one user."""
+
+    def __init__(self, user, good):
+        self.user, self.good = user, good
+        self.seen = []  # tokens
+        self.ends = []  # what a refusal was answered with
+
+    def __call__(self, session, mechanism, initial):
+        message = (ask(session, None) if initial is None else base64.b64decode(initial)).decode()
+        head = f"n,a={self.user},\1" if mechanism == "OAUTHBEARER" else f"user={self.user}\1"
+        assert message.startswith(head + "auth=Bearer ") and message.endswith("\1\1"), message
+        token = message[len(head) + 12:-2]
+        self.seen.append(token)
+        if token in self.good():
+            session.say("235 2.7.0 welcome")
+            return
+        session.say("334 " + encode(b'{"status":"401","schemes":"bearer","scope":"mail"}'))
+        self.ends.append(session.rfile.readline(20000).strip())
+        session.say("535 5.7.8 that token is not taken")
