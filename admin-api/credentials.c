@@ -2,29 +2,43 @@
  * /v1/credentials: what we sign in with at next hops, under names that next hops refer to.
  *
  * Of kind password: a name and a password; of kind oauth: where, and as which client, tokens are fetched (RFC 6749), by a
- * refresh token or by client credentials.
+ * refresh token or by client credentials; of kind certificate: what is shown to a host that asks for one.
  *
  * A password is taken and never given back, in no answer and no log: what is told of it is the name of the key that it is
  * sealed under, and whether new ones are.  Without [secrets] key_file nothing can be kept, which is a conflict with
  * the state of the server and no mistake in the request.
  */
 #include <json-c/json.h>
+#include <string.h>
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
 #include "core/http.h"
 #include "core/id.h"
 #include "core/secret.h"
+#include "core/tls_identity.h"
 #include "storage/provision_hop_credential.h"
 
 #define NAME_MAX_BYTES 200
+
+static void put_certificate(struct json_object *object, struct slice certificate)
+{
+    char fingerprint[TLS_FINGERPRINT_SIZE] = "";
+    int64_t expires_ms = INT64_MIN;
+    bool good = certificate.p && tls_identity_look(certificate, fingerprint, &expires_ms);
+    json_put_text(object, "certificate", certificate);
+    json_put_text(object, "fingerprint", good ? slice_str(fingerprint) : (struct slice){NULL, 0});
+    json_put_time(object, "certificate_expires_at", expires_ms);
+}
 
 static struct json_object *as_json(const struct provision_hop_credential *credential)
 {
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", credential->id);
     json_put_text(object, "name", credential->name);
-    json_put_text(object, "kind", credential->oauth ? SLICE("oauth") : SLICE("password"));
+    json_put_text(object, "kind", credential->oauth           ? SLICE("oauth")
+                                  : credential->certificate.p ? SLICE("certificate")
+                                                              : SLICE("password"));
     json_put_text(object, "user", credential->user);
     json_put_text(object, "mechanism", credential->mechanism);
     json_put_text(object, "tls", credential->verify ? SLICE("verify") : SLICE("encrypt"));
@@ -36,6 +50,7 @@ static struct json_object *as_json(const struct provision_hop_credential *creden
                                                            : SLICE("client_credentials"));
     json_put_time(object, "token_expires_at", credential->token_expires_ms);
     json_put_text(object, "token_failure", credential->token_failure);
+    put_certificate(object, credential->certificate);
     json_put_text(object, "key", *credential->key ? slice_str(credential->key) : (struct slice){NULL, 0});
     json_put_bool(object, "key_current", credential->key_current);
     json_put_time(object, "created_at", credential->created_ms);
@@ -158,8 +173,54 @@ static void read_oauth(struct json_fields *f, bool required, struct provision_ho
         json_reject(f, "client_secret", "or a refresh_token must be given");
 }
 
-static void read_members(struct json_fields *f, bool required, struct provision_hop_credential *credential)
+/* Of several lines, as json_text() takes none.  {NULL,0}: not given. */
+static struct slice read_pem(struct json_fields *f, const char *name, bool required, size_t max)
 {
+    struct json_object *value = NULL;
+    if (!json_given(f, name)) {
+        if (required)
+            json_reject(f, name, "is required");
+        return (struct slice){NULL, 0};
+    }
+    json_object_object_get_ex(f->object, name, &value);
+    struct slice text = {NULL, 0};
+    if (json_object_is_type(value, json_type_string))
+        text = slice_of(json_object_get_string(value), (size_t)json_object_get_string_len(value));
+    if (!text.n || text.n > max || memchr(text.p, '\0', text.n)) {
+        json_reject(f, name, "must be PEM, of at most %zu bytes", max);
+        return (struct slice){NULL, 0};
+    }
+    return secret_slice(f->r->arena, text);
+}
+
+/* Both, or neither in a change: they belong together. */
+static void read_certificate(struct json_fields *f, bool required, struct provision_hop_credential *credential)
+{
+    static const char *const levels[] = {"encrypt", "verify", NULL};
+    char why[100];
+
+    struct slice tls = json_choice(f, "tls", levels);
+    if (tls.p)
+        credential->verify = slice_equal(tls, SLICE("verify"));
+    required |= json_given(f, "certificate") || json_given(f, "private_key");
+    struct slice certificate = read_pem(f, "certificate", required, HOP_CREDENTIAL_CERTIFICATE_MAX);
+    credential->secret = read_pem(f, "private_key", required, HOP_CREDENTIAL_KEY_MAX);
+    if (f->failed || !certificate.p || !credential->secret.p)
+        return;
+    struct tls_identity *identity = tls_identity_new(certificate, credential->secret, why, sizeof why);
+    if (!identity)
+        json_reject(f, strncmp(why, "the key", 7) == 0 ? "private_key" : "certificate", "%s", why);
+    tls_identity_free(&identity);
+    credential->certificate = certificate;
+}
+
+static void read_members(struct json_fields *f, bool required, bool certificate,
+                         struct provision_hop_credential *credential)
+{
+    if (certificate) {
+        read_certificate(f, required, credential);
+        return;
+    }
     read_common(f, required, credential);
     if (credential->oauth)
         read_oauth(f, required, credential);
@@ -169,7 +230,7 @@ static void read_members(struct json_fields *f, bool required, struct provision_
 
 AWAITS void credentials_create(struct request *r)
 {
-    static const char *const kinds[] = {"password", "oauth", NULL};
+    static const char *const kinds[] = {"password", "oauth", "certificate", NULL};
     struct json_fields f;
     struct provision_hop_credential credential = {.verify = true};
     if (!json_begin(r, &f))
@@ -177,7 +238,7 @@ AWAITS void credentials_create(struct request *r)
     credential.name = json_text(&f, "name", true, NAME_MAX_BYTES);
     struct slice kind = json_choice(&f, "kind", kinds);
     credential.oauth = kind.p && slice_equal(kind, SLICE("oauth"));
-    read_members(&f, true, &credential);
+    read_members(&f, true, kind.p && slice_equal(kind, SLICE("certificate")), &credential);
     if (!json_end(&f) || !has_keys(r))
         return;
 
@@ -203,7 +264,7 @@ AWAITS void credentials_change(struct request *r)
     struct provision_refusal refusal;
     if (!json_begin(r, &f) || !get(r, r->key, &credential))
         return;
-    read_members(&f, false, &credential);
+    read_members(&f, false, credential.certificate.p, &credential);
     if (!json_end(&f) || ((credential.secret.p || credential.refresh_token.p) && !has_keys(r)))
         return;
     r->actor.status = 200;

@@ -30,6 +30,7 @@
 #include "core/loop.h"
 #include "core/stream_internal.h"
 #include "core/tls_dane.h"
+#include "core/tls_identity.h"
 
 #define CLOSE_TIMEOUT_MS 10000 /* when no write timeout is known */
 
@@ -185,8 +186,13 @@ void stream_begin_tls(struct stream *stream, struct tls *tls)
 
 struct ssl_st *stream_ssl_new(const struct stream *stream)
 {
-    return stream->dane ? tls_dane_connection(stream->tls, stream->dane)
-                        : tls_connection(stream->tls, !stream->driven, stream->name);
+    struct ssl_st *ssl = stream->dane ? tls_dane_connection(stream->tls, stream->dane)
+                                      : tls_connection(stream->tls, !stream->driven, stream->name);
+
+    if (!ssl || !stream->identity || tls_identity_use(ssl, stream->identity))
+        return ssl;
+    SSL_free(ssl);
+    return NULL;
 }
 
 bool stream_is_tls(const struct stream *stream)

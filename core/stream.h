@@ -141,6 +141,9 @@ AWAITS enum stream_status stream_connect(const struct sockaddr *address, socklen
                                          struct stream **out);
 AWAITS enum stream_status stream_connect_tls(struct stream *stream, struct tls *tls, const char *name,
                                              unsigned timeout_ms);
+/* Driven, before either: what is shown to a server that asks, until the handshake is over; NULL: nothing. */
+struct tls_identity;
+void stream_show_identity(struct stream *stream, const struct tls_identity *identity);
 /* The same, held against records of which tls_dane_usable() knows some; stream_tls_dane() says what came of it. */
 struct tls_dane;
 AWAITS enum stream_status stream_connect_dane(struct stream *stream, struct tls *tls, const struct tls_dane *dane,

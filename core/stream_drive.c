@@ -53,6 +53,11 @@ static AWAITS bool drive_wait(struct stream *stream, uint64_t deadline)
 
 /* ------------------------------------------------------------------ TLS */
 
+void stream_show_identity(struct stream *stream, const struct tls_identity *identity)
+{
+    stream->identity = identity;
+}
+
 AWAITS enum stream_status stream_connect_tls(struct stream *stream, struct tls *tls, const char *name,
                                              unsigned timeout_ms)
 {
@@ -66,6 +71,7 @@ AWAITS enum stream_status stream_connect_tls(struct stream *stream, struct tls *
         if (!drive_wait(stream, deadline))
             break;
     stream->name = NULL;
+    stream->identity = NULL;
     if (!stream->broken && stream->phase != STREAM_OPEN) /* half a handshake is good for nothing */
         stream_fail(stream, STREAM_END_TIMEOUT, STREAM_TIMED_OUT);
     return stream->broken ? stream->status : STREAM_OK;

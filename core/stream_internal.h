@@ -50,6 +50,7 @@ struct stream {
     struct tls *tls; /* as long as ssl, which asks it for certificates */
     struct ssl_st *ssl;
     const char *name;            /* driven: of the peer, while the handshake begins */
+    const struct tls_identity *identity; /* driven: what is shown to a server that asks; NULL: nothing */
     const struct tls_dane *dane; /* driven: the same, if there are records for it; NULL: none */
     size_t clear_left;
     bool handshake_wants_write, read_wants_write, write_wants_read;

@@ -18,6 +18,7 @@
 #define LOG_MODULE "runner"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/tls_identity.h"
 #include "daemon/hop_grant.h"
 #include "protocols/sasl_hop.h"
 #include "storage/hop_credential.h"
@@ -90,11 +91,32 @@ static bool cannot(struct slice *why, const char *words)
     return false;
 }
 
+static void on_done(void *arg)
+{
+    struct tls_identity *identity = arg;
+
+    tls_identity_free(&identity);
+}
+
+/* It lives as long as the arena. */
+static const struct tls_identity *identity_of(struct arena *arena, const struct hop_credential *found)
+{
+    char why[100];
+    struct tls_identity *identity = tls_identity_new(found->certificate, found->secret, why, sizeof why);
+
+    if (identity)
+        arena_on_done(arena, on_done, identity);
+    else
+        log_error("the certificate for a next hop cannot be used", log_slice("credential", found->name), log_str("reason", why));
+    return identity;
+}
+
 /* sealed: of a token that was not fetched just now; else {NULL,0}. */
 static AWAITS bool find_credential(struct arena *arena, int64_t credential_id, const char *host,
                                    struct smtp_client_credential *out, struct slice *sealed, struct slice *why)
 {
     const struct refusal *refusal;
+    const struct tls_identity *identity = NULL;
     struct hop_credential found;
     bool fresh;
 
@@ -115,15 +137,19 @@ static AWAITS bool find_credential(struct arena *arena, int64_t credential_id, c
                                         (unsigned)((refusal->until - clock_steady_ms()) / 1000 + 1)));
     if (found.oauth && !hop_grant_token(arena, &found, &fresh, why))
         return false;
+    if (found.certificate.p && !(identity = identity_of(arena, &found)))
+        return cannot(why, arena_printf(arena, "credential %.*s: its certificate cannot be used", SLICE_ARG(found.name)));
     *sealed = found.sealed_token;
     *out = (struct smtp_client_credential){
         .id = credential_id,
         .version = found.version,
         .user = found.user,
         .password = found.oauth ? found.token : found.secret,
+        .identity = identity,
         .mechanisms = found.mechanism.p ? sasl_hop_named(found.mechanism)
-                      : found.oauth     ? SASL_HOP_BY_TOKEN
-                                        : SASL_HOP_BY_PASSWORD,
+                      : found.certificate.p ? 0
+                      : found.oauth         ? SASL_HOP_BY_TOKEN
+                                            : SASL_HOP_BY_PASSWORD,
         .verify = found.verify,
     };
     return true;

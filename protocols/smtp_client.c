@@ -120,6 +120,8 @@ static AWAITS enum opening turn_to_tls(struct smtp_client *client, struct arena 
         client->tls_failed = true;
         return settings->verify_tls || client->reply.code == 421 ? OPENING_FAILED : OPENED;
     }
+    if (settings->credential)
+        stream_show_identity(client->stream, settings->credential->identity);
     status = settings->dane
                  ? stream_connect_dane(client->stream, settings->tls, settings->dane, settings->reply_timeout_ms)
                  : stream_connect_tls(client->stream, settings->tls, client->host, settings->reply_timeout_ms);
@@ -182,7 +184,7 @@ static AWAITS enum opening open_stream(const struct smtp_client_settings *settin
     struct smtp_client *client = client_new(settings, stream, host);
     enum opening opening = begin(client, arena, tls, why);
 
-    if (client->signed_in) {
+    if (settings->credential) {
         client->credential_id = settings->credential->id;
         client->credential_version = settings->credential->version;
     }

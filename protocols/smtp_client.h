@@ -37,8 +37,9 @@ struct tls_dane;
 struct smtp_client_credential {
     int64_t id;
     int version;
-    struct slice user, password;
-    unsigned mechanisms; /* SASL_HOP_*: these may be used */
+    struct slice user, password;                 /* or its token */
+    const struct tls_identity *identity;         /* shown to a server that asks for a certificate; NULL: none */
+    unsigned mechanisms; /* SASL_HOP_*: these may be used; 0: nothing is said, the certificate is all there is */
     bool verify;         /* not without a certificate for the host's name; else TLS will do */
     bool refused;        /* set: the server did not take it */
 };

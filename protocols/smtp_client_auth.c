@@ -167,6 +167,8 @@ bool smtp_client_authenticate(struct smtp_client *client, struct arena *arena, s
         return fail(why, stream_is_tls(client->stream)
                              ? "its credential is not used without a certificate for its name"
                              : "its credential is not used without TLS");
+    if (!credential->mechanisms) /* a certificate, which it was shown if it asked */
+        return true;
     if (!client->features.auth)
         return fail(why, "it does not offer AUTH, or no mechanism that is known, and there is a credential for it");
     mechanism = sasl_hop_best(client->features.auth & credential->mechanisms);

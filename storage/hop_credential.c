@@ -50,7 +50,8 @@ static const struct db_statement get = {
     "hop_credential_get",
     "select c.version, c.name, c.user_name, c.mechanism, c.tls = 'verify', c.secret, c.kind = 'oauth', c.token_url,"
     "       c.client_id, c.scope, case when t.expires_at > now() + interval '5 seconds' then t.access_token end,"
-    "       coalesce(t.renew_at < now(), false), case when t.failed_until > now() then t.failure end"
+    "       coalesce(t.renew_at < now(), false), case when t.failed_until > now() then t.failure end,"
+    "       c.certificate"
     "  from hop_credential c left join hop_token t on t.credential_id = c.id where c.id = $1::bigint",
 };
 
@@ -78,6 +79,7 @@ AWAITS enum db_status hop_credential_get(struct arena *arena, int64_t id, struct
         .sealed_token = row_text(rows, 0, 10),
         .token_due = row_bool(rows, 0, 11),
         .token_failure = row_text(rows, 0, 12),
+        .certificate = row_text(rows, 0, 13),
     };
     out->trouble = hop_credential_open(arena, id, "secret", row_text(rows, 0, 5), &out->secret);
     if (hop_credential_open(arena, id, "access_token", out->sealed_token, &out->token))

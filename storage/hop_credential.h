@@ -18,6 +18,8 @@
 #define HOP_CREDENTIAL_USER_MAX 255
 #define HOP_CREDENTIAL_SECRET_MAX 1024
 #define HOP_CREDENTIAL_TOKEN_MAX 8000
+#define HOP_CREDENTIAL_CERTIFICATE_MAX 32768
+#define HOP_CREDENTIAL_KEY_MAX 8000
 
 /* The keys of this process, which must stay; not called or NULL: there are none, and nothing opens. */
 void hop_credential_keys(const struct secret_ring *ring);
@@ -32,6 +34,7 @@ struct hop_credential {
     struct slice secret;    /* wiped with the arena; {NULL,0}: of kind oauth, a client without one */
     const char *trouble;    /* NULL, or why there is no secret */
 
+    struct slice certificate; /* PEM, whose key is the secret; {NULL,0}: of another kind */
     bool oauth; /* a token is what is signed in with */
     struct slice token_url, client_id, scope;
     struct slice token, sealed_token; /* {NULL,0}: there is none that is good */

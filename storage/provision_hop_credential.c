@@ -15,7 +15,8 @@
 
 #define SELECT                                                                                                         \
     "select c.id, c.name, c.user_name, c.mechanism, c.tls = 'verify', c.secret, c.created_at, c.changed_at,"           \
-    "       c.kind = 'oauth', c.token_url, c.client_id, c.scope, t.refresh_token, t.expires_at, t.failure"             \
+    "       c.kind = 'oauth', c.token_url, c.client_id, c.scope, t.refresh_token, t.expires_at, t.failure,"            \
+    "       c.certificate"                                                                                             \
     "  from hop_credential c left join hop_token t on t.credential_id = c.id "
 
 static void read_row(const struct rows *rows, unsigned row, struct provision_hop_credential *out)
@@ -40,6 +41,7 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_hop
         .refreshes = refresh.p,
         .token_expires_ms = row_time(rows, row, 13),
         .token_failure = row_text(rows, row, 14),
+        .certificate = row_text(rows, row, 15),
     };
     secret_ring_name_of(sealed.p ? sealed : refresh, out->key);
 }
@@ -106,20 +108,23 @@ static const struct db_statement require_room = {
 };
 static const struct db_statement insert = {
     "provision_hop_credential_insert",
-    "insert into hop_credential (id, name, user_name, mechanism, tls, secret, kind, token_url, client_id, scope)"
+    "insert into hop_credential (id, name, user_name, mechanism, tls, secret, kind, token_url, client_id, scope,"
+    "                            certificate)"
     " values ($1::bigint, $2::text, $3::text, $4::text, case when $5::boolean then 'verify' else 'encrypt' end,"
-    "         $6::bytea, case when $7::text is null then 'password' else 'oauth' end, $7::text, $8::text, $9::text)",
+    "         $6::bytea, case when $7::text is not null then 'oauth' when $10::text is not null then 'certificate'"
+    "                            else 'password' end, $7::text, $8::text, $9::text, $10::text)",
 };
 static const struct db_statement insert_token = {
     "provision_hop_credential_insert_token",
     "insert into hop_token (credential_id, refresh_token) values ($1::bigint, $2::bytea)",
 };
 
-static void add_oauth(struct params *params, const struct provision_hop_credential *credential)
+static void add_kind(struct params *params, const struct provision_hop_credential *credential)
 {
     params_text(params, credential->token_url);
     params_text(params, credential->client_id);
     params_text(params, credential->scope);
+    params_text(params, credential->certificate);
 }
 
 AWAITS enum db_write provision_hop_credential_create(struct arena *arena,
@@ -137,7 +142,7 @@ AWAITS enum db_write provision_hop_credential_create(struct arena *arena,
     params_text(params, credential->mechanism);
     params_bool(params, credential->verify);
     add_secret(params, *id, "secret", credential->secret);
-    add_oauth(params, credential);
+    add_kind(params, credential);
     if (credential->oauth) {
         params = db_unit_add(unit, &insert_token);
         params_int64(params, *id);
@@ -159,7 +164,7 @@ static const struct db_statement update = {
     "provision_hop_credential_update",
     "update hop_credential set user_name = $2::text, mechanism = $3::text,"
     "       tls = case when $4::boolean then 'verify' else 'encrypt' end, secret = coalesce($5::bytea, secret),"
-    "       token_url = $6::text, client_id = $7::text, scope = $8::text,"
+    "       token_url = $6::text, client_id = $7::text, scope = $8::text, certificate = $9::text,"
     "       version = version + 1, changed_at = now() where id = $1::bigint",
 };
 /* What was got with what it was. */
@@ -192,7 +197,7 @@ AWAITS enum db_write provision_hop_credential_update(struct arena *arena,
     params_text(params, credential->mechanism);
     params_bool(params, credential->verify);
     add_secret(params, credential->id, "secret", credential->secret);
-    add_oauth(params, credential);
+    add_kind(params, credential);
     params = db_unit_add(unit, &update_token);
     params_int64(params, credential->id);
     add_secret(params, credential->id, "refresh_token", credential->refresh_token);

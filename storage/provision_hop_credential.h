@@ -18,6 +18,7 @@ struct provision_hop_credential {
     bool verify;
     bool oauth;
     struct slice token_url, client_id, scope; /* oauth; scope {NULL,0}: none */
+    struct slice certificate;                 /* PEM, whose key is the secret; {NULL,0}: of another kind */
     bool refreshes;                           /* read: it has a refresh token */
     int64_t token_expires_ms;                 /* read: INT64_MIN: there is no token */
     struct slice token_failure;               /* read: why not, of the last time; {NULL,0}: it did not fail */

@@ -16,6 +16,8 @@
 #include "admin-api/cli/options.h"
 #include "admin-api/cli/resource.h"
 
+#define FILE_MAX 65536 /* the API says what is too long */
+
 static void put(struct json_object *object, const char *name, const char *text)
 {
     json_object_object_add(object, name, json_object_new_string(text));
@@ -78,9 +80,25 @@ static void put_password(struct json_object *body, const char *member)
     free(password);
 }
 
-/* Each a line of the standard input, in this order. */
+static void put_file(struct json_object *body, const char *member, const char *path)
+{
+    char text[FILE_MAX + 1];
+    FILE *file = path ? fopen(path, "re") : NULL;
+    size_t n = file ? fread(text, 1, sizeof text, file) : 0;
+    if (file)
+        fclose(file);
+    if (path && (!n || n > FILE_MAX))
+        input_misuse("cannot be read, is empty, or too long", path);
+    if (path)
+        json_object_object_add(body, member, json_object_new_string_len(text, (int)n));
+    memset(text, 0, sizeof text);
+}
+
+/* Each a line of the standard input, in this order; or files. */
 static void put_secrets(struct json_object *body, bool password)
 {
+    put_file(body, "certificate", options.certificate_file);
+    put_file(body, "private_key", options.key_file);
     if (password)
         put_password(body, "password");
     if (options.client_secret)
@@ -132,9 +150,9 @@ struct json_object *body_creation(const struct resource *resource, const char *n
     }
     if (strcmp(resource->name, "credentials") == 0) {
         bool oauth = json_object_object_get_ex(body, "token_url", NULL);
-        if (oauth)
-            put(body, "kind", "oauth");
-        put_secrets(body, !oauth);
+        if (oauth || options.certificate_file)
+            put(body, "kind", oauth ? "oauth" : "certificate");
+        put_secrets(body, !oauth && !options.certificate_file);
     }
     return body;
 }

@@ -54,6 +54,10 @@ void options_read(char **argv, const char **words, unsigned max)
             options.client_secret = true;
         } else if (strcmp(option, "--refresh-token") == 0) {
             options.refresh_token = true;
+        } else if (strcmp(option, "--certificate-file") == 0) {
+            options.certificate_file = option_value(argv, &i);
+        } else if (strcmp(option, "--key-file") == 0) {
+            options.key_file = option_value(argv, &i);
         } else if (strcmp(option, "--url") == 0) {
             options.url = option_value(argv, &i);
         } else if (strcmp(option, "--customer") == 0) {

@@ -12,6 +12,7 @@ struct options {
     const char *customer, *domain, *open;
     const char *hops[OPTIONS_HOPS_MAX], *aliases[OPTIONS_ALIASES_MAX];
     unsigned hop_count, alias_count;
+    const char *certificate_file, *key_file;
     bool no_password, password_hash, password, client_secret, refresh_token, back;
 };
 extern struct options options;

@@ -58,6 +58,7 @@ void usage_print(FILE *to)
         "            create NAME --user USER [--mechanism scram-sha-256|scram-sha-1|plain|login] [--tls encrypt|verify]\n"
         "            create NAME --user USER --token-url URL --client-id ID [--client-secret] [--refresh-token]\n"
         "                   [--oauth-scope SCOPE] [--mechanism oauthbearer|xoauth2] [--tls encrypt|verify]\n"
+        "            create NAME --certificate-file FILE --key-file FILE [--tls encrypt|verify]\n"
         "                                       (what next hops are signed in at with; secrets are read from the\n"
         "                                        standard input, each on a line, in this order)\n"
         "            change NAME [--user USER] [--mechanism ...] [--tls ...] [--password] [--token-url URL] ...\n"

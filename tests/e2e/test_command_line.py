@@ -156,6 +156,12 @@ def test_resources(posthouse, client):
     assert (made["kind"], made["scope"], made["grant"]) == ("oauth", "mail", "refresh_token")
     client("credentials", "change", "cli-token", "--oauth-scope", "", "--client-secret", stdin="other\n")
     client("credentials", "delete", "cli-token")
+    pair = "--certificate-file", str(posthouse.certificate.certificate), "--key-file", str(posthouse.certificate.key)
+    made = json.loads(client("credentials", "create", "cli-card", *pair, "--json"))
+    assert made["kind"] == "certificate" and made["certificate"] == posthouse.certificate.certificate.read_text()
+    client("credentials", "change", "cli-card", *pair, "--tls", "encrypt")
+    assert "private_key" in client("credentials", "change", "cli-card", *pair[:2], status=1)
+    client("credentials", "delete", "cli-card")
     made = json.loads(client("credentials", "show", "cli-login", "--json"))
     hops = json.loads(client("routes", "change", "cli-way", "--next-hop", "::1,25,,,,cli-login", "--json"))["next_hops"]
     assert [(h["port"], h["priority"], h["tls"], h["credential"]) for h in hops] == [(25, 10, None, made["id"])]

@@ -50,6 +50,7 @@ class Behaviour:
 
 class _Handler(socketserver.StreamRequestHandler):
     ended_well = False
+    peer = None  # the certificate that was shown, as ssl has it
 
     def setup(self):
         super().setup()
@@ -72,6 +73,7 @@ class _Handler(socketserver.StreamRequestHandler):
     def turn_to_tls(self, context):
         self.rfile.close()
         self.connection = context.wrap_socket(self.connection, server_side=True)
+        self.peer = self.connection.getpeercert()
         self.rfile = self.connection.makefile("rb")
         self.wfile = socketserver._SocketWriter(self.connection)
 
