@@ -105,8 +105,7 @@ void smtp_data_finish(struct smtp_session *session)
         smtp_fields_finish(&transaction->fields, spool, transaction);
 }
 
-static void refuse(struct smtp_session *session, unsigned code, const char *enhanced, const char *reason,
-                   const char *text)
+static void count(struct smtp_session *session, unsigned code, const char *reason)
 {
     if (code < 500)
         smtp_counters.messages_deferred++;
@@ -114,7 +113,19 @@ static void refuse(struct smtp_session *session, unsigned code, const char *enha
         smtp_counters.messages_refused++;
     log_info("message refused", log_slice("sender", session->transaction->sender.address), log_str("reason", reason),
              log_int("size", (int64_t)session->transaction->size));
+}
+
+static void refuse(struct smtp_session *session, unsigned code, const char *enhanced, const char *reason,
+                   const char *text)
+{
+    count(session, code, reason);
     smtp_reply(session, code, enhanced, "%s", text);
+}
+
+static void too_big(struct smtp_session *session)
+{
+    count(session, 552, "too-big");
+    smtp_refuse_too_big(session);
 }
 
 /* True, and answered. */
@@ -150,7 +161,7 @@ bool smtp_data_refused(struct smtp_session *session)
     else if (!transaction->binary && transaction->dot.nul)
         refuse(session, 554, "5.6.0", "nul", "The message has a NUL character");
     else if (!transaction->spool)
-        refuse(session, 552, "5.3.4", "too-big", "Message too big");
+        too_big(session);
     else if (spool_failed(transaction->spool))
         refuse(session, 452, "4.3.1", "spool-failed", "Insufficient storage, try again later");
     else if (transaction->dot.hops.received > session->settings->received_max)

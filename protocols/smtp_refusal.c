@@ -12,8 +12,8 @@
 #include "protocols/smtp_session.h"
 #include "storage/decision.h"
 
-void smtp_refuse(struct smtp_session *session, const char *command, struct slice recipient, unsigned cell,
-                 const struct authorize_decision *decision)
+static void answer(struct smtp_session *session, const char *command, struct slice recipient, unsigned cell,
+                   const struct authorize_decision *decision)
 {
     const struct permit *permit = &session->transaction->permit;
     const struct directory_grant *grant = decision->grant;
@@ -43,6 +43,26 @@ void smtp_refuse(struct smtp_session *session, const char *command, struct slice
         smtp_reply(session, decision->code, decision->enhanced, "%s (decision %s)", decision->text, id_print(id, text));
     else
         smtp_reply(session, decision->code, decision->enhanced, "%s", decision->text);
+}
+
+void smtp_refuse(struct smtp_session *session, const char *command, struct slice recipient, unsigned cell,
+                 const struct authorize_decision *decision)
+{
+    answer(session, command, recipient, cell, decision);
     if (decision->code >= 500)
         smtp_screen_tarpit(session);
+}
+
+void smtp_refuse_too_big(struct smtp_session *session)
+{
+    struct smtp_transaction *transaction = session->transaction;
+    const struct directory_grant *grant = NULL;
+    struct authorize_decision decision;
+
+    for (const struct smtp_recipient *r = transaction->recipients; r && !grant; r = r->next)
+        if (r->grant && r->grant->size_max == transaction->size_max)
+            grant = r->grant;
+    authorize_too_big(session->command, grant, transaction->size_max, &decision);
+    transaction->permit.size = transaction->size;
+    answer(session, "DATA", slice_of(NULL, 0), 0, &decision);
 }

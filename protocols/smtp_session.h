@@ -206,6 +206,8 @@ bool smtp_data_trickles(uint64_t began_ms, uint64_t received);
  * "DATA".  recipient: {NULL,0}: it is not about one.  cell: whose mail it is about; 0: nobody's. */
 void smtp_refuse(struct smtp_session *session, const char *command, struct slice recipient, unsigned cell,
                  const struct authorize_decision *decision);
+/* Likewise for a message whose size was not told before.  Nobody is held back: for the loop, too. */
+void smtp_refuse_too_big(struct smtp_session *session);
 
 /*
  * smtp_hold.c.  Offer: the line of EHLO; NULL: none.  Check: NULL is well.  Is: the recipient's copy is not delivered

@@ -184,6 +184,24 @@ static const char *senders_in_words(const struct question *q, const struct direc
     return "";
 }
 
+/* RFC 1870 section 6.1: said before it is sent, if its size was told. */
+void authorize_too_big(struct arena *arena, const struct directory_grant *grant, uint64_t size_max,
+                       struct authorize_decision *out)
+{
+    char id[ID_TEXT_SIZE];
+
+    if (!grant) {
+        refuse(out, AUTHORIZE_DENIED, "too-big", 552, "5.3.4",
+               arena_printf(arena, "Message too big; the limit is %llu octets", (unsigned long long)size_max));
+        return;
+    }
+    refuse(out, AUTHORIZE_DENIED, "size-limit", 552, "5.3.4",
+           arena_printf(arena, "Message too big: grant %s permits %llu octets", id_print(grant->id, id),
+                        (unsigned long long)grant->size_max));
+    out->limit = "size_max";
+    out->grant = grant;
+}
+
 /* Why this grant does not permit it. */
 static void explain(const struct question *q, const struct directory_grant *grant, enum step step,
                     struct authorize_decision *out)
@@ -215,12 +233,7 @@ static void explain(const struct question *q, const struct directory_grant *gran
         refuse(out, AUTHORIZE_DENIED, "tls-required", 530, "5.7.0",
                arena_printf(arena, "Must issue a STARTTLS command first: grant %s is for TLS only", id));
         break;
-    case STEP_SIZE: /* RFC 1870 section 6.1 */
-        refuse(out, AUTHORIZE_DENIED, "size-limit", 552, "5.3.4",
-               arena_printf(arena, "Message too big: grant %s permits %llu octets", id,
-                            (unsigned long long)grant->size_max));
-        out->limit = "size_max";
-        break;
+    case STEP_SIZE: authorize_too_big(arena, grant, 0, out); break;
     case STEP_RECIPIENTS:
         refuse(out, AUTHORIZE_DENIED, "recipients-limit", grant->at_limit == DIRECTORY_LIMIT_REFUSE ? 550 : 452,
                grant->at_limit == DIRECTORY_LIMIT_REFUSE ? "5.5.3" : "4.5.3",
@@ -293,9 +306,8 @@ void authorize_sender(struct arena *arena, const struct authorize_client *client
 {
     const struct directory_account *account = client->account;
 
-    if (client->size_max && sender->size > client->size_max) { /* RFC 1870 section 6.1: said before it is sent */
-        refuse(out, AUTHORIZE_DENIED, "too-big", 552, "5.3.4",
-               arena_printf(arena, "Message too big; the limit is %llu octets", (unsigned long long)client->size_max));
+    if (client->size_max && sender->size > client->size_max) {
+        authorize_too_big(arena, NULL, client->size_max, out);
         return;
     }
     if (client->role == AUTHORIZE_MX) {

@@ -69,6 +69,9 @@ struct authorize_decision {
     bool held; /* it is taken, and held for grant->hold_ms, as that limit is reached */
 };
 
+/* The message is bigger than the grant permits, or without one (NULL) than size_max, the server's limit. */
+void authorize_too_big(struct arena *arena, const struct directory_grant *grant, uint64_t size_max,
+                       struct authorize_decision *out);
 void authorize_sender(struct arena *arena, const struct authorize_client *client, const struct authorize_sender *sender,
                       struct authorize_decision *out);
 

@@ -212,7 +212,11 @@ def test_size(node, grant):
         client.hello()
         assert client.plain(ALICE, PASSWORD).startswith("235 ")
         reply = client.message(ALICE, OUTSIDE, make_message("too big", ALICE, body="x" * 2000 + "\n"))
-    assert reply.startswith("552 5.3.4 ")
+    found = re.fullmatch(rf"552 (5\.3\.4 Message too big: grant {one['id']} permits 2000 octets) \(decision ([0-9a-z]+)\)", reply)
+    assert found, reply
+    wait_until(lambda: node.api.request("GET", f"/v1/decisions/{found[2]}")[0] == 200, "the decision is written")
+    decision = node.api.get(f"/v1/decisions/{found[2]}")
+    assert (decision["grant"], decision["limit"], decision["command"]) == (one["id"], "size_max", "DATA") and decision["size"] > 2000
 
 
 def test_recipients_of_a_message(node, grant, outside):
