@@ -112,7 +112,7 @@ static const struct router_route routes[] = {
 
     {"GET", "/v1/credentials", "listCredentials", ROUTER_TOKEN, credentials_list},
     {"POST", "/v1/credentials", "createCredential", ROUTER_TOKEN, credentials_create},
-    {"POST", "/v1/credentials/reseal", "resealCredentials", ROUTER_TOKEN, credentials_reseal},
+    {"POST", "/v1/credential-reseals", "resealCredentials", ROUTER_TOKEN, credentials_reseal},
     {"GET", "/v1/credentials/{credential}", "getCredential", ROUTER_TOKEN, credentials_show},
     {"PATCH", "/v1/credentials/{credential}", "changeCredential", ROUTER_TOKEN, credentials_change},
     {"DELETE", "/v1/credentials/{credential}", "deleteCredential", ROUTER_TOKEN, credentials_delete},

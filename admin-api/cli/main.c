@@ -162,8 +162,7 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         answer = must("POST", path, body);
         break;
     case VERB_RESEAL:
-        snprintf(path + strlen(path), sizeof path - strlen(path), "/%s", resource_verb_name(verb));
-        answer = must("POST", path, NULL);
+        answer = must("POST", "/v1/credential-reseals", NULL);
         break;
     case VERB_STOP:
     case VERB_RETRY:

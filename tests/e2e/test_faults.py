@@ -493,7 +493,7 @@ class Workload:
         oauth = {"kind": "oauth", "user": "u", "token_url": "https://login.test/", "client_id": "c", "refresh_token": "r"}
         self.api("POST", "/v1/credentials", {"name": "by-token", **oauth}, DONE)
         self.api("DELETE", "/v1/credentials/by-token", None, GONE)
-        self.api("POST", "/v1/credentials/reseal", None)
+        self.api("POST", "/v1/credential-reseals", None)
         self.api("DELETE", "/v1/credentials/login", None, GONE)
 
     def step_signed_in(self):

@@ -257,8 +257,8 @@ def test_keys_come_and_go(node, sink, certificate):
     keys.write_text(second + first)
     restart(node)
     assert not node.api.get("/v1/credentials/smart")["key_current"]
-    assert node.api.post("/v1/credentials/reseal", None) == {"key": young, "resealed": 1, "unopened": 0}
-    assert node.api.post("/v1/credentials/reseal", None) == {"key": young, "resealed": 0, "unopened": 0}
+    assert node.api.post("/v1/credential-reseals", None) == {"key": young, "resealed": 1, "unopened": 0}
+    assert node.api.post("/v1/credential-reseals", None) == {"key": young, "resealed": 0, "unopened": 0}
     shown = node.api.get("/v1/credentials/smart")
     assert (shown["key"], shown["key_current"]) == (young, True)
     keys.write_text(second)
@@ -267,14 +267,14 @@ def test_keys_come_and_go(node, sink, certificate):
     wait_equal(lambda: subjects(sink), ["one"], "it is there")
     keys.write_text(first)
     restart(node)
-    assert node.api.post("/v1/credentials/reseal", None) == {"key": node.key, "resealed": 0, "unopened": 1}
+    assert node.api.post("/v1/credential-reseals", None) == {"key": node.key, "resealed": 0, "unopened": 1}
     send(node, "two")
     waits(node, "the key of its secret is not in [secrets] key_file")
     node.write_config(secrets__key_file=None)
     restart(node)
     waits(node, "key_file is not set")
     refused(node, 409, "POST", "/v1/credentials", {"name": "new", "user": "u", "password": "p"})
-    refused(node, 409, "POST", "/v1/credentials/reseal", None)
+    refused(node, 409, "POST", "/v1/credential-reseals", None)
     node.write_config(secrets__key_file=keys)
     keys.write_text(second)
     restart(node)
