@@ -1,11 +1,11 @@
 /*
  * /v1/credentials: what we sign in with at next hops, under names that next hops refer to.
  *
- * Of kind password: a name and a password; of kind oauth: where, and as which client, tokens are fetched (RFC 6749), by a
- * refresh token or by client credentials; of kind certificate: what is shown to a host that asks for one.
+ * Of kind password: a name and a password; of kind oauth: where, and as which client, tokens are fetched (RFC 6749), by
+ * a refresh token or by client credentials; of kind certificate: what is shown to a host that asks for one.
  *
- * A password is taken and never given back, in no answer and no log: what is told of it is the name of the key that it is
- * sealed under, and whether new ones are.  Without [secrets] key_file nothing can be kept, which is a conflict with
+ * A password is taken and never given back, in no answer and no log: what is told of it is the name of the key that it
+ * is sealed under, and whether new ones are.  Without [secrets] key_file nothing can be kept, which is a conflict with
  * the state of the server and no mistake in the request.
  */
 #include <json-c/json.h>
@@ -36,18 +36,20 @@ static struct json_object *as_json(const struct provision_hop_credential *creden
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", credential->id);
     json_put_text(object, "name", credential->name);
-    json_put_text(object, "kind", credential->oauth           ? SLICE("oauth")
-                                  : credential->certificate.p ? SLICE("certificate")
-                                                              : SLICE("password"));
+    json_put_text(object, "kind",
+                  credential->oauth           ? SLICE("oauth")
+                  : credential->certificate.p ? SLICE("certificate")
+                                              : SLICE("password"));
     json_put_text(object, "user", credential->user);
     json_put_text(object, "mechanism", credential->mechanism);
     json_put_text(object, "tls", credential->verify ? SLICE("verify") : SLICE("encrypt"));
     json_put_text(object, "token_url", credential->token_url);
     json_put_text(object, "client_id", credential->client_id);
     json_put_text(object, "scope", credential->scope);
-    json_put_text(object, "grant", !credential->oauth      ? (struct slice){NULL, 0}
-                                   : credential->refreshes ? SLICE("refresh_token")
-                                                           : SLICE("client_credentials"));
+    json_put_text(object, "grant",
+                  !credential->oauth      ? (struct slice){NULL, 0}
+                  : credential->refreshes ? SLICE("refresh_token")
+                                          : SLICE("client_credentials"));
     json_put_time(object, "token_expires_at", credential->token_expires_ms);
     json_put_text(object, "token_failure", credential->token_failure);
     put_certificate(object, credential->certificate);

@@ -1,9 +1,9 @@
 /*
  * tls_identity: a certificate and its key, out of memory, that a client shows to a server that asks for one.
  *
- * It is a connection's and no context's: many next hops share one context, and few ask.  OpenSSL shows it when the server
- * asks, and only then.  What is given is an administrator's, but is read as if it were anybody's: bounded in length
- * by who calls and in certificates here; a key with a passphrase is refused, as nobody is there to be asked.
+ * It is a connection's and no context's: many next hops share one context, and few ask.  OpenSSL shows it when the
+ * server asks, and only then.  What is given is an administrator's, but is read as if it were anybody's: bounded in
+ * length by who calls and in certificates here; a key with a passphrase is refused, as nobody is there to be asked.
  */
 #include "core/tls_identity.h"
 
@@ -53,9 +53,9 @@ static const char *read_certificates(struct tls_identity *identity, struct slice
     }
     BIO_free(bio);
     ERR_clear_error(); /* that there are no more */
-    return !identity->certificate            ? "the certificate is none, or not in PEM"
+    return !identity->certificate           ? "the certificate is none, or not in PEM"
            : count > TLS_IDENTITY_CHAIN_MAX ? "the certificate has more than 10 others behind it"
-                                             : NULL;
+                                            : NULL;
 }
 
 static const char *read_key(struct tls_identity *identity, struct slice text)

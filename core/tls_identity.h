@@ -11,8 +11,8 @@
 struct tls_identity;
 
 /*
- * PEM: the certificate, then what leads from it to an authority; and its key, without a passphrase.  NULL, and a sentence
- * in error, which begins with "the certificate" or "the key" and holds nothing of either.
+ * PEM: the certificate, then what leads from it to an authority; and its key, without a passphrase.  NULL, and a
+ * sentence in error, which begins with "the certificate" or "the key" and holds nothing of either.
  */
 struct tls_identity *tls_identity_new(struct slice certificates, struct slice key, char *error, size_t error_size);
 void tls_identity_free(struct tls_identity **identity);

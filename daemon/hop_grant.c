@@ -1,15 +1,15 @@
 /*
  * hop_grant: the token with which a next hop is signed in at.
  *
- *     a token that is good           is used; when it is due for renewal, and nobody is at it, a new one is fetched first,
- *                                    and if that fails the old one is used
+ *     a token that is good           is used; when it is due for renewal, and nobody is at it, a new one is fetched
+ *                                    first, and if that fails the old one is used
  *     none                           whoever claims the row fetches one; the others wait for what comes of it
  *     it failed lately               nobody asks before the back-off is over; mail waits, and is told why
  *
- * The row is shared by all workers of all nodes (storage/hop_token.h), so that the token server is asked once, and a refresh
- * token that is good for one use is used once.  A new refresh token is kept before anything else is done: while the
- * database is away, for as long as the claim holds.  A worker that dies between the server's answer and that write
- * loses it; then an administrator has to give another.
+ * The row is shared by all workers of all nodes (storage/hop_token.h), so that the token server is asked once, and a
+ * refresh token that is good for one use is used once.  A new refresh token is kept before anything else is done:
+ * while the database is away, for as long as the claim holds.  A worker that dies between the server's answer and that
+ * write loses it; then an administrator has to give another.
  */
 #include "daemon/hop_grant.h"
 
@@ -33,8 +33,8 @@ static bool cannot(struct arena *arena, struct slice *why, struct slice name, co
     return false;
 }
 
-static AWAITS const char *fetch(struct arena *arena, const struct hop_credential *credential, struct slice sealed_refresh,
-                                struct oauth_granted *out)
+static AWAITS const char *fetch(struct arena *arena, const struct hop_credential *credential,
+                                struct slice sealed_refresh, struct oauth_granted *out)
 {
     struct oauth_grant grant = {credential->client_id, credential->secret, {NULL, 0}, credential->scope};
     const char *url = arena_slicedup(arena, credential->token_url), *why;
@@ -55,7 +55,8 @@ static AWAITS const char *fetch(struct arena *arena, const struct hop_credential
 }
 
 /* False: it is not kept, and a new refresh token is lost if the claim's time is over. */
-static AWAITS bool keep(struct arena *arena, const struct hop_credential *credential, const struct oauth_granted *granted)
+static AWAITS bool keep(struct arena *arena, const struct hop_credential *credential,
+                        const struct oauth_granted *granted)
 {
     uint64_t give_up = clock_steady_ms() + STORE_MS;
 
@@ -103,9 +104,7 @@ static AWAITS bool try(struct arena *arena, struct hop_credential *credential, b
     if (!credential->token.p && credential->token_failure.p)
         return cannot(arena, why, credential->name, arena_slicedup(arena, credential->token_failure));
     switch (hop_token_claim(arena, credential->id, credential->version, &refresh)) {
-    case DB_FOUND:
-        *fresh = renew(arena, credential, refresh, credential->token.p ? &unused : why);
-        break;
+    case DB_FOUND: *fresh = renew(arena, credential, refresh, credential->token.p ? &unused : why); break;
     case DB_NONE: break;
     case DB_FAILED:
         if (!credential->token.p)

@@ -9,8 +9,8 @@
 #include "storage/hop_credential.h"
 
 /*
- * credential, of kind oauth, as it was read, gets a token that is good, the one that it has or a new one (*fresh).  False:
- * there is none; *why (in the arena) says it.
+ * credential, of kind oauth, as it was read, gets a token that is good, the one that it has or a new one (*fresh).
+ * False: there is none; *why (in the arena) says it.
  */
 AWAITS bool hop_grant_token(struct arena *arena, struct hop_credential *credential, bool *fresh, struct slice *why)
     __attribute__((warn_unused_result));

@@ -1,14 +1,15 @@
 /*
  * hop_login: with which credential a next hop is signed in at.
  *
- * A token (kind oauth) that a host does not take may have been revoked before its time: it is dropped, and once another is
- * fetched and tried at once.
- *
  * It is read for each connection and lives in the caller's arena as long as that opens; nothing is kept of it.
  *
- * A credential that a server has refused (5xx) is not shown to it again at once: a destination that is away is tried every
- * few seconds, and many services lock an account after some failures.  So this process waits, PAUSE_FIRST_MS at first,
- * doubling to PAUSE_MAX_MS, or until the credential is changed.  REFUSALS_MAX are remembered; the oldest is forgotten.
+ * A token (kind oauth) that a host does not take may have been revoked before its time: it is dropped, and once another
+ * is fetched and tried at once.
+ *
+ * A credential that a server has refused (5xx) is not shown to it again at once: a destination that is away is tried
+ * every few seconds, and many services lock an account after some failures.  So this process waits, PAUSE_FIRST_MS at
+ * first, doubling to PAUSE_MAX_MS, or until the credential is changed.  REFUSALS_MAX are remembered; the oldest is
+ * forgotten.
  */
 #include "daemon/hop_login.h"
 
@@ -107,7 +108,8 @@ static const struct tls_identity *identity_of(struct arena *arena, const struct 
     if (identity)
         arena_on_done(arena, on_done, identity);
     else
-        log_error("the certificate for a next hop cannot be used", log_slice("credential", found->name), log_str("reason", why));
+        log_error("the certificate for a next hop cannot be used", log_slice("credential", found->name),
+                  log_str("reason", why));
     return identity;
 }
 
@@ -132,13 +134,14 @@ static AWAITS bool find_credential(struct arena *arena, int64_t credential_id, c
     }
     refusal = find(credential_id, host);
     if (refusal && refusal->version == found.version && refusal->until > clock_steady_ms())
-        return cannot(why, arena_printf(arena, "it has refused credential %.*s, which is not tried again for %u s",
-                                        SLICE_ARG(found.name),
-                                        (unsigned)((refusal->until - clock_steady_ms()) / 1000 + 1)));
+        return cannot(why,
+                      arena_printf(arena, "it has refused credential %.*s, which is not tried again for %u s",
+                                   SLICE_ARG(found.name), (unsigned)((refusal->until - clock_steady_ms()) / 1000 + 1)));
     if (found.oauth && !hop_grant_token(arena, &found, &fresh, why))
         return false;
     if (found.certificate.p && !(identity = identity_of(arena, &found)))
-        return cannot(why, arena_printf(arena, "credential %.*s: its certificate cannot be used", SLICE_ARG(found.name)));
+        return cannot(why,
+                      arena_printf(arena, "credential %.*s: its certificate cannot be used", SLICE_ARG(found.name)));
     *sealed = found.sealed_token;
     *out = (struct smtp_client_credential){
         .id = credential_id,
@@ -146,7 +149,7 @@ static AWAITS bool find_credential(struct arena *arena, int64_t credential_id, c
         .user = found.user,
         .password = found.oauth ? found.token : found.secret,
         .identity = identity,
-        .mechanisms = found.mechanism.p ? sasl_hop_named(found.mechanism)
+        .mechanisms = found.mechanism.p     ? sasl_hop_named(found.mechanism)
                       : found.certificate.p ? 0
                       : found.oauth         ? SASL_HOP_BY_TOKEN
                                             : SASL_HOP_BY_PASSWORD,

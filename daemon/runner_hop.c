@@ -124,7 +124,8 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
     client.source_key = hop->sources.n ? RUNNER_SOURCE_OF_ROUTE : source.key;
     runner_count.connections++;
     count = count < ADDRESSES_MAX - walk->tried ? count : ADDRESSES_MAX - walk->tried;
-    open = hop_login_open(arena, hop->credential_id, &client, addresses, count, hop->port, hop->host, &tried, out, &why);
+    open = hop_login_open(arena, hop->credential_id, &client, addresses, count, hop->port, hop->host, &tried, out,
+                          &why);
     walk->tried += tried;
     walk->address += tried;
     if (!open) {

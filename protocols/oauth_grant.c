@@ -10,8 +10,8 @@
  *     {"error", ...}, status 400 or 401                                     (5.2)
  *
  * The server is configured, but what it says goes into SASL messages, events and the log: a token must be of visible
- * ASCII, its type Bearer, and of an error only its code is told, if it looks like one; a description could say back what we
- * sent.  A token without a lifetime is taken for LIFETIME_UNTOLD.
+ * ASCII, its type Bearer, and of an error only its code is told, if it looks like one; a description could say back
+ * what we sent.  A token without a lifetime is taken for LIFETIME_UNTOLD.
  */
 #include "protocols/oauth_grant.h"
 

@@ -10,7 +10,8 @@
 #define OAUTH_GRANT_ANSWER_MAX 65536
 
 struct oauth_grant {
-    struct slice client_id, client_secret, refresh_token, scope; /* {NULL,0}: none; no refresh token: client credentials */
+    struct slice client_id, client_secret, refresh_token,
+        scope; /* {NULL,0}: none; no refresh token: client credentials */
 };
 /* The form to be posted, wiped with the arena. */
 struct slice oauth_grant_form(struct arena *arena, const struct oauth_grant *grant);

@@ -15,8 +15,8 @@
  *     "n,a=" user "," ^A "auth=Bearer " token ^A ^A          (RFC 7628 3.1; host and port are optional)
  *     "user=" user ^A "auth=Bearer " token ^A ^A             (XOAUTH2, as Google and Microsoft document it)
  *
- * A server that does not take it says why in a challenge (JSON), which nobody here reads, is answered with ^A (3.2.3; XOAUTH2:
- * with nothing), and refuses then.
+ * A server that does not take it says why in a challenge (JSON), which nobody here reads, is answered with ^A (3.2.3;
+ * XOAUTH2: with nothing), and refuses then.
  *
  * What a server sends is hostile: what is not SCRAM's grammar, or asks for too much work, does not reach libsasl
  * (sasl_hop_challenge.c); PLAIN's and LOGIN's challenges are read by nobody.
@@ -225,8 +225,7 @@ bool sasl_hop_begin(struct sasl_hop *hop, struct arena *arena, struct slice *res
         hop->over = true;
         return true;
     }
-    int status =
-        sasl_client_start(hop->connection, sasl_hop_name(hop->mechanism), NULL, &out, &length, &chosen);
+    int status = sasl_client_start(hop->connection, sasl_hop_name(hop->mechanism), NULL, &out, &length, &chosen);
 
     return conclude(hop, arena, status, out, length, response);
 }
@@ -247,8 +246,8 @@ bool sasl_hop_step(struct sasl_hop *hop, struct arena *arena, struct slice chall
         *response = hop->mechanism == SASL_HOP_OAUTHBEARER ? SLICE("\1") : SLICE("");
         return true;
     }
-    if (hop->over || (is_scram(hop) && !(first ? sasl_hop_challenge_first(challenge)
-                                               : sasl_hop_challenge_final(challenge))))
+    if (hop->over ||
+        (is_scram(hop) && !(first ? sasl_hop_challenge_first(challenge) : sasl_hop_challenge_final(challenge))))
         return false;
     int status = sasl_client_step(hop->connection, challenge.p, (unsigned)challenge.n, NULL, &out, &length);
     return conclude(hop, arena, status, out, length, response);

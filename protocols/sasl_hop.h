@@ -40,7 +40,9 @@ bool sasl_hop_begin(struct sasl_hop *hop, struct arena *arena, struct slice *res
     __attribute__((warn_unused_result));
 bool sasl_hop_step(struct sasl_hop *hop, struct arena *arena, struct slice challenge, struct slice *response)
     __attribute__((warn_unused_result));
-/* Is a challenge to be answered?  Of a token: one, by which the server says what is wrong with it, before it refuses. */
+/*
+ * Is a challenge to be answered?  Of a token: one, by which the server says what is wrong with it, before it refuses.
+ */
 bool sasl_hop_goes_on(const struct sasl_hop *hop);
 /* There is no more to be said; of SCRAM: and the server has proved that it knows the password. */
 bool sasl_hop_over(const struct sasl_hop *hop);

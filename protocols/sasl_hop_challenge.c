@@ -4,10 +4,10 @@
  *     server-first-message = [reserved-mext ","] nonce "," salt "," iteration-count ["," extensions]
  *     server-final-message = (server-error / verifier) ["," extensions]                        (RFC 5802 section 7)
  *
- * libsasl counts in our event loop.  It takes 65,536 iterations at most (2.1.28: 98 ms with SHA-256), which its interface
- * does not promise; so we hold a server to the same number ourselves (RFC 7677 asks for at least 4,096), and whatever is
- * not the grammar is not passed on.  Extensions are: there are none
- * that are mandatory ("m=" is not taken, section 5.1).
+ * libsasl counts in our event loop.  It takes 65,536 iterations at most (2.1.28: 98 ms with SHA-256), which its
+ * interface does not promise; so we hold a server to the same number ourselves (RFC 7677 asks for at least 4,096), and
+ * whatever is not the grammar is not passed on.  Extensions are: there are none that are mandatory ("m=" is not taken,
+ * section 5.1).
  */
 #include "protocols/sasl_hop_challenge.h"
 

@@ -3,19 +3,20 @@
  *
  *     AUTH mechanism [SP initial-response]      334 SP challenge ... 235; "*" gives up
  *
- * Never in clear: whatever the mechanism, there must be TLS, and a certificate for the host's name unless the credential
- * says that encryption will do.  With SCRAM a listener could still guess at leisure, and whoever stands between would
- * get our mail.
+ * Never in clear: whatever the mechanism, there must be TLS, and a certificate for the host's name unless the
+ * credential says that encryption will do.  With SCRAM a listener could still guess at leisure, and whoever stands
+ * between would get our mail.
  *
- * What goes wrong here is never the message's fault: it waits, on another host or for the administrator.  5xx means that
- * the credential is wrong, which is noted for the caller; 4xx (454) and all else may pass by itself.
+ * What goes wrong here is never the message's fault: it waits, on another host or for the administrator.  5xx means
+ * that the credential is wrong, which is noted for the caller; 4xx (454) and all else may pass by itself.
  *
- * Section 4: an initial response goes on the line of the command only if that stays within 512 octets, "=" stands for an
- * empty one.  Challenges may be long (12,288 octets), so lines of replies may be here.  235 counts only when the
- * mechanism is over: with SCRAM a server that says yes without having proved that it knows the password is not ours.
+ * Section 4: an initial response goes on the line of the command only if that stays within 512 octets, "=" stands for
+ * an empty one.  Lines of replies may have 12,288 octets here; a challenge of any mechanism that we know is far shorter
+ * (sasl_hop_challenge.c).  235 counts only when the mechanism is over: with SCRAM a server that says yes without having
+ * proved that it knows the password is not ours.
  *
- * A server may say back what it was sent ("unknown command: AUTH PLAIN ..."), and replies go into logs and events: one in
- * which some of it is found is not passed on.
+ * A server may say back what it was sent ("unknown command: AUTH PLAIN ..."), and replies go into logs and events: one
+ * in which some of it is found is not passed on.
  *
  * Section 5: MAIL then says AUTH=<>, as none of our senders has shown this server who he is.
  */
@@ -164,9 +165,8 @@ bool smtp_client_authenticate(struct smtp_client *client, struct arena *arena, s
     bool good;
 
     if (!is_protected(client))
-        return fail(why, stream_is_tls(client->stream)
-                             ? "its credential is not used without a certificate for its name"
-                             : "its credential is not used without TLS");
+        return fail(why, stream_is_tls(client->stream) ? "its credential is not used without a certificate for its name"
+                                                       : "its credential is not used without TLS");
     if (!credential->mechanisms) /* a certificate, which it was shown if it asked */
         return true;
     if (!client->features.auth)

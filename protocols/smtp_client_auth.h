@@ -5,8 +5,8 @@
 #include "relay/retry.h"
 
 /*
- * With settings.credential.  False: *why (in the arena) says it in words or in the server's; credential->refused if that
- * did not take it.  The client may be broken.
+ * With settings.credential.  False: *why (in the arena) says it in words or in the server's; credential->refused if
+ * that did not take it.  The client may be broken.
  */
 AWAITS bool smtp_client_authenticate(struct smtp_client *client, struct arena *arena, struct slice *why)
     __attribute__((warn_unused_result));

@@ -1,8 +1,9 @@
 /*
  * hop_credential: what we sign in with at a next hop.
  *
- * The secret is read and opened for each connection, and is gone with it: it is in no cache.  Which credential a hop has
- * is asked before each message that goes over an open connection, and is no secret, so that it comes from the cache.
+ * The secret is read and opened for each connection, and is gone with it: it is in no cache.  Which credential a hop
+ * has is asked before each message that goes over an open connection, and is no secret, so that it comes from the
+ * cache.
  *
  * A token that does not open is none: another is fetched.
  *

@@ -35,7 +35,7 @@ struct hop_credential {
     const char *trouble;    /* NULL, or why there is no secret */
 
     struct slice certificate; /* PEM, whose key is the secret; {NULL,0}: of another kind */
-    bool oauth; /* a token is what is signed in with */
+    bool oauth;               /* a token is what is signed in with */
     struct slice token_url, client_id, scope;
     struct slice token, sealed_token; /* {NULL,0}: there is none that is good */
     bool token_due;                   /* it is good, and should be renewed */

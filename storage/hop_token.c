@@ -1,11 +1,11 @@
 /*
  * hop_token: tokens of credentials of kind oauth.
  *
- * Times are the database's: of a claim, of back-off, and of a token, whose lifetime counts from when it is stored.  It is
- * renewed when four fifths of its lifetime are over, or five minutes are left, whichever is later.
+ * Times are the database's: of a claim, of back-off, and of a token, whose lifetime counts from when it is stored.  It
+ * is renewed when four fifths of its lifetime are over, or five minutes are left, whichever is later.
  *
- * Whatever a claim's holder writes counts only for the version of the credential that it asked with.  A claim that is not
- * ended runs out.
+ * Whatever a claim's holder writes counts only for the version of the credential that it asked with.  A claim that is
+ * not ended runs out.
  */
 #include "storage/hop_token.h"
 

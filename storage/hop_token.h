@@ -3,8 +3,8 @@
 /*
  * hop_token: tokens of credentials of kind oauth (storage/hop_credential.h), shared by all nodes.
  *
- * Who wants a new one claims the row first, so that one asks the token server at a time: a refresh token may be good for
- * one use only.
+ * Who wants a new one claims the row first, so that one asks the token server at a time: a refresh token may be good
+ * for one use only.
  */
 #include "core/arena.h"
 #include "core/slice.h"
@@ -14,8 +14,8 @@
 #define HOP_TOKEN_CLAIM_S 60
 
 /*
- * FOUND: claimed, for HOP_TOKEN_CLAIM_S; *refresh is its refresh token, sealed, or {NULL,0}.  NONE: somebody else has it, or it
- * failed lately, or the credential is another by now.
+ * FOUND: claimed, for HOP_TOKEN_CLAIM_S; *refresh is its refresh token, sealed, or {NULL,0}.  NONE: somebody else has
+ * it, or it failed lately, or the credential is another by now.
  */
 AWAITS enum db_status hop_token_claim(struct arena *arena, int64_t credential_id, int version, struct slice *refresh)
     __attribute__((warn_unused_result));

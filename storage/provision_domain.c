@@ -171,7 +171,8 @@ static const struct db_statement insert_hops = {
     "provision_domain_insert_hops",
     "insert into next_hop (domain_id, priority, host, port, credential_id)"
     " select $1::bigint, priority, host, port, nullif(credential_id, 0)"
-    "   from unnest($2::integer[], $3::text[], $4::integer[], $5::bigint[]) as hop (priority, host, port, credential_id)",
+    "   from unnest($2::integer[], $3::text[], $4::integer[], $5::bigint[])"
+    "     as hop (priority, host, port, credential_id)",
 };
 
 static void add_hops(struct db_unit *unit, int64_t id, const struct directory_hop *hops, unsigned count)

@@ -30,10 +30,9 @@ struct provision_hop_credential {
 };
 
 /* Given: name, user, mechanism, verify, secret; oauth and what is of it. */
-AWAITS enum db_write provision_hop_credential_create(struct arena *arena,
-                                                     const struct provision_hop_credential *credential,
-                                                     const struct provision_actor *actor, int64_t *id,
-                                                     struct provision_refusal *refusal)
+AWAITS enum db_write
+provision_hop_credential_create(struct arena *arena, const struct provision_hop_credential *credential,
+                                const struct provision_actor *actor, int64_t *id, struct provision_refusal *refusal)
     __attribute__((warn_unused_result));
 /* key: an id in letters, or a name. */
 AWAITS enum db_status provision_hop_credential_get(struct arena *arena, struct slice key,
@@ -44,10 +43,9 @@ AWAITS enum db_status provision_hop_credential_list(struct arena *arena, const s
                                                     struct provision_hop_credential **out, unsigned *count)
     __attribute__((warn_unused_result));
 /* All but the name; what waits for its hops is due at once. */
-AWAITS enum db_write provision_hop_credential_update(struct arena *arena,
-                                                     const struct provision_hop_credential *credential,
-                                                     const struct provision_actor *actor,
-                                                     struct provision_refusal *refusal)
+AWAITS enum db_write
+provision_hop_credential_update(struct arena *arena, const struct provision_hop_credential *credential,
+                                const struct provision_actor *actor, struct provision_refusal *refusal)
     __attribute__((warn_unused_result));
 /* Refused while a next hop names it. */
 AWAITS enum db_write provision_hop_credential_delete(struct arena *arena, int64_t id,

@@ -225,23 +225,53 @@ def test_a_server_that_wants_it_and_is_not_given_one(node, sink, certificate):
     wait_equal(lambda: subjects(sink), ["one"], "it is there")
 
 
-def test_connections_are_not_shared(node, sink, certificate):
+@pytest.mark.parametrize("way", ["a rule", "the default route", "a domain", "a domain's route"])
+def test_connections_are_not_shared(make_node, sink, certificate, way):
     """One that is kept is given up when the credential, or which one it is, is another."""
+    node = make_node(**({"delivery.default_route": "route:smart"} if way == "the default route" else {}))
     sink.behave = behaviour(certificate, Passwords(USER, PASSWORD))
     credential(node)
     credential(node, "other", mechanism="plain")
-    route(node, sink)
-    for subject in ("1", "2"):
-        send(node, subject)
+    path, hop, to = "/v1/routes/smart", {"host": "127.0.0.1", "port": sink.port, "credential": "smart"}, DAN
+    if way == "a rule":
+        route(node, sink)
+    elif way == "a domain":
+        path, to = "/v1/domains/r.test", "dan@r.test"
+        node.api.post("/v1/domains", {"name": "r.test", "customer": "one", "kind": "relay", "next_hops": [hop]})
+    else:
+        node.api.post("/v1/routes", {"name": "smart", "next_hops": [hop]})
+    if way == "a domain's route":
+        to = "dan@r.test"
+        node.api.post("/v1/domains", {"name": "r.test", "customer": "one", "kind": "relay", "route": "smart"})
+
+    def arrives(subject):
+        node.submit(ANN, [to], make_message(subject, sender=ANN, to=to))
         wait_until(lambda: subject in subjects(sink), "it is there")
+
+    for subject in ("1", "2"):
+        arrives(subject)
     assert len(sink.signed_in) == 1, "the connection was kept"
     node.api.patch("/v1/credentials/smart", {"mechanism": "login"})
-    send(node, "3")
-    wait_until(lambda: "3" in subjects(sink), "it is there")
-    node.api.patch("/v1/routes/smart", {"next_hops": [{"host": "127.0.0.1", "port": sink.port, "credential": "other"}]})
-    send(node, "4")
-    wait_until(lambda: "4" in subjects(sink), "it is there")
+    arrives("3")
+    node.api.patch(path, {"next_hops": [dict(hop, credential="other")]})
+    arrives("4")
     assert [m for m, _ in sink.signed_in] == ["SCRAM-SHA-256", "LOGIN", "PLAIN"]
+    node.api.patch(path, {"next_hops": [dict(hop, credential=None)]})
+    arrives("5")
+    assert "AUTH=" not in sink.messages[-1].mail_parameters and len(sink.signed_in) == 3
+
+
+def test_questions_for_recipients_sign_in(node, sink, certificate):
+    """A primary that is asked which recipients exist is signed in at, too."""
+    sink.behave = behaviour(certificate, Passwords(USER, PASSWORD), recipient_replies={"nobody@r.test": "550 5.1.1 no such user"})
+    credential(node)
+    node.api.post("/v1/domains", {"name": "r.test", "customer": "one", "kind": "relay", "recipients": "learned",
+                                  "next_hops": [{"host": "127.0.0.1", "port": sink.port, "credential": "smart"}]})
+    with node.smtp() as client:
+        client.ehlo("client.test")
+        client.mail("joe@client.test")
+        assert client.rcpt("nobody@r.test")[0] == 550
+    assert sink.asked[0][1] == "nobody@r.test" and sink.signed_in[0] == ("SCRAM-SHA-256", "TLSv1.3")
 
 
 def test_keys_come_and_go(node, sink, certificate):

@@ -1,8 +1,8 @@
 /*
  * fuzz_oauth_grant: a token server that answers anything.
  *
- * Beyond not crashing: a token is of visible ASCII, bounded, and lives between a second and a day; and what is told of a
- * failure is of printable ASCII and short.
+ * Beyond not crashing: a token is of visible ASCII, bounded, and lives between a second and a day; and what is told of
+ * a failure is of printable ASCII and short.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
  * fuzz_sasl_hop: a next hop that asks anything while we sign in.
  *
- * The lines of the input are its challenges, as they stand behind "334 "; its first byte chooses the mechanism.  Beyond not
- * crashing: it never gets SCRAM over by guessing, and we do not count for longer than we are ready to.
+ * The lines of the input are its challenges, as they stand behind "334 "; its first byte chooses the mechanism.
+ * Beyond not crashing: it never gets SCRAM over by guessing, and we do not count for longer than we are ready to.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -34,7 +34,8 @@ static void test_answers(void **state)
         int64_t lifetime_s;
     } table[] = {
         {200, "{\"access_token\":\"t\",\"token_type\":\"Bearer\",\"expires_in\":3600}", "t", NULL, 3600},
-        {200, "{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":\"60\",\"refresh_token\":\"r\"}", "t", "r", 60},
+        {200, "{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":\"60\",\"refresh_token\":\"r\"}", "t",
+         "r", 60},
         {200, "{\"access_token\":\"t\",\"token_type\":\"BEARER\"}", "t", NULL, 600},
         {200, "{\"access_token\":\"t\",\"token_type\":\"Bearer\",\"expires_in\":-5}", "t", NULL, 1},
         {200, "{\"access_token\":\"t\",\"token_type\":\"Bearer\",\"expires_in\":1e300}", "t", NULL, 86400},
@@ -44,7 +45,8 @@ static void test_answers(void **state)
         {200, "{\"access_token\":7,\"token_type\":\"Bearer\"}", NULL, "cannot be used", 0},
         {200, "{\"access_token\":\"a b\",\"token_type\":\"Bearer\"}", NULL, "cannot be used", 0},
         {200, "{\"access_token\":\"a\\u0001\",\"token_type\":\"Bearer\"}", NULL, "cannot be used", 0},
-        {200, "{\"access_token\":\"t\",\"token_type\":\"Bearer\",\"refresh_token\":\"a b\"}", NULL, "cannot be used", 0},
+        {200, "{\"access_token\":\"t\",\"token_type\":\"Bearer\",\"refresh_token\":\"a b\"}", NULL, "cannot be used",
+         0},
         {200, "[]", NULL, "no JSON object", 0},
         {200, "", NULL, "no JSON object", 0},
         {200, "{\"access_token\":\"t\"", NULL, "no JSON object", 0},

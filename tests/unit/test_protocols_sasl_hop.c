@@ -35,13 +35,26 @@ static void test_first(void **state)
         const char *text;
         bool good;
     } table[] = {
-        {"r=abc,s=QUJD,i=4096", true},       {"r=abc,s=QUJD,i=4096,x=y", true}, {"r=a=b,s=QQ==,i=1", true},
-        {"r=abc,s=QUJD,i=65536", true},     {"r=abc,s=QUJD,i=65537", false},  {"r=abc,s=QUJD,i=2000000000", false},
-        {"r=abc,s=QUJD,i=99999999999999999999999", false},                      {"r=abc,s=QUJD,i=0", false},
-        {"r=abc,s=QUJD,i=-1", false},        {"r=abc,s=QUJD,i=", false},        {"r=abc,s=QUJD", false},
-        {"r=abc,i=4096,s=QUJD", false},      {"r=,s=QUJD,i=4096", false},       {"r=abc,s=,i=4096", false},
-        {"m=x,r=abc,s=QUJD,i=4096", false},  {"r=a c,s=QUJD,i=4096", false},    {"r=\x80,s=QUJD,i=4096", false},
-        {"r=abc,s=QUJD,i=4096,x=\n", false}, {"r=abc,s=QUJD,i=4096x", false},   {"", false},
+        {"r=abc,s=QUJD,i=4096", true},
+        {"r=abc,s=QUJD,i=4096,x=y", true},
+        {"r=a=b,s=QQ==,i=1", true},
+        {"r=abc,s=QUJD,i=65536", true},
+        {"r=abc,s=QUJD,i=65537", false},
+        {"r=abc,s=QUJD,i=2000000000", false},
+        {"r=abc,s=QUJD,i=99999999999999999999999", false},
+        {"r=abc,s=QUJD,i=0", false},
+        {"r=abc,s=QUJD,i=-1", false},
+        {"r=abc,s=QUJD,i=", false},
+        {"r=abc,s=QUJD", false},
+        {"r=abc,i=4096,s=QUJD", false},
+        {"r=,s=QUJD,i=4096", false},
+        {"r=abc,s=,i=4096", false},
+        {"m=x,r=abc,s=QUJD,i=4096", false},
+        {"r=a c,s=QUJD,i=4096", false},
+        {"r=\x80,s=QUJD,i=4096", false},
+        {"r=abc,s=QUJD,i=4096,x=\n", false},
+        {"r=abc,s=QUJD,i=4096x", false},
+        {"", false},
         {"e=no", false},
     };
 
