@@ -11,6 +11,7 @@
 #include "core/idn.h"
 #include "core/log.h"
 #include "protocols/mime.h"
+#include "protocols/smtp_address.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
 
@@ -52,6 +53,15 @@ static bool find_header(const struct smtp_session *session, struct slice *header
     return true;
 }
 
+/* As the envelope has it, without needless quotes: "\"ann\"@x" is ann@x (RFC 5321 4.1.2). */
+static struct slice normalised(struct arena *arena, struct slice address)
+{
+    struct slice path = slice_str(arena_printf(arena, "<%.*s>", SLICE_ARG(address)));
+    struct smtp_path found;
+
+    return smtp_take_path(arena, &path, &found) && !path.n ? found.address : idn_address(arena, address);
+}
+
 /* By what permitted this recipient, unless an earlier one was permitted by the same.  False, and answered: no. */
 static AWAITS bool check_author(struct smtp_session *session, const struct mime_author *author,
                                 const struct smtp_recipient *recipient)
@@ -62,7 +72,7 @@ static AWAITS bool check_author(struct smtp_session *session, const struct mime_
         if (r->grant == recipient->grant)
             return true;
     if (!permit_author(session->command, &session->transaction->permit, recipient->grant, author->field,
-                       idn_address(session->command, author->address), &decision)) {
+                       normalised(session->command, author->address), &decision)) {
         refuse(session, 451, "4.3.0", "author-unknown", "Temporary lookup failure, try again later");
         return false;
     }

@@ -236,6 +236,9 @@ def test_sender_must_be_owned(node, outside):
         for between in ("; ", " and ", ")", ",@", "\\", ";;"):  # which one reader passes over, and another does not
             message = f"From: {ALICE}{between}{BOB}\r\nSubject: not mine\r\n\r\n".encode()
             assert client.message(ALICE, "x@outside.test", message).startswith("550 5.6.0 "), between
+        for value in ('"alice"@example.test', 'Alice <"al\\ice"@EXAMPLE.test>'):  # two spellings of the same
+            message = f"From: {value}\r\nSubject: spelt\r\n\r\n".encode()
+            assert client.message(ALICE, "x@outside.test", message).startswith("250 "), value
         client.ask("MAIL FROM:<>", "250")
     assert find_outside(outside, "as an alias").sender == "Sales@example.test"
 
