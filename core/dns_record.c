@@ -18,7 +18,7 @@
 
 enum { TYPE_CNAME = 5, TYPE_TXT = 16, TYPE_TLSA = 52, UNKNOWN = 255 };
 
-static struct dns_tlsa tlsa_parse(struct arena *arena, const char *data, int length)
+struct dns_tlsa dns_tlsa_parse(struct arena *arena, const char *data, int length)
 {
     const unsigned char *bytes = (const unsigned char *)data;
 
@@ -40,7 +40,7 @@ enum dns_status dns_tlsa(struct arena *arena, const char *host, unsigned port, s
         *count = dns_result_count(result);
         *out = arena_array(arena, *count, sizeof **out);
         for (unsigned i = 0; i < *count; i++)
-            (*out)[i] = tlsa_parse(arena, result->data[i], result->len[i]);
+            (*out)[i] = dns_tlsa_parse(arena, result->data[i], result->len[i]);
     }
     ub_resolve_free(result);
     return status;
@@ -58,7 +58,7 @@ enum dns_status dns_alias_secure(const char *host)
 }
 
 /* RFC 1035 3.3.14: strings, each a length and its bytes. */
-static struct slice text_parse(struct arena *arena, const char *data, int length)
+struct slice dns_text_parse(struct arena *arena, const char *data, int length)
 {
     char *text = arena_alloc(arena, (size_t)length + 1);
     size_t used = 0;
@@ -85,7 +85,7 @@ enum dns_status dns_texts(struct arena *arena, const char *name, struct slice **
         *count = dns_result_count(result);
         *out = arena_array(arena, *count, sizeof **out);
         for (unsigned i = 0; i < *count; i++)
-            (*out)[i] = text_parse(arena, result->data[i], result->len[i]);
+            (*out)[i] = dns_text_parse(arena, result->data[i], result->len[i]);
     }
     ub_resolve_free(result);
     return status;

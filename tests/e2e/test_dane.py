@@ -131,6 +131,40 @@ def test_its_authority(node, dns, domain, hosts, port, authority, name):
     assert hosts[0].messages[0].tls and secured(node) == BY_DANE
 
 
+def test_a_domain_without_mx(node, dns, domain, hosts, port, authority):
+    """It is its own host (2.2.1)."""
+    context, file = authority.server("x.test")
+    hosts[0].behave = Behaviour(tls=authority.server(domain)[0])
+    dns.set(domain, "MX")
+    dns.set(domain, "A", "127.0.0.2")
+    dns.tlsa(domain, tlsa(file), port=port)
+    submit(node, domain)
+    wait_refused(node, port, domain, NO_MATCH)
+    hosts[0].behave = Behaviour(tls=context)
+    wait_gone(node)
+    assert secured(node) == BY_DANE
+
+
+def test_a_host_that_is_configured(new_posthouse, dns, domain, hosts, port, authority):
+    """A smart host may have records, too (2.2.3), and a policy of the recipient's domain that requires them is met by them."""
+    context, file = authority.server("x.test")
+    hosts[0].behave = Behaviour(tls=context)
+    dns.tlsa(f"mx.{domain}", tlsa(file), port=port)
+    node = new_posthouse(settings={"delivery.default_route": f"mx.{domain}:{port}", "daemon.workers": 1, **dns.settings}).start()
+    node.api.customer("dane")
+    node.api.hosted_domain("hosted.test", "dane")
+    node.api.account(SENDER, "dane")
+    policy(node, "elsewhere.test", "dane")
+    submit(node, "elsewhere.test")
+    submit(node, "other.test")
+    wait_gone(node)
+    assert secured(node) == BY_DANE
+    wait_until(lambda: all(message.session.ended_well for message in hosts[0].messages), "the connections are over")
+    hosts[0].behave = Behaviour(tls=authority.server(f"mx.{domain}")[0])
+    submit(node, "other.test")
+    wait_refused(node, port, f"mx.{domain}", NO_MATCH)
+
+
 def test_behind_an_alias(node, dns, domain, hosts, port, authority):
     """The records are at the end of signed aliases, or where they begin (2.2.2); SNI says which."""
     asked = []
