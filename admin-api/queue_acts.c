@@ -4,18 +4,22 @@
  *   retry, release, reject   nothing
  *   hold       "until", "then", "reason"
  *   cancel     "bounce": its sender gets it back, or nobody is told; must be said, as one of the two cannot be undone
- *   redirect   "next_hops": [{"host", "port"}], tried in this order; null: back to where it would go by itself
+ *   redirect   "next_hops": [{"host", "port"}], tried in this order; null: back to where it would go by itself; or
+ *              "route": id or name
  *   priority   "priority": -9 to 9 (RFC 6710)
  */
 #include "admin-api/queue_acts.h"
 
+#include "admin-api/handlers.h"
 #include "core/clock.h"
 #include "relay/route_to.h"
 #include "storage/name.h"
+#include "storage/queue.h"
 
 #define REASON_MAX_BYTES 500
 #define HOLD_MAX_MS (INT64_C(365) * 24 * 60 * 60 * 1000)
 #define HOST_MAX_BYTES 300
+#define ROUTE_MAX_BYTES 200
 
 static void read_hold(struct json_fields *f, struct queue_act *out)
 {
@@ -28,6 +32,19 @@ static void read_hold(struct json_fields *f, struct queue_act *out)
     struct slice then = json_choice(f, "then", words);
     if (!then.p || !hold_then_parse(then, &out->then))
         json_reject(f, "then", "must be given: release or reject");
+}
+
+/* An administrator may send anybody's mail by any route. */
+static AWAITS void read_route(struct json_fields *f, struct queue_act *out)
+{
+    struct slice given = json_text(f, "route", true, ROUTE_MAX_BYTES);
+    int64_t id = 0;
+    if (json_given(f, "next_hops"))
+        json_reject(f, "route", "is instead of next_hops");
+    if (f->failed)
+        return;
+    f->failed = !routes_resolve(f->r, "route", given, &id); /* it has answered */
+    out->destination = queue_destination_route(f->r->arena, id);
 }
 
 static void read_hops(struct json_fields *f, struct queue_act *out)
@@ -55,7 +72,7 @@ static void read_hops(struct json_fields *f, struct queue_act *out)
         out->destination = route_to_key(f->r->arena, hops, count);
 }
 
-void queue_acts_read(struct json_fields *f, enum queue_act_kind kind, struct queue_act *out)
+AWAITS void queue_acts_read(struct json_fields *f, enum queue_act_kind kind, struct queue_act *out)
 {
     *out = (struct queue_act){.kind = kind};
     switch (kind) {
@@ -69,7 +86,7 @@ void queue_acts_read(struct json_fields *f, enum queue_act_kind kind, struct que
         if (json_flag(f, "bounce", false))
             out->kind = QUEUE_ACT_REJECT;
         break;
-    case QUEUE_ACT_REDIRECT: read_hops(f, out); break;
+    case QUEUE_ACT_REDIRECT: (json_given(f, "route") ? read_route : read_hops)(f, out); break;
     case QUEUE_ACT_PRIORITY:
         if (!json_given(f, "priority"))
             json_reject(f, "priority", "must be given: a number from -9 to 9");
@@ -78,7 +95,7 @@ void queue_acts_read(struct json_fields *f, enum queue_act_kind kind, struct que
     }
 }
 
-bool queue_acts_read_body(struct request *r, enum queue_act_kind kind, struct queue_act *out)
+AWAITS bool queue_acts_read_body(struct request *r, enum queue_act_kind kind, struct queue_act *out)
 {
     struct json_fields f;
     *out = (struct queue_act){.kind = kind};

@@ -6,7 +6,7 @@
  * that cell, REROUTED_MAX at once.  What he has in memory he gives back, and claims it again under its new destination,
  * or what is left under the old one.  So nothing waits for ever, and nothing is bounced for it.
  *
- * The rule is asked as at acceptance (ROUTE_RULE_FROM), of what is stored of the message.  Who wrote it is not: mail
+ * What an administrator had sent by it goes back to where it came from.  Else the rule is asked as at acceptance (ROUTE_RULE_FROM), of what is stored of the message.  Who wrote it is not: mail
  * from the null sender that nobody signed in for is taken for our own.  Recipients have A-labels, as acceptance made
  * them.
  */
@@ -27,8 +27,9 @@
 static const struct db_statement reroute = {
     "queue_reroute",
     "with moved as (update queue_entry e set destination = coalesce("
-    "        (select 'route:' || route_id from " RULES "),"
-    "        case when $3::boolean then 'default' else 'mx:' || " RECIPIENT_DOMAIN " end)"
+    "        nullif(e.redirected_from, $2::text), 'domain:' || e.domain_id, (select 'route:' || route_id from " RULES
+    "),"
+    "        case when $3::boolean then 'default' else 'mx:' || " RECIPIENT_DOMAIN " end), redirected_from = null"
     "   from message m where m.cell = e.cell and m.id = e.message_id and e.cell = $1::smallint"
     "    and e.id in (select id from queue_entry where cell = $1::smallint and destination = $2::text"
     "                 order by id limit $4::integer)"

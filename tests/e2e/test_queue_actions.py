@@ -166,6 +166,25 @@ def test_redirect_and_back(node, outside):
     assert [kind for kind, _ in events(node, entry)] == ["deferred", "redirected", "delivered"]
 
 
+def test_redirect_by_a_route(node, outside, sink):
+    """From a route that is deleted then it comes back to where it was."""
+    first, = put_off(node, outside, DAN)
+    with Sink() as other:
+        node.api.post("/v1/routes", {"name": "by hand", "next_hops": [{"host": "127.0.0.1", "port": other.port}]})
+        there = act(node, first, "redirect", {"route": "by hand"})
+        assert there["destination"].startswith("route:") and there["redirected_from"] == "default"
+        wait_equal(lambda: subjects(other), ["put off"], "it goes that way")
+    wait_until(lambda: not queue(node), "the queue is empty")
+    entry, = put_off(node, sink, CAROL)
+    assert refused(node, entry, "redirect", {"route": "nothing"}) == (422, "route")
+    assert refused(node, entry, "redirect", {"route": "by hand", "next_hops": [{"host": "h.test"}]}) == (422, "route")
+    node.api.post("/v1/routes", {"name": "nowhere", "next_hops": [{"host": "127.0.0.1", "port": 9}]})
+    act(node, entry, "redirect", {"route": "nowhere"})
+    wait_until(lambda: CAROL in queue(node) and "refused" in (queue(node)[CAROL]["last_reply"] or ""), "nobody answers there")
+    node.api.delete("/v1/routes/nowhere")
+    wait_equal(lambda: subjects(sink), ["put off"], "its primary has it")
+
+
 def test_redirect_of_relayed_mail_and_back(node, sink):
     entry, = put_off(node, sink, CAROL)
     there = act(node, entry, "redirect", {"next_hops": [{"host": "127.0.0.1", "port": 9}]})
