@@ -221,10 +221,14 @@ bool outages_away(int64_t domain_id, struct slice why)
 /* Its primary answers: mail may go. */
 static AWAITS void come_back(struct run *run)
 {
+    struct runner_destination *d = runner_destination_find(slice_str(run->key));
+
     if (queue_destination_back(id_cell(run->domain_id), slice_str(run->key)) != DB_DONE) {
         log_warn("a destination's return could not be recorded", log_str("domain", run->name));
         return;
     }
+    if (d)
+        runner_note_back(d);
     run->state = DRAINING;
     run->even_since = 0;
     run->back_ms = clock_now_ms();
@@ -287,7 +291,7 @@ static AWAITS void wake_destination(const struct run *run)
 {
     struct queue_destination_state state = {.due_ms = INT64_MAX}; /* without a row nothing would be claimed */
 
-    switch (queue_destination(id_cell(run->domain_id), slice_str(run->key), &state)) {
+    switch (queue_destination(slice_str(run->key), &state)) {
     case DB_FOUND:
     case DB_NONE: break;
     case DB_FAILED: return;

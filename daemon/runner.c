@@ -2,9 +2,7 @@
  * runner: starts lanes, and ends them.
  *
  * A destination with pending entries gets a lane (a task with a connection) as long as it has fewer than its limit and
- * a stack is free.  The limit begins small, grows by one with each message taken and falls back when a connection
- * fails: a stranger's server is not met with ten connections at once, and a fast one gets what it can take.
- * Destinations that find no stack stand in a queue, first come first served, and a busy destination's lane yields to
+ * a stack is free (relay/concurrency.h).  Destinations that find no stack stand in a queue, first come first served, and a busy destination's lane yields to
  * them after some messages.
  *
  * Draining (an orderly stop): nothing new is begun; each lane finishes the batch that it has, or surrenders it when
@@ -78,7 +76,7 @@ unsigned runner_limit(const struct runner_destination *d)
 {
     if (d->held_until > clock_steady_ms())
         return 0;
-    return d->sequential || !d->limit ? 1 : d->limit;
+    return d->sequential ? 1 : d->concurrency.limit;
 }
 
 static bool wants_lane(const struct runner_destination *d)
@@ -176,9 +174,9 @@ void runner_init(const struct runner_settings *s)
 
 void runner_release_pending(struct runner_destination *d)
 {
-    while (d->first) {
-        struct runner_entry *entry = d->first;
+    struct runner_entry *entry;
 
+    while ((entry = runner_share_first(d))) {
         runner_entry_take(entry);
         runner_release(entry);
     }

@@ -1,13 +1,15 @@
 /*
  * runner_away: destinations that cannot be reached.
  *
- * The database knows, per cell and destination, since how many failures it has been away and when it may be tried
- * next; that row is what spares 100,000 waiting messages 100,000 attempts.  What this process knows is a copy of it
- * that is looked at again at most every RECHECK_MS, because another worker may have found it back.
+ * The database knows of each since how many failures it has been away and when it may be tried next; that is what
+ * spares 100,000 waiting messages 100,000 attempts.  It has a row for each cell with mail for it, and whoever finds it
+ * away, or back, moves all of them together: a destination that customers share gets one probe when its time has come,
+ * not one from each cell, nor one from each worker.  What this process knows is a copy, looked at again at most every
+ * RECHECK_MS, because another worker may have found it back.
  *
- * An entry that was claimed needs no look: claiming is the permission to try.  The claim says if it is a probe,
- * because the worker that delivers it need not be the one that found the destination away, and has to tell that it is
- * back.
+ * While it is away only the entry that was claimed as its probe is tried.  Whoever delivers that has to tell that the
+ * destination is back; any answer says so, also one that does not take the message.  What is accepted meanwhile waits:
+ * its cell's row joins the others, so that it is claimed when they are.
  *
  * One lane tells the database (`marking`), however many failed together: each telling counts as a failure, and
  * failures are what the back-off is made of.
@@ -16,6 +18,8 @@
  * opened instead, and its probes (daemon/outages.c) find when the primary is back.  The far time is the net under it,
  * should nobody probe.
  */
+#include <string.h>
+
 #define LOG_MODULE "runner"
 #include "core/clock.h"
 #include "core/log.h"
@@ -40,34 +44,42 @@ static void bit_set(uint8_t *set, unsigned i, bool value)
     set[i / 8] = (uint8_t)(value ? set[i / 8] | 1u << i % 8 : set[i / 8] & ~(1u << i % 8));
 }
 
-/* What the database says about it in this cell.  Keeps what is known when it cannot be asked. */
-static AWAITS unsigned read_row(struct runner_destination *d, unsigned cell)
+static void set_failing(struct runner_destination *d, bool failing)
+{
+    d->checked = clock_steady_ms();
+    d->known = true;
+    d->failing = failing;
+    if (!failing)
+        memset(d->joined, 0, sizeof d->joined);
+}
+
+/* What the database says: failures in a row.  Keeps what is known when it cannot be asked. */
+static AWAITS unsigned read_state(struct runner_destination *d)
 {
     struct queue_destination_state state = {0};
-    int64_t ahead;
 
-    switch (queue_destination(cell, slice_str(d->key), &state)) {
-    case DB_FAILED: return 0;
-    case DB_NONE:
-    case DB_FOUND: break;
-    }
-    ahead = state.due_ms - clock_now_ms();
-    d->checked = clock_steady_ms();
-    bit_set(d->known, cell, true);
-    bit_set(d->failing, cell, state.failures > 0);
-    d->away_until = state.failures > 0 && ahead > 0 ? d->checked + (uint64_t)ahead : 0;
+    if (queue_destination(slice_str(d->key), &state) == DB_FAILED)
+        return 0;
+    set_failing(d, state.failures > 0);
     return (unsigned)state.failures;
 }
 
-bool runner_is_away(struct runner_destination *d, unsigned cell)
+bool runner_is_away(struct runner_destination *d)
 {
-    uint64_t now = clock_steady_ms();
-
     if (d->marking)
         return true;
-    if (!bit(d->known, cell) || (d->away_until > now && now >= d->checked + RECHECK_MS))
-        read_row(d, cell);
-    return d->away_until > clock_steady_ms();
+    if (!d->known || (d->failing && clock_steady_ms() >= d->checked + RECHECK_MS))
+        read_state(d);
+    return d->failing;
+}
+
+void runner_join_away(struct runner_destination *d, unsigned cell, bool claimed)
+{
+    if (bit(d->joined, cell) && !claimed)
+        return;
+    bit_set(d->joined, cell, true);
+    if (queue_destination_join(cell, slice_str(d->key)) != DB_DONE)
+        bit_set(d->joined, cell, false);
 }
 
 /* ------------------------------------------------------------------ telling */
@@ -86,17 +98,31 @@ static uint64_t time_away(const struct runner_destination *d, unsigned failures,
     return retry_backoff(times.retry_first_ms, times.retry_max_ms, failures, runner_random());
 }
 
-/* probed: an outage tells when it is back. */
-static AWAITS void tell_cell(struct runner_destination *d, unsigned cell, struct slice why, bool probed)
-{
-    unsigned failures = read_row(d, cell) + 1;
-    uint64_t wait = time_away(d, failures, probed);
+struct cells {
+    bool has[ID_CELLS];
+};
 
-    d->away_until = d->checked = clock_steady_ms();
-    d->away_until += wait;
-    bit_set(d->known, cell, true);
-    bit_set(d->failing, cell, true);
-    if (queue_destination_away(cell, slice_str(d->key), clock_now_ms() + (int64_t)wait, why) != DB_DONE)
+static void note_cell(struct runner_entry *entry, void *arg)
+{
+    ((struct cells *)arg)->has[id_cell(entry->id)] = true;
+}
+
+/* probed: an outage tells when it is back. */
+static AWAITS void tell(struct runner_destination *d, const struct cells *cells, struct slice why, bool probed)
+{
+    unsigned failures = read_state(d) + 1, count = 0;
+    uint64_t wait = time_away(d, failures, probed);
+    int16_t list[ID_CELLS];
+
+    for (unsigned c = 0; c < ID_CELLS; c++)
+        if (cells->has[c])
+            list[count++] = (int16_t)c;
+    set_failing(d, true);
+    if (queue_destination_away(slice_str(d->key), list, count, failures, clock_now_ms() + (int64_t)wait, why) ==
+        DB_DONE)
+        for (unsigned i = 0; i < count; i++)
+            bit_set(d->joined, (unsigned)list[i], true);
+    else
         log_warn("a destination's absence could not be recorded", log_str("destination", d->key));
     log_info("destination away", log_str("destination", d->key), log_int("failures", failures),
              log_int("next_ms", (int64_t)wait), log_slice("reason", why));
@@ -104,9 +130,9 @@ static AWAITS void tell_cell(struct runner_destination *d, unsigned cell, struct
 
 static void give_back_pending(struct runner_destination *d, struct slice why)
 {
-    while (d->first) {
-        struct runner_entry *entry = d->first;
+    struct runner_entry *entry;
 
+    while ((entry = runner_share_first(d))) {
         runner_entry_take(entry);
         runner_finish(entry, QUEUE_AWAY, why, 0);
     }
@@ -125,47 +151,46 @@ static AWAITS bool open_outage(const struct runner_destination *d, struct slice 
 
 void runner_mark_away(struct runner_destination *d, unsigned cell, struct slice why)
 {
-    bool cells[ID_CELLS] = {false};
+    struct cells cells = {{false}};
 
     if (d->marking)
         return;
     d->marking = true;
-    d->limit = 1;
-    cells[cell] = true;
-    for (const struct runner_entry *e = d->first; e; e = e->next)
-        cells[id_cell(e->id)] = true;
-    for (unsigned c = 0; c < ID_CELLS; c++)
-        if (cells[c])
-            tell_cell(d, c, why, d->route.kind == ROUTE_DOMAIN);
+    concurrency_failed(&d->concurrency);
+    cells.has[cell] = true;
+    runner_share_each(d, note_cell, &cells);
+    tell(d, &cells, why, d->route.kind == ROUTE_DOMAIN);
     /*
      * Put off first: a probe may find it back as soon as there is an outage.  Where none could be recorded nobody
      * probes, and the next delivery has to try, as for any other destination.
      */
     if (d->route.kind == ROUTE_DOMAIN && !open_outage(d, why))
-        for (unsigned c = 0; c < ID_CELLS; c++)
-            if (cells[c])
-                tell_cell(d, c, why, false);
+        tell(d, &cells, why, false);
     d->marking = false;
     give_back_pending(d, why);
 }
 
-void runner_note_failing(struct runner_destination *d, unsigned cell)
+void runner_note_failing(struct runner_destination *d)
 {
-    bit_set(d->failing, cell, true);
+    set_failing(d, true);
 }
 
-void runner_mark_good(struct runner_destination *d)
+void runner_note_back(struct runner_destination *d)
 {
-    d->good_at = clock_steady_ms();
-    d->away_until = 0;
-    if (d->limit < runner_settings()->per_destination_max && d->good_at >= d->limited_until)
-        d->limit++;
-    for (unsigned c = 0; c < ID_CELLS; c++)
-        if (bit(d->failing, c)) {
-            bit_set(d->failing, c, false);
-            if (queue_destination_back(c, slice_str(d->key)) != DB_DONE)
-                log_warn("a destination's return could not be recorded", log_str("destination", d->key));
-            hint_queue_changed();
-            runner_claim_kick(NULL);
-        }
+    set_failing(d, false);
+}
+
+void runner_mark_good(struct runner_destination *d, unsigned cell, bool taken)
+{
+    if (taken) {
+        d->good_at = clock_steady_ms();
+        concurrency_taken(&d->concurrency, runner_settings()->per_destination_max, d->good_at);
+    }
+    if (!d->failing)
+        return;
+    set_failing(d, false);
+    if (queue_destination_back(cell, slice_str(d->key)) != DB_DONE)
+        log_warn("a destination's return could not be recorded", log_str("destination", d->key));
+    hint_queue_changed();
+    runner_claim_kick(NULL);
 }

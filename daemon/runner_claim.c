@@ -2,8 +2,8 @@
  * runner_claim: what comes from the database: mail that is due, and leases that must be renewed.  What time brings by
  * itself is in runner_expiry.c.
  *
- * Claiming is a poll of CLAIM_MS, shortened by hints and by lanes that run dry (runner_claim_kick); it stops while
- * half of memory is taken.  Only the holder of a cell claims in it (storage/node.h).
+ * Claiming is a poll of CLAIM_MS, shortened by hints and by lanes that run dry (runner_claim_kick); it leaves
+ * out destinations that have enough in memory, so that one that is slow keeps nothing from the others.  Only the holder of a cell claims in it (storage/node.h).
  *
  * Leases are renewed in rounds: the entries of a round carry its number, and when it has succeeded, and only then,
  * those that the database names believe in a new end, counted from before the request was sent.  The others are not
@@ -24,7 +24,8 @@
 #define CLAIM_MS 1000
 #define CLAIM_MAX 500
 #define CLAIM_PER_DESTINATION 100
-#define MEMORY_SHARE 5000 /* entries, above which nothing is claimed */
+#define CLAIM_ENOUGH 200 /* pending at a destination, above which nothing is claimed for it */
+#define FULL_MAX 100     /* destinations that are left out */
 #define RENEW_MS 15000
 #define RENEW_MAX 20000
 #define CALM_MS 10000
@@ -124,8 +125,9 @@ struct runner_entry *runner_entry_claimed(const struct queue_entry *q)
     entry->attempts = (unsigned)q->attempts;
     entry->lease_ends = q->lease_ends;
     entry->claimed = true;
-    if (q->probe)
-        runner_note_failing(entry->destination, id_cell(q->id));
+    entry->probe = q->probe;
+    if (q->probe || q->away)
+        runner_note_failing(entry->destination);
     return entry;
 }
 
@@ -157,24 +159,44 @@ static void take_in(const struct queue_entry *list, unsigned count)
     }
 }
 
+struct full {
+    struct arena *arena;
+    struct slice *keys;
+    unsigned count;
+};
+
+static void note_full(struct runner_destination *d, void *arg)
+{
+    struct full *full = arg;
+
+    if (full->count == FULL_MAX || (d->pending < CLAIM_ENOUGH && runner_has_room(d)))
+        return;
+    full->keys[full->count++] = slice_str(arena_printf(full->arena, "%s", d->key));
+    d->more = true;
+}
+
 /* True: there may be more. */
 static AWAITS bool claim_once(struct arena *arena)
 {
     struct queue_entry *list = NULL;
+    struct full full = {arena, arena_array(arena, FULL_MAX, sizeof(struct slice)), 0};
+    struct queue_claim_limits limits = {.per_destination = CLAIM_PER_DESTINATION, .most = CLAIM_MAX};
     int16_t cells[ID_CELLS];
-    unsigned cell_count = outages_cells(cells), count = 0, claimed;
+    unsigned cell_count = outages_cells(cells), count = 0;
 
-    if (!cell_count || runner_entry_count() >= MEMORY_SHARE)
+    if (!cell_count || runner_entry_count() + CLAIM_MAX > RUNNER_ENTRIES_MAX)
         return false;
-    switch (queue_claim(arena, cells, cell_count, CLAIM_PER_DESTINATION, CLAIM_MAX, &list, &count)) {
+    runner_destinations_each(note_full, &full);
+    limits.full = full.keys;
+    limits.full_count = full.count;
+    switch (queue_claim(arena, cells, cell_count, &limits, &list, &count)) {
     case DB_FOUND: break;
-    case DB_NONE: return false;
+    case DB_NONE: return limits.more;
     case DB_FAILED: runner_trouble(); return false;
     }
-    claimed = count;
     bool held = runner_suspend_claimed(arena, list, &count);
     take_in(list, count);
-    return claimed >= CLAIM_MAX || held;
+    return limits.more || held;
 }
 
 void runner_claim_for_ever(void *arg)

@@ -32,7 +32,6 @@
 #include "storage/source_pool.h"
 
 #define WORKING_MS 30000 /* a delivery this recent says that the destination does serve */
-#define LIMITED_MS 60000
 #define OURS_RETRY_MS 5000
 #define TELL_RETRY_MS 1000
 #define TELL_PATIENCE_MS (10 * 60 * 1000) /* as that of queue_report() */
@@ -213,8 +212,7 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
         if (walk->unmet) {
             all_unmet(lane, batch, walk);
         } else if (is_limit(d)) {
-            d->limit = d->connected;
-            d->limited_until = clock_steady_ms() + LIMITED_MS;
+            concurrency_crowded(&d->concurrency, d->connected, clock_steady_ms());
             put_back(batch);
         } else {
             all_away(lane, batch, walk, cut, reply);
@@ -282,12 +280,15 @@ static bool is_traced(const struct runner_entry *entry, const struct smtp_client
            notice_wanted(entry->message->sender, &entry->envelope, DSN_TRACED);
 }
 
-/* Deals with what is decided, leaves in the batch what must be sent (again).  True: a message was taken. */
-static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, const struct smtp_client_recipient *r,
-                          struct apart *refused, struct apart *silent, struct apart *traced, struct failed *failed)
+enum answered { ANSWERED_NOTHING, ANSWERED, ANSWERED_TAKEN };
+
+/* Deals with what is decided, leaves in the batch what must be sent (again).  The best that it said to any of them. */
+static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch *batch,
+                                   const struct smtp_client_recipient *r, struct apart *refused, struct apart *silent,
+                                   struct apart *traced, struct failed *failed)
 {
     unsigned left = 0;
-    bool taken = false;
+    enum answered answered = ANSWERED_NOTHING;
 
     *failed = (struct failed){{NULL, 0}, false};
     for (unsigned i = 0; i < batch->count; i++) {
@@ -302,15 +303,19 @@ static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, 
                 set_apart(lane, traced, entry, &r[i]);
             else
                 delivered(lane, entry, r[i].reply);
-            taken = true;
+            answered = ANSWERED_TAKEN;
             break;
         case SMTP_CLIENT_UNCERTAIN:
             log_warn("no reply to the final dot; it will be sent again", log_id("message", batch->message->id),
                      log_slice("recipient", entry->recipient));
             put_off(entry, r[i].reply);
             break;
-        case SMTP_CLIENT_LATER: put_off(entry, r[i].reply); break;
+        case SMTP_CLIENT_LATER:
+            put_off(entry, r[i].reply);
+            answered = answered ? answered : ANSWERED;
+            break;
         case SMTP_CLIENT_REFUSED:
+            answered = answered ? answered : ANSWERED;
             if (slice_equal(r[i].status, SLICE("5.1.1")))
                 runner_learn(lane->client, entry, false);
             set_apart(lane, refused, entry, &r[i]);
@@ -324,7 +329,7 @@ static bool sort_outcomes(struct runner_lane *lane, struct runner_batch *batch, 
         }
     }
     batch->count = left;
-    return taken;
+    return answered;
 }
 
 /* One transaction over the open connection. */
@@ -335,6 +340,8 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     struct apart *refused = arena_alloc(lane->arena, sizeof *refused);
     struct apart *silent = arena_alloc(lane->arena, sizeof *silent);
     struct apart *traced = arena_alloc(lane->arena, sizeof *traced);
+    unsigned cell = id_cell(batch->entries[0]->id);
+    enum answered answered;
     struct envelope_mail envelope = envelope_passed_on(&m->envelope, m->received_ms, clock_now_ms());
     struct smtp_client_message message = {
         .sender = m->sender,
@@ -357,8 +364,9 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     runner_count.attempts += batch->count;
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
-    if (sort_outcomes(lane, batch, recipients, refused, silent, traced, failed) && !lane->turned)
-        runner_mark_good(lane->destination);
+    answered = sort_outcomes(lane, batch, recipients, refused, silent, traced, failed);
+    if (answered && !lane->turned)
+        runner_mark_good(lane->destination, cell, answered == ANSWERED_TAKEN);
     if (silent->batch.count)
         relayed(lane, DSN_RELAYED, silent);
     if (traced->batch.count)
@@ -406,42 +414,6 @@ static void all_wait(struct runner_batch *batch, const struct failed *failed)
     batch->count = 0;
 }
 
-static bool suits_turned(const struct runner_lane *lane, enum runner_protection wanted)
-{
-    struct runner_lack lack;
-
-    switch (wanted) {
-    case RUNNER_PROTECTION_ANY:
-    case RUNNER_PROTECTION_ANNOUNCED:
-    case RUNNER_PROTECTION_CLEAR:
-    case RUNNER_PROTECTION_CERTIFIED: /* who collects has signed in, which is more than a name in a certificate */
-    case RUNNER_PROTECTION_VERIFIED:
-    case RUNNER_PROTECTION_DANE:
-    case RUNNER_PROTECTION_STS: return true;
-    case RUNNER_PROTECTION_ENCRYPTED:
-    case RUNNER_PROTECTION_REQUIRETLS: break;
-    }
-    return runner_protection_met(lane->client, wanted, &lack);
-}
-
-/* RFC 8689 4.2.1: returned when there is no other way; else a next hop may be good enough. */
-static AWAITS void unfit_for_turned(struct runner_lane *lane, struct runner_batch *batch, enum runner_protection wanted)
-{
-    if (wanted != RUNNER_PROTECTION_REQUIRETLS) {
-        all_wait(batch,
-                 &(struct failed){SLICE("the policy for the domain requires TLS, and its collector uses none"), false});
-        return;
-    }
-    if (!runner_turn_only_way(lane)) {
-        all_wait(batch, &(struct failed){SLICE("REQUIRETLS: it cannot be collected"), false});
-        return;
-    }
-    runner_bounce_all(
-        lane->arena, batch->entries, batch->count, SLICE("5.7.10"),
-        SLICE("the sender requires TLS on the whole way, and no certificate tells who collects the domain's mail"));
-    batch->count = 0;
-}
-
 void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_walk walk = {.protection = runner_protection_wanted(batch->message, batch->entries[0]->recipient)};
@@ -457,8 +429,8 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
     runner_suspend(lane->arena, batch);
     if (!batch->count || !load(batch))
         return;
-    if (lane->turned && lane->client && !suits_turned(lane, walk.protection)) {
-        unfit_for_turned(lane, batch, walk.protection);
+    if (lane->turned && lane->client && !runner_turn_suits(lane, walk.protection)) {
+        runner_turn_unfit(lane, batch, walk.protection);
         return;
     }
     if (!lane->turned &&

@@ -81,12 +81,12 @@ static AWAITS void file(struct arena *arena, struct runner_entry **entries, unsi
 void runner_file(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_entry *entries[RUNNER_BATCH_MAX];
-    unsigned count = batch->count;
+    unsigned count = batch->count, cell = id_cell(batch->entries[0]->id);
 
     memcpy(entries, batch->entries, count * sizeof *entries);
     batch->finishing = true; /* an orderly stop waits for it */
     file(lane->arena, entries, count);
     batch->count = 0;
     batch->finishing = false;
-    runner_mark_good(lane->destination);
+    runner_mark_good(lane->destination, cell, true);
 }

@@ -5,6 +5,7 @@
  *
  *   runner_memory.c    messages, entries, destinations: what is in memory
  *   runner.c           settings, starting lanes, draining
+ *   runner_share.c     what is pending at a destination, and whose turn it is
  *   runner_lane.c      a lane: one connection of one destination, message after message
  *   runner_delivery.c  what a lane does with one of them
  *   runner_file.c      the same for mailboxes here
@@ -36,6 +37,7 @@
 #include "daemon/runner.h"
 #include "protocols/smtp_client.h"
 #include "protocols/smtp_turn.h"
+#include "relay/concurrency.h"
 #include "relay/notice.h"
 #include "relay/route.h"
 #include "relay/sts.h"
@@ -44,6 +46,7 @@
 #include "storage/queue.h"
 
 #define RUNNER_BATCH_MAX 100         /* recipients of one transaction; RFC 5321 4.5.3.1.8 */
+#define RUNNER_ENTRIES_MAX 10000     /* in memory */
 #define RUNNER_LEASE_MARGIN_MS 15000 /* nothing is begun on a lease that ends sooner */
 
 struct runner_message {
@@ -68,7 +71,7 @@ struct runner_secured {
 };
 
 struct runner_entry {
-    struct runner_entry *next, *previous; /* in its destination's list, while pending */
+    struct runner_entry *next, *previous; /* in its share, while pending */
     struct runner_entry *bucket_next;
     struct runner_message *message;
     struct runner_destination *destination;
@@ -84,6 +87,7 @@ struct runner_entry {
     struct runner_secured secured; /* the connection that it was last offered over */
     bool unmet;                    /* no host that was reached may have it: runner_protect.c */
     bool claimed;                  /* from the database: its destination was due */
+    bool probe;                    /* the one of a failing destination that is to be tried */
     bool pending;
     bool surrendered; /* its lease was given back while a lane has it; that lane may only forget it */
     bool given_back;  /* its row waits again, or will in a moment: it may come back by a claim */
@@ -95,18 +99,18 @@ struct runner_destination {
     bool ready;
     char *key;
     struct route_key route;
-    struct runner_entry *first, *last; /* pending, by priority, then by id */
-    unsigned pending, entries;         /* entries: all that refer to it */
-    unsigned lanes, connected, limit;
-    bool sequential;     /* an outage is being drained: one lane, in order */
-    uint64_t held_until; /* no lane begins before: its former worker gives back what it has */
-    bool more;           /* the last claim filled its share: there is more in the database */
-    bool marking;        /* a lane is telling the database that it is away */
-    uint8_t known[ID_CELLS / 8], failing[ID_CELLS / 8]; /* per cell: its row was read; it says failures */
-    uint64_t away_until;                                /* steady; 0: not away */
-    uint64_t checked;                                   /* when the rows were read last */
-    uint64_t good_at;                                   /* the last delivery */
-    uint64_t limited_until; /* the other side wanted no more connections: limit does not grow before */
+    struct runner_share *turn; /* the customer that is next; NULL: nothing is pending */
+    unsigned pending, entries; /* entries: all that refer to it */
+    unsigned lanes, connected;
+    struct concurrency concurrency;
+    bool sequential;              /* an outage is being drained: one lane, in order */
+    uint64_t held_until;          /* no lane begins before: its former worker gives back what it has */
+    bool more;                    /* the last claim filled its share: there is more in the database */
+    bool marking;                 /* a lane is telling the database that it is away */
+    bool known, failing;          /* its rows were read; they say failures */
+    uint8_t joined[ID_CELLS / 8]; /* failing: the cells whose rows are known to say so */
+    uint64_t checked;             /* when the rows were read last */
+    uint64_t good_at;             /* the last delivery */
     struct smtp_client *idle;
     struct loop_timer idle_timer;
 };
@@ -133,6 +137,9 @@ struct runner_lane {
 
 struct runner_destination *runner_destination(struct slice key); /* made when it is not there */
 struct runner_destination *runner_destination_find(struct slice key);
+void runner_destinations_each(void (*fn)(struct runner_destination *destination, void *arg), void *arg);
+/* For one more entry: of the destination, and at all. */
+bool runner_has_room(const struct runner_destination *destination);
 /* Frees those that nobody needs. */
 void runner_sweep(void);
 
@@ -148,13 +155,22 @@ void runner_entry_deadline(struct runner_entry *entry, int64_t deliver_by_ms);
 unsigned runner_deadlines(void); /* entries that have one */
 struct runner_entry *runner_entry_find(int64_t id);
 void runner_entry_free(struct runner_entry *entry); /* and its message with the last */
-void runner_entry_put(struct runner_entry *entry);  /* pending, in order of priority and ids */
-void runner_entry_take(struct runner_entry *entry);
 void runner_entries_each(void (*fn)(struct runner_entry *entry, void *arg), void *arg);
 bool runner_lease_good(const struct runner_entry *entry);
-
 unsigned runner_entry_count(void);
+
 void runner_on_committed(const struct accept_message *message);
+
+/* ------------------------------------------------------------------ pending */
+
+void runner_entry_put(struct runner_entry *entry); /* in order of priority and ids, among its customer's */
+void runner_entry_take(struct runner_entry *entry);
+/* The first of the customer whose turn it is, NULL: nothing is pending.  Its `next` is the same customer's. */
+struct runner_entry *runner_share_first(const struct runner_destination *destination);
+/* That customer has had its turn. */
+void runner_share_pass(struct runner_destination *destination, int64_t customer_id);
+void runner_share_each(const struct runner_destination *destination, void (*fn)(struct runner_entry *entry, void *arg),
+                       void *arg);
 
 /* ------------------------------------------------------------------ running */
 
@@ -182,8 +198,6 @@ unsigned runner_surrender(void);
 /* Ends or puts back every entry of the batch. */
 AWAITS void runner_deliver(struct runner_lane *lane, struct runner_batch *batch);
 AWAITS void runner_file(struct runner_lane *lane, struct runner_batch *batch);
-/* Is a turned connection the only way to its domain's server, as that has no next hop? */
-AWAITS bool runner_turn_only_way(struct runner_lane *lane);
 /* Entries of one message, in nobody's list: tells the sender, then ends them. */
 AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
                               struct slice diagnostic);
@@ -252,6 +266,11 @@ bool runner_protection_met(const struct smtp_client *client, enum runner_protect
 
 struct runner_secured runner_secured_of(const struct smtp_client *client);
 
+/* Is the turned connection protected as wanted? */
+bool runner_turn_suits(const struct runner_lane *lane, enum runner_protection wanted);
+/* It is not: the batch waits for another, or is returned if there is no other way (RFC 8689 4.2.1). */
+AWAITS void runner_turn_unfit(struct runner_lane *lane, struct runner_batch *batch, enum runner_protection wanted);
+
 /* Where the search for a connection stands: hops, and of the current one its addresses. */
 struct runner_walk {
     enum runner_protection protection; /* given */
@@ -306,14 +325,21 @@ AWAITS void runner_tlsrpt_for_ever(void *arg);
 
 /* ------------------------------------------------------------------ away */
 
-/* Is it known, here or in the database, that it cannot be reached now? */
-AWAITS bool runner_is_away(struct runner_destination *destination, unsigned cell);
+/* Is it known, here or in the database, that it cannot be reached now, so that only a probe may try? */
+AWAITS bool runner_is_away(struct runner_destination *destination);
 /* It cannot be reached: tells the database (and opens an outage), gives back what is pending. */
 AWAITS void runner_mark_away(struct runner_destination *destination, unsigned cell, struct slice why);
-/* An entry was claimed as a probe: the database says that the destination is away in this cell. */
-void runner_note_failing(struct runner_destination *destination, unsigned cell);
-/* It took a message. */
-AWAITS void runner_mark_good(struct runner_destination *destination);
+/*
+ * It is away, and mail of this cell is about to wait for it: the cell's row is to say so, too.  claimed: it did not, or
+ * that mail would not be here.
+ */
+AWAITS void runner_join_away(struct runner_destination *destination, unsigned cell, bool claimed);
+/* An entry was claimed as a probe: the database says that the destination is away. */
+void runner_note_failing(struct runner_destination *destination);
+/* It has answered to a message of this cell; taken: it has taken it. */
+AWAITS void runner_mark_good(struct runner_destination *destination, unsigned cell, bool taken);
+/* Somebody else has found it back. */
+void runner_note_back(struct runner_destination *destination);
 
 /* ------------------------------------------------------------------ notices */
 

@@ -1,7 +1,7 @@
 /*
  * runner_lane: one task, one connection of one destination, message after message.
  *
- * A lane takes the oldest pending entry and all others of the same message (a batch: one transaction), has it
+ * A lane takes the first pending entry of the customer whose turn it is and all others of the same message (a batch: one transaction), has it
  * delivered (runner_delivery.c) and takes the next, until nothing is pending.  The connection is then kept for a
  * moment, for whoever comes next.  A lane of a busy destination yields its stack after TURNS_MAX messages when others
  * wait for one.
@@ -26,13 +26,16 @@ static struct runner_lane *lanes;
 
 /* ------------------------------------------------------------------ taking */
 
-/* The oldest pending entry, and what else its message has for this destination that is to be protected alike. */
+/* The entry whose turn it is, and what else its message has for this destination that is to be protected alike. */
 static bool take_batch(struct runner_destination *d, struct runner_batch *batch)
 {
     enum runner_protection wanted = RUNNER_PROTECTION_ANY;
 
     *batch = (struct runner_batch){0};
-    for (struct runner_entry *e = d->first, *next; e && batch->count < RUNNER_BATCH_MAX; e = next) {
+    struct runner_entry *e = runner_share_first(d), *next;
+    int64_t customer_id = e ? e->message->customer_id : 0;
+
+    for (; e && batch->count < RUNNER_BATCH_MAX; e = next) {
         next = e->next;
         if (batch->message && e->message != batch->message)
             break; /* entries of a message are made together: their ids are neighbours */
@@ -49,6 +52,7 @@ static bool take_batch(struct runner_destination *d, struct runner_batch *batch)
         batch->message = e->message;
         batch->entries[batch->count++] = e;
     }
+    runner_share_pass(d, customer_id);
     return batch->count > 0;
 }
 
@@ -117,6 +121,31 @@ static void unpark(struct runner_lane *lane)
     lane->log.peer = smtp_client_host(lane->client);
 }
 
+static bool has_probe(const struct runner_batch *batch)
+{
+    for (unsigned i = 0; i < batch->count; i++)
+        if (batch->entries[i]->probe)
+            return true;
+    return false;
+}
+
+/*
+ * Only a probe is tried at a destination that is away.  What was claimed while it was not needs no question: that was
+ * the permission to try, unless it is known here that it has gone since.
+ */
+static AWAITS bool wait_if_away(struct runner_destination *d, struct runner_batch *batch)
+{
+    const struct runner_entry *first = batch->entries[0];
+
+    if (has_probe(batch) || (first->claimed && !d->failing) || !runner_is_away(d))
+        return false;
+    runner_join_away(d, id_cell(first->id), first->claimed);
+    for (unsigned i = 0; i < batch->count; i++)
+        runner_finish(batch->entries[i], QUEUE_AWAY, SLICE("its destination is away"), 0);
+    batch->count = 0;
+    return true;
+}
+
 static AWAITS bool turn(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_destination *d = lane->destination;
@@ -126,12 +155,8 @@ static AWAITS bool turn(struct runner_lane *lane, struct runner_batch *batch)
     bounce_expired(lane, batch);
     if (!batch->count)
         return true;
-    if (!batch->entries[0]->claimed && runner_is_away(d, id_cell(batch->entries[0]->id))) {
-        for (unsigned i = 0; i < batch->count; i++)
-            runner_finish(batch->entries[i], QUEUE_AWAY, SLICE("its destination is away"), 0);
-        batch->count = 0;
+    if (wait_if_away(d, batch))
         return true;
-    }
     runner_deliver(lane, batch);
     /* More where that came from? */
     if (d->more && d->pending < RUNNER_BATCH_MAX / 4) {

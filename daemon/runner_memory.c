@@ -4,7 +4,7 @@
  * An entry (one recipient) refers to its message and its destination.  Messages hold content, or the place for it:
  * what was accepted here comes with its spool, what was claimed is loaded when its turn comes.  An entry is
  *
- *   pending    in its destination's list, by priority (RFC 6710), then by id, which is the order of acceptance
+ *   pending    at its destination, in its customer's share (runner_share.c)
  *   in work    a lane has it (runner_delivery.c)
  *   reported   its outcome waits to be recorded (runner_report.c)
  *
@@ -14,8 +14,10 @@
  * entry is dropped without a report, because somebody else may have it already (runner_lease_good).  Entries are
  * found by id, so that one that comes back by a claim while it is still here is not delivered twice.
  *
- * Bounds: ENTRIES_MAX entries and BYTES_MAX bytes of content in memory; what is accepted beyond them is released at
- * once and claimed again when there is room, so a dead or slow next hop costs rows, not memory.
+ * Bounds: RUNNER_ENTRIES_MAX entries and BYTES_MAX bytes of content in memory, and of one destination half as many entries as
+ * are still free: so a slow one cannot have all of it, and however many are slow, some stays free for the others.  What
+ * is accepted beyond that is released at once and claimed again when there is room: a slow next hop costs rows, not
+ * memory.
  */
 #include <stdlib.h>
 
@@ -25,9 +27,7 @@
 #include "storage/body.h"
 
 #define BUCKETS 4096
-#define ENTRIES_MAX 10000
 #define BYTES_MAX (64u << 20)
-#define LIMIT_FIRST 2
 
 static struct runner_message *messages[BUCKETS];
 static struct runner_entry *entries[BUCKETS];
@@ -79,7 +79,7 @@ struct runner_destination *runner_destination(struct slice key)
     /* A key that is none of ours is refused when it is tried (runner_hop.c). */
     if (!route_parse_key(slice_str(d->key), &d->route))
         d->route = (struct route_key){.kind = ROUTE_MX, .domain = SLICE("")};
-    d->limit = LIMIT_FIRST;
+    d->concurrency = concurrency_first(runner_settings()->per_destination_max);
     d->next = *bucket;
     *bucket = d;
     return d;
@@ -87,8 +87,14 @@ struct runner_destination *runner_destination(struct slice key)
 
 static bool is_unused(const struct runner_destination *d)
 {
-    return !d->entries && !d->lanes && !d->idle && !d->ready && !d->marking && !d->sequential &&
-           d->away_until <= clock_steady_ms();
+    return !d->entries && !d->lanes && !d->idle && !d->ready && !d->marking && !d->sequential && !d->failing;
+}
+
+void runner_destinations_each(void (*fn)(struct runner_destination *destination, void *arg), void *arg)
+{
+    for (unsigned i = 0; i < BUCKETS; i++)
+        for (struct runner_destination *d = destinations[i]; d; d = d->next)
+            fn(d, arg);
 }
 
 void runner_sweep(void)
@@ -244,50 +250,6 @@ void runner_entry_free(struct runner_entry *entry)
         message_free(entry->message);
 }
 
-static bool goes_after(const struct runner_entry *one, const struct runner_entry *other)
-{
-    return one->priority != other->priority ? one->priority < other->priority : one->id > other->id;
-}
-
-/* From the end: what comes is nearly always the newest. */
-void runner_entry_put(struct runner_entry *entry)
-{
-    struct runner_destination *d = entry->destination;
-    struct runner_entry *before = d->last;
-
-    while (before && goes_after(before, entry))
-        before = before->previous;
-    entry->previous = before;
-    entry->next = before ? before->next : d->first;
-    if (entry->next)
-        entry->next->previous = entry;
-    else
-        d->last = entry;
-    if (before)
-        before->next = entry;
-    else
-        d->first = entry;
-    entry->pending = true;
-    d->pending++;
-}
-
-void runner_entry_take(struct runner_entry *entry)
-{
-    struct runner_destination *d = entry->destination;
-
-    if (entry->next)
-        entry->next->previous = entry->previous;
-    else
-        d->last = entry->previous;
-    if (entry->previous)
-        entry->previous->next = entry->next;
-    else
-        d->first = entry->next;
-    entry->next = entry->previous = NULL;
-    entry->pending = false;
-    d->pending--;
-}
-
 void runner_entries_each(void (*fn)(struct runner_entry *entry, void *arg), void *arg)
 {
     for (unsigned i = 0; i < BUCKETS; i++)
@@ -307,16 +269,16 @@ unsigned runner_entry_count(void)
     return entry_count;
 }
 
-static bool is_full(void)
+bool runner_has_room(const struct runner_destination *d)
 {
-    return entry_count >= ENTRIES_MAX || bytes >= BYTES_MAX;
+    return entry_count < RUNNER_ENTRIES_MAX && d->entries < (RUNNER_ENTRIES_MAX - entry_count) / 2;
 }
 
 /* ------------------------------------------------------------------ what was accepted here */
 
 void runner_on_committed(const struct accept_message *message)
 {
-    bool keep = !is_full() && !runner_draining();
+    bool keep = bytes < BYTES_MAX && !runner_draining();
     struct runner_message *m = NULL;
 
     for (unsigned i = 0; i < message->recipient_count; i++) {
@@ -325,7 +287,9 @@ void runner_on_committed(const struct accept_message *message)
 
         if (!r->queue || r->waiting || !r->entry_id)
             continue;
-        if (!keep) {
+        struct runner_destination *d = keep ? runner_destination(r->destination) : NULL;
+
+        if (!d || !runner_has_room(d)) {
             runner_release_id(r->entry_id);
             continue;
         }
@@ -339,7 +303,7 @@ void runner_on_committed(const struct accept_message *message)
             m->received_ms = message->received_ms;
             set_content(m, message->prefix, message->spool);
         }
-        entry = runner_entry_new(m, runner_destination(r->destination), r->entry_id, r->address);
+        entry = runner_entry_new(m, d, r->entry_id, r->address);
         entry->domain_id = r->domain_id;
         entry->account_id = r->account_id;
         entry->expires_ms = r->expires_ms;

@@ -113,7 +113,7 @@ static AWAITS void send_domain(struct runner_lane *lane, int64_t domain_id)
     runner_lane_ended(d);
 }
 
-AWAITS bool runner_turn_only_way(struct runner_lane *lane)
+static AWAITS bool is_only_way(struct runner_lane *lane)
 {
     struct directory_hop *hops = NULL;
     unsigned count = 0;
@@ -124,6 +124,50 @@ AWAITS bool runner_turn_only_way(struct runner_lane *lane)
     case DB_FAILED: break;
     }
     return false;
+}
+
+/* ------------------------------------------------------------------ not good enough */
+
+static void wait_for_another(struct runner_batch *batch, struct slice why)
+{
+    for (unsigned i = 0; i < batch->count; i++)
+        runner_finish(batch->entries[i], QUEUE_AWAY, why, 0);
+    batch->count = 0;
+}
+
+bool runner_turn_suits(const struct runner_lane *lane, enum runner_protection wanted)
+{
+    struct runner_lack lack;
+
+    switch (wanted) {
+    case RUNNER_PROTECTION_ANY:
+    case RUNNER_PROTECTION_ANNOUNCED:
+    case RUNNER_PROTECTION_CLEAR:
+    case RUNNER_PROTECTION_CERTIFIED: /* who collects has signed in, which is more than a name in a certificate */
+    case RUNNER_PROTECTION_VERIFIED:
+    case RUNNER_PROTECTION_DANE:
+    case RUNNER_PROTECTION_STS: return true;
+    case RUNNER_PROTECTION_ENCRYPTED:
+    case RUNNER_PROTECTION_REQUIRETLS: break;
+    }
+    return runner_protection_met(lane->client, wanted, &lack);
+}
+
+/* RFC 8689 4.2.1: returned when there is no other way; else a next hop may be good enough. */
+void runner_turn_unfit(struct runner_lane *lane, struct runner_batch *batch, enum runner_protection wanted)
+{
+    if (wanted != RUNNER_PROTECTION_REQUIRETLS) {
+        wait_for_another(batch, SLICE("the policy for the domain requires TLS, and its collector uses none"));
+        return;
+    }
+    if (!is_only_way(lane)) {
+        wait_for_another(batch, SLICE("REQUIRETLS: it cannot be collected"));
+        return;
+    }
+    runner_bounce_all(
+        lane->arena, batch->entries, batch->count, SLICE("5.7.10"),
+        SLICE("the sender requires TLS on the whole way, and no certificate tells who collects the domain's mail"));
+    batch->count = 0;
 }
 
 /* ------------------------------------------------------------------ the connection */

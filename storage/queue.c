@@ -1,5 +1,6 @@
 /*
- * queue: claiming and leases.  Destinations are in queue_destination.c, what deliveries report in queue_report.c.
+ * queue: claiming.  Leases are in queue_lease.c, destinations in queue_destination.c, what deliveries report in
+ * queue_report.c.
  *
  * Claiming is a read and a write.  The read walks destinations that are due, and of each the entries of highest
  * priority, and of these the oldest, that are due: a dead destination with 100,000 entries is not looked at, because
@@ -7,8 +8,8 @@
  * holder of a cell's lease claims in it, there is nearly never anybody. (FOR UPDATE SKIP LOCKED in one statement
  * would do on one PostgreSQL, but not over several cells on Citus.)
  *
- * A destination that has failed gives out one entry at a time, as a probe, and is put off while that one is under
- * way; what the delivery reports then moves it.  A destination that is due but has nothing claimable is moved to the
+ * A destination that has failed gives out one entry at a time, as a probe, whatever waits for it in how many cells, and
+ * is put off in all of them while that one is under way; what the delivery reports then moves it.  A destination that is due but has nothing claimable is moved to the
  * time of its earliest entry: its row is locked first and the entries are read in a statement after it, so that an
  * entry deferred meanwhile cannot be overlooked (queue_report takes the same lock after its own changes).
  *
@@ -44,13 +45,22 @@ static const struct db_statement claim_read = {
     "         where e.cell = d.cell and e.destination = d.key and e.worker is null and e.held_until is null"
     "           and e.due_at <= now()"
     "         order by e.priority desc, e.id limit case when d.failures > 0 then 1 else $2::integer end) q on true"
-    " where d.cell = any($1::smallint[]) and d.due_at <= now()"
+    " where d.cell = any($1::smallint[]) and d.due_at <= now() and d.key <> all($4::text[])"
     " order by d.due_at limit $3::integer"};
 static const struct db_statement claim_put_off = {
-    "queue_claim_put_off",
-    "update destination d set due_at = now() + case when d.failures > 0 then interval '2 minutes' else interval '0' end"
-    "  from (select distinct cell, key from unnest($1::smallint[], $2::text[]) u (cell, key)) t"
-    " where d.cell = t.cell and d.key = t.key and d.due_at <= now()"};
+    "queue_claim_put_off", "update destination d set due_at = now()"
+                           "  from (select distinct cell, key from unnest($1::smallint[], $2::text[]) u (cell, key)) t"
+                           " where d.cell = t.cell and d.key = t.key and d.due_at <= now() and d.failures = 0"};
+/* In all cells.  Whoever gets the first of a destination's rows has its probe: of two at once the other skips that. */
+static const struct db_statement claim_put_off_failing = {
+    "queue_claim_put_off_failing",
+    "with first as (select key, min(cell) as cell from destination"
+    "                where key = any($1::text[]) and failures > 0 and due_at <= now() group by key),"
+    "   failing as (select cell, key from destination where key = any($1::text[]) and failures > 0 and due_at <= now()"
+    "                order by cell, key for update skip locked)"
+    " update destination d set due_at = now() + interval '2 minutes' from failing f"
+    "  where d.cell = f.cell and d.key = f.key"
+    " returning d.key, d.cell = (select cell from first where first.key = d.key)"};
 #define CLAIM(whose)                                                                                                   \
     "update queue_entry q set worker = $3::smallint, lease_until = now() + $4::integer * interval '1 ms'"              \
     "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), message m"                                              \
@@ -71,9 +81,11 @@ static const struct db_statement settle_lock = {
                          "    on d.cell = u.cell and d.key = u.key order by d.cell, d.key for update of d"};
 static const struct db_statement settle = {
     "queue_settle",
-    "update destination d set due_at = coalesce((select min(e.due_at) from queue_entry e where e.cell = d.cell"
-    "                  and e.destination = d.key and e.worker is null and e.held_until is null), 'infinity')"
+    "update destination d set due_at = coalesce(e.due_at, 'infinity'),"
+    "       failures = case when e.due_at is null then 0 else d.failures end"
     "  from unnest($1::smallint[], $2::text[]) u (cell, key)"
+    "  cross join lateral (select min(due_at) as due_at from queue_entry where cell = u.cell and destination = u.key"
+    "                         and worker is null and held_until is null) e"
     " where d.cell = u.cell and d.key = u.key and d.due_at <= now()"};
 static const struct db_statement expired_read = {
     "queue_expired_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and expires_at <= now()"
@@ -93,30 +105,6 @@ static const struct db_statement not_delayed = {
     "queue_not_delayed",
     "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
     " where q.cell = u.cell and q.id = u.id"};
-static const struct db_statement renew = {
-    "queue_renew", "update queue_entry q set lease_until = now() + $4::integer * interval '1 ms'"
-                   "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                   " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint returning q.id"};
-static const struct db_statement reclaim = {
-    "queue_reclaim",
-    "update queue_entry set worker = null, lease_until = null"
-    " where cell = any($1::smallint[]) and worker is not null and lease_until < now() returning cell, destination"};
-static const struct db_statement bury = {
-    "queue_bury",
-    "update queue_entry set worker = null, lease_until = null"
-    " where worker = $1::smallint and exists (select from worker where number = $1::smallint and node = $2::text"
-    "   and pid = $3::integer and started_at = $4::timestamptz) returning cell, destination"};
-static const struct db_statement release = {
-    "queue_release",
-    "update queue_entry q set worker = null, lease_until = null"
-    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-    " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint returning q.cell, q.destination"};
-static const struct db_statement destination_ensure = {
-    "destination_ensure",
-    "insert into destination (cell, key, due_at)"
-    " select distinct u.cell, u.key, now() from unnest($1::smallint[], $2::text[]) u (cell, key)"
-    "  order by 1, 2 on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
-    "  where destination.failures = 0"};
 
 /* ------------------------------------------------------------------ claiming */
 
@@ -163,13 +151,15 @@ struct picked {
     int16_t *cells;
     int64_t *ids;
     struct slice *keys;
+    bool *failing, *permitted; /* permitted: of those that fail, to be tried */
     unsigned count;
 };
 
 static struct picked picked_new(struct arena *arena, unsigned most)
 {
-    return (struct picked){arena_array(arena, most, sizeof(int16_t)), arena_array(arena, most, sizeof(int64_t)),
-                           arena_array(arena, most, sizeof(struct slice)), 0};
+    return (struct picked){arena_array(arena, most, sizeof(int16_t)),      arena_array(arena, most, sizeof(int64_t)),
+                           arena_array(arena, most, sizeof(struct slice)), arena_array(arena, most, sizeof(bool)),
+                           arena_array(arena, most, sizeof(bool)),         0};
 }
 
 static AWAITS void settle_destinations(struct arena *arena, const struct picked *empty)
@@ -188,6 +178,36 @@ static AWAITS void settle_destinations(struct arena *arena, const struct picked 
         return;
 }
 
+static void add_put_off(struct arena *arena, struct db_unit *unit, const struct picked *found)
+{
+    struct slice *failing = arena_array(arena, found->count, sizeof *failing);
+    struct params *p = db_unit_add(unit, &claim_put_off);
+    unsigned count = 0;
+
+    params_int16s(p, found->cells, found->count);
+    params_texts(p, found->keys, found->count);
+    for (unsigned i = 0; i < found->count; i++)
+        if (found->failing[i])
+            failing[count++] = found->keys[i];
+    if (count)
+        params_texts(db_unit_add(unit, &claim_put_off_failing), failing, count);
+}
+
+static bool has_first(const struct rows *rows, struct slice key)
+{
+    for (unsigned i = 0; i < rows_count(rows); i++)
+        if (row_bool(rows, i, 1) && slice_equal(row_text(rows, i, 0), key))
+            return true;
+    return false;
+}
+
+/* `again`: what is ours has been permitted the first time. */
+static void note_permitted(const struct db_unit *unit, const struct picked *found, bool again)
+{
+    for (unsigned i = 0; i < found->count; i++)
+        found->permitted[i] = again || (unit->count == 3 && has_first(unit->steps[2].rows, found->keys[i]));
+}
+
 static AWAITS enum db_write claim_once(struct arena *arena, const struct db_statement *how, const struct picked *found,
                                        bool put_off, struct rows **rows)
 {
@@ -199,13 +219,12 @@ static AWAITS enum db_write claim_once(struct arena *arena, const struct db_stat
     params_int64s(p, found->ids, found->count);
     params_int16(p, (int16_t)id_worker());
     params_int32(p, QUEUE_LEASE_MS);
-    if (put_off) {
-        p = db_unit_add(unit, &claim_put_off);
-        params_int16s(p, found->cells, found->count);
-        params_texts(p, found->keys, found->count);
-    }
+    if (put_off)
+        add_put_off(arena, unit, found);
     written = db_unit_run(unit);
     *rows = unit->steps[0].rows;
+    if (written == DB_DONE)
+        note_permitted(unit, found, how == &claim_again);
     return written;
 }
 
@@ -233,46 +252,69 @@ static AWAITS enum db_status claim_take(struct arena *arena, const struct picked
     return *count ? DB_FOUND : DB_NONE;
 }
 
-/* It has failed: whoever delivers this is to say that it is back. */
-static void note_probe(struct queue_entry *list, unsigned count, int64_t id)
+static void note_failing(struct queue_entry *list, unsigned count, int64_t id, bool permitted)
 {
     struct queue_entry key = {.id = id}, *entry = bsearch(&key, list, count, sizeof *list, by_id);
 
-    if (entry)
-        entry->probe = true;
+    if (!entry)
+        return;
+    entry->probe = permitted;
+    entry->away = !permitted;
 }
 
-enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned per_destination,
-                           unsigned limit, struct queue_entry **out, unsigned *count)
+static bool has_probe(const struct picked *found, struct slice key)
 {
-    struct picked found = picked_new(arena, limit), empty = picked_new(arena, limit);
+    for (unsigned i = 0; i < found->count; i++)
+        if (found->failing[i] && slice_equal(found->keys[i], key))
+            return true;
+    return false;
+}
+
+/* What was read of destinations that are due: of those that have failed, one probe; `empty`: nothing of it is due. */
+static void pick(const struct rows *rows, unsigned limit, struct picked *found, struct picked *empty)
+{
+    for (unsigned i = 0; i < rows_count(rows) && i < limit; i++) {
+        struct picked *to = row_is_null(rows, i, 1) ? empty : found;
+        struct slice key = row_text(rows, i, 2);
+        bool failing = row_bool(rows, i, 3);
+
+        if (to == found && failing && has_probe(found, key))
+            continue;
+        to->cells[to->count] = (int16_t)row_int64(rows, i, 0);
+        to->keys[to->count] = key;
+        to->failing[to->count] = failing;
+        if (to == found)
+            to->ids[to->count] = row_int64(rows, i, 1);
+        to->count++;
+    }
+}
+
+enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count,
+                           struct queue_claim_limits *limits, struct queue_entry **out, unsigned *count)
+{
+    struct picked found = picked_new(arena, limits->most), empty = picked_new(arena, limits->most);
     struct params params;
     struct rows *rows;
     enum db_status status;
 
     *count = 0;
+    limits->more = false;
     params_init(&params, arena);
     params_int16s(&params, cells, cell_count);
-    params_int32(&params, (int32_t)per_destination);
-    params_int32(&params, (int32_t)limit);
+    params_int32(&params, (int32_t)limits->per_destination);
+    params_int32(&params, (int32_t)limits->most);
+    params_texts(&params, limits->full, limits->full_count);
     status = db_read(arena, &claim_read, &params, &rows);
     if (status != DB_FOUND)
         return status;
-    for (unsigned i = 0; i < rows_count(rows) && i < limit; i++) {
-        struct picked *to = row_is_null(rows, i, 1) ? &empty : &found;
-
-        to->cells[to->count] = (int16_t)row_int64(rows, i, 0);
-        to->keys[to->count] = row_text(rows, i, 2);
-        if (to == &found)
-            to->ids[to->count] = row_int64(rows, i, 1);
-        to->count++;
-    }
+    limits->more = rows_count(rows) >= limits->most;
+    pick(rows, limits->most, &found, &empty);
     if (empty.count)
         settle_destinations(arena, &empty);
     status = found.count ? claim_take(arena, &found, true, QUEUE_CLAIMING_WAITING, out, count) : DB_NONE;
-    for (unsigned i = 0; i < rows_count(rows) && status == DB_FOUND; i++)
-        if (!row_is_null(rows, i, 1) && row_bool(rows, i, 3))
-            note_probe(*out, *count, row_int64(rows, i, 1));
+    for (unsigned i = 0; i < found.count && status == DB_FOUND; i++)
+        if (found.failing[i])
+            note_failing(*out, *count, found.ids[i], found.permitted[i]);
     return status;
 }
 
@@ -324,103 +366,7 @@ enum db_status queue_claim_late(struct arena *arena, const int16_t *cells, unsig
     return queue_claim_listed(arena, &late_read, QUEUE_CLAIMING_LATE, cells, cell_count, limit, out, count);
 }
 
-/* ------------------------------------------------------------------ leases */
-
-enum db_write queue_renew(int64_t *entry_ids, unsigned *count)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &renew);
-    int16_t *cells = arena_array(arena, *count, sizeof *cells);
-    enum db_write written;
-
-    for (unsigned i = 0; i < *count; i++)
-        cells[i] = (int16_t)id_cell(entry_ids[i]);
-    params_int16s(p, cells, *count);
-    params_int64s(p, entry_ids, *count);
-    params_int16(p, (int16_t)id_worker());
-    params_int32(p, QUEUE_LEASE_MS);
-    written = queue_run_patiently(unit);
-    if (written == DB_DONE) {
-        assert(rows_count(unit->steps[0].rows) <= *count);
-        *count = rows_count(unit->steps[0].rows);
-        for (unsigned i = 0; i < *count; i++)
-            entry_ids[i] = row_int64(unit->steps[0].rows, i, 0);
-    }
-    arena_free(&arena);
-    return written;
-}
-
-/* rows: (cell, destination) of entries that wait again.  Should it fail, maintenance makes the missing destinations. */
-static AWAITS enum db_write ensure_destinations(struct arena *arena, const struct rows *rows)
-{
-    unsigned count = rows_count(rows);
-    struct picked back = picked_new(arena, count);
-    struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &destination_ensure);
-
-    for (unsigned i = 0; i < count; i++) {
-        back.cells[i] = (int16_t)row_int64(rows, i, 0);
-        back.keys[i] = row_text(rows, i, 1);
-    }
-    params_int16s(p, back.cells, count);
-    params_texts(p, back.keys, count);
-    return queue_run_patiently(unit);
-}
-
-enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, unsigned *count)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
-    enum db_write written;
-
-    *count = 0;
-    params_int16s(db_unit_add(unit, &reclaim), cells, cell_count);
-    written = queue_run_patiently(unit);
-    if (written == DB_DONE && (*count = rows_count(unit->steps[0].rows)) > 0)
-        written = ensure_destinations(arena, unit->steps[0].rows);
-    arena_free(&arena);
-    return written;
-}
-
-enum db_write queue_bury(const char *node, struct node_identity dead, unsigned *count)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &bury);
-    enum db_write written;
-
-    params_int16(p, (int16_t)dead.number);
-    params_text(p, slice_str(node));
-    params_int32(p, dead.pid);
-    params_time(p, dead.started_ms);
-    *count = 0;
-    written = queue_run_patiently(unit);
-    if (written == DB_DONE && (*count = rows_count(unit->steps[0].rows)) > 0)
-        written = ensure_destinations(arena, unit->steps[0].rows);
-    arena_free(&arena);
-    return written;
-}
-
-enum db_write queue_release(const int64_t *entry_ids, unsigned count)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &release);
-    int16_t *cells = arena_array(arena, count, sizeof *cells);
-    enum db_write written;
-
-    for (unsigned i = 0; i < count; i++)
-        cells[i] = (int16_t)id_cell(entry_ids[i]);
-    params_int16s(p, cells, count);
-    params_int64s(p, entry_ids, count);
-    params_int16(p, (int16_t)id_worker());
-    written = queue_run_patiently(unit);
-    if (written == DB_DONE && rows_count(unit->steps[0].rows) > 0)
-        written = ensure_destinations(arena, unit->steps[0].rows);
-    arena_free(&arena);
-    return written;
-}
+/* ------------------------------------------------------------------ told */
 
 static AWAITS enum db_write forget(const struct db_statement *statement, const int64_t *entry_ids, unsigned count)
 {

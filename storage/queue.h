@@ -37,8 +37,9 @@ struct queue_entry {
     int64_t received_ms, expires_ms;
     int64_t deliver_by_ms; /* when it is late (RFC 2852); 0: never, or its sender was told */
     int32_t attempts;
-    int priority;        /* higher goes first */
-    bool probe;          /* the only one of a destination that has failed, in its cell */
+    int priority; /* higher goes first */
+    bool probe;   /* the only one of a destination that has failed: whoever delivers it is to say that it is back */
+    bool away;    /* it has failed, and somebody else is trying it now: this one goes back */
     uint64_t lease_ends; /* steady clock, before the database's lease_until */
 };
 
@@ -53,12 +54,18 @@ struct slice queue_destination_mx(struct arena *arena, struct slice domain);
 #define QUEUE_DESTINATION_MAILBOX SLICE("mailbox")
 
 /*
- * Claims up to limit waiting entries that are due, those of higher priority, then the oldest first within each
- * destination, at most per_destination of each, and leases them to this worker.  Cells: those leased to us.  A claim
- * whose answer is lost is repeated until there is one: it returns late, but forgets nothing that was leased to us.
+ * Claims waiting entries that are due, those of higher priority, then the oldest first within each cell and
+ * destination, and leases them to this worker; of a destination that has failed, one.  Cells: those leased to us.  A
+ * claim whose answer is lost is repeated until there is one: it returns late, but forgets nothing that was leased to us.
  */
+struct queue_claim_limits {
+    unsigned per_destination, most; /* entries: of one cell's destination, and of all */
+    const struct slice *full;       /* keys of destinations that are left out */
+    unsigned full_count;
+    bool more; /* set: not everything was looked at */
+};
 AWAITS enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count,
-                                  unsigned per_destination, unsigned limit, struct queue_entry **out, unsigned *count)
+                                  struct queue_claim_limits *limits, struct queue_entry **out, unsigned *count)
     __attribute__((warn_unused_result));
 
 enum queue_outcome {
@@ -108,10 +115,17 @@ AWAITS enum db_write queue_inherit(const int64_t *entry_ids, const struct slice 
 AWAITS enum db_write queue_bury(const char *node, struct node_identity dead, unsigned *count)
     __attribute__((warn_unused_result));
 
-/* The destination could not be reached: nothing is claimed for it before due_ms. */
-AWAITS enum db_write queue_destination_away(unsigned cell, struct slice destination, int64_t due_ms,
-                                            struct slice reason) __attribute__((warn_unused_result));
-/* It answers: everything waiting for it is due now. */
+/*
+ * The destination could not be reached, for the failures-th time in a row: nothing is claimed for it before due_ms, and
+ * then one entry, as a probe.  Holds for all cells in which mail waits for it, and for these.
+ */
+AWAITS enum db_write queue_destination_away(struct slice destination, const int16_t *cells, unsigned cell_count,
+                                            unsigned failures, int64_t due_ms, struct slice reason)
+    __attribute__((warn_unused_result));
+/* Mail of one more cell waits for it: it is away there as in the others, if it is in any. */
+AWAITS enum db_write queue_destination_join(unsigned cell, struct slice destination)
+    __attribute__((warn_unused_result));
+/* It answers: everything waiting for it is due now, in all cells; this one is to have a row. */
 AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destination)
     __attribute__((warn_unused_result));
 /*
@@ -141,7 +155,8 @@ struct queue_destination_state {
     int32_t failures;
     int64_t due_ms;
 };
-AWAITS enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
+/* As the cell tells in which it has failed most. */
+AWAITS enum db_status queue_destination(struct slice destination, struct queue_destination_state *out)
     __attribute__((warn_unused_result));
 /* Entries waiting (not leased) for a destination that could be claimed now; late: accepted before since_ms. */
 AWAITS enum db_status queue_due(unsigned cell, struct slice destination, int64_t since_ms, uint64_t *due,

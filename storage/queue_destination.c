@@ -14,15 +14,29 @@
 #define CONFLICT_TRIES 5
 
 static const struct db_statement destination_away = {
-    "destination_away", "insert into destination (cell, key, due_at, failures, last_error)"
-                        " values ($1::smallint, $2::text, $3::timestamptz, 1, $4::text)"
-                        " on conflict (cell, key) do update set due_at = excluded.due_at,"
-                        " failures = destination.failures + 1, last_error = excluded.last_error"};
+    "destination_away",
+    "insert into destination (cell, key, due_at, failures, last_error)"
+    " select cell, $2::text, $3::timestamptz, $5::integer, $4::text"
+    "   from (select unnest($1::smallint[]) union select cell from destination where key = $2::text and due_at < 'infinity')"
+    "        u (cell) order by 1"
+    " on conflict (cell, key) do update set due_at = excluded.due_at, failures = excluded.failures,"
+    "    last_error = excluded.last_error"};
+static const struct db_statement destination_join = {
+    "destination_join",
+    "insert into destination (cell, key, due_at, failures, last_error)"
+    " select $1::smallint, key, due_at, failures, last_error from destination where key = $2::text and failures > 0"
+    "  order by failures desc, due_at desc limit 1"
+    " on conflict (cell, key) do update set due_at = excluded.due_at, failures = excluded.failures,"
+    "    last_error = excluded.last_error where destination.failures = 0"};
 static const struct db_statement destination_back = {
-    "destination_back", "insert into destination (cell, key, due_at) values ($1::smallint, $2::text, now())"
-                        " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
+    "destination_back",
+    "insert into destination (cell, key, due_at) select cell, $2::text, now()"
+    "   from (select $1::smallint union select cell from destination where key = $2::text and failures > 0) u (cell)"
+    "  order by 1"
+    " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
 static const struct db_statement destination_read = {
-    "destination_read", "select failures, due_at from destination where cell = $1::smallint and key = $2::text"};
+    "destination_read",
+    "select failures, due_at from destination where key = $1::text order by failures desc, due_at limit 1"};
 static const struct db_statement probe_wanted = {
     "queue_probe_wanted", "update outage set probe_wanted_at = now()"
                           " where cell = $1::smallint and domain_id = $2::bigint and ended_at is null"};
@@ -77,27 +91,29 @@ enum db_write queue_run_patiently(struct db_unit *unit)
     return written;
 }
 
-enum db_write queue_destination_away(unsigned cell, struct slice destination, int64_t due_ms, struct slice reason)
+enum db_write queue_destination_away(struct slice destination, const int16_t *cells, unsigned cell_count,
+                                     unsigned failures, int64_t due_ms, struct slice reason)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
     struct params *p = db_unit_add(unit, &destination_away);
     enum db_write written;
 
-    params_int16(p, (int16_t)cell);
+    params_int16s(p, cells, cell_count);
     params_text(p, destination);
     params_time(p, due_ms);
     params_text(p, reason);
+    params_int32(p, (int32_t)failures);
     written = queue_run_patiently(unit);
     arena_free(&arena);
     return written;
 }
 
-enum db_write queue_destination_back(unsigned cell, struct slice destination)
+static AWAITS enum db_write run_of_cell(const struct db_statement *statement, unsigned cell, struct slice destination)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &destination_back);
+    struct params *p = db_unit_add(unit, statement);
     enum db_write written;
 
     params_int16(p, (int16_t)cell);
@@ -105,6 +121,16 @@ enum db_write queue_destination_back(unsigned cell, struct slice destination)
     written = queue_run_patiently(unit);
     arena_free(&arena);
     return written;
+}
+
+enum db_write queue_destination_join(unsigned cell, struct slice destination)
+{
+    return run_of_cell(&destination_join, cell, destination);
+}
+
+enum db_write queue_destination_back(unsigned cell, struct slice destination)
+{
+    return run_of_cell(&destination_back, cell, destination);
 }
 
 enum db_write queue_start(int64_t domain_id, uint64_t *pending)
@@ -164,14 +190,13 @@ enum db_status queue_waiting(int64_t domain_id, uint64_t *waiting)
     return status;
 }
 
-enum db_status queue_destination(unsigned cell, struct slice destination, struct queue_destination_state *out)
+enum db_status queue_destination(struct slice destination, struct queue_destination_state *out)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct params params;
     struct rows *rows;
 
     params_init(&params, arena);
-    params_int16(&params, (int16_t)cell);
     params_text(&params, destination);
     enum db_status status = db_read(arena, &destination_read, &params, &rows);
     if (status == DB_FOUND)

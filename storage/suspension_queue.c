@@ -42,12 +42,12 @@ static const struct db_statement event = {
     " select q.cell, e.event_id, $5::timestamptz, q.message_id, q.recipient, 'suspended', q.held_reason"
     "   from unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
     "   join queue_entry q on q.cell = e.cell and q.id = e.id and q.suspension_id = $4::bigint on conflict do nothing"};
-/* One of a failing destination goes out as its probe: this was none. */
+/* One of a failing destination goes out as its probe, for all cells: this was none. */
 static const struct db_statement wake = {
     "suspension_wake",
-    "update destination d set due_at = now() from (select distinct q.cell, q.destination"
+    "update destination d set due_at = now() where d.key in (select q.destination"
     "   from unnest($1::smallint[], $2::bigint[]) u (cell, id) join queue_entry q on q.cell = u.cell and q.id = u.id"
-    "    and q.suspension_id = $3::bigint order by 1, 2) t where d.cell = t.cell and d.key = t.destination and d.failures > 0"
+    "    and q.suspension_id = $3::bigint) and d.failures > 0"
     "   and not exists (select from outage o where o.cell = d.cell and o.ended_at is null and d.key = 'domain:' || o.domain_id)"};
 
 AWAITS enum db_write suspension_park(const struct suspension *suspension, int64_t *entry_ids, unsigned *count)

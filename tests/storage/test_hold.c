@@ -50,10 +50,11 @@ static struct letter *held_letter(enum hold_then then)
 /* What a worker would get now. */
 static AWAITS unsigned claim(int64_t *id)
 {
+    struct queue_claim_limits limits = {.per_destination = 100, .most = 500};
     struct queue_entry *list = NULL;
     unsigned count = 0;
 
-    if (queue_claim(arena, cells, 1, 100, 500, &list, &count) != DB_FOUND)
+    if (queue_claim(arena, cells, 1, &limits, &list, &count) != DB_FOUND)
         return 0;
     *id = list[0].id;
     return count;

@@ -1,0 +1,163 @@
+"""A destination that customers share: they take turns, and when it is away it is asked once, not once for each of them."""
+import pytest
+
+from harness.posthouse import make_message, subject_of
+from harness.process import wait_equal, wait_until
+from harness.sink import Behaviour
+
+FAR = {"delivery.retry_first": "1h", "delivery.retry_max": "1h"}
+
+
+@pytest.fixture(autouse=True)
+def fresh(outside):
+    yield
+    outside.hold.set()
+    outside.clear()
+    outside.behave = Behaviour()
+    outside.hold.clear()
+
+
+def customers(node, count):
+    """An account of each."""
+    for number in range(count):
+        node.api.customer(f"c{number}")
+        node.api.hosted_domain(f"c{number}.test", f"c{number}")
+        node.api.account(f"ann@c{number}.test", f"c{number}")
+    return [f"ann@c{number}.test" for number in range(count)]
+
+
+def submit(node, sender, subject):
+    node.submit(sender, ["dan@outside.test"], make_message(subject, sender=sender))
+
+
+def subjects(sink):
+    return [subject_of(message.data) for message in sink.messages]
+
+
+def rows(node):
+    return node.query("select failures, due_at from destination where key = 'default' and due_at < 'infinity'")
+
+
+def wait_put_off(node, cells, failures):
+    """Its rows say the same in all cells."""
+    wait_until(lambda: (found := rows(node)) and len(found) == cells and found == [found[0]] * cells
+               and int(found[0][0]) == failures, f"{failures} failures are known in {cells} cells", timeout=60)
+
+
+def make_due(node):
+    node.query("update destination set due_at = now() where key = 'default'")
+
+
+def test_a_customer_with_little_mail_does_not_wait_for_one_with_much(new_posthouse, outside):
+    node = new_posthouse(settings={**FAR, "delivery.per_destination_max": 1, "daemon.workers": 1}, default_route=outside.port)
+    node.start()
+    flood, calm, other = customers(node, 3)
+    outside.behave.silent_at = "end"
+    for number in range(30):
+        submit(node, flood, f"flood {number}")
+    wait_until(lambda: outside.messages, "the first is at its final dot")
+    submit(node, calm, "calm 0")
+    submit(node, other, "other 0")
+    submit(node, calm, "calm 1")
+    outside.behave.silent_at = ""
+    outside.hold.set()
+    wait_equal(lambda: len(outside.messages), 33, "all have come", timeout=60)
+    order = subjects(outside)
+    assert [subject for subject in order if subject.startswith("flood")] == [f"flood {number}" for number in range(30)]
+    assert order.index("calm 0") <= 4 and order.index("other 0") <= 5 and order.index("calm 1") <= 8, order
+
+
+def test_mail_that_was_claimed_takes_turns_too(new_posthouse, outside):
+    """What waits in the database comes in portions; a customer with little is in the first."""
+    node = new_posthouse(settings={**FAR, "delivery.per_destination_max": 1, "daemon.workers": 1}, default_route=outside.port)
+    outside.behave.cut_at = "banner"
+    node.start()
+    flood, calm = customers(node, 2)
+    for number in range(150):
+        submit(node, flood, f"flood {number}")
+    submit(node, calm, "calm")
+    wait_equal(lambda: node.query("select count(*) from queue_entry where worker is null"), [["151"]], "all of it waits", timeout=60)
+    outside.behave.cut_at = ""
+    make_due(node)
+    wait_equal(lambda: len(outside.messages), 151, "all have come", timeout=60)
+    assert subjects(outside).index("calm") < 10
+
+
+def test_a_shared_destination_is_tried_once_for_all(new_posthouse, outside):
+    node = new_posthouse(settings={**FAR, "daemon.workers": 1}, default_route=outside.port)
+    outside.behave.cut_at = "banner"
+    node.start()
+    senders, before = customers(node, 12), outside.connections
+    submit(node, senders[0], "0 first")
+    wait_put_off(node, 1, 1)
+    for number, sender in enumerate(senders):
+        submit(node, sender, f"{number} second")
+    wait_equal(lambda: node.query("select count(*) from queue_entry where worker is null"), [["13"]], "all of it waits", timeout=60)
+    wait_put_off(node, 12, 1)
+    assert outside.connections == before + 1, "what was accepted while it was away has not tried"
+
+    for failures in range(2, 5):
+        make_due(node)
+        wait_put_off(node, 12, failures)
+        assert outside.connections == before + failures, "one probe for all"
+
+    outside.behave.cut_at = ""
+    make_due(node)
+    wait_equal(lambda: len(outside.messages), 13, "it is back for all, and not only for whose probe it was", timeout=60)
+    wait_equal(lambda: node.query("select count(*) from queue_entry"), [["0"]], "nothing waits")
+    assert sorted(subjects(outside)) == sorted(["0 first"] + [f"{number} second" for number in range(12)])
+    assert node.query("select count(*) from destination where failures > 0") == [["0"]]
+
+
+def test_several_workers_do_not_try_it_together(new_posthouse, outside):
+    """Each may find out once for itself that it is away; after that one of them tries for all."""
+    node = new_posthouse(settings={**FAR, "daemon.workers": 3}, default_route=outside.port)
+    outside.behave.cut_at = "banner"
+    node.start()
+    senders, first = customers(node, 12), outside.connections
+    for number, sender in enumerate(senders):
+        submit(node, sender, f"{number}")
+    wait_equal(lambda: node.query("select count(*) from queue_entry where worker is null"), [["12"]], "all of it waits", timeout=60)
+    assert outside.connections <= first + 3
+    wait_until(lambda: len({tuple(row) for row in rows(node)}) == 1, "its rows say the same")
+    failures = int(rows(node)[0][0])
+    make_due(node)
+    wait_put_off(node, 12, failures + 1)
+    outside.behave.cut_at = ""
+    make_due(node)
+    wait_equal(lambda: sorted(subjects(outside)), sorted(str(number) for number in range(len(senders))), "all have come once", timeout=60)
+
+
+def test_an_answer_that_takes_nothing_is_one(new_posthouse, outside):
+    """The probe's recipient is unknown there: the others need not wait for another probe."""
+    node = new_posthouse(settings={**FAR, "daemon.workers": 1}, default_route=outside.port)
+    outside.behave.cut_at = "banner"
+    node.start()
+    (sender,) = customers(node, 1)
+    node.submit(sender, ["nobody@outside.test"], make_message("refused", sender=sender))
+    wait_put_off(node, 1, 1)
+    submit(node, sender, "taken")
+    wait_equal(lambda: node.query("select count(*) from queue_entry where worker is null"), [["2"]], "both wait", timeout=60)
+    outside.behave.recipient_replies["nobody@outside.test"] = "550 5.1.1 no such user"
+    outside.behave.cut_at = ""
+    make_due(node)
+    wait_equal(lambda: subjects(outside), ["taken"], "the other has come", timeout=60)
+    wait_equal(lambda: node.query("select count(*) from queue_entry"), [["0"]], "nothing waits")
+
+
+def test_nothing_is_remembered_of_a_destination_for_which_nothing_waits(new_posthouse, outside):
+    """Mail for it was cancelled while it was away: the next tries at once."""
+    node = new_posthouse(settings={**FAR, "daemon.workers": 1}, default_route=outside.port)
+    outside.behave.cut_at = "banner"
+    node.start()
+    (sender,) = customers(node, 1)
+    submit(node, sender, "cancelled")
+    wait_put_off(node, 1, 1)
+    wait_equal(lambda: node.query("select count(*) from queue_entry where worker is null"), [["1"]], "it waits")
+    (entry,) = node.api.get("/v1/queue")["items"]
+    node.api.post(f"/v1/queue/{entry['id']}/cancel", {"bounce": False})
+    make_due(node)
+    wait_equal(lambda: node.query("select failures from destination where key = 'default' and due_at = 'infinity'"), [["0"]], "it is forgotten")
+    outside.behave.cut_at = ""
+    submit(node, sender, "new")
+    wait_equal(lambda: subjects(outside), ["new"], "it has come")
