@@ -74,6 +74,15 @@ static void no_source(struct arena *arena, struct runner_walk *walk, bool other_
                     "4.3.5");
 }
 
+/* A host that may not have the message is not to have our password either. */
+static bool may_sign_in(const struct smtp_client *client, void *arg)
+{
+    const struct runner_walk *walk = arg;
+    struct runner_lack lack;
+
+    return runner_protection_met(client, walk->protection, &lack);
+}
+
 static AWAITS bool try_addresses(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
                                  struct smtp_client **out)
 {
@@ -95,6 +104,8 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
         .primary = hop->primary,
         .configured = hop->configured,
         .tls_level = hop->tls,
+        .may_sign_in = may_sign_in,
+        .may_sign_in_arg = walk,
     };
     struct dns_address *addresses = walk->addresses + walk->address;
     unsigned count = walk->address_count - walk->address, tried = 1;
@@ -124,8 +135,8 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
     client.source_key = hop->sources.n ? RUNNER_SOURCE_OF_ROUTE : source.key;
     runner_count.connections++;
     count = count < ADDRESSES_MAX - walk->tried ? count : ADDRESSES_MAX - walk->tried;
-    open = hop_login_open(arena, hop->credential_id, &client, addresses, count, hop->port, hop->host, &tried, out,
-                          &why);
+    open =
+        hop_login_open(arena, hop->credential_id, &client, addresses, count, hop->port, hop->host, &tried, out, &why);
     walk->tried += tried;
     walk->address += tried;
     if (!open) {
@@ -183,8 +194,8 @@ bool runner_signed_in(struct runner_lane *lane)
     const struct route_key *route = &lane->destination->route;
     struct hop_credential_hop hop = {.domain_id = route->kind == ROUTE_DOMAIN ? route->domain_id : 0,
                                      .route_id = route->kind == ROUTE_NAMED ? route->route_id : 0,
-                                     .route_name = route->kind == ROUTE_DEFAULT ? runner_settings()->default_route_name
-                                                                               : NULL,
+                                     .route_name =
+                                         route->kind == ROUTE_DEFAULT ? runner_settings()->default_route_name : NULL,
                                      .host = smtp_client_host(lane->client),
                                      .port = smtp_client_port(lane->client)};
     int64_t wanted, has;

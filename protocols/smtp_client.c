@@ -136,6 +136,13 @@ static AWAITS enum opening turn_to_tls(struct smtp_client *client, struct arena 
     return OPENED;
 }
 
+static bool is_to_sign_in(const struct smtp_client *client)
+{
+    const struct smtp_client_settings *settings = &client->settings;
+
+    return settings->credential && (!settings->may_sign_in || settings->may_sign_in(client, settings->may_sign_in_arg));
+}
+
 static AWAITS enum opening begin(struct smtp_client *client, struct arena *arena, bool tls, struct slice *why)
 {
     enum opening opening;
@@ -151,7 +158,7 @@ static AWAITS enum opening begin(struct smtp_client *client, struct arena *arena
     }
     if (tls && (opening = turn_to_tls(client, arena, why)) != OPENED)
         return opening;
-    return !client->settings.credential || smtp_client_authenticate(client, arena, why) ? OPENED : OPENING_FAILED;
+    return !is_to_sign_in(client) || smtp_client_authenticate(client, arena, why) ? OPENED : OPENING_FAILED;
 }
 
 static struct smtp_client *client_new(const struct smtp_client_settings *settings, struct stream *stream,

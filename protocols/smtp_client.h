@@ -37,12 +37,14 @@ struct tls_dane;
 struct smtp_client_credential {
     int64_t id;
     int version;
-    struct slice user, password;                 /* or its token */
-    const struct tls_identity *identity;         /* shown to a server that asks for a certificate; NULL: none */
+    struct slice user, password;         /* or its token */
+    const struct tls_identity *identity; /* shown to a server that asks for a certificate; NULL: none */
     unsigned mechanisms; /* SASL_HOP_*: these may be used; 0: nothing is said, the certificate is all there is */
     bool verify;         /* not without a certificate for the host's name; else TLS will do */
     bool refused;        /* set: the server did not take it */
 };
+
+struct smtp_client;
 
 struct smtp_client_settings {
     const char *hostname;                   /* ours, for EHLO */
@@ -52,9 +54,12 @@ struct smtp_client_settings {
     bool doubtful;                          /* nobody vouches for the host's name; see smtp_client_named() */
     struct smtp_client_announced announced; /* the caller's: kept for smtp_client_announced() */
     const struct tls_dane *dane; /* what its certificate is held against, instead of its name; NULL: nothing */
-    bool configured;      /* an administrator has named the host: what it wants of us is no fault of a message */
+    bool configured;             /* an administrator has named the host: what it wants of us is no fault of a message */
     struct smtp_client_credential *credential; /* NULL: nobody signs in; for smtp_client_open() only */
     bool credential_refused;                   /* daemon/hop_login.h's, for its caller */
+    /* Is it good enough to be told who we are?  If not it opens without, and is not to be used.  NULL: it is. */
+    bool (*may_sign_in)(const struct smtp_client *client, void *arg);
+    void *may_sign_in_arg;
     unsigned connect_timeout_ms;
     unsigned greeting_timeout_ms;
     unsigned reply_timeout_ms;                   /* to commands; also without progress while the message is sent */
@@ -64,8 +69,6 @@ struct smtp_client_settings {
     unsigned tls_level;                          /* the same: for smtp_client_tls_level() */
     uint64_t source_key;                         /* the same: for smtp_client_source_key() */
 };
-
-struct smtp_client;
 
 /*
  * Connects to one of the addresses (core/stream_race.h), is greeted, says EHLO (or HELO), turns to TLS when it is offered;

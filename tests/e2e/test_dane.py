@@ -5,6 +5,7 @@ from harness.authority import Authority, tlsa
 from harness.nameserver import Nameserver, unavailable
 from harness.posthouse import make_message
 from harness.process import free_port, make_folder, remove_folder, wait_equal, wait_until
+from harness.sasl_server import Passwords
 from harness.sink import Behaviour, Sink
 
 SENDER = "ann@hosted.test"
@@ -163,6 +164,27 @@ def test_a_host_that_is_configured(new_posthouse, dns, domain, hosts, port, auth
     hosts[0].behave = Behaviour(tls=authority.server(f"mx.{domain}")[0])
     submit(node, "other.test")
     wait_refused(node, port, f"mx.{domain}", NO_MATCH)
+
+
+def test_nobody_signs_in_at_a_host_that_is_not_the_one(node, dns, domain, hosts, port, authority):
+    """A credential that asks for no certificate does not lower what the host's records say."""
+    context, file = authority.server("x.test")
+    asked, login = [], Passwords("relay", "a secret")
+
+    def auth(session, mechanism, initial):
+        asked.append(mechanism)
+        login(session, mechanism, initial)
+    hosts[0].behave = Behaviour(tls=authority.server("other.test")[0], tls_extensions=("AUTH PLAIN",), auth=auth)
+    dns.tlsa(f"mx.{domain}", tlsa(file), port=port)
+    node.api.post("/v1/credentials", {"name": "login", "user": "relay", "password": "a secret", "tls": "encrypt"})
+    node.api.post("/v1/routes", {"name": "smart", "next_hops": [{"host": f"mx.{domain}", "port": port, "credential": "login"}]})
+    node.api.post("/v1/route-rules", {"customer": "dane", "route": "smart"})
+    submit(node, "elsewhere.test")
+    wait_refused(node, port, f"mx.{domain}", NO_MATCH)
+    assert asked == [], "the password is not for whoever that is"
+    hosts[0].behave = Behaviour(tls=context, tls_extensions=("AUTH PLAIN",), auth=auth)
+    wait_gone(node)
+    assert asked == ["PLAIN"] and secured(node) == BY_DANE
 
 
 def test_behind_an_alias(node, dns, domain, hosts, port, authority):
