@@ -136,12 +136,12 @@ static void put_back(struct runner_batch *batch)
 
 /* ------------------------------------------------------------------ a batch */
 
-static void drop_client(struct runner_lane *lane)
+static AWAITS void drop_client(struct runner_lane *lane)
 {
     if (lane->client)
         lane->destination->connected--;
     lane->log.peer = NULL;
-    smtp_client_abort(&lane->client);
+    smtp_client_quit(&lane->client);
 }
 
 /* Away, for all of the batch; those that were cut are put off by themselves. */
@@ -353,7 +353,6 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
         .may_finish = may_finish,
         .arg = batch,
         .recipients = recipients,
-        .count = batch->count,
     };
 
     for (unsigned i = 0; i < batch->count; i++) {
@@ -361,7 +360,10 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
         recipients[i].envelope = &batch->entries[i]->envelope;
         batch->entries[i]->secured = runner_secured_of(lane->client);
     }
-    runner_count.attempts += batch->count;
+    message.count = smtp_client_portion(lane->client, recipients, batch->count);
+    for (unsigned i = message.count; i < batch->count; i++)
+        recipients[i].outcome = SMTP_CLIENT_AGAIN;
+    runner_count.attempts += message.count;
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
     answered = sort_outcomes(lane, batch, recipients, refused, silent, traced, failed);
@@ -459,8 +461,10 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
         reused = smtp_client_used(lane->client);
         transact(lane, batch, &failed);
         walk.unreached |= batch->count > 0;
-        if (!smtp_client_usable(lane->client))
+        if (!smtp_client_usable(lane->client)) {
             drop_client(lane);
+            walk.begun &= failed.why.n > 0; /* else the host has taken as many as it does in a session */
+        }
         if (failed.cut && !reused)
             cut = true;
     }

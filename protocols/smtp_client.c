@@ -303,7 +303,7 @@ bool smtp_client_adopt(const struct smtp_client_settings *settings, struct arena
 
 bool smtp_client_usable(const struct smtp_client *client)
 {
-    return !client->broken;
+    return !client->broken && (!client->features.mail_max || client->mails < client->features.mail_max);
 }
 
 const char *smtp_client_host(const struct smtp_client *client)
@@ -402,9 +402,37 @@ unsigned smtp_client_tls_level(const struct smtp_client *client)
     return client->settings.tls_level;
 }
 
+static struct slice domain_of(struct slice address)
+{
+    const char *at = memrchr(address.p, '@', address.n);
+
+    return at ? slice_skip(address, (size_t)(at + 1 - address.p)) : (struct slice){NULL, 0};
+}
+
+unsigned smtp_client_portion(const struct smtp_client *client, const struct smtp_client_recipient *recipients,
+                             unsigned count)
+{
+    const struct smtp_client_features *features = &client->features;
+    unsigned most = features->recipients_max && features->recipients_max < count ? features->recipients_max : count;
+    unsigned domains = 0;
+
+    if (!features->domains_max)
+        return most;
+    for (unsigned i = 0; i < most; i++) {
+        struct slice domain = domain_of(recipients[i].address);
+        unsigned before = 0;
+
+        while (before < i && !slice_equal_nocase(domain_of(recipients[before].address), domain))
+            before++;
+        if (before == i && ++domains > features->domains_max)
+            return i;
+    }
+    return most;
+}
+
 bool smtp_client_used(const struct smtp_client *client)
 {
-    return client->used;
+    return client->used || client->mails;
 }
 
 void smtp_client_quit(struct smtp_client **client)

@@ -144,8 +144,14 @@ struct smtp_client_answer {
 AWAITS bool smtp_client_ask(struct smtp_client *client, struct arena *arena, struct slice sender, struct slice address,
                             struct smtp_client_answer *out) __attribute__((warn_unused_result));
 
-/* Can another message be sent over it?  What is not usable is given up by the caller. */
+/*
+ * Can another message be sent over it?  What is not usable, as it broke or takes no more in one session (MAILMAX), is
+ * given up by the caller.
+ */
 bool smtp_client_usable(const struct smtp_client *client);
+/* How many of the first recipients it takes in one transaction (RFC 9422 RCPTMAX, RCPTDOMAINMAX): at least one. */
+unsigned smtp_client_portion(const struct smtp_client *client, const struct smtp_client_recipient *recipients,
+                             unsigned count);
 const char *smtp_client_host(const struct smtp_client *client);
 /* How well it is protected: TLS; with a certificate for the host's name; and is that name known to be the right one? */
 bool smtp_client_encrypted(const struct smtp_client *client);

@@ -45,7 +45,7 @@ bool smtp_client_ask(struct smtp_client *client, struct arena *arena, struct sli
 
     if (!idn_is_ascii(address)) {
         if (!smtp_client_offers(client, ENVELOPE_SMTPUTF8)) {
-            if (client->used) /* it said so a while ago; a new connection tells what it offers now */
+            if (smtp_client_used(client)) /* it said so a while ago; a new connection tells what it offers now */
                 return false;
             client->used = true;
             *out = (struct smtp_client_answer){true, 550, SLICE("5.6.7"), SLICE("550 5.6.7 SMTPUTF8 is not offered")};
@@ -53,7 +53,8 @@ bool smtp_client_ask(struct smtp_client *client, struct arena *arena, struct sli
         }
         address = idn_address_unicode(arena, address);
     }
-    client->used = client->dirty = true;
+    client->dirty = true;
+    client->mails++;
     for (unsigned step = first; client->features.pipelining && step < STEPS; step++)
         write_step(client, step, sender, address);
     for (unsigned step = first; step < STEPS; step++) {

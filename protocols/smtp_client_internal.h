@@ -18,7 +18,8 @@ struct smtp_client {
     struct smtp_client_reply reply; /* the last one */
     const char *trouble;            /* when broken: why, in words */
     bool broken;                    /* no further command makes sense */
-    bool used;                      /* a message went over it */
+    bool used;                      /* it was asked something; see also mails */
+    unsigned mails;                 /* MAIL commands that it was sent */
     bool tls_failed;                /* it was offered, and did not come about */
     bool dirty;                     /* a transaction was left open: RSET first */
     unsigned port;

@@ -133,6 +133,30 @@ static uint64_t read_size(struct slice text)
     return size;
 }
 
+/* RFC 9422 section 3: a number without leading zeros; what is not one is as good as not told. */
+static unsigned read_limit(struct slice text)
+{
+    uint64_t limit = text.n && *text.p != '0' ? read_size(text) : 0;
+
+    return limit < UINT32_MAX ? (unsigned)limit : UINT32_MAX;
+}
+
+static void read_limits(struct smtp_client_features *features, struct slice rest)
+{
+    for (struct slice word = take_word(&rest); word.n; word = take_word(&rest)) {
+        const char *equals = memchr(word.p, '=', word.n);
+        struct slice name = slice_of(word.p, equals ? (size_t)(equals - word.p) : word.n);
+        unsigned limit = equals ? read_limit(slice_skip(word, name.n + 1)) : 0;
+
+        if (slice_equal_nocase(name, SLICE("MAILMAX")))
+            features->mail_max = limit;
+        else if (slice_equal_nocase(name, SLICE("RCPTMAX")))
+            features->recipients_max = limit;
+        else if (slice_equal_nocase(name, SLICE("RCPTDOMAINMAX")))
+            features->domains_max = limit;
+    }
+}
+
 void smtp_client_features_line(struct smtp_client_features *features, unsigned number, struct slice line)
 {
     struct slice rest = slice_skip(line, 4), word = take_word(&rest);
@@ -163,6 +187,8 @@ void smtp_client_features_line(struct smtp_client_features *features, unsigned n
     } else if (slice_equal_nocase(word, SLICE("AUTH"))) { /* RFC 4954 section 3 */
         while ((word = take_word(&rest)).n || cursor_skip_blanks(&rest))
             features->auth |= sasl_hop_named(word);
+    } else if (slice_equal_nocase(word, SLICE("LIMITS"))) {
+        read_limits(features, rest);
     } else if (slice_equal_nocase(word, SLICE("SIZE"))) {
         features->size = true;
         features->size_max = read_size(take_word(&rest));

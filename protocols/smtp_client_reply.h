@@ -37,10 +37,12 @@ enum smtp_client_step smtp_client_reply_line(struct smtp_client_reply *reply, st
 /* What the server can do (RFC 5321 4.1.1.1). */
 struct smtp_client_features {
     bool pipelining, eight_bit, chunking, starttls, size;
-    uint64_t size_max; /* 0: no limit given */
-    unsigned auth;     /* SASL_HOP_*: mechanisms that we know, too */
-    unsigned envelope; /* ENVELOPE_*: those whose parameters it understands */
-    int64_t by_min;    /* DELIVERBY: the least that it takes with R; 0: none given */
+    uint64_t size_max;                    /* 0: no limit given */
+    unsigned auth;                        /* SASL_HOP_*: mechanisms that we know, too */
+    unsigned envelope;                    /* ENVELOPE_*: those whose parameters it understands */
+    int64_t by_min;                       /* DELIVERBY: the least that it takes with R; 0: none given */
+    unsigned mail_max;                    /* LIMITS (RFC 9422): transactions of a session; 0: not told, as below */
+    unsigned recipients_max, domains_max; /* of a transaction; domains: different ones of its recipients */
 };
 /* number: 0 for the first line, which is a greeting and offers nothing. */
 void smtp_client_features_line(struct smtp_client_features *features, unsigned number, struct slice line);

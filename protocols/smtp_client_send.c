@@ -484,8 +484,8 @@ void smtp_client_send(struct smtp_client *client, struct arena *arena, struct sm
         return;
     }
     client->dirty = true;
+    client->mails++;
     wanted = ask(&t, size);
-    client->used = true;
     if (!wanted)
         return;
     if (t.chunking) {

@@ -1,4 +1,6 @@
 """A destination that customers share: they take turns, and when it is away it is asked once, not once for each of them."""
+import collections
+
 import pytest
 
 from harness.posthouse import make_message, subject_of
@@ -46,6 +48,24 @@ def wait_put_off(node, cells, failures):
 
 def make_due(node):
     node.query("update destination set due_at = now() where key = 'default'")
+
+
+def test_the_next_hops_limits_are_kept(new_posthouse, outside):
+    """RFC 9422: recipients and domains of a transaction, transactions of a session."""
+    node = new_posthouse(settings={**FAR, "daemon.workers": 1}, default_route=outside.port)
+    outside.behave = Behaviour(extensions=("PIPELINING", "LIMITS RCPTMAX=3 MAILMAX=2 RCPTDOMAINMAX=1"))
+    node.start()
+    (sender,) = customers(node, 1)
+    recipients = [f"dan{number}@{domain}.test" for domain in ("outside", "elsewhere") for number in range(4)]
+    for number in range(3):
+        node.submit(sender, recipients, make_message(f"limits {number}", sender=sender))
+    wait_equal(lambda: sorted((subject_of(message.data), recipient) for message in outside.messages for recipient in message.recipients),
+               sorted((f"limits {number}", recipient) for number in range(3) for recipient in recipients), "all have come, once", timeout=60)
+    for message in outside.messages:
+        assert len(message.recipients) <= 3 and len({recipient.split("@")[1] for recipient in message.recipients}) == 1
+    sessions = collections.Counter(id(message.session) for message in outside.messages)
+    assert max(sessions.values()) == 2, "two in a session, and no more"
+    wait_until(lambda: all(message.session.ended_well for message in outside.messages), "each session ends with QUIT")
 
 
 def test_a_customer_with_little_mail_does_not_wait_for_one_with_much(new_posthouse, outside):

@@ -134,6 +134,28 @@ static void test_features(void **state)
     assert_true(f.chunking);
 }
 
+static void test_limits(void **state)
+{
+    struct smtp_client_features f = {0};
+
+    (void)state;
+    smtp_client_features_line(&f, 1, SLICE("250-LIMITS RCPTMAX=20 mailmax=5  RcptDomainMax=1 OTHER=3 RCPT"));
+    assert_int_equal(f.recipients_max, 20);
+    assert_int_equal(f.mail_max, 5);
+    assert_int_equal(f.domains_max, 1);
+    smtp_client_features_line(&f, 1,
+                              SLICE("250-LIMITS RCPTMAX=99999999999999999999 MAILMAX=4294967296 RCPTDOMAINMAX=x"));
+    assert_int_equal(f.recipients_max, 0);
+    assert_int_equal(f.mail_max, UINT32_MAX);
+    assert_int_equal(f.domains_max, 0);
+    f.mail_max = f.recipients_max = 7;
+    smtp_client_features_line(&f, 1, SLICE("250-LIMITS RCPTMAX=0 MAILMAX=007 RCPTDOMAINMAX="));
+    assert_int_equal(f.recipients_max, 0);
+    assert_int_equal(f.mail_max, 0);
+    smtp_client_features_line(&f, 1, SLICE("250-LIMITS"));
+    smtp_client_features_line(&f, 1, SLICE("250-LIMITS ="));
+}
+
 static void encode(const char *in, size_t step, bool chunked, char *out)
 {
     struct smtp_client_body body = {.chunked = chunked};
@@ -223,9 +245,9 @@ static void test_chunked_bodies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replies),        cmocka_unit_test(test_long_replies_are_bounded),
-        cmocka_unit_test(test_features),       cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_chunked_bodies),
+        cmocka_unit_test(test_replies), cmocka_unit_test(test_long_replies_are_bounded),
+        cmocka_unit_test(test_limits),  cmocka_unit_test(test_features),
+        cmocka_unit_test(test_bodies),  cmocka_unit_test(test_chunked_bodies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
