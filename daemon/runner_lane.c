@@ -130,14 +130,14 @@ static bool has_probe(const struct runner_batch *batch)
 }
 
 /*
- * Only a probe is tried at a destination that is away.  What was claimed while it was not needs no question: that was
- * the permission to try, unless it is known here that it has gone since.
+ * Only a probe is tried at a destination that is away.  What was claimed needs no question where it is known that the
+ * destination is not: the claim was the permission to try, unless it has gone since.
  */
 static AWAITS bool wait_if_away(struct runner_destination *d, struct runner_batch *batch)
 {
     const struct runner_entry *first = batch->entries[0];
 
-    if (has_probe(batch) || (first->claimed && !d->failing) || !runner_is_away(d))
+    if (has_probe(batch) || (first->claimed && d->known && !d->failing) || !runner_is_away(d))
         return false;
     runner_join_away(d, id_cell(first->id), first->claimed);
     for (unsigned i = 0; i < batch->count; i++)

@@ -142,7 +142,8 @@ def test_several_workers_do_not_try_it_together(new_posthouse, outside):
     wait_until(lambda: len({tuple(row) for row in rows(node)}) == 1, "its rows say the same")
     failures = int(rows(node)[0][0])
     make_due(node)
-    wait_put_off(node, 12, failures + 1)
+    wait_until(lambda: (found := rows(node)) and found == [found[0]] * 12 and int(found[0][0]) > failures, "it was tried, for all cells",
+               timeout=60)
     outside.behave.cut_at = ""
     make_due(node)
     wait_equal(lambda: sorted(subjects(outside)), sorted(str(number) for number in range(len(senders))), "all have come once", timeout=60)

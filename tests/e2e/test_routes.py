@@ -180,6 +180,7 @@ def test_a_domain_names_a_route(node, sinks):
     assert split["route"] == "elsewhere"
     send(node, CAT, "nobody@one.test", "elsewhere")
     wait_until(lambda: "elsewhere" in subjects(second), "names that are not here are there")
+    wait_until(lambda: not node.api.get("/v1/queue?domain=one.test")["items"], "and it is recorded")
     node.api.patch("/v1/domains/one.test", {"route": None})
     assert node.api.post("/v1/relay-checks", {"sender": CAT, "recipient": "nobody@one.test"})["verdict"] == "unknown"
 
