@@ -27,11 +27,11 @@ static uint64_t read_at;
 
 void own_address_add(const char *address, unsigned port)
 {
+    if (count == OWN_ADDRESSES_MAX)
+        return;
     struct sockaddr_in *in4 = (struct sockaddr_in *)&list[count].address;
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&list[count].address;
 
-    if (count == OWN_ADDRESSES_MAX)
-        return;
     memset(&list[count], 0, sizeof list[count]);
     if (inet_pton(AF_INET, address, &in4->sin_addr) == 1) {
         in4->sin_family = AF_INET;
