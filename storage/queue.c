@@ -51,16 +51,13 @@ static const struct db_statement claim_put_off = {
     "queue_claim_put_off", "update destination d set due_at = now()"
                            "  from (select distinct cell, key from unnest($1::smallint[], $2::text[]) u (cell, key)) t"
                            " where d.cell = t.cell and d.key = t.key and d.due_at <= now() and d.failures = 0"};
-/* In all cells.  Whoever gets the first of a destination's rows has its probe: of two at once the other skips that. */
+/* In all cells.  Who moves none of a destination's rows was second: somebody else has its probe. */
 static const struct db_statement claim_put_off_failing = {
     "queue_claim_put_off_failing",
-    "with first as (select key, min(cell) as cell from destination"
-    "                where key = any($1::text[]) and failures > 0 and due_at <= now() group by key),"
-    "   failing as (select cell, key from destination where key = any($1::text[]) and failures > 0 and due_at <= now()"
-    "                order by cell, key for update skip locked)"
+    "with failing as (select cell, key from destination where key = any($1::text[]) and failures > 0 and due_at <= now()"
+    "                  order by cell, key for update)"
     " update destination d set due_at = now() + interval '2 minutes' from failing f"
-    "  where d.cell = f.cell and d.key = f.key"
-    " returning d.key, d.cell = (select cell from first where first.key = d.key)"};
+    "  where d.cell = f.cell and d.key = f.key returning d.key"};
 #define CLAIM(whose)                                                                                                   \
     "update queue_entry q set worker = $3::smallint, lease_until = now() + $4::integer * interval '1 ms'"              \
     "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), message m"                                              \
@@ -189,14 +186,16 @@ static void add_put_off(struct arena *arena, struct db_unit *unit, const struct 
     for (unsigned i = 0; i < found->count; i++)
         if (found->failing[i])
             failing[count++] = found->keys[i];
-    if (count)
-        params_texts(db_unit_add(unit, &claim_put_off_failing), failing, count);
+    if (!count)
+        return;
+    queue_destination_lock(unit, failing, count);
+    params_texts(db_unit_add(unit, &claim_put_off_failing), failing, count);
 }
 
-static bool has_first(const struct rows *rows, struct slice key)
+static bool has_key(const struct rows *rows, struct slice key)
 {
     for (unsigned i = 0; i < rows_count(rows); i++)
-        if (row_bool(rows, i, 1) && slice_equal(row_text(rows, i, 0), key))
+        if (slice_equal(row_text(rows, i, 0), key))
             return true;
     return false;
 }
@@ -205,7 +204,7 @@ static bool has_first(const struct rows *rows, struct slice key)
 static void note_permitted(const struct db_unit *unit, const struct picked *found, bool again)
 {
     for (unsigned i = 0; i < found->count; i++)
-        found->permitted[i] = again || (unit->count == 3 && has_first(unit->steps[2].rows, found->keys[i]));
+        found->permitted[i] = again || (unit->count == 4 && has_key(unit->steps[3].rows, found->keys[i]));
 }
 
 static AWAITS enum db_write claim_once(struct arena *arena, const struct db_statement *how, const struct picked *found,

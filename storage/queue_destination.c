@@ -3,7 +3,10 @@
  *
  * A destination has a row while mail waits for it.  The row's due_at keeps claims away from a server that is down,
  * whatever waits for it; failures counts attempts in a row, from which the caller makes the next due_at.  Who puts an
- * entry back makes the row (queue_report.c, ensure_destinations() in queue.c); here it is moved, and asked.
+ * entry back makes the row (queue_report.c, ensure_destinations() in queue_lease.c); here it is moved, and asked.
+ *
+ * There is a row in each cell that has such mail, and what is found out holds for all of them: it is found out under a
+ * lock of the destination, so that of two who move its rows the second sees those that the first has made.
  */
 #include "storage/queue.h"
 
@@ -13,6 +16,12 @@
 
 #define CONFLICT_TRIES 5
 
+/* In ascending order, or two claims of several could wait for each other. */
+static const struct db_statement destination_lock = {
+    "destination_lock",
+    "select count(pg_advisory_xact_lock(lock)) from"
+    " (select distinct hashtextextended('posthouse destination ' || key, 0) as lock from unnest($1::text[]) u (key)"
+    "   order by 1) l"};
 static const struct db_statement destination_away = {
     "destination_away",
     "insert into destination (cell, key, due_at, failures, last_error)"
@@ -91,14 +100,21 @@ enum db_write queue_run_patiently(struct db_unit *unit)
     return written;
 }
 
+void queue_destination_lock(struct db_unit *unit, const struct slice *keys, unsigned count)
+{
+    params_texts(db_unit_add(unit, &destination_lock), keys, count);
+}
+
 enum db_write queue_destination_away(struct slice destination, const int16_t *cells, unsigned cell_count,
                                      unsigned failures, int64_t due_ms, struct slice reason)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &destination_away);
+    struct params *p;
     enum db_write written;
 
+    queue_destination_lock(unit, &destination, 1);
+    p = db_unit_add(unit, &destination_away);
     params_int16s(p, cells, cell_count);
     params_text(p, destination);
     params_time(p, due_ms);
@@ -113,9 +129,11 @@ static AWAITS enum db_write run_of_cell(const struct db_statement *statement, un
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, statement);
+    struct params *p;
     enum db_write written;
 
+    queue_destination_lock(unit, &destination, 1);
+    p = db_unit_add(unit, statement);
     params_int16(p, (int16_t)cell);
     params_text(p, destination);
     written = queue_run_patiently(unit);

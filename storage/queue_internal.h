@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "core/arena.h"
+#include "core/slice.h"
 #include "core/task.h"
 #include "storage/status.h"
 
@@ -14,6 +15,8 @@ struct params;
 struct queue_entry;
 /* Runs the unit, again while it loses against another transaction. */
 AWAITS enum db_write queue_run_patiently(struct db_unit *unit) __attribute__((warn_unused_result));
+/* Nobody else finds one of these destinations away, or back, or takes its probe, until the transaction is over. */
+void queue_destination_lock(struct db_unit *unit, const struct slice *keys, unsigned count);
 /* Which of the listed entries are still to be taken when the claim comes to them. */
 enum queue_claiming {
     QUEUE_CLAIMING_WAITING,  /* not held */
