@@ -6,7 +6,8 @@ import pytest
 from harness.posthouse import PROGRAM, SANITIZERS
 from harness.process import run
 
-PROGRAMS = ["test_accept", "test_cache", "test_db", "test_hold", "test_learned", "test_mailbox", "test_maintenance", "test_node"]
+PROGRAMS = ["test_accept", "test_cache", "test_db", "test_hold", "test_learned", "test_mailbox", "test_mailbox_names", "test_maintenance",
+            "test_node"]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -2,7 +2,7 @@
  * IMAP commands and a database that gives every other answer than the one hoped for: NONE, FAILED, REFUSED, CONFLICT,
  * UNDONE, UNCERTAIN.  Never an OK without a change that is durable, always a tagged answer, and the session goes on.
  */
-#include "tests/unit/imap_fakes.h"
+#include "tests/unit/imap_client.h"
 
 static void login_meets_a_fault(void **state)
 {

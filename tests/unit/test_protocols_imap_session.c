@@ -2,7 +2,7 @@
  * The life of an IMAP session: gathering, one command at a time, news of the mailbox, slow readers, and every way to
  * end. What it does when the database gives other answers than it hopes for is in test_protocols_imap_faults.c.
  */
-#include "tests/unit/imap_fakes.h"
+#include "tests/unit/imap_client.h"
 
 static void hint(void)
 {
