@@ -62,11 +62,11 @@ static struct refusal *make_room(void)
     return first;
 }
 
-static void note(const struct smtp_client_credential *credential, const char *host, bool opened)
+static void note(const struct smtp_client_credential *credential, const char *host, bool signed_in)
 {
     struct refusal *refusal = find(credential->id, host);
 
-    if (opened && refusal)
+    if (signed_in && refusal)
         forget(refusal);
     if (!credential->refused)
         return;
@@ -164,6 +164,7 @@ bool hop_login_open(struct arena *arena, int64_t credential_id, struct smtp_clie
 {
     struct smtp_client_credential credential;
     struct slice sealed;
+    int version;
     bool open;
 
     *tried = count;
@@ -184,6 +185,6 @@ bool hop_login_open(struct arena *arena, int64_t credential_id, struct smtp_clie
     }
     settings->credential = NULL;
     settings->credential_refused = credential.refused;
-    note(&credential, host, open);
+    note(&credential, host, open && smtp_client_credential_id(*out, &version));
     return open;
 }

@@ -158,7 +158,11 @@ static AWAITS enum opening begin(struct smtp_client *client, struct arena *arena
     }
     if (tls && (opening = turn_to_tls(client, arena, why)) != OPENED)
         return opening;
-    return !is_to_sign_in(client) || smtp_client_authenticate(client, arena, why) ? OPENED : OPENING_FAILED;
+    if (!is_to_sign_in(client))
+        return OPENED;
+    client->credential_id = client->settings.credential->id;
+    client->credential_version = client->settings.credential->version;
+    return smtp_client_authenticate(client, arena, why) ? OPENED : OPENING_FAILED;
 }
 
 static struct smtp_client *client_new(const struct smtp_client_settings *settings, struct stream *stream,
@@ -191,10 +195,6 @@ static AWAITS enum opening open_stream(const struct smtp_client_settings *settin
     struct smtp_client *client = client_new(settings, stream, host);
     enum opening opening = begin(client, arena, tls, why);
 
-    if (settings->credential) {
-        client->credential_id = settings->credential->id;
-        client->credential_version = settings->credential->version;
-    }
     client->settings.credential = NULL; /* the caller's memory, as are these */
     client->settings.dane = NULL;
     client->settings.source4 = client->settings.source6 = NULL;
