@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import posthouse as posthouse_module  # noqa: E402
+from harness import dovecot as dovecot_module  # noqa: E402
 from harness.certificate import Certificate  # noqa: E402
 from harness.postfix import Postfix, unavailable  # noqa: E402
 from harness.postgres import Postgres  # noqa: E402
@@ -128,3 +129,26 @@ def postfix():
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture
+def new_dovecot(certificate):
+    """new_dovecot(separator="/", ...): not started yet."""
+    reason = dovecot_module.unavailable()
+    if reason:
+        pytest.skip(reason)
+    made = []
+
+    def make(**options):
+        made.append(dovecot_module.Dovecot(certificate, **options))
+        return made[-1]
+
+    yield make
+    for server in reversed(made):
+        server.close()
+
+
+@pytest.fixture
+def dovecot(new_dovecot):
+    """Dovecot as a primary's mail store; it runs."""
+    return new_dovecot().start()

@@ -101,6 +101,11 @@ class Postfix:
         with open(self.config / "main.cf", "a") as file:
             file.write(f"virtual_mailbox_domains = {', '.join(domains)}\n")
 
+    def deliver_to(self, dovecot):
+        """By LMTP into its mailboxes, instead of a Maildir; before start()."""
+        with open(self.config / "main.cf", "a") as file:
+            file.write(f"virtual_transport = lmtp:inet:127.0.0.1:{dovecot.lmtp_port}\n")
+
     def start(self):
         self.process = Process("postfix", ["/usr/sbin/postfix", "-c", self.config, "start-fg"], self.folder / "log")
         wait_until(self._listening, "Postfix listens", timeout=60)
