@@ -2,8 +2,9 @@
  * login: who may sign in.
  *
  * What a stranger learns: nothing but yes or no.  An unknown, suspended or passwordless account gets made-up SCRAM
- * keys with a salt that is always the same for the same name on every node, and a dummy hash; the exchange then fails
- * where a wrong password fails.  So it does for an account that has no keys for the mechanism yet: RFC 4954 has a
+ * keys with a salt that is always the same for the same name on every node; the exchange then fails where a wrong
+ * password fails.  A password for nobody's name is compared with another account's hash (storage/stand_in.h), one for
+ * who may not sign in with his own, and whatever comes out is no.  So it does for an account that has no keys for the mechanism yet: RFC 4954 has a
  * reply for it (432, a transition is needed), which would tell that the account exists.
  *
  * A login that proves an imported hash's password replaces the hash (storage/credential_upgrade.h).
@@ -21,6 +22,7 @@
 #include "storage/credential_upgrade.h"
 #include "storage/installation.h"
 #include "storage/name.h"
+#include "storage/stand_in.h"
 
 /* Keys that no password fits, always the same for the same name. */
 static AWAITS enum db_status made_up_keys(struct arena *arena, struct slice name, bool sha1, struct slice *out)
@@ -61,9 +63,9 @@ AWAITS enum db_status login_find(struct login *login, struct slice name)
     case DB_FAILED: return DB_FAILED;
     }
     login->account = found;
+    login->name = arena_slice(login->arena, slice_of(name.p, name.n <= LOGIN_NAME_MAX ? name.n : 0));
     if (!login->known)
-        login->account.password_hash = login->account.scram_sha256 = login->account.scram_sha1 =
-            (struct slice){NULL, 0};
+        login->account.scram_sha256 = login->account.scram_sha1 = (struct slice){NULL, 0};
     return DB_FOUND;
 }
 
@@ -125,10 +127,13 @@ static AWAITS enum login_answer app_password_check(const struct login *login, st
 AWAITS enum login_answer login_check(const struct login *login, struct slice password)
 {
     enum login_answer answer = app_password_check(login, password);
+    struct slice hash = login->account.password_hash;
 
     if (answer != LOGIN_NO)
         return answer;
-    if (!credential_verify(login->account.password_hash, password) || !login->known)
+    if (!login->account.id && stand_in_hash(login->arena, login->name, &hash) == DB_FAILED)
+        return LOGIN_UNAVAILABLE;
+    if (!credential_verify(hash, password) || !login->known)
         return LOGIN_NO;
     credential_upgrade(&login->account, password);
     return LOGIN_YES;

@@ -22,7 +22,8 @@ struct login {
     const char *service;              /* "smtp": signs in to send; "imap", "pop3": to read */
     const char *client;               /* its address */
     bool known;                       /* the name is somebody's who may sign in */
-    struct directory_account account; /* not known: without secrets */
+    struct slice name;                /* that was looked for */
+    struct directory_account account; /* id 0: nobody's; not known: without keys, and its hash proves nothing */
 };
 
 /* FOUND: it was looked for; see known.  Never NONE. */

@@ -13,8 +13,8 @@
  * else the time of the answer tells that there is such an account, to whoever sends a password that SASLprep changes.
  *
  * The work is done on offload's threads with copies that are wiped there.  Verifying against no hash does the same
- * work with a made-up one, so that an unknown account costs what a wrong password costs; and a hash of another system
- * that is cheaper than ours does that work besides its own.
+ * work with a made-up one (nobody's names have others' hashes to be compared with: storage/stand_in.h); and a hash of
+ * another system that is cheaper than ours does that work besides its own.
  */
 #include "storage/credential.h"
 

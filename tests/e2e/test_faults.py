@@ -206,6 +206,17 @@ class MailWorkload(Workload):
                 raise TryLater(text)
         self.patiently(once)
 
+    def step_nobody(self):
+        """Who is nobody is told to try later, too."""
+        def once():
+            with Signing(self.node, "imap", tls=True, source="127.0.0.77") as session:
+                kind, text = session.plain("nobody@faults.test", "wrong")
+            assert kind == "no"
+            if "[UNAVAILABLE]" in text:
+                raise TryLater(text)
+            assert "[AUTHENTICATIONFAILED]" in text, text
+        self.patiently(once)
+
     def step_signed_in(self):
         """The next hop is signed in at."""
         for _ in range(2):  # the second over the same connection

@@ -7,7 +7,7 @@ from harness.posthouse import PROGRAM, SANITIZERS
 from harness.process import run
 
 PROGRAMS = ["test_accept", "test_cache", "test_db", "test_hold", "test_learned", "test_mailbox", "test_mailbox_names", "test_maintenance",
-            "test_node"]
+            "test_node", "test_stand_in"]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
