@@ -50,6 +50,14 @@ static const struct router_route routes[] = {
     {"DELETE", "/v1/domains/{domain}/learned-recipients/{recipient}", "deleteLearnedRecipient", ROUTER_TOKEN,
      learned_recipients_delete},
 
+    {"GET", "/v1/domains/{domain}/continuity-policy", "getContinuityPolicy", ROUTER_TOKEN, continuity_policies_show},
+    {"PUT", "/v1/domains/{domain}/continuity-policy", "replaceContinuityPolicy", ROUTER_TOKEN,
+     continuity_policies_replace},
+    {"PATCH", "/v1/domains/{domain}/continuity-policy", "changeContinuityPolicy", ROUTER_TOKEN,
+     continuity_policies_change},
+    {"DELETE", "/v1/domains/{domain}/continuity-policy", "deleteContinuityPolicy", ROUTER_TOKEN,
+     continuity_policies_delete},
+
     {"GET", "/v1/accounts", "listAccounts", ROUTER_TOKEN, accounts_list},
     {"POST", "/v1/accounts", "createAccount", ROUTER_TOKEN, accounts_create},
     {"GET", "/v1/accounts/{account}", "getAccount", ROUTER_TOKEN, accounts_show},

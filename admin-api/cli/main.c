@@ -94,11 +94,12 @@ static void print_list(const struct resource *resource, const char *first)
 }
 
 /* The resource's path, with the account or the domain that it belongs to. */
-static void begin_path(const struct resource *resource, char *path, size_t size)
+static void begin_path(const struct resource *resource, const char *name, char *path, size_t size)
 {
     const char *hole = strstr(resource->path, "%s");
     bool of_domain = strncmp(resource->path, "/v1/domains/", 12) == 0;
-    char *owner = !hole ? NULL : !of_domain ? grant_take("account") : options.domain ? strdup(options.domain) : NULL;
+    bool single = resource->verbs & RESOURCE_SINGLE;
+    char *owner = !hole ? NULL : single ? strdup(name) : !of_domain ? grant_take("account") : options.domain ? strdup(options.domain) : NULL;
     if (!hole) {
         snprintf(path, size, "%s", resource->path);
         return;
@@ -116,8 +117,8 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
 {
     char path[2048];
     struct json_object *answer = NULL, *body = NULL;
-    begin_path(resource, path, sizeof path);
-    if (name && verb != VERB_CREATE) {
+    begin_path(resource, name, path, sizeof path);
+    if (name && verb != VERB_CREATE && !(resource->verbs & RESOURCE_SINGLE)) {
         char *escaped = client_escape(name);
         size_t n = strlen(path);
         bool below = verb >= VERB_EVENTS;

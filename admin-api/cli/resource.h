@@ -24,9 +24,11 @@ enum verb {
     VERB_RESEAL, /* these are the last part of the path */
 };
 
+#define RESOURCE_SINGLE (1u << 31) /* there is one for each domain: NAME is the domain's */
+
 struct resource {
     const char *name, *path; /* "%s": the account, or the domain */
-    unsigned verbs;          /* bits, by verb */
+    unsigned verbs;          /* bits, by verb; and RESOURCE_SINGLE */
     const char *key;         /* member that the NAME of `create` becomes */
     const char *filters[8];  /* options of `list` that become query parameters */
     const char *columns[10]; /* of the table */

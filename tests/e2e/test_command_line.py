@@ -76,6 +76,20 @@ def test_delivery_policies(client):
     assert "slow.example" not in client("delivery-policies", "list")
 
 
+def test_continuity_policies(client):
+    client("customers", "create", "cli continuity")
+    client("domains", "create", "away.cli.test", "--customer", "cli continuity", "--next-hop", "127.0.0.1,9")
+    assert json.loads(client("continuity-policies", "show", "away.cli.test", "--json"))["down_after"] is None
+    changed = json.loads(client("continuity-policies", "change", "away.cli.test", "--down-after", "5", "--probe-address",
+                                "probe@away.cli.test", "--check-interval", "0", "--up-after", "1", "--slow-after", "0",
+                                "--probe-interval", "30", "--json"))
+    assert (changed["down_after"], changed["probe_address"], changed["check_interval"]) == (5, "probe@away.cli.test", 0)
+    assert json.loads(client("continuity-policies", "change", "away.cli.test", "--down-after", "", "--json"))["down_after"] is None
+    client("continuity-policies", "delete", "away.cli.test")
+    assert json.loads(client("continuity-policies", "show", "away.cli.test", "--json"))["probe_address"] is None
+    client("domains", "delete", "away.cli.test")
+
+
 def test_resources(posthouse, client):
     client("customers", "create", "cli & co")
     client("domains", "create", "cli.test", "--customer", "cli & co")

@@ -220,6 +220,13 @@ class ApiWorkload(Workload):
         self.api("PATCH", path, {"retry_max": 2})
         self.api("DELETE", path, None, GONE)
 
+    def step_continuity_policies(self):
+        path = "/v1/domains/dead.faults.test/continuity-policy"
+        self.api("PUT", path, {"probe_interval": 7})
+        assert self.api("GET", path)["probe_interval"] == 7
+        self.api("PATCH", path, {"down_after": 2})
+        self.api("DELETE", path)
+
     def step_queue_actions(self):
         """Many at once, in the background."""
         action = self.api("POST", "/v1/queue-actions", {"action": "priority", "priority": 1, "domain": "dead.faults.test"})

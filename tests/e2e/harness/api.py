@@ -50,6 +50,9 @@ class Api:
     def post(self, path, body):
         return self._must("POST", path, body)
 
+    def put(self, path, body):
+        return self._must("PUT", path, body)
+
     def patch(self, path, body):
         return self._must("PATCH", path, body)
 

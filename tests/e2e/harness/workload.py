@@ -31,7 +31,7 @@ HOP_OF_NOBODY = {"host": "127.0.0.1", "port": 9}
 DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was done and its answer lost
 
 
-API_SOURCES = ("provision*", "queue_act", "queue_bulk*", "queue_filter", "queue_view", "suspension*")
+API_SOURCES = ("provision*", "queue_act", "queue_bulk*", "queue_filter", "queue_view", "suspension*", "continuity_policy")
 API_STATEMENTS = ("decision_find", "event_list", "node_count", "queue_claim_rejected")
 
 # Statements that no step reaches, or not often enough to be struck.
