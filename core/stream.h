@@ -151,6 +151,8 @@ AWAITS enum stream_status stream_connect_dane(struct stream *stream, struct tls 
 /* A line without its end, in the arena. */
 AWAITS enum stream_status stream_read_line(struct stream *stream, struct arena *arena, size_t max, unsigned timeout_ms,
                                            struct slice *line);
+/* Exactly n bytes, into bytes. */
+AWAITS enum stream_status stream_read_bytes(struct stream *stream, char *bytes, size_t n, unsigned timeout_ms);
 /* Waits until at most `low` bytes are queued.  The timeout is for progress, not for the whole. */
 AWAITS enum stream_status stream_flush(struct stream *stream, size_t low, unsigned timeout_ms);
 

@@ -123,6 +123,30 @@ AWAITS enum stream_status stream_read_line(struct stream *stream, struct arena *
     }
 }
 
+AWAITS enum stream_status stream_read_bytes(struct stream *stream, char *bytes, size_t n, unsigned timeout_ms)
+{
+    uint64_t deadline = clock_steady_ms() + timeout_ms;
+
+    while (n) {
+        int got = evbuffer_remove(stream->input, bytes, n);
+
+        if (got > 0) {
+            bytes += got;
+            n -= (size_t)got;
+            stream->scanned = 0;
+            stream_kick(stream); /* there is room again */
+            continue;
+        }
+        if (stream->broken)
+            return stream->status;
+        if (stream->eof)
+            return STREAM_BROKEN;
+        if (!drive_wait(stream, deadline))
+            return STREAM_TIMED_OUT;
+    }
+    return STREAM_OK;
+}
+
 AWAITS enum stream_status stream_connect_dane(struct stream *stream, struct tls *tls, const struct tls_dane *dane,
                                               unsigned timeout_ms)
 {

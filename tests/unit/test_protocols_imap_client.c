@@ -1,0 +1,503 @@
+/*
+ * imap_client: dialogues with a scripted server over loopback and TLS: sign-in, look-ups, changes, APPEND in both forms;
+ * and servers that refuse, hang up, say nonsense or nothing.
+ *
+ * A script is a row of lines that are expected and what is answered; "TLS" turns to TLS, "BYE" hangs up, a NULL answer
+ * is silence.
+ */
+#include <arpa/inet.h>
+
+#include "core/dns.h"
+#include "protocols/imap_client.h"
+#include "storage/mailbox.h"
+#include "tests/unit/stream_harness.h"
+
+#define CAPABLE "IMAP4rev1 STARTTLS AUTH=PLAIN SASL-IR LITERAL+ UIDPLUS MOVE NAMESPACE SPECIAL-USE LIST-EXTENDED"
+
+struct line {
+    const char *expect, *answer;
+};
+
+static struct server {
+    struct stream *stream;
+    const struct line *script;
+    unsigned at, count, fed; /* fed: answers go one byte at a time */
+    char wrong[2000];
+    bool implicit, ended;
+    const char *greeting;
+    int fd;
+    struct event *accepting;
+    struct sockaddr_in address;
+} server;
+
+static struct tls *server_tls, *opportunistic, *verifying;
+static struct task_pool *pool;
+
+static void say(const char *text)
+{
+    if (server.fed)
+        for (; *text; text++)
+            stream_write(server.stream, slice_of(text, 1));
+    else
+        stream_write(server.stream, slice_str(text));
+}
+
+static void on_script_line(void *arg, char *line, size_t length, bool bare)
+{
+    const struct line *next = &server.script[server.at];
+
+    (void)arg;
+    (void)length;
+    (void)bare;
+    if (server.at == server.count) {
+        if (!strstr(line, "LOGOUT"))
+            snprintf(server.wrong, sizeof server.wrong, "unexpected: %s", line);
+        return;
+    }
+    server.at++;
+    if (strcmp(line, next->expect) != 0)
+        snprintf(server.wrong, sizeof server.wrong, "expected %s, got %s", next->expect, line);
+    if (!next->answer)
+        return;
+    if (strcmp(next->answer, "BYE") == 0) {
+        stream_close(&server.stream);
+    } else if (strcmp(next->answer, "TLS") == 0) {
+        say("P1 OK go\r\n* OK [CAPABILITY forged] injected\r\n");
+        stream_start_tls(server.stream, server_tls);
+    } else {
+        say(next->answer);
+    }
+}
+
+static void on_server_tls(void *arg)
+{
+    (void)arg;
+    if (server.implicit)
+        say(server.greeting);
+}
+
+static void on_server_end(void *arg, enum stream_end end)
+{
+    (void)arg;
+    (void)end;
+    server.ended = true;
+}
+
+static const struct stream_handler script_handler = {on_script_line, on_line_too_long, on_data,
+                                                     on_drain,       on_server_tls,    on_server_end};
+
+static void on_script_accept(evutil_socket_t fd, short what, void *arg)
+{
+    int client = accept(fd, NULL, NULL);
+
+    (void)what;
+    (void)arg;
+    assert_true(client >= 0);
+    server.stream = stream_serve(client, server.implicit ? server_tls : NULL, &patient, &script_handler, NULL);
+    if (!server.implicit)
+        say(server.greeting);
+}
+
+static void serve_script(const struct line *script, unsigned count, bool implicit, const char *greeting)
+{
+    socklen_t length = sizeof server.address;
+    unsigned fed = server.fed;
+
+    server = (struct server){.script = script, .count = count, .implicit = implicit, .greeting = greeting, .fed = fed};
+    server.fd = socket(AF_INET, SOCK_STREAM, 0);
+    server.address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(server.fd, (struct sockaddr *)&server.address, sizeof server.address), 0);
+    assert_int_equal(listen(server.fd, 5), 0);
+    assert_int_equal(getsockname(server.fd, (struct sockaddr *)&server.address, &length), 0);
+    server.accepting = event_new(loop_base(), server.fd, EV_READ | EV_PERSIST, on_script_accept, NULL);
+    event_add(server.accepting, NULL);
+}
+
+static void serve_no_more(void)
+{
+    event_free(server.accepting);
+    close(server.fd);
+    if (server.stream)
+        stream_abort(&server.stream);
+    run_idle();
+    assert_string_equal(server.wrong, "");
+    assert_int_equal(server.at, server.count);
+}
+
+struct job {
+    void (*run)(struct imap_client *client, struct arena *arena);
+    bool verify, open, done;
+    unsigned timeout_ms;
+    char why[200];
+};
+
+static void job_task(void *arg)
+{
+    struct job *job = arg;
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct imap_client_settings settings = {.tls = job->verify ? verifying : opportunistic,
+                                            .verify = job->verify,
+                                            .implicit_tls = server.implicit,
+                                            .connect_timeout_ms = 10000,
+                                            .reply_timeout_ms = job->timeout_ms};
+    struct dns_address address = {.length = sizeof server.address};
+    struct imap_client *client = NULL;
+    struct slice why = {NULL, 0};
+
+    memcpy(&address.address, &server.address, sizeof server.address);
+    job->open = imap_client_open(&settings, arena, &address, 1, ntohs(server.address.sin_port), "mail.example.test",
+                                 &client, &why);
+    snprintf(job->why, sizeof job->why, "%.*s", SLICE_ARG(why));
+    if (job->open && job->run)
+        job->run(client, arena);
+    imap_client_quit(&client);
+    arena_free(&arena);
+    job->done = true;
+}
+
+static void play(struct job *job)
+{
+    if (!job->timeout_ms)
+        job->timeout_ms = 10000;
+    assert_true(task_start(pool, job_task, job));
+    run_until(job->done);
+}
+
+#define PLAY(job, script, implicit, greeting)                                                                          \
+    do {                                                                                                               \
+        serve_script(script, sizeof script / sizeof *script, implicit, greeting);                                      \
+        play(job);                                                                                                     \
+        serve_no_more();                                                                                               \
+    } while (0)
+
+/* ------------------------------------------------------------------ signing in */
+
+static enum imap_client_answer answered;
+static bool refused;
+
+static void sign_in(struct imap_client *client, struct arena *arena)
+{
+    (void)arena;
+    answered = imap_client_login(client, SLICE("ann"), SLICE("secret \xc3\xa4"), SLICE(""), &refused);
+}
+
+static void sign_in_as(struct imap_client *client, struct arena *arena)
+{
+    (void)arena;
+    answered = imap_client_login(client, SLICE("m"), SLICE("p"), SLICE("ann"), &refused);
+}
+
+static void sign_in_plainly(struct imap_client *client, struct arena *arena)
+{
+    (void)arena;
+    answered = imap_client_login(client, SLICE("ann"), SLICE("a\"b\\c"), SLICE(""), &refused);
+}
+
+static void test_starttls_and_plain(void **state)
+{
+    static const struct line script[] = {
+        {"P1 STARTTLS", "TLS"},
+        {"P2 CAPABILITY", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nP2 OK\r\n"},
+        {"P3 AUTHENTICATE PLAIN", "+ \r\n"},
+        {"AGFubgBzZWNyZXQgw6Q=", "* CAPABILITY IMAP4rev1 MOVE\r\nP3 OK in\r\n"},
+    };
+    struct job job = {.run = sign_in};
+
+    (void)state;
+    for (server.fed = 0; server.fed < 2; server.fed++) {
+        job.done = false;
+        PLAY(&job, script, false, "* OK [CAPABILITY " CAPABLE "] hi\r\n");
+        assert_true(job.open);
+        assert_int_equal(answered, IMAP_CLIENT_OK);
+    }
+    server.fed = 0;
+}
+
+static void test_implicit_tls_as_another(void **state)
+{
+    static const struct line script[] = {
+        {"P1 CAPABILITY", "* CAPABILITY " CAPABLE "\r\nP1 OK\r\n"},
+        {"P2 AUTHENTICATE PLAIN YW5uAG0AcA==", "P2 OK in\r\n"},
+        {"P3 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP3 OK\r\n"},
+    };
+    struct job job = {.run = sign_in_as};
+
+    (void)state;
+    PLAY(&job, script, true, "* OK hi\r\n");
+    assert_int_equal(answered, IMAP_CLIENT_OK);
+}
+
+static void test_login(void **state)
+{
+    static const struct line script[] = {
+        {"P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n"},
+        {"P2 LOGIN \"ann\" \"a\\\"b\\\\c\"", "P2 OK [CAPABILITY IMAP4rev1] in\r\n"},
+    };
+    static const struct line disabled[] = {{"P1 CAPABILITY", "* CAPABILITY IMAP4rev1 LOGINDISABLED\r\nP1 OK\r\n"}};
+    static const struct line wrong[] = {
+        {"P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n"},
+        {"P2 LOGIN \"ann\" \"a\\\"b\\\\c\"", "P2 NO [AUTHENTICATIONFAILED] no\r\n"},
+    };
+    static const struct line busy[] = {
+        {"P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n"},
+        {"P2 LOGIN \"ann\" \"a\\\"b\\\\c\"", "P2 NO [UNAVAILABLE] later\r\n"},
+    };
+    struct job job = {.run = sign_in_plainly};
+
+    (void)state;
+    PLAY(&job, script, true, "* OK hi\r\n");
+    assert_int_equal(answered, IMAP_CLIENT_OK);
+    job.done = false;
+    PLAY(&job, disabled, true, "* OK hi\r\n");
+    assert_true(answered == IMAP_CLIENT_NO && !refused);
+    job.done = false;
+    PLAY(&job, wrong, true, "* OK hi\r\n");
+    assert_true(answered == IMAP_CLIENT_NO && refused);
+    job.done = false;
+    PLAY(&job, busy, true, "* OK hi\r\n");
+    assert_true(answered == IMAP_CLIENT_NO && !refused);
+    job = (struct job){.run = sign_in}; /* 8-bit, and there is no PLAIN */
+    PLAY(&job, disabled, true, "* OK hi\r\n");
+    assert_true(answered == IMAP_CLIENT_NO && !refused);
+}
+
+static void test_servers_that_do_not_serve(void **state)
+{
+    static const struct line none[] = {{"P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n"}};
+    static const struct line mute[] = {{"P1 CAPABILITY", NULL}};
+    static const struct line tls[] = {{"P1 STARTTLS", "TLS"}};
+    static const struct line no[] = {{"P1 STARTTLS", "P1 NO not now\r\n"}};
+    struct job job = {0};
+
+    (void)state;
+    PLAY(&job, none, false, "* OK hi\r\n");
+    assert_string_equal(job.why, "STARTTLS is not offered");
+    job = (struct job){0};
+    serve_script(NULL, 0, false, "* PREAUTH hi\r\n");
+    play(&job);
+    serve_no_more();
+    assert_false(job.open);
+    job = (struct job){0};
+    serve_script(NULL, 0, false, "220 smtp.example.test\r\n");
+    play(&job);
+    serve_no_more();
+    assert_string_equal(job.why, "not an IMAP response");
+    job = (struct job){.timeout_ms = 50};
+    PLAY(&job, mute, false, "* OK hi\r\n");
+    assert_string_equal(job.why, "timed out");
+    job = (struct job){0};
+    PLAY(&job, no, false, "* OK [CAPABILITY " CAPABLE "] hi\r\n");
+    assert_string_equal(job.why, "not now");
+    job = (struct job){.verify = true};
+    PLAY(&job, tls, false, "* OK [CAPABILITY " CAPABLE "] hi\r\n");
+    assert_false(job.open);
+}
+
+/* ------------------------------------------------------------------ commands */
+
+static void look(struct imap_client *client, struct arena *arena)
+{
+    struct imap_client_mailboxes mailboxes;
+    struct imap_client_item items[4];
+    uint32_t uids[4], to;
+    unsigned count, found;
+
+    assert_int_equal(imap_client_list(client, arena, &mailboxes), IMAP_CLIENT_OK);
+    assert_int_equal(mailboxes.count, 3);
+    assert_int_equal(mailboxes.separator, '.');
+    assert_true(slice_equal(mailboxes.prefix, SLICE("INBOX.")));
+    assert_true(slice_equal(mailboxes.list[1].use, SLICE("\\Sent")));
+    assert_true(slice_equal(mailboxes.list[2].name, SLICE("a\"b")));
+    assert_int_equal(imap_client_select(client, SLICE("a\"b"), false), IMAP_CLIENT_OK);
+    assert_int_equal(imap_client_search_id(client, SLICE("<x@y>"), uids, 4, &count), IMAP_CLIENT_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(imap_client_fetch(client, uids, count, items, &found), IMAP_CLIENT_OK);
+    assert_int_equal(found, 1);
+    assert_int_equal(items[0].uid, 9);
+    assert_int_equal(items[0].size, 200);
+    assert_int_equal(imap_client_search_size(client, 200, uids, 4, &count), IMAP_CLIENT_OK);
+    assert_int_equal(count, 0);
+    struct slice keywords[] = {SLICE("$Label"), SLICE("no]"), SLICE("a b")};
+    assert_int_equal(imap_client_store(client, 9, MAILBOX_SEEN | MAILBOX_FLAGGED, keywords, 3), IMAP_CLIENT_OK);
+    assert_int_equal(imap_client_move(client, 9, SLICE("x"), &to), IMAP_CLIENT_NO);
+    assert_string_equal(imap_client_text(client), "[TRYCREATE] none");
+    assert_int_equal(imap_client_create(client, SLICE("x")), IMAP_CLIENT_OK);
+    assert_int_equal(imap_client_move(client, 9, SLICE("x"), &to), IMAP_CLIENT_OK);
+    assert_int_equal(to, 4);
+    assert_int_equal(imap_client_copy(client, 9, SLICE("x"), &to), IMAP_CLIENT_LOST);
+    assert_int_equal(imap_client_select(client, SLICE("x"), true), IMAP_CLIENT_LOST);
+}
+
+static void test_commands(void **state)
+{
+    static const struct line script[] = {
+        {"P1 CAPABILITY", "* CAPABILITY " CAPABLE "\r\nP1 OK\r\n"},
+        {"P2 NAMESPACE", "* NAMESPACE ((\"INBOX.\" \".\")) NIL NIL\r\nP2 OK\r\n"},
+        {"P3 LIST \"\" \"*\" RETURN (SPECIAL-USE)",
+         "* LIST () \".\" INBOX\r\n* LIST (\\Sent) \".\" \"INBOX.Sent\"\r\n* LIST () \".\" {3}\r\na\"b\r\nP3 OK\r\n"},
+        {"P4 SELECT \"a\\\"b\"", "* 3 EXISTS\r\n* OK [UIDVALIDITY 3] x\r\nP4 OK [READ-WRITE]\r\n"},
+        {"P5 UID SEARCH HEADER Message-ID \"<x@y>\"", "* SEARCH 9 12\r\nP5 OK\r\n"},
+        {"P6 UID FETCH 9,12 (UID RFC822.SIZE FLAGS)", "* 1 FETCH (UID 9 RFC822.SIZE 200 FLAGS ())\r\nP6 OK\r\n"},
+        {"P7 UID SEARCH LARGER 199 SMALLER 201", "* SEARCH\r\nP7 OK\r\n"},
+        {"P8 UID STORE 9 +FLAGS.SILENT (\\Seen \\Flagged $Label)", "P8 OK\r\n"},
+        {"P9 UID MOVE 9 \"x\"", "P9 NO [TRYCREATE] none\r\n"},
+        {"P10 CREATE \"x\"", "P10 OK\r\n"},
+        {"P11 SUBSCRIBE \"x\"", "P11 NO why\r\n"},
+        {"P12 UID MOVE 9 \"x\"", "* OK [COPYUID 5 9 4] moved\r\n* 1 EXPUNGE\r\nP12 OK\r\n"},
+        {"P13 UID COPY 9 \"x\"", "* BYE tired\r\n"},
+    };
+    struct job job = {.run = look};
+
+    (void)state;
+    for (server.fed = 0; server.fed < 2; server.fed++) {
+        job.done = false;
+        PLAY(&job, script, true, "* OK hi\r\n");
+        assert_true(job.open);
+    }
+    server.fed = 0;
+}
+
+static void move_by_hand(struct imap_client *client, struct arena *arena)
+{
+    uint32_t to;
+
+    (void)arena;
+    assert_int_equal(imap_client_move(client, 9, SLICE("x"), &to), IMAP_CLIENT_OK);
+}
+
+static void test_move_without_move(void **state)
+{
+    static const struct line script[] = {
+        {"P1 CAPABILITY", "* CAPABILITY IMAP4rev1 UIDPLUS\r\nP1 OK\r\n"},
+        {"P2 UID COPY 9 \"x\"", "P2 OK [COPYUID 5 9 4]\r\n"},
+        {"P3 UID STORE 9 +FLAGS.SILENT (\\Deleted)", "P3 OK\r\n"},
+        {"P4 UID EXPUNGE 9", "* 1 EXPUNGE\r\nP4 OK\r\n"},
+    };
+    struct job job = {.run = move_by_hand};
+
+    (void)state;
+    PLAY(&job, script, true, "* OK hi\r\n");
+}
+
+static const char content[] = "Subject: x\r\n\r\nhello\r\n";
+
+static bool read_content(void *arg, uint64_t offset, struct slice *out)
+{
+    size_t most = *(size_t *)arg;
+
+    if (offset >= most)
+        return false;
+    *out = slice_of(content + offset, 5 < most - offset ? 5 : most - offset);
+    return true;
+}
+
+static size_t readable;
+
+static void append(struct imap_client *client, struct arena *arena)
+{
+    struct imap_client_append a = {.raw = SLICE("Sent"),
+                                   .flags = MAILBOX_SEEN,
+                                   .internal_ms = 0,
+                                   .size = sizeof content - 1,
+                                   .read = read_content,
+                                   .arg = &readable};
+
+    (void)arena;
+    answered = imap_client_append(client, &a);
+}
+
+static void test_append(void **state)
+{
+    static const struct line at_once[] = {
+        {"P1 CAPABILITY", "* CAPABILITY IMAP4rev1 LITERAL+\r\nP1 OK\r\n"},
+        {"P2 APPEND \"Sent\" (\\Seen) \" 1-Jan-1970 00:00:00 +0000\" {21+}", NULL},
+        {"Subject: x", NULL},
+        {"", NULL},
+        {"hello", NULL},
+        {"", "P2 OK [APPENDUID 1 2] done\r\n"},
+    };
+    static const struct line asked[] = {
+        {"P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n"},
+        {"P2 APPEND \"Sent\" (\\Seen) \" 1-Jan-1970 00:00:00 +0000\" {21}", "+ go\r\n"},
+        {"Subject: x", NULL},
+        {"", NULL},
+        {"hello", NULL},
+        {"", "P2 OK done\r\n"},
+    };
+    static const struct line not [] = {
+        {"P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n"},
+        {"P2 APPEND \"Sent\" (\\Seen) \" 1-Jan-1970 00:00:00 +0000\" {21}", "P2 NO [OVERQUOTA] full\r\n"},
+    };
+    static const struct line cut[] = {
+        {"P1 CAPABILITY", "* CAPABILITY IMAP4rev1\r\nP1 OK\r\n"},
+        {"P2 APPEND \"Sent\" (\\Seen) \" 1-Jan-1970 00:00:00 +0000\" {21}", "BYE"},
+    };
+    struct job job = {.run = append};
+
+    (void)state;
+    readable = sizeof content - 1;
+    PLAY(&job, at_once, true, "* OK hi\r\n");
+    assert_int_equal(answered, IMAP_CLIENT_OK);
+    job.done = false;
+    PLAY(&job, asked, true, "* OK hi\r\n");
+    assert_int_equal(answered, IMAP_CLIENT_OK);
+    job.done = false;
+    PLAY(&job, not, true, "* OK hi\r\n");
+    assert_int_equal(answered, IMAP_CLIENT_NO);
+    job.done = false;
+    PLAY(&job, cut, true, "* OK hi\r\n");
+    assert_int_equal(answered, IMAP_CLIENT_LOST);
+    readable = 10; /* then it cannot be read */
+    job.done = false;
+    serve_script(asked, 2, true, "* OK hi\r\n");
+    play(&job);
+    serve_no_more();
+    assert_int_equal(answered, IMAP_CLIENT_LOST);
+}
+
+/* ------------------------------------------------------------------ */
+
+static int setup(void **state)
+{
+    char directory[] = "/tmp/imap-client-XXXXXX", certificate[64], key[64], error[256] = "";
+
+    assert_int_equal(stream_setup(state), 0);
+    assert_non_null(mkdtemp(directory));
+    snprintf(certificate, sizeof certificate, "%s/c.pem", directory);
+    snprintf(key, sizeof key, "%s/k.pem", directory);
+    assert_true(tls_make_self_signed("mail.example.test", certificate, key, error, sizeof error));
+    server_tls = tls_server_new(&(struct tls_server_settings){certificate, key, NULL, false}, error, sizeof error);
+    opportunistic = tls_client_new(false, error, sizeof error);
+    verifying = tls_client_new(true, error, sizeof error);
+    assert_true(server_tls && opportunistic && verifying);
+    unlink(certificate);
+    unlink(key);
+    rmdir(directory);
+    pool = task_pool_new("test", 4, 4);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    run_idle();
+    tls_unref(&server_tls);
+    tls_unref(&opportunistic);
+    tls_unref(&verifying);
+    task_pool_free(&pool);
+    return stream_teardown(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_starttls_and_plain),
+        cmocka_unit_test(test_implicit_tls_as_another),
+        cmocka_unit_test(test_login),
+        cmocka_unit_test(test_servers_that_do_not_serve),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_move_without_move),
+        cmocka_unit_test(test_append),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
