@@ -21,7 +21,7 @@ struct admin_settings {
     const char *default_route_name; /* NULL: MX */
     unsigned mx_port;
     unsigned dns_wait_ms; /* for what DNS says of a client, and of its sender's and recipient's domains */
-    bool refuse_null_mx_senders;
+    bool refuse_null_mx_senders, address_literals;
     /* Lines of other processes for /metrics, in the exposition format; appended as they are.  May be NULL. */
     char *(*metrics)(void); /* malloc'ed */
 };

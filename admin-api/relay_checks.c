@@ -5,8 +5,8 @@
  * would be given (a test holds the two together).  With an account it is a submission, without one it is port 25.
  *
  * What it cannot know: the server's own limits of a session (too many recipients, too many errors), and whether the
- * message itself is acceptable.  Addresses are those that the directory can hold: no quoted local parts, no address
- * literals; one that is not ASCII is taken as said with SMTPUTF8.  `at` asks as of which time grants hold; the rest of
+ * message itself is acceptable.  Addresses are those that MAIL and RCPT take (relay/smtp_address.h), without their
+ * brackets; one that is not ASCII is taken as said with SMTPUTF8.  `at` asks as of which time grants hold; the rest of
  * the directory, and what was used, is that of now.
  */
 #include <json-c/json.h>
@@ -20,17 +20,19 @@
 #include "core/idn.h"
 #include "relay/null_mx.h"
 #include "relay/permit.h"
+#include "relay/smtp_address.h"
 #include "storage/certificate.h"
-#include "storage/name.h"
 #include "storage/provision_account.h"
 
-#define ADDRESS_MAX_BYTES 254
+#define ACCOUNT_MAX_BYTES 254
+#define ADDRESS_MAX_BYTES 2000   /* a command line holds no more */
 #define FINGERPRINT_MAX_BYTES 95 /* with colons */
 
 static struct {
     uint64_t message_size_max;
     unsigned dns_wait_ms;
-    bool refuse_null_mx_senders, default_route;
+    bool refuse_null_mx_senders, default_route, address_literals;
+    const char *hostname;
 } server;
 
 void relay_checks_configure(const struct admin_settings *settings)
@@ -38,6 +40,8 @@ void relay_checks_configure(const struct admin_settings *settings)
     server.dns_wait_ms = settings->dns_wait_ms;
     server.message_size_max = settings->message_size_max;
     server.refuse_null_mx_senders = settings->refuse_null_mx_senders;
+    server.address_literals = settings->address_literals;
+    server.hostname = settings->hostname;
     server.default_route = settings->default_route_host || settings->default_route_name;
 }
 
@@ -197,21 +201,41 @@ static AWAITS bool find_account(struct request *r, struct slice key, struct dire
     return false;
 }
 
-static struct slice read_address(struct json_fields *f, const char *name)
+/* "<>" is the null sender. */
+static struct smtp_path read_sender(struct json_fields *f)
 {
-    struct slice given = json_text(f, name, true, ADDRESS_MAX_BYTES), address = {"", 0};
-    bool null_sender = strcmp(name, "sender") == 0 && slice_equal(given, SLICE("<>"));
+    struct slice given = json_text(f, "sender", true, ADDRESS_MAX_BYTES);
+    struct smtp_path path = {.address = {"", 0}, .domain = {"", 0}};
 
-    if (given.p && !null_sender && !name_address(f->r->arena, given, &address))
-        json_reject(f, name, "must be an address, local@domain%s", name[0] == 's' ? ", or <> for the null sender" : "");
-    return address;
+    if (given.p && !slice_equal(given, SLICE("<>")) && !smtp_is_mailbox(f->r->arena, given, &path))
+        json_reject(f, "sender", "must be an address, local@domain, or <> for the null sender");
+    return path;
+}
+
+/* "Postmaster" without a domain is ours (RFC 5321 4.5.1), as at RCPT. */
+static void read_recipient(struct json_fields *f, struct permit_recipient *recipient)
+{
+    struct slice given = json_text(f, "recipient", true, ADDRESS_MAX_BYTES);
+    struct smtp_path path = {.address = {"", 0}, .domain = {"", 0}};
+
+    recipient->ours = given.p && slice_equal_nocase(given, SLICE("Postmaster"));
+    if (recipient->ours) {
+        path.domain = slice_str(server.hostname);
+        path.address = slice_str(arena_printf(f->r->arena, "postmaster@%s", server.hostname));
+    } else if (given.p && !smtp_is_mailbox(f->r->arena, given, &path)) {
+        json_reject(f, "recipient", "must be an address, local@domain, or Postmaster");
+    }
+    recipient->address = path.address;
+    recipient->domain = path.domain;
+    recipient->literal = path.literal;
 }
 
 AWAITS void relay_checks_create(struct request *r)
 {
     struct json_fields f;
     char plain[INET6_ADDRSTRLEN];
-    struct permit permit = {.arena = r->arena, .size_max = server.message_size_max};
+    struct permit permit = {
+        .arena = r->arena, .size_max = server.message_size_max, .literals = server.address_literals};
     struct permit_recipient recipient = {.before = 0};
     struct directory_account account;
 
@@ -224,9 +248,9 @@ AWAITS void relay_checks_create(struct request *r)
     if (certificate.p && !certificate_fingerprint(r->arena, certificate, &permit.certificate))
         json_reject(&f, "certificate",
                     "must be a certificate's SHA-256, 64 hexadecimal digits, with or without colons");
-    struct slice key = json_text(&f, "account", false, ADDRESS_MAX_BYTES);
-    permit.sender = read_address(&f, "sender");
-    recipient.address = read_address(&f, "recipient");
+    struct slice key = json_text(&f, "account", false, ACCOUNT_MAX_BYTES);
+    struct smtp_path sender = read_sender(&f);
+    read_recipient(&f, &recipient);
     permit.size = (uint64_t)json_number(&f, "size", 0, INT64_MAX, 0);
     permit.tls = json_flag(&f, "tls", true);
     if (permit.certificate.n && !permit.tls)
@@ -236,8 +260,8 @@ AWAITS void relay_checks_create(struct request *r)
         return;
 
     permit.peer = client.p ? arena_slicedup(r->arena, client) : "0.0.0.0"; /* the unspecified address: in no network */
-    permit.sender_domain = permit.sender.n ? name_address_domain(permit.sender) : slice_of("", 0);
-    recipient.domain = name_address_domain(recipient.address);
+    permit.sender = sender.address;
+    permit.sender_domain = sender.domain;
     permit.role = key.p ? AUTHORIZE_SUBMISSION : AUTHORIZE_MX;
     if (key.p) {
         if (!find_account(r, key, &account))

@@ -129,7 +129,9 @@ static AWAITS bool find_default(struct arena *arena, struct way *way)
 static AWAITS enum route_answer order_mx(struct arena *arena, const char *domain, const struct dns_mx *mx,
                                          unsigned count, struct route *out)
 {
-    enum route_answer answer = route_from_mx(arena, domain, mx, count, server->hostname, random_seed(), out);
+    enum route_answer answer = *domain == '['
+                                   ? route_from_literal(arena, slice_str(domain), out)
+                                   : route_from_mx(arena, domain, mx, count, server->hostname, random_seed(), out);
 
     for (unsigned i = 0; i < out->count; i++)
         out->hops[i].port = server->mx_port;
@@ -146,8 +148,8 @@ static AWAITS void find_mx(struct arena *arena, struct slice domain, struct way 
     unsigned count = 0;
 
     way->rule = "mx";
-    if (dns_mx_within(arena, name, server->dns_wait_ms ? server->dns_wait_ms : DNS_WAIT_MS, &mx, &count) ==
-        DNS_FAILED) {
+    if (*name != '[' && dns_mx_within(arena, name, server->dns_wait_ms ? server->dns_wait_ms : DNS_WAIT_MS, &mx,
+                                      &count) == DNS_FAILED) {
         way->problem = "the domain's MX could not be looked up";
         return;
     }

@@ -116,6 +116,7 @@ int admin_run(const struct process_plan *p)
         .message_size_max = p->config->message_size_max,
         .dns_wait_ms = (unsigned)p->config->dns_wait_ms,
         .refuse_null_mx_senders = p->config->refuse_null_mx_senders,
+        .address_literals = p->config->address_literals,
         .default_route_host = p->config->default_route_host,
         .default_route_port = p->config->default_route_port,
         .default_route_name = p->config->default_route_name,

@@ -16,8 +16,8 @@
  */
 #include "protocols/imap_client_reply.h"
 
+#include "core/cursor.h"
 #include "protocols/imap_parse.h"
-#include "protocols/smtp_cursor.h"
 #include "storage/mailbox.h"
 
 #define DEPTH_MAX 32

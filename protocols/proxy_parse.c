@@ -27,8 +27,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/cursor.h"
 #include "core/slice.h"
-#include "protocols/smtp_cursor.h"
 
 #define V1_MAX 107
 #define V2_FIXED 16

@@ -11,8 +11,8 @@
  */
 #include "protocols/sasl_hop_challenge.h"
 
+#include "core/cursor.h"
 #include "core/secret.h"
-#include "protocols/smtp_cursor.h"
 
 #define CHALLENGE_MAX 2048
 #define DIGITS_MAX 9

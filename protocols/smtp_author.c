@@ -11,9 +11,9 @@
 #include "core/idn.h"
 #include "core/log.h"
 #include "protocols/mime.h"
-#include "protocols/smtp_address.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
+#include "relay/smtp_address.h"
 
 #define HEADER_MAX (1024 * 1024)
 

@@ -14,8 +14,8 @@
  */
 #include "protocols/smtp_client_reply.h"
 
+#include "core/cursor.h"
 #include "protocols/sasl_hop.h"
-#include "protocols/smtp_cursor.h"
 
 void smtp_client_reply_init(struct smtp_client_reply *reply)
 {

@@ -14,9 +14,9 @@
  */
 #define LOG_MODULE "smtp"
 #include "core/log.h"
-#include "protocols/smtp_address.h"
 #include "protocols/smtp_session.h"
 #include "protocols/smtp_turn.h"
+#include "relay/smtp_address.h"
 #include "relay/turn.h"
 #include "storage/queue.h"
 #include "storage/queue_audit.h"

@@ -12,8 +12,8 @@
  */
 #define LOG_MODULE "smtp"
 #include "core/log.h"
-#include "protocols/smtp_address.h"
 #include "protocols/smtp_session.h"
+#include "relay/smtp_address.h"
 #include "relay/turn.h"
 #include "storage/hint.h"
 #include "storage/queue.h"

@@ -14,8 +14,8 @@
  */
 #include "protocols/smtp_parameter.h"
 
+#include "core/cursor.h"
 #include "core/idn.h"
-#include "protocols/smtp_cursor.h"
 #include "protocols/smtp_parameter_internal.h"
 
 static const struct smtp_fault fault_syntax = {501, "5.5.4", "Bad parameter syntax"};

@@ -2,8 +2,8 @@
  * smtp_parameter_mail: the parameters of MAIL: how each is read, and written again.
  */
 #include "core/clock.h"
+#include "core/cursor.h"
 #include "core/idn.h"
-#include "protocols/smtp_cursor.h"
 #include "protocols/smtp_parameter_internal.h"
 
 #define ENVID_MAX 100 /* RFC 3461 4.4 */

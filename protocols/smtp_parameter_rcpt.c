@@ -1,8 +1,8 @@
 /*
  * smtp_parameter_rcpt: the parameters of RCPT (RFC 3461): how each is read, and written again.
  */
+#include "core/cursor.h"
 #include "core/idn.h"
-#include "protocols/smtp_cursor.h"
 #include "protocols/smtp_parameter_internal.h"
 
 #define ORCPT_MAX 500 /* RFC 3461 4.2 */

@@ -11,8 +11,8 @@
  */
 #include "protocols/smtp_parse.h"
 
+#include "core/cursor.h"
 #include "core/idn.h"
-#include "protocols/smtp_cursor.h"
 #include "protocols/smtp_parameter.h"
 
 #define HELO_MAX 255

@@ -11,8 +11,8 @@
 
 #include "core/arena.h"
 #include "core/slice.h"
-#include "protocols/smtp_address.h"
 #include "relay/envelope.h"
+#include "relay/smtp_address.h"
 
 struct smtp_fault {
     unsigned code;

@@ -28,8 +28,8 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/idn.h"
-#include "protocols/smtp_address.h"
 #include "protocols/smtp_session.h"
+#include "relay/smtp_address.h"
 
 /* address-literal (section 4.1.3) of the client. */
 static const char *client_literal(struct arena *arena, const struct smtp_session *session)

@@ -20,7 +20,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "protocols/smtp_cursor.h"
+#include "core/cursor.h"
 
 #define NAME_MAX 255
 

@@ -275,8 +275,10 @@ def test_address_literals(new_posthouse, node, dns, hosts):
     assert refused.value.recipients["x@[127.0.0.3]"][1].startswith(b"5.1.2")
     other = set_up(new_posthouse, dns, hosts[0].port, **{"smtp.address_literals": "yes"})
     with Sink("::1", hosts[0].port) as six:
-        send(other, "x@[127.0.0.3]")
-        send(other, "y@[IPv6:::1]")
+        for recipient, host in (("x@[127.0.0.3]", "127.0.0.3"), ("y@[IPv6:::1]", "::1")):
+            told = other.api.post("/v1/relay-checks", {"client": "127.0.0.1", "account": ANN, "sender": ANN, "recipient": recipient})
+            assert (told["reply"]["code"], [(hop["host"], hop["port"]) for hop in told["route"]["next_hops"]]) == (250, [(host, hosts[0].port)])
+            send(other, recipient)
         wait_until(lambda: count(hosts[1]) and count(six), "they go to these very addresses")
     assert [m.messages[0].recipients[0].lower() for m in (hosts[1], six)] == ["x@[127.0.0.3]", "y@[ipv6:::1]"]
     own = new_posthouse(settings={**dns.settings, "smtp.address_literals": "yes"})
@@ -285,5 +287,7 @@ def test_address_literals(new_posthouse, node, dns, hosts):
     own.api.customer("mx")
     own.api.hosted_domain("hosted.test", "mx")
     own.api.account(ANN, "mx")
+    told = own.api.post("/v1/relay-checks", {"client": "127.0.0.1", "account": ANN, "sender": ANN, "recipient": "x@[127.0.0.1]"})
+    assert told["route"]["problem"].endswith("points back to this server")
     send(own, "x@[127.0.0.1]")
     bounced(own, "5.4.6")

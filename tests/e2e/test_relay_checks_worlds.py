@@ -20,6 +20,10 @@ HOSTED = {"one.test": "first", "two.test": "first", "three.test": "second"}
 LOCALS = ("ann", "bob", "nobody", "ann+x", "group", "alias", "postmaster")
 ELSEWHERE = ("ann@learned.test", "bob@learned.test", "carl@learned.test", "ann@frozen.test", "bob@frozen.test", "carl@frozen.test",
              "ann@listed.test", "bob@listed.test", "x@outside.test", "x@second.one.test", "ann@second.one.test")
+# As RCPT takes them; all of them are asked for in each world.
+UNUSUAL = ('"ann"@one.test', '"a\\nn"@ONE.test', '"x y"@one.test', '"x y"@outside.test', '"a@b"@second.one.test', "Postmaster", "postMASTER",
+           "x@[192.0.2.1]", "x@[IPv6:2001:db8::1]", "x@[127.0.0.1]", f"{'l' * 100}@one.test", f"{'l' * 300}@outside.test", "ann@xn--nxasmq6b.test",
+           "ann@host-of-the_one.test", "ann@localhost")
 STATES = ("active", "active", "active", "suspended", "receive-only", "send-only", "closed")
 ZONES = ("a.lists.example", "b.lists.example")
 WATCH = "watch.lists.example"
@@ -268,9 +272,12 @@ def test_the_dry_run_says_what_the_door_says(node, names, cards, seed):
         node.api.patch(f"/v1/accounts/{login}", {"state": dice.choice(STATES)})
     make_strangers(node, dice, names, seed)
     try:
-        for _ in range(120):
+        for unusual in (*[None] * 120, *UNUSUAL):
             door, question = random_visit(node, dice, submissions, cards[1], strangers(seed))
             sender, recipient, size = random_address(dice, null=True), random_address(dice), dice.choice([0, 0, 900, 1100, 1 << 40])
+            if unusual:
+                recipient, size = unusual, 0
+                sender = dice.choice([sender, '"x y"@one.test', '"ann"@one.test', "x@[192.0.2.1]"])
             question = {**question, "sender": sender or "<>", "recipient": recipient, "size": size}
             told = node.api.post("/v1/relay-checks", question)
             door.dialogue.ask("RSET", "250")

@@ -1,7 +1,7 @@
-#ifndef PROTOCOLS_SMTP_CURSOR_H
-#define PROTOCOLS_SMTP_CURSOR_H
+#ifndef CORE_CURSOR_H
+#define CORE_CURSOR_H
 /*
- * smtp_cursor: the few steps that recursive descent needs, over a slice that shrinks from the left.
+ * cursor: the few steps that recursive descent needs, over a slice that shrinks from the left.
  *
  * take: if it stands here, move past it and say true.  On false the cursor has not moved.
  */

@@ -1,7 +1,8 @@
-#ifndef PROTOCOLS_SMTP_ADDRESS_H
-#define PROTOCOLS_SMTP_ADDRESS_H
+#ifndef RELAY_SMTP_ADDRESS_H
+#define RELAY_SMTP_ADDRESS_H
 /*
- * smtp_address: addresses in SMTP's envelope (RFC 5321 4.1.2, 4.1.3), as pure functions.
+ * smtp_address: addresses in SMTP's envelope (RFC 5321 4.1.2, 4.1.3), as pure functions; what MAIL and RCPT take, and a
+ * dry run of them.
  *
  * Results are in the arena.
  */
@@ -27,6 +28,8 @@ struct smtp_path {
  * anywhere.  The null path "<>" and "<Postmaster>" are for the caller.
  */
 bool smtp_take_path(struct arena *arena, struct slice *rest, struct smtp_path *out);
+/* All of the text is a Mailbox: as in a path, without brackets and source route. */
+bool smtp_is_mailbox(struct arena *arena, struct slice text, struct smtp_path *out);
 
 bool smtp_is_domain(struct slice text);          /* Domain of RFC 5321: ASCII, as in EHLO (RFC 6531 3.7.1) */
 bool smtp_is_address_literal(struct slice text); /* "[" ... "]" */

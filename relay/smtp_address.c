@@ -15,12 +15,12 @@
  * so that who uses it without saying so can be told what is missing; the domain comes out in A-labels, whichever way
  * it came.
  */
-#include "protocols/smtp_address.h"
+#include "relay/smtp_address.h"
 
 #include <arpa/inet.h>
 
+#include "core/cursor.h"
 #include "core/idn.h"
-#include "protocols/smtp_cursor.h"
 
 #define DOMAIN_MAX 255
 #define LABEL_MAX 63
@@ -186,6 +186,12 @@ static bool take_mailbox(struct arena *arena, struct slice *rest, struct smtp_pa
     out->local = slice_of(out->address.p, local.n);
     out->domain = slice_skip(out->address, local.n + 1);
     return true;
+}
+
+bool smtp_is_mailbox(struct arena *arena, struct slice text, struct smtp_path *out)
+{
+    *out = (struct smtp_path){.address = {"", 0}, .local = {"", 0}, .domain = {"", 0}};
+    return take_mailbox(arena, &text, out) && !text.n;
 }
 
 /*
