@@ -49,6 +49,27 @@ AWAITS void messages_show(struct request *r)
     reply_json(r, 200, object);
 }
 
+void reply_steps(struct request *r, const struct event_step *steps, unsigned count, unsigned limit)
+{
+    struct json_object *items = json_object_new_array();
+    for (unsigned i = 0; i < count && i < limit; i++) {
+        struct json_object *item = json_object_new_object();
+        json_put_id(item, "id", steps[i].id);
+        json_put_time(item, "at", steps[i].at_ms);
+        json_put_text(item, "kind", steps[i].kind);
+        json_put_text(item, "recipient", steps[i].recipient);
+        json_put_text(item, "detail", steps[i].detail);
+        json_put_text(item, "class", steps[i].class);
+        json_put_text(item, "tls_version", steps[i].tls_version);
+        json_put_text(item, "tls_cipher", steps[i].tls_cipher);
+        json_put_text(item, "tls_verified", steps[i].tls_verified);
+        json_put_text(item, "remote_host", steps[i].remote_host);
+        json_put_text(item, "remote_address", steps[i].remote_address);
+        json_object_array_add(items, item);
+    }
+    reply_list(r, items, count > limit ? steps[limit - 1].id : 0);
+}
+
 AWAITS void messages_events(struct request *r)
 {
     static const char *const parameters[] = {"cursor", "limit", NULL};
@@ -62,19 +83,5 @@ AWAITS void messages_events(struct request *r)
         reply_away(r);
         return;
     }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < page.limit; i++) {
-        struct json_object *item = json_object_new_object();
-        json_put_id(item, "id", steps[i].id);
-        json_put_time(item, "at", steps[i].at_ms);
-        json_put_text(item, "kind", steps[i].kind);
-        json_put_text(item, "recipient", steps[i].recipient);
-        json_put_text(item, "detail", steps[i].detail);
-        json_put_text(item, "class", steps[i].class);
-        json_put_text(item, "tls_version", steps[i].tls_version);
-        json_put_text(item, "tls_cipher", steps[i].tls_cipher);
-        json_put_text(item, "tls_verified", steps[i].tls_verified);
-        json_object_array_add(items, item);
-    }
-    reply_list(r, items, count > page.limit ? steps[page.limit - 1].id : 0);
+    reply_steps(r, steps, count, page.limit);
 }

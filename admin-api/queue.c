@@ -10,6 +10,7 @@
 #include "admin-api/queue_words.h"
 #include "core/clock.h"
 #include "core/id.h"
+#include "storage/event.h"
 #include "storage/provision_queue.h"
 #include "storage/queue_filter.h"
 #include "storage/queue_view.h"
@@ -78,6 +79,7 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
     json_put_time(object, "deliver_by", entry->deliver_by_ms);
     json_put_time(object, "last_attempt_at", entry->last_attempt_ms);
     json_put_text(object, "last_reply", entry->last_reply);
+    json_put_time(object, "uncertain_at", entry->uncertain_ms);
     return object;
 }
 
@@ -133,6 +135,22 @@ AWAITS void queue_entry_show(struct request *r)
     struct queue_view_entry entry;
     if (get(r, &entry))
         reply_json(r, 200, queue_entry_json(&entry));
+}
+
+AWAITS void queue_entry_attempts(struct request *r)
+{
+    static const char *const parameters[] = {"cursor", "limit", NULL};
+    struct provision_page page;
+    struct queue_view_entry entry;
+    struct event_step *steps = NULL;
+    unsigned count = 0;
+    if (!request_query_check(r, parameters) || !request_page(r, &page) || !get(r, &entry))
+        return;
+    if (event_attempts(r->arena, entry.message_id, entry.recipient, page.after, page.limit + 1, &steps, &count) ==
+        DB_FAILED)
+        reply_away(r);
+    else
+        reply_steps(r, steps, count, page.limit);
 }
 
 /* It may be gone by now, so the answer is what was, with the decision. */

@@ -142,6 +142,7 @@ static const struct router_route routes[] = {
 
     {"GET", "/v1/queue", "listQueue", ROUTER_TOKEN, queue_list},
     {"GET", "/v1/queue/{entry}", "getQueueEntry", ROUTER_TOKEN, queue_entry_show},
+    {"GET", "/v1/queue/{entry}/attempts", "listQueueEntryAttempts", ROUTER_TOKEN, queue_entry_attempts},
     {"POST", "/v1/queue/{entry}/retry", "retryQueueEntry", ROUTER_TOKEN, queue_entry_retry},
     {"POST", "/v1/queue/{entry}/hold", "holdQueueEntry", ROUTER_TOKEN, queue_entry_hold},
     {"POST", "/v1/queue/{entry}/release", "releaseQueueEntry", ROUTER_TOKEN, queue_entry_release},

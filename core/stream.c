@@ -110,7 +110,7 @@ static void address_unmap(struct sockaddr_storage *address)
     memcpy(address, &four, sizeof four);
 }
 
-static void address_text(const struct sockaddr_storage *address, char out[INET6_ADDRSTRLEN])
+void stream_address_text(const struct sockaddr_storage *address, char out[INET6_ADDRSTRLEN])
 {
     const void *bytes = NULL;
 
@@ -129,12 +129,12 @@ void stream_set_addresses(struct stream *stream, const struct sockaddr_storage *
 
     stream->peer_address = *peer;
     address_unmap(&stream->peer_address);
-    address_text(&stream->peer_address, stream->peer);
+    stream_address_text(&stream->peer_address, stream->peer);
     if (!local)
         return;
     here = *local;
     address_unmap(&here);
-    address_text(&here, stream->local);
+    stream_address_text(&here, stream->local);
 }
 
 void stream_learn_addresses(struct stream *stream)

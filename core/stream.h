@@ -18,6 +18,7 @@
  * struct is freed in a later turn, so a callback may close its own stream.  After stream_close() no
  * callback is called any more.
  */
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -112,6 +113,8 @@ bool stream_tls_dane(const struct stream *stream);
 bool stream_tls_peer(const struct stream *stream, struct arena *arena, struct tls_peer *out);
 /* For a served connection.  False: none, or in clear. */
 bool stream_tls_binding(const struct stream *stream, struct tls_binding *out);
+/* An address as text, without port; empty: it is of no family that has one. */
+void stream_address_text(const struct sockaddr_storage *address, char out[INET6_ADDRSTRLEN]);
 /* Text of the peer's and our own address, without port; valid as long as the stream. */
 const char *stream_peer(const struct stream *stream);
 /* Our own log lines about the stream name that session; 0: none. */

@@ -43,7 +43,7 @@ static uint64_t retry_first(const struct runner_destination *d, const struct del
     return d->route.kind == ROUTE_DOMAIN ? runner_settings()->retry_min_ms : times->retry_first_ms;
 }
 
-static void put_off(struct runner_entry *entry, struct slice reply)
+static void put_off_as(enum queue_outcome outcome, struct runner_entry *entry, struct slice reply)
 {
     const struct delivery_times times = runner_times(entry->recipient);
     bool greylisted = reply_class_of(reply) == REPLY_CLASS_GREYLIST;
@@ -53,7 +53,12 @@ static void put_off(struct runner_entry *entry, struct slice reply)
 
     log_info("deferred", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
              log_int("next_ms", due - clock_now_ms()), log_slice("reply", reply));
-    runner_finish(entry, QUEUE_DEFERRED, reply, due);
+    runner_finish(entry, outcome, reply, due);
+}
+
+static void put_off(struct runner_entry *entry, struct slice reply)
+{
+    put_off_as(QUEUE_DEFERRED, entry, reply);
 }
 
 /* It was being sent when the connection went.  The first time it keeps its place. */
@@ -129,8 +134,11 @@ static bool may_finish(void *arg)
 
 static void put_back(struct runner_batch *batch)
 {
-    for (unsigned i = 0; i < batch->count; i++)
+    for (unsigned i = 0; i < batch->count; i++) {
+        batch->entries[i]->secured = (struct runner_secured){0};
+        batch->entries[i]->remote = (struct runner_remote){0};
         runner_entry_put(batch->entries[i]);
+    }
     batch->count = 0;
 }
 
@@ -150,6 +158,8 @@ static AWAITS void all_away(struct runner_lane *lane, struct runner_batch *batch
 {
     struct slice why = reply.n ? reply : walk->why;
 
+    for (unsigned i = 0; i < batch->count && !reply.n; i++) /* else it is what the host before said that is told */
+        batch->entries[i]->remote = walk->remote;
     runner_mark_away(lane->destination, id_cell(batch->entries[0]->id), why);
     for (unsigned i = 0; i < batch->count; i++) {
         struct runner_entry *e = batch->entries[i];
@@ -168,8 +178,10 @@ static AWAITS void all_away(struct runner_lane *lane, struct runner_batch *batch
 /* It is our database that cannot be asked, not the destination: again soon. */
 static void all_later(struct runner_batch *batch, struct slice why)
 {
-    for (unsigned i = 0; i < batch->count; i++)
+    for (unsigned i = 0; i < batch->count; i++) {
+        batch->entries[i]->remote = (struct runner_remote){0};
         runner_finish(batch->entries[i], QUEUE_DEFERRED, why, clock_now_ms() + OURS_RETRY_MS);
+    }
     batch->count = 0;
 }
 
@@ -185,6 +197,7 @@ static AWAITS void all_unmet(struct runner_lane *lane, struct runner_batch *batc
     for (unsigned i = 0; i < batch->count; i++) {
         batch->entries[i]->unmet = true;
         batch->entries[i]->secured = walk->secured;
+        batch->entries[i]->remote = walk->remote;
     }
     if (!walk->unreached && walk->protection == RUNNER_PROTECTION_REQUIRETLS) {
         runner_bounce_all(lane->arena, batch->entries, batch->count, walk->status, walk->why);
@@ -201,8 +214,10 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
 {
     struct runner_destination *d = lane->destination;
 
-    for (unsigned i = 0; i < batch->count; i++)
+    for (unsigned i = 0; i < batch->count && !reply.n; i++) {
         batch->entries[i]->secured = (struct runner_secured){0};
+        batch->entries[i]->remote = (struct runner_remote){0};
+    }
     switch (runner_hop_next(lane->arena, &d->route, walk, &lane->client)) {
     case RUNNER_HOP_OPEN:
         d->connected++;
@@ -308,7 +323,7 @@ static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch
         case SMTP_CLIENT_UNCERTAIN:
             log_warn("no reply to the final dot; it will be sent again", log_id("message", batch->message->id),
                      log_slice("recipient", entry->recipient));
-            put_off(entry, r[i].reply);
+            put_off_as(QUEUE_UNCERTAIN, entry, r[i].reply);
             break;
         case SMTP_CLIENT_LATER:
             put_off(entry, r[i].reply);
@@ -342,6 +357,7 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     struct apart *traced = arena_alloc(lane->arena, sizeof *traced);
     unsigned cell = id_cell(batch->entries[0]->id);
     enum answered answered;
+    struct runner_remote remote = runner_remote_of(lane->arena, lane->client);
     struct envelope_mail envelope = envelope_passed_on(&m->envelope, m->received_ms, clock_now_ms());
     struct smtp_client_message message = {
         .sender = m->sender,
@@ -359,6 +375,7 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
         recipients[i].address = batch->entries[i]->recipient;
         recipients[i].envelope = &batch->entries[i]->envelope;
         batch->entries[i]->secured = runner_secured_of(lane->client);
+        batch->entries[i]->remote = remote;
     }
     message.count = smtp_client_portion(lane->client, recipients, batch->count);
     for (unsigned i = message.count; i < batch->count; i++)

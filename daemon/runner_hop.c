@@ -37,6 +37,7 @@ static AWAITS enum runner_hop find_addresses(struct arena *arena, const struct r
 {
     const char *host = walk->route.hops[walk->hop].host;
 
+    walk->remote = (struct runner_remote){host, NULL};
     walk->address = walk->address_count = 0;
     switch (dns_addresses(arena, host, &walk->addresses, &walk->address_count)) {
     case DNS_FOUND:
@@ -81,6 +82,21 @@ static bool may_sign_in(const struct smtp_client *client, void *arg)
     struct runner_lack lack;
 
     return runner_protection_met(client, walk->protection, &lack);
+}
+
+struct runner_remote runner_remote_of(struct arena *arena, const struct smtp_client *client)
+{
+    return (struct runner_remote){arena_strdup(arena, smtp_client_host(client)),
+                                  arena_strdup(arena, smtp_client_peer(client))};
+}
+
+static struct runner_remote remote_of(struct arena *arena, const char *host, const struct dns_address *address)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+
+    if (address)
+        stream_address_text(&address->address, text);
+    return (struct runner_remote){host, *text ? arena_strdup(arena, text) : NULL};
 }
 
 static AWAITS bool try_addresses(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
@@ -139,6 +155,7 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
         hop_login_open(arena, hop->credential_id, &client, addresses, count, hop->port, hop->host, &tried, out, &why);
     walk->tried += tried;
     walk->address += tried;
+    walk->remote = remote_of(arena, hop->host, walk->address ? &walk->addresses[walk->address - 1] : NULL);
     if (!open) {
         log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port),
                  log_slice("reason", why));

@@ -70,6 +70,11 @@ struct runner_secured {
     const char *verified;         /* "none": in clear; "opportunistic": by nobody; "pkix": by its name; "dane", "sts" */
 };
 
+/* At which next hop; NULL: none was asked. */
+struct runner_remote {
+    const char *host, *address;
+};
+
 struct runner_entry {
     struct runner_entry *next, *previous; /* in its share, while pending */
     struct runner_entry *bucket_next;
@@ -85,9 +90,11 @@ struct runner_entry {
     unsigned renewing;             /* the round of renewal that it is in */
     unsigned noted;                /* its place in the testament, once delivered; 0: none */
     struct runner_secured secured; /* the connection that it was last offered over */
-    bool unmet;                    /* no host that was reached may have it: runner_protect.c */
-    bool claimed;                  /* from the database: its destination was due */
-    bool probe;                    /* the one of a failing destination that is to be tried */
+    struct runner_remote
+        remote;   /* where that led, or was to lead: the lane's arena, from runner_finish() on the message's */
+    bool unmet;   /* no host that was reached may have it: runner_protect.c */
+    bool claimed; /* from the database: its destination was due */
+    bool probe;   /* the one of a failing destination that is to be tried */
     bool pending;
     bool surrendered; /* its lease was given back while a lane has it; that lane may only forget it */
     bool given_back;  /* its row waits again, or will in a moment: it may come back by a claim */
@@ -265,6 +272,7 @@ bool runner_protection_met(const struct smtp_client *client, enum runner_protect
     __attribute__((warn_unused_result));
 
 struct runner_secured runner_secured_of(const struct smtp_client *client);
+struct runner_remote runner_remote_of(struct arena *arena, const struct smtp_client *client);
 
 /* Is the turned connection protected as wanted? */
 bool runner_turn_suits(const struct runner_lane *lane, enum runner_protection wanted);
@@ -282,6 +290,7 @@ struct runner_walk {
     struct slice why, status;      /* of the last failure */
     bool unmet;                    /* a host was reached that may not have the message; why and status tell of it */
     struct runner_secured secured; /* how that was protected */
+    struct runner_remote remote;   /* where the last attempt was to lead */
     bool unreached;                /* another was not, or broke off */
     /* Of the current hop. */
     struct smtp_client_announced announced;

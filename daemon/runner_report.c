@@ -52,6 +52,15 @@ static void add(struct report report)
     }
 }
 
+/* The lane's arena may go before it is recorded. */
+static void keep_remote(struct runner_entry *entry)
+{
+    struct arena *arena = entry->message->arena;
+
+    entry->remote.host = entry->remote.host ? arena_strdup(arena, entry->remote.host) : NULL;
+    entry->remote.address = entry->remote.address ? arena_strdup(arena, entry->remote.address) : NULL;
+}
+
 void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struct slice reply, int64_t due_ms)
 {
     if (entry->surrendered) { /* somebody else's by now */
@@ -64,6 +73,7 @@ void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struc
     switch (outcome) {
     case QUEUE_DELIVERED: runner_count.delivered++; break;
     case QUEUE_DEFERRED:
+    case QUEUE_UNCERTAIN:
     case QUEUE_AWAY:
         runner_count.deferred++;
         runner_count.deferred_by[class]++;
@@ -75,7 +85,8 @@ void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struc
     }
     if (outcome == QUEUE_DELIVERED)
         entry->noted = testament_add(entry->id, reply);
-    entry->given_back = outcome == QUEUE_DEFERRED || outcome == QUEUE_AWAY;
+    entry->given_back = outcome != QUEUE_DELIVERED && outcome != QUEUE_BOUNCED;
+    keep_remote(entry);
     add((struct report){.entry = entry,
                         .entry_id = entry->id,
                         .outcome = outcome,
@@ -141,6 +152,8 @@ static AWAITS void record(struct arena *arena, const struct report *flight, unsi
             .tls_version = flight->entry->secured.version,
             .tls_cipher = flight->entry->secured.cipher,
             .tls_verified = flight->entry->secured.verified,
+            .remote_host = flight->entry->remote.host,
+            .remote_address = flight->entry->remote.address,
             .due_ms = flight->due_ms,
             .recipient = flight->entry->recipient,
             .destination = slice_str(flight->entry->destination->key),

@@ -10,15 +10,25 @@
 
 #define EVENT_CLOCK_MARGIN_MS (10 * 60 * 1000)
 
+#define COLUMNS                                                                                                        \
+    "select id, at, recipient, kind, detail, class, tls_version, tls_cipher, tls_verified, remote_host,"               \
+    " remote_address from event"
+
 static const struct db_statement list = {
     "event_list",
-    "select id, at, recipient, kind, detail, class, tls_version, tls_cipher, tls_verified from event"
-    " where cell = $1::smallint and message_id = $2::bigint and id > $3::bigint and at >= $4::timestamptz"
-    " order by id limit $5::integer",
+    COLUMNS " where cell = $1::smallint and message_id = $2::bigint and id > $3::bigint and at >= $4::timestamptz"
+            " order by id limit $5::integer",
+};
+static const struct db_statement attempts = {
+    "event_attempts",
+    COLUMNS " where cell = $1::smallint and message_id = $2::bigint and id > $3::bigint and at >= $4::timestamptz"
+            "   and recipient = $6::text and kind in ('deferred', 'uncertain') order by id limit $5::integer",
 };
 
-AWAITS enum db_status event_list(struct arena *arena, int64_t message_id, int64_t after_id, unsigned limit,
-                                 struct event_step **out, unsigned *count)
+/* recipient NULL: the statement asks for none. */
+static AWAITS enum db_status read_steps(struct arena *arena, const struct db_statement *statement, int64_t message_id,
+                                        const struct slice *recipient, int64_t after_id, unsigned limit,
+                                        struct event_step **out, unsigned *count)
 {
     struct params params;
     struct rows *rows = NULL;
@@ -30,7 +40,9 @@ AWAITS enum db_status event_list(struct arena *arena, int64_t message_id, int64_
     params_int64(&params, after_id);
     params_time(&params, id_ms(message_id) - EVENT_CLOCK_MARGIN_MS);
     params_int32(&params, (int32_t)limit);
-    enum db_status status = db_read(arena, &list, &params, &rows);
+    if (recipient)
+        params_text(&params, *recipient);
+    enum db_status status = db_read(arena, statement, &params, &rows);
     if (status != DB_FOUND)
         return status;
     *count = rows_count(rows);
@@ -46,6 +58,20 @@ AWAITS enum db_status event_list(struct arena *arena, int64_t message_id, int64_
             .tls_version = row_text(rows, i, 6),
             .tls_cipher = row_text(rows, i, 7),
             .tls_verified = row_text(rows, i, 8),
+            .remote_host = row_text(rows, i, 9),
+            .remote_address = row_text(rows, i, 10),
         };
     return DB_FOUND;
+}
+
+AWAITS enum db_status event_list(struct arena *arena, int64_t message_id, int64_t after_id, unsigned limit,
+                                 struct event_step **out, unsigned *count)
+{
+    return read_steps(arena, &list, message_id, NULL, after_id, limit, out, count);
+}
+
+AWAITS enum db_status event_attempts(struct arena *arena, int64_t message_id, struct slice recipient, int64_t after_id,
+                                     unsigned limit, struct event_step **out, unsigned *count)
+{
+    return read_steps(arena, &attempts, message_id, &recipient, after_id, limit, out, count);
 }

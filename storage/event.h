@@ -21,10 +21,15 @@ struct event_step {
     struct slice tls_version,
         tls_cipher;            /* of the connection that it went over, or was not to go over; {NULL,0}: in clear */
     struct slice tls_verified; /* "none", "opportunistic", "pkix", "dane", "sts"; {NULL,0}: no connection */
+    struct slice remote_host, remote_address; /* the next hop that was asked, or could not be; {NULL,0}: none */
 };
 
 /* In order of time, after the event after_id (0: from the first), at most limit. */
 AWAITS enum db_status event_list(struct arena *arena, int64_t message_id, int64_t after_id, unsigned limit,
                                  struct event_step **out, unsigned *count) __attribute__((warn_unused_result));
+/* The same of one recipient's attempts that brought no decision: what his queue entry has behind it. */
+AWAITS enum db_status event_attempts(struct arena *arena, int64_t message_id, struct slice recipient, int64_t after_id,
+                                     unsigned limit, struct event_step **out, unsigned *count)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -70,21 +70,23 @@ AWAITS enum db_status queue_claim(struct arena *arena, const int16_t *cells, uns
 
 enum queue_outcome {
     QUEUE_DELIVERED,
-    QUEUE_DEFERRED, /* this recipient: again at due_ms */
-    QUEUE_AWAY,     /* its destination could not be reached: waits for the destination, no attempt counted */
-    QUEUE_BOUNCED,  /* for good; the bounce, if one is due, is committed already */
+    QUEUE_DEFERRED,  /* this recipient: again at due_ms */
+    QUEUE_UNCERTAIN, /* the same, and the next hop may have it all the same: the entry says so from now on */
+    QUEUE_AWAY,      /* its destination could not be reached: waits for the destination, no attempt counted */
+    QUEUE_BOUNCED,   /* for good; the bounce, if one is due, is committed already */
 };
 struct queue_result {
     int64_t entry_id, message_id;
     enum queue_outcome outcome;
-    int64_t due_ms;   /* DEFERRED */
-    int64_t delay_ms; /* DEFERRED, AWAY: when the sender is told of the delay, unless he has been; 0: never */
+    int64_t due_ms;   /* DEFERRED, UNCERTAIN */
+    int64_t delay_ms; /* the same and AWAY: when the sender is told of the delay, unless he has been; 0: never */
     struct slice recipient, destination;
     struct slice reply; /* the remote's words or ours; becomes last_reply and the event's detail */
     const char *class;  /* static, of the event (relay/reply_class.h); NULL: none */
     /* Static, of the event: how the connection was protected; NULL: there was none, or it was in clear. */
     const char *tls_version, *tls_cipher, *tls_verified;
-    bool show; /* an outage is open: put it into account_id's INBOX if it is not there */
+    const char *remote_host, *remote_address; /* of the event: where it was tried; NULL: nowhere */
+    bool show;                                /* an outage is open: put it into account_id's INBOX if it is not there */
 };
 /*
  * Records outcomes and their events.  Gathered like accept_commit(): many deliveries, one transaction.  Repeated

@@ -42,9 +42,10 @@ static const struct db_statement report_back = {
     "report_back",
     "update queue_entry q set worker = null, lease_until = null, last_attempt_at = now(), last_reply = u.reply,"
     "       due_at = coalesce(u.due_at, q.due_at), attempts = q.attempts + case when u.due_at is null then 0 else 1 end,"
-    "       delay_at = coalesce(q.delay_at, u.delay_at)" /* infinity, once told, stays */
-    "  from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[])"
-    "       u (cell, id, due_at, reply, delay_at)"
+    "       delay_at = coalesce(q.delay_at, u.delay_at)," /* infinity, once told, stays */
+    "       uncertain_at = coalesce(u.uncertain_at, q.uncertain_at)"
+    "  from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[], $7::timestamptz[])"
+    "       u (cell, id, due_at, reply, delay_at, uncertain_at)"
     " where q.cell = u.cell and q.id = u.id and q.worker = $5::smallint"};
 static const struct db_statement report_destination = {
     "report_destination",
@@ -55,9 +56,10 @@ static const struct db_statement report_destination = {
     "  where destination.failures = 0 and destination.due_at > excluded.due_at"};
 static const struct db_statement report_event = {
     "report_event",
-    "insert into event (cell, id, at, message_id, recipient, kind, detail, class, tls_version, tls_cipher, tls_verified)"
+    "insert into event (cell, id, at, message_id, recipient, kind, detail, class, tls_version, tls_cipher, tls_verified,"
+    "                   remote_host, remote_address)"
     " select * from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::bigint[], $5::text[], $6::text[], $7::text[],"
-    "                      $8::text[], $9::text[], $10::text[], $11::text[])"
+    "                      $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])"
     " on conflict do nothing"};
 
 struct request {
@@ -78,6 +80,7 @@ static const char *outcome_name(enum queue_outcome outcome)
     case QUEUE_DELIVERED: return "delivered";
     case QUEUE_DEFERRED:
     case QUEUE_AWAY: return "deferred";
+    case QUEUE_UNCERTAIN: return "uncertain";
     case QUEUE_BOUNCED: return "bounced";
     }
     abort();
@@ -141,12 +144,13 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
 {
     struct columns c = columns_new(arena, count);
     int64_t *due = arena_array(arena, count, sizeof *due), now = clock_now_ms();
-    int64_t *delay = arena_array(arena, count, sizeof *delay);
+    int64_t *delay = arena_array(arena, count, sizeof *delay),
+            *uncertain = arena_array(arena, count, sizeof *uncertain);
     struct params *p;
 
     for (unsigned i = 0; i < count; i++)
         if (!outcome_ends(list[i]->outcome)) {
-            bool deferred = list[i]->outcome == QUEUE_DEFERRED;
+            bool deferred = list[i]->outcome != QUEUE_AWAY;
 
             c.cells[c.count] = (int16_t)id_cell(list[i]->entry_id);
             c.ids[c.count] = list[i]->entry_id;
@@ -154,6 +158,7 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
             c.texts[c.count] = list[i]->reply;
             c.more[c.count] = list[i]->destination;
             delay[c.count] = list[i]->delay_ms ? list[i]->delay_ms : INT64_MIN; /* null */
+            uncertain[c.count] = list[i]->outcome == QUEUE_UNCERTAIN ? now : INT64_MIN;
             due[c.count++] = deferred ? list[i]->due_ms : now + REPORT_AWAY_MS;
         }
     if (!c.count)
@@ -165,6 +170,7 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
     params_texts(p, c.texts, c.count);
     params_int16(p, (int16_t)id_worker());
     params_times(p, delay, c.count);
+    params_times(p, uncertain, c.count);
     p = db_unit_add(unit, &report_destination);
     params_int16s(p, c.cells, c.count);
     params_texts(p, c.more, c.count);
@@ -175,8 +181,9 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
 {
     struct columns c = columns_new(arena, count);
     int64_t now = clock_now_ms();
-    struct slice *classes = arena_array(arena, 4 * (size_t)count, sizeof *classes);
+    struct slice *classes = arena_array(arena, 6 * (size_t)count, sizeof *classes);
     struct slice *versions = classes + count, *ciphers = versions + count, *verified = ciphers + count;
+    struct slice *hosts = verified + count, *addresses = hosts + count;
     struct params *p = db_unit_add(unit, &report_event);
 
     for (unsigned i = 0; i < count; i++) {
@@ -191,6 +198,8 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
         versions[i] = slice_str(list[i]->tls_version);
         ciphers[i] = slice_str(list[i]->tls_cipher);
         verified[i] = slice_str(list[i]->tls_verified);
+        hosts[i] = slice_str(list[i]->remote_host);
+        addresses[i] = slice_str(list[i]->remote_address);
     }
     params_int16s(p, c.cells, count);
     params_int64s(p, c.ids, count);
@@ -203,6 +212,8 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
     params_texts(p, versions, count);
     params_texts(p, ciphers, count);
     params_texts(p, verified, count);
+    params_texts(p, hosts, count);
+    params_texts(p, addresses, count);
 }
 
 /* Entries that came back while an outage is open; what fails here, outage_show() finds half a second later. */

@@ -30,6 +30,7 @@ void queue_view_read(const struct rows *rows, unsigned row, struct queue_view_en
     out->due_ms = row_time(rows, row, 11);
     out->last_attempt_ms = row_time(rows, row, 12);
     out->last_reply = row_text(rows, row, 13);
+    out->uncertain_ms = row_time(rows, row, 24);
     out->deliver_by_ms = row_time(rows, row, 18);
     out->priority = (int)row_int64(rows, row, 19);
     out->hold = (struct hold){0};

@@ -32,6 +32,7 @@ struct queue_view_entry {
     int64_t due_ms;          /* its own or its destination's, whichever is later */
     int64_t last_attempt_ms; /* INT64_MIN: none yet */
     struct slice last_reply; /* {NULL,0}: none yet */
+    int64_t uncertain_ms;    /* the last attempt after which the next hop may have it; INT64_MIN: none */
 };
 
 AWAITS enum db_status queue_view_entry(struct arena *arena, int64_t id, struct queue_view_entry *out)

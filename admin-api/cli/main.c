@@ -67,7 +67,7 @@ static void add_query(char *path, size_t size, const char *name, const char *val
 }
 
 /* All pages.  With --json one item per line, as it comes; else the table when all is there. */
-static void print_list(const struct resource *resource, const char *first)
+static void print_list(const char *const *columns, const char *first)
 {
     struct json_object *all = json_object_new_array();
     char path[2048], cursor[256] = "";
@@ -89,7 +89,7 @@ static void print_list(const struct resource *resource, const char *first)
         snprintf(cursor, sizeof cursor, "%s", next ? next : "");
         json_object_put(page);
     } while (*cursor);
-    table_print(all, resource->columns);
+    table_print(all, columns);
     json_object_put(all);
 }
 
@@ -112,6 +112,8 @@ static void begin_path(const struct resource *resource, const char *name, char *
     free(escaped);
     free(owner);
 }
+
+static const char *const attempt_columns[] = {"at", "kind", "remote_host", "remote_address", "detail", NULL};
 
 static void run(const struct resource *resource, enum verb verb, const char *name)
 {
@@ -139,9 +141,10 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
                 add_query(path, sizeof path, *filter, value);
             free(taken);
         }
-        print_list(resource, path);
+        print_list(resource->columns, path);
         return;
-    case VERB_EVENTS: print_list(resource, path); return;
+    case VERB_EVENTS: print_list(resource->columns, path); return;
+    case VERB_ATTEMPTS: print_list(attempt_columns, path); return;
     case VERB_CREATE:
         body = body_creation(resource, name);
         answer = must("POST", path, body);
@@ -162,9 +165,7 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         body = body_action();
         answer = must("POST", path, body);
         break;
-    case VERB_RESEAL:
-        answer = must("POST", "/v1/credential-reseals", NULL);
-        break;
+    case VERB_RESEAL: answer = must("POST", "/v1/credential-reseals", NULL); break;
     case VERB_STOP:
     case VERB_RETRY:
     case VERB_RELEASE:

@@ -13,13 +13,18 @@
 #define NAMELESS (MAY(VERB_LIST) | MAY(VERB_REPLACE) | MAY(VERB_FORGET) | MAY(VERB_RESEAL))
 #define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
 
-static const char *const verb_names[] = {"list",   "show",     "create",   "change",  "delete", "replace",
-                                         "forget", "events",   "hold",     "release", "reject", "retry",
-                                         "cancel", "redirect", "priority", "start",   "stop",   "reseal"};
+static const char *const verb_names[] = {"list",     "show",     "create", "change",  "delete", "replace", "forget",
+                                         "events",   "attempts", "hold",   "release", "reject", "retry",   "cancel",
+                                         "redirect", "priority", "start",  "stop",    "reseal"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource resources[] = {
-    {"customers", "/v1/customers", ALL_FOUR | MAY(VERB_CHANGE), "name", {NULL}, {"id", "name", "state", "created_at", NULL}},
+    {"customers",
+     "/v1/customers",
+     ALL_FOUR | MAY(VERB_CHANGE),
+     "name",
+     {NULL},
+     {"id", "name", "state", "created_at", NULL}},
     {"domains",
      "/v1/domains",
      ALL_FOUR | MAY(VERB_CHANGE),
@@ -105,8 +110,8 @@ static const struct resource resources[] = {
     {"decision", "/v1/decisions", MAY(VERB_SHOW), NULL, {NULL}, {NULL}},
     {"queue",
      "/v1/queue",
-     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT) | MAY(VERB_RETRY) |
-         MAY(VERB_CANCEL) | MAY(VERB_REDIRECT) | MAY(VERB_PRIORITY),
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_ATTEMPTS) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT) |
+         MAY(VERB_RETRY) | MAY(VERB_CANCEL) | MAY(VERB_REDIRECT) | MAY(VERB_PRIORITY),
      NULL,
      {"domain", "customer", "sender", "state", "destination", "older_than", "newer_than", NULL},
      {"id", "message", "sender", "recipient", "state", "held", "attempts", "due_at", "last_reply", NULL}},

@@ -12,6 +12,7 @@ enum verb {
     VERB_REPLACE,
     VERB_FORGET,
     VERB_EVENTS,
+    VERB_ATTEMPTS,
     VERB_HOLD,
     VERB_RELEASE,
     VERB_REJECT,

@@ -83,7 +83,7 @@ void usage_print(FILE *to)
         "  decision  show ID                    (why an SMTP reply refused; the id is in it)\n"
         "  queue     list [--domain D] [--sender S] [--customer C] [--state waiting|held|suspended|active]\n"
         "                   [--destination KEY] [--older-than SECONDS|TIME] [--newer-than SECONDS|TIME]\n"
-        "            show ID | retry ID | release ID | reject ID | cancel ID [--bounce] [--no-bounce] |\n"
+        "            show ID | attempts ID | retry ID | release ID | reject ID | cancel ID [--bounce] [--no-bounce] |\n"
         "            redirect ID [--next-hop HOST[,PORT] ...] [--route ROUTE] [--back] |\n"
         "            priority ID --priority N\n"
         "            hold ID --until TIME --then release|reject --reason TEXT\n"

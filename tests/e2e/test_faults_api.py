@@ -169,6 +169,7 @@ class ApiWorkload(Workload):
         (queued,) = self.api("GET", "/v1/queue?domain=dead.faults.test")["items"]
         self.api("GET", f"/v1/messages/{queued['message']}")
         self.api("GET", f"/v1/messages/{queued['message']}/events")
+        self.api("GET", f"/v1/queue/{queued['id']}/attempts")
         for path in ("/v1/outages", "/v1/bans", "/readyz", "/metrics"):
             self.api("GET", path)
 

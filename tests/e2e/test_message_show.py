@@ -26,6 +26,9 @@ def test_every_attempt_and_reply(posthouse, outside):
     assert (entry["recipient"], entry["last_reply"]) == (DAN, REPLIES[0]) and entry["attempts"] >= 1 and is_utc_now(entry["last_attempt_at"])
     assert message["sender"] == ANN and message["protocol"].startswith("ESMTP") and message["account"]
     path = f"/v1/messages/{message['id']}/events"
+    attempts = [step for step in pages(node.api, f"/v1/queue/{entry['id']}/attempts", limit=2)]
+    assert [step["detail"] for step in attempts][0] == REPLIES[0] and {step["kind"] for step in attempts} == {"deferred"}
+    assert {step["recipient"] for step in attempts} == {DAN}
 
     def replies():
         return [event["detail"] for event in pages(node.api, path, limit=2) if event["recipient"] == DAN and event["kind"] == "deferred"]
@@ -41,6 +44,9 @@ def test_every_attempt_and_reply(posthouse, outside):
     assert told[EVE] == [("delivered", "250 2.0.0 stored")]
     assert [kind for kind, _ in told[FAY]] == ["bounced"] and "550 5.1.1 no such user" in told[FAY][0][1]
     assert told[DAN][-1] == ("delivered", "250 2.0.0 stored")
+    tried = [step for step in steps if step["kind"] in ("deferred", "delivered", "bounced")]
+    assert {(step["remote_host"], step["remote_address"]) for step in tried} == {("127.0.0.1", "127.0.0.1")}
+    assert {step["remote_host"] for step in steps if step not in tried} == {None}
     seen = [detail for kind, detail in told[DAN] if kind == "deferred"]
     assert [reply for i, reply in enumerate(seen) if i == 0 or seen[i - 1] != reply] == REPLIES
     assert len(seen) == sum(1 for _, recipient in outside.asked if recipient == DAN) - 1, "as many as it was offered, but for the last"
@@ -48,3 +54,20 @@ def test_every_attempt_and_reply(posthouse, outside):
     assert classes[REPLIES[0]] == "full" and classes["250 2.0.0 stored"] is None
     shown = node.api.get(f"/v1/messages/{message['id']}")
     assert shown["queue"] == [] and shown["id"] == message["id"], "it is known after it has gone"
+
+
+def test_whom_nobody_could_reach(new_posthouse, sink):
+    """The name and the address of the host that does not answer, and of the one of two that did."""
+    node = new_posthouse(settings={"delivery.probe_interval": "200ms"}).start()
+    sink.stop()
+    node.api.customer("reach")
+    node.api.relay_domain("reach.test", "reach", sink.port)
+    node.send("joe@outside.test", "ann@reach.test", make_message("reach"))
+    entry = wait_until(lambda: [e for e in node.api.get("/v1/queue")["items"] if e["last_reply"]], "it was tried")[0]
+    first = node.api.get(f"/v1/queue/{entry['id']}/attempts")["items"][0]
+    assert (first["kind"], first["class"]) == ("deferred", "connection")
+    assert (first["remote_host"], first["remote_address"], first["tls_verified"]) == ("127.0.0.1", "127.0.0.1", None)
+    assert entry["uncertain_at"] is None
+    sink.start()
+    wait_equal(lambda: node.api.get("/v1/queue")["items"], [], "it has come")
+    assert node.api.request("GET", f"/v1/queue/{entry['id']}/attempts")[0] == 404
