@@ -11,6 +11,8 @@ def encode(data):
 
 def ask(session, challenge):
     """The client's answer, decoded; None: it gave up."""
+    if session.at("challenge"):
+        raise OSError  # which ends the session
     session.say(("334 " + encode(challenge)).rstrip() if challenge is not None else "334 ")
     line = session.rfile.readline(20000).strip()
     return None if line == b"*" or not line and challenge is None else base64.b64decode(line)

@@ -36,7 +36,9 @@ class Behaviour:
     other_recipients: str = "250 2.1.5 Ok"  # what all others get
     data_reply: str = "354 go on"      # not 354: BDAT is answered so, too
     end_reply: str = "250 2.0.0 stored"
-    cut_at: str = ""       # "banner", "ehlo", "starttls", "handshake", "mail", "rcpt", "data", "body", "end", "after", "quit": closes there
+    # "banner", "ehlo", "starttls", "handshake", "ehlo-tls", "auth", "challenge" (asked by sasl_server.py), "mail", "rcpt", "rcpt-2" (one
+    # is accepted), "data" (BDAT, too), "body", "end", "after", "rset", "quit": closes there
+    cut_at: str = ""
     cut_how: str = "fin"   # without a word; or "rst", "garbage", "flood" (a line without end), "silence", "421"
     cut_times: int = -1    # so often, then no more; -1: always
     silent_at: str = ""    # the same places: says nothing until hold is set
@@ -108,10 +110,10 @@ class _Handler(socketserver.StreamRequestHandler):
         if self.at("data"):
             return None
         size, _, end = arguments.partition(" ")
-        if self.server.sink.behave.cut_at == "body":
-            self.rfile.read(int(size) // 2)
+        content = self.rfile.read(int(size) // 2)
+        if self.at("body"):
             return None
-        content = self.rfile.read(int(size))
+        content += self.rfile.read(int(size) - len(content))
         if len(content) < int(size) or (end and end.upper() != "LAST"):
             return None
         chunks.append(len(content))
@@ -154,7 +156,7 @@ class _Handler(socketserver.StreamRequestHandler):
             if verb == "EHLO" and sink.behave.ehlo_reply:
                 self.say(sink.behave.ehlo_reply)
             elif verb in ("EHLO", "HELO"):
-                if self.at("ehlo"):
+                if self.at("ehlo-tls" if self.tls() else "ehlo"):
                     return
                 helo = rest
                 lines = ["sink.test"] + (list(sink.behave.extensions) if verb == "EHLO" else [])
@@ -171,7 +173,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 sender, recipients, recipient_parameters = address.partition("<")[2], [], []
                 self.say(sink.behave.mail_reply)
             elif verb == "RCPT":
-                if self.at("rcpt"):
+                if self.at("rcpt") or (recipients and self.at("rcpt-2")):
                     return
                 address, _, more = rest.partition("<")[2].partition(">")
                 sink.asked.append((sender, address))
@@ -223,9 +225,13 @@ class _Handler(socketserver.StreamRequestHandler):
                     if self.at("end"):
                         return
                     self.say(behave.end_reply)
+                    if self.at("after"):
+                        return
                 if outcome != "chunk":
                     sender, recipients, data, chunks = None, [], bytearray(), []
             elif verb == "RSET":
+                if self.at("rset"):
+                    return
                 sender, recipients, data, chunks = None, [], bytearray(), []
                 self.say("250 2.0.0 Ok")
             elif verb == "STARTTLS":
@@ -241,6 +247,8 @@ class _Handler(socketserver.StreamRequestHandler):
             elif verb == "AUTH" and sink.behave.auth:
                 mechanism, _, initial = rest.partition(" ")
                 sink.signed_in.append((mechanism, self.tls()))
+                if self.at("auth"):
+                    return
                 sink.behave.auth(self, mechanism.upper(), initial or None)
             elif verb == "NOOP":
                 self.say("250 2.0.0 Ok")
