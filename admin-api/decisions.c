@@ -36,6 +36,7 @@ static struct json_object *decision_json(const struct decision *d)
     json_put_text(reply, "enhanced", d->enhanced);
     json_put_text(reply, "text", d->text);
     json_object_object_add(object, "reply", reply);
+    json_put_number(object, "tarpit_ms", d->tarpit_ms);
     return object;
 }
 

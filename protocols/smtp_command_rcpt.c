@@ -102,7 +102,7 @@ static void refuse(struct smtp_session *session, struct slice address, unsigned 
     }
     log_info("too many refused recipients", log_int("refused", session->refused));
     smtp_counters.refused[SMTP_REFUSED_RECIPIENTS] += session->role == SMTP_ROLE_MX;
-    smtp_reply_goodbye(session, 421, "4.7.0", "Too many refused recipients");
+    smtp_screen_end(session, "refused-recipients", "recipients_max", "Too many refused recipients");
 }
 
 /*

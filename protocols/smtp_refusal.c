@@ -13,7 +13,7 @@
 #include "storage/decision.h"
 
 static void answer(struct smtp_session *session, const char *command, struct slice recipient, unsigned cell,
-                   const struct authorize_decision *decision)
+                   const struct authorize_decision *decision, unsigned tarpit_ms)
 {
     const struct permit *permit = &session->transaction->permit;
     const struct directory_grant *grant = decision->grant;
@@ -37,6 +37,7 @@ static void answer(struct smtp_session *session, const char *command, struct sli
         .code = decision->code,
         .enhanced = slice_str(decision->enhanced),
         .text = slice_str(decision->text),
+        .tarpit_ms = tarpit_ms,
     });
 
     if (id)
@@ -48,9 +49,7 @@ static void answer(struct smtp_session *session, const char *command, struct sli
 void smtp_refuse(struct smtp_session *session, const char *command, struct slice recipient, unsigned cell,
                  const struct authorize_decision *decision)
 {
-    answer(session, command, recipient, cell, decision);
-    if (decision->code >= 500)
-        smtp_screen_tarpit(session);
+    answer(session, command, recipient, cell, decision, decision->code >= 500 ? smtp_screen_tarpit(session) : 0);
 }
 
 void smtp_refuse_too_big(struct smtp_session *session)
@@ -64,5 +63,5 @@ void smtp_refuse_too_big(struct smtp_session *session)
             grant = r->grant;
     authorize_too_big(session->command, grant, transaction->size_max, &decision);
     transaction->permit.size = transaction->size;
-    answer(session, "DATA", slice_of(NULL, 0), 0, &decision);
+    answer(session, "DATA", slice_of(NULL, 0), 0, &decision, 0);
 }

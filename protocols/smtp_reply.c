@@ -63,7 +63,7 @@ void smtp_reply_error(struct smtp_session *session, unsigned code, const char *e
     if (++session->errors > session->settings->errors_max) {
         log_info("too many bad commands", log_int("errors", session->errors));
         smtp_counters.refused[SMTP_REFUSED_ERRORS] += session->role == SMTP_ROLE_MX;
-        smtp_reply_goodbye(session, 421, "4.7.0", "Too many errors, closing connection");
+        smtp_screen_end(session, "errors", "errors_max", "Too many errors, closing connection");
         return;
     }
     smtp_reply(session, code, enhanced, "%s", text);

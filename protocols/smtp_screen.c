@@ -70,6 +70,12 @@ void smtp_screen_early_talker(struct smtp_session *session)
         server_note_refusal(&session->server, session->command, "early-talker", NULL, 554, "5.5.1", text));
 }
 
+void smtp_screen_end(struct smtp_session *session, const char *reason, const char *limit, const char *text)
+{
+    smtp_reply_goodbye(session, 421, "4.7.0",
+                       server_note_refusal(&session->server, session->command, reason, limit, 421, "4.7.0", text));
+}
+
 /* ------------------------------------------------------------------ who it is */
 
 void smtp_screen_begin(struct smtp_session *session)
@@ -118,13 +124,14 @@ AWAITS bool smtp_screen_client(struct smtp_session *session, const struct permit
 
 /* ------------------------------------------------------------------ who is refused again and again */
 
-void smtp_screen_tarpit(struct smtp_session *session)
+unsigned smtp_screen_tarpit(struct smtp_session *session)
 {
     unsigned ms = session->role == SMTP_ROLE_MX ? limit_refusal(&session->server.client) : 0;
 
     if (!ms)
-        return;
+        return 0;
     smtp_counters.tarpitted++;
     log_info("answer held back", log_str("reason", "tarpit"), log_int("ms", ms));
     smtp_session_hold(session, ms);
+    return ms;
 }

@@ -232,8 +232,10 @@ void smtp_screen_begin(struct smtp_session *session);
 /* May it bring mail for a recipient that permit_recipient() took?  False, and answered: no, or not yet. */
 AWAITS bool smtp_screen_client(struct smtp_session *session, const struct permit_recipient *recipient)
     __attribute__((warn_unused_result));
-/* It was refused for good: the answer waits, the longer the more refusals it collects. */
-void smtp_screen_tarpit(struct smtp_session *session);
+/* It was refused for good: the answer waits, the longer the more refusals it collects.  For how long; 0: it does not. */
+unsigned smtp_screen_tarpit(struct smtp_session *session);
+/* 421: the session has reached a limit of its own, and ends. */
+void smtp_screen_end(struct smtp_session *session, const char *reason, const char *limit, const char *text);
 
 /* smtp_accept.c: the task at the end of data. */
 AWAITS void smtp_accept(struct smtp_session *session);

@@ -116,14 +116,14 @@ int64_t decision_note(const struct decision *decision)
 static const struct db_statement insert = {
     "decision_insert",
     "insert into decision (cell, id, at, command, client, account_id, tls, sender, recipient, size, verdict, reason, grant_id,"
-    "   limit_name, code, enhanced, reply, certificate)"
+    "   limit_name, code, enhanced, reply, certificate, tarpit_ms)"
     " select cell, id, at, command, client, nullif(account_id, 0), tls, sender, recipient, nullif(size, 0), verdict, reason,"
-    "        nullif(grant_id, 0), limit_name, code, enhanced, reply, certificate"
+    "        nullif(grant_id, 0), limit_name, code, enhanced, reply, certificate, nullif(tarpit_ms, 0)"
     "   from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::bigint[], $7::boolean[],"
     "               $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::text[],"
-    "               $15::integer[], $16::text[], $17::text[], $18::text[])"
+    "               $15::integer[], $16::text[], $17::text[], $18::text[], $19::integer[])"
     "     n (cell, id, at, command, client, account_id, tls, sender, recipient, size, verdict, reason, grant_id, limit_name,"
-    "        code, enhanced, reply, certificate)"
+    "        code, enhanced, reply, certificate, tarpit_ms)"
     " on conflict do nothing",
 };
 
@@ -144,6 +144,7 @@ static void fill_in(struct params *p, const struct batch *batch)
     unsigned n = 0;
     int16_t *cells = arena_array(p->arena, batch->count, sizeof *cells);
     int32_t *codes = arena_array(p->arena, batch->count, sizeof *codes);
+    int32_t *tarpit = arena_array(p->arena, batch->count, sizeof *tarpit);
     bool *tls = arena_array(p->arena, batch->count, sizeof *tls);
     int64_t *ids = arena_array(p->arena, batch->count, sizeof *ids),
             *times = arena_array(p->arena, batch->count, sizeof *times);
@@ -160,6 +161,7 @@ static void fill_in(struct params *p, const struct batch *batch)
         sizes[n] = note->decision.size < INT64_MAX ? (int64_t)note->decision.size : INT64_MAX;
         grants[n] = note->decision.grant_id;
         codes[n] = (int32_t)note->decision.code;
+        tarpit[n] = (int32_t)note->decision.tarpit_ms;
     }
     params_int16s(p, cells, n);
     params_int64s(p, ids, n);
@@ -179,6 +181,7 @@ static void fill_in(struct params *p, const struct batch *batch)
     TEXT_COLUMN(enhanced);
     TEXT_COLUMN(text);
     TEXT_COLUMN(certificate);
+    params_int32s(p, tarpit, n);
 }
 
 /* False: try again. */
@@ -249,7 +252,7 @@ void decision_flush(void)
 static const struct db_statement find = {
     "decision_find",
     "select at, command, client, account_id, tls, sender, recipient, size, verdict, reason, grant_id, limit_name, code,"
-    "       enhanced, reply, certificate"
+    "       enhanced, reply, certificate, tarpit_ms"
     "  from decision where cell = $1::smallint and id = $2::bigint and at between $3::timestamptz and $4::timestamptz",
 };
 
@@ -290,6 +293,7 @@ AWAITS enum db_status decision_find(struct arena *arena, int64_t id, struct deci
         .enhanced = row_text(rows, 0, 13),
         .text = row_text(rows, 0, 14),
         .certificate = row_text(rows, 0, 15),
+        .tarpit_ms = (unsigned)number(rows, 16),
     };
     return DB_FOUND;
 }

@@ -25,7 +25,7 @@
 struct decision {
     int64_t id, at_ms;    /* filled in by decision_note() */
     unsigned cell;        /* whose: the customer's that it is about; 0: nobody's */
-    struct slice command; /* "MAIL", "RCPT", "DATA"; "CONNECT": it is not served */
+    struct slice command; /* "MAIL", "RCPT", "DATA"; "CONNECT": it is not served, or not any more */
     struct slice client;  /* {NULL,0}: not known */
     int64_t account_id;   /* who had signed in; 0: nobody */
     bool tls;
@@ -38,6 +38,7 @@ struct decision {
     struct slice limit; /* {NULL,0}: none */
     unsigned code;
     struct slice enhanced, text;
+    unsigned tarpit_ms; /* for which the answer was held back */
 };
 
 /* Copies it.  Its id, or 0: it is not noted.  On the loop or in a task. */

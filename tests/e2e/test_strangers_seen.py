@@ -57,6 +57,13 @@ def visit(node, client, *recipients):
     return reply
 
 
+def decided(node, reply):
+    """What the decision says whose id is in the reply."""
+    path = "/v1/decisions/" + re.search(r"\(decision (\w+)\)", reply).group(1)
+    wait_until(lambda: node.api.request("GET", path)[0] == 200, "the decision is written")
+    return node.api.get(path)
+
+
 def metric(node, name):
     _, text = must(node, 200, "GET", "/metrics", token="")
     return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.M).group(1))
@@ -75,18 +82,40 @@ def test_a_client_that_is_refused(node, client, recipients, code, why, counter):
     before = metric(node, name)
     reply = visit(node, client, *recipients)
     assert reply.startswith(code), reply
-    path = "/v1/decisions/" + re.search(r"\(decision (\w+)\)", reply).group(1)
-    wait_until(lambda: node.api.request("GET", path)[0] == 200, "the decision is written")
-    assert (node.api.get(path)["why"], node.api.get(path)["client"]) == (why, client)
+    decision = decided(node, reply)
+    assert (decision["why"], decision["client"], decision["tarpit_ms"] > 0) == (why, client, code[0] == "5")
     wait_until(lambda: metric(node, name) > before, "it is counted")
     assert re.search(rf'msg="client refused" .*reason={why}\b', node.log())
 
 
 def test_a_client_that_is_made_to_wait(node):
     before = metric(node, "posthouse_smtp_tarpitted_total")
-    assert visit(node, "198.18.0.7", "x@nobodys.test").startswith("550 5.7.1")
+    reply = visit(node, "198.18.0.7", "x@nobodys.test")
+    assert reply.startswith("550 5.7.1") and decided(node, reply)["tarpit_ms"] == 50
     wait_until(lambda: metric(node, "posthouse_smtp_tarpitted_total") > before, "it is counted")
     assert "reason=tarpit" in node.log()
+
+
+@pytest.mark.parametrize("commands, times, why, limit", [
+    (["FROB"], 2, "errors", "errors_max"),
+    (["MAIL FROM:<joe@outside.test>", "RCPT TO:<x@nobodys.test>", "RSET"], 100, "refused-recipients", "recipients_max"),
+])
+def test_a_session_that_ends(new_posthouse, commands, times, why, limit):
+    node = new_posthouse(settings={
+        "smtp.xclient_networks": "127.0.0.1", "smtp.errors_max": 2, "smtp.recipients_max": 100, "clients.tarpit_max": "0s",
+        "clients.messages_per_minute": 0, "clients.recipients_per_minute": 0}).start()
+    name = f'posthouse_smtp_refused_total{{reason="{why}"}}'
+    with Dialogue(node) as dialogue:
+        dialogue.hello("proxy.test")
+        dialogue.ask("XCLIENT ADDR=198.18.0.8", "220")
+        dialogue.ask("EHLO client.test", "250")
+        refusals = [reply for _ in range(times) for reply in map(dialogue.ask, commands) if reply[0] != "2"]
+        assert len(refusals) == times and all(reply.startswith("5") for reply in refusals), refusals
+        last = next(reply for reply in map(dialogue.ask, commands) if reply[0] != "2")
+        assert last.startswith("421 4.7.0"), last
+    decision = decided(node, last)
+    assert (decision["command"], decision["why"], decision["limit"], decision["client"]) == ("CONNECT", why, limit, "198.18.0.8")
+    wait_until(lambda: metric(node, name) == 1, "it is counted")
 
 
 def test_a_server_that_is_full(node):
