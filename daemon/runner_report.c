@@ -160,6 +160,7 @@ static AWAITS void record(struct arena *arena, const struct report *flight, unsi
             .reply = flight->reply,
             .delay_ms = delay_at(flight->entry, show),
             .show = show,
+            .copied = flight->entry->account_id,
         };
     }
     if (queue_report(results, count) != DB_DONE)

@@ -25,6 +25,7 @@
 #include "storage/accept_usage.h"
 #include "storage/accept_waiting.h"
 #include "storage/body.h"
+#include "storage/carry_copy.h"
 #include "storage/db.h"
 #include "storage/file.h"
 #include "storage/name.h"
@@ -364,7 +365,7 @@ static void add_items(struct batch *b, struct db_unit *unit)
         below[i] = left--; /* its UID is that much below the new uidnext */
         messages[i] = m->id;
         flags[i] = (int32_t)r->flags;
-        keywords[i] = joined(b->arena, r->keywords, r->keyword_count);
+        keywords[i] = r->queue ? SLICE(CARRY_HELD) : joined(b->arena, r->keywords, r->keyword_count);
         times[i] = r->internal_ms ? r->internal_ms : m->received_ms;
         sizes[i] = (int64_t)(m->prefix.n + spool_size(m->spool));
     }

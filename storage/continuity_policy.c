@@ -14,9 +14,13 @@
 #include <string.h>
 
 #include "storage/cache.h"
+#include "storage/carry_copy.h"
 #include "storage/db.h"
 
 #define AT(member) offsetof(struct continuity_policy, member)
+
+static const char *const deleted_mail[] = {"deliver", "unless-deleted", "ask", NULL};
+static const char *const deleted_then[] = {"release", "reject", NULL};
 
 const struct continuity_field continuity_fields[] = {
     {"probe_interval", CONTINUITY_NUMBER, AT(probe_interval), CONTINUITY_NOT_SET, 1, 3600, NULL},
@@ -25,6 +29,10 @@ const struct continuity_field continuity_fields[] = {
     {"down_after", CONTINUITY_NUMBER, AT(down_after), 3, 1, 100, NULL},
     {"up_after", CONTINUITY_NUMBER, AT(up_after), 2, 1, 100, NULL},
     {"slow_after", CONTINUITY_NUMBER, AT(slow_after), 10000, 0, 600000, NULL},
+    {"deleted_mail", CONTINUITY_WORD, AT(deleted_mail), CONTINUITY_DELETED_DELIVER, 0, 0, deleted_mail},
+    {"deleted_hold_days", CONTINUITY_NUMBER, AT(deleted_hold_days), 7, 1, 365, NULL},
+    {"deleted_then", CONTINUITY_WORD, AT(deleted_then), CONTINUITY_THEN_RELEASE, 0, 0, deleted_then},
+    {"copy_keep_days", CONTINUITY_NUMBER, AT(copy_keep_days), CARRY_COPY_KEEP_DAYS, 0, 3650, NULL},
 };
 const unsigned continuity_field_count = sizeof continuity_fields / sizeof *continuity_fields;
 

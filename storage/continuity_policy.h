@@ -20,12 +20,18 @@
 #define CONTINUITY_NOT_SET INT32_MIN
 
 /* A number, flag (0, 1) or word (its index) that is not set is CONTINUITY_NOT_SET; a text {NULL,0}. */
+enum { CONTINUITY_DELETED_DELIVER, CONTINUITY_DELETED_UNLESS, CONTINUITY_DELETED_ASK }; /* deleted_mail */
+enum { CONTINUITY_THEN_RELEASE, CONTINUITY_THEN_REJECT };                               /* deleted_then */
+
 struct continuity_policy {
     int32_t probe_interval; /* seconds, while the primary is away; NOT_SET: delivery.probe_interval */
     int32_t check_interval; /* seconds, while it is well; 0: not probed then */
     int32_t down_after, up_after;
     int32_t slow_after; /* ms; 0: never */
     struct slice probe_address;
+    int32_t deleted_mail; /* what becomes of mail that its reader deleted before it was delivered; a word's index */
+    int32_t deleted_hold_days, deleted_then;
+    int32_t copy_keep_days; /* how long copies stay after the delivery */
 };
 
 struct continuity_field {

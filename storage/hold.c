@@ -60,6 +60,7 @@ const char *hold_by_word(enum hold_by by)
     case HOLD_BY_LIMIT: return "limit";
     case HOLD_BY_ADMINISTRATOR: return "administrator";
     case HOLD_BY_SUSPENSION: return "suspension";
+    case HOLD_BY_READER: return "reader";
     }
     return "";
 }
@@ -78,6 +79,7 @@ bool hold_by_parse(struct slice word, enum hold_by *out)
     *out = slice_equal(word, SLICE("limit"))           ? HOLD_BY_LIMIT
            : slice_equal(word, SLICE("administrator")) ? HOLD_BY_ADMINISTRATOR
            : slice_equal(word, SLICE("suspension"))    ? HOLD_BY_SUSPENSION
+           : slice_equal(word, SLICE("reader"))        ? HOLD_BY_READER
                                                        : HOLD_BY_SENDER;
     return slice_equal(word, slice_str(hold_by_word(*out)));
 }

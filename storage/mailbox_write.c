@@ -8,6 +8,8 @@
  * COPY locks its source rows, so an item that is being expunged either is gone, and is not copied, or waits; the
  * purge of bodies (storage/maintenance) relies on that.  What EXPUNGE takes away is noted in message_release.
  *
+ * What EXPUNGE or DELETE takes away may be mail that is still to be delivered: storage/deletion.h.
+ *
  * UIDVALIDITY of a new mailbox comes from a sequence (schema/), so it is larger than that of any earlier one (RFC 3501
  * 2.3.1.1).
  *
@@ -20,6 +22,7 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/deletion.h"
 #include "storage/hint.h"
 #include "storage/mailbox.h"
 #include "storage/maintenance.h"
@@ -208,13 +211,18 @@ enum db_write mailbox_delete(int64_t mailbox_id)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
+    enum db_status deletes;
     enum db_write written;
+    struct deletion deletion;
 
+    deletes = deletion_find(arena, mailbox_id, NULL, 0, &deletion);
     step(unit, &lock_mailbox, mailbox_id);
     step(unit, &release_all, mailbox_id);
     step(unit, &delete_items, mailbox_id);
     step(unit, &delete_mailbox, mailbox_id);
-    written = run(unit);
+    if (deletes == DB_FOUND)
+        deletion_add(unit, mailbox_id, &deletion);
+    written = deletes == DB_FAILED ? DB_UNDONE : run(unit);
     if (written == DB_DONE)
         hint_mailbox_changed(mailbox_id);
     arena_free(&arena);
@@ -361,12 +369,17 @@ enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned 
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
+    enum db_status deletes;
     enum db_write written;
+    struct deletion deletion;
 
+    deletes = deletion_find(arena, mailbox_id, uids, count, &deletion);
     step(unit, &bump, mailbox_id);
     params_bool(step_uids(unit, &release_some, mailbox_id, uids, count), only_deleted);
     params_bool(step_uids(unit, &expunge, mailbox_id, uids, count), only_deleted);
-    written = run(unit);
+    if (deletes == DB_FOUND)
+        deletion_add(unit, mailbox_id, &deletion);
+    written = deletes == DB_FAILED ? DB_UNDONE : run(unit);
     if (written == DB_DONE)
         hint_mailbox_changed(mailbox_id);
     arena_free(&arena);

@@ -26,6 +26,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
+#include "storage/carry_keep.h"
 #include "storage/db.h"
 #include "storage/greylist.h"
 
@@ -238,6 +239,7 @@ void maintenance_run(const int16_t *cells, unsigned cell_count, int64_t history_
     static unsigned turn;
 
     make_partitions(history_retention_ms);
+    carry_keep_run(cells, cell_count);
     for (unsigned done = 0; done < RELEASES_A_RUN && purge(cells, cell_count); done += RELEASES_AT_ONCE)
         ;
     for (unsigned i = 0; i < CELLS_A_RUN && i < cell_count; i++)

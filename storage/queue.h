@@ -87,6 +87,7 @@ struct queue_result {
     const char *tls_version, *tls_cipher, *tls_verified;
     const char *remote_host, *remote_address; /* of the event: where it was tried; NULL: nowhere */
     bool show;                                /* an outage is open: put it into account_id's INBOX if it is not there */
+    bool copied; /* DELIVERED, BOUNCED: account_id may have copies, which are to say so (storage/carry_copy.h) */
 };
 /*
  * Records outcomes and their events.  Gathered like accept_commit(): many deliveries, one transaction.  Repeated

@@ -21,6 +21,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "storage/carry_copy.h"
 #include "storage/db.h"
 #include "storage/maintenance.h"
 
@@ -66,6 +67,20 @@ static const struct db_statement redirect = {
     "   redirected_from = case when $4::text is not null then coalesce(h.redirected_from, h.destination) end" OF_THESE};
 static const struct db_statement priority = {"queue_act_priority",
                                              "update queue_entry h set priority = $4::smallint" OF_THESE};
+/* Copies that were shown are not to be delivered any more (storage/carry_copy.h). */
+#define COPIES_OF_THESE                                                                                                \
+    THESE " join mailbox b on b.cell = q.cell and b.account_id = q.account_id"                                         \
+          " join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id and i.message_id = q.message_id"
+static const struct db_statement copies_bump = {
+    "queue_act_copies_bump",
+    "update mailbox m set modseq = m.modseq + 1 from (select k.cell, k.id from mailbox k"
+    "   where (k.cell, k.id) in (select b.cell, b.id" COPIES_OF_THESE ") order by k.cell, k.id for update) w"
+    " where m.cell = w.cell and m.id = w.id"};
+static const struct db_statement copies_mark = {
+    "queue_act_copies_mark",
+    "update mailbox_message c set modseq = w.modseq, keywords = array_remove(c.keywords, '" CARRY_HELD "')"
+    "  from (select distinct i.cell, i.mailbox_id, i.uid, b.modseq" COPIES_OF_THESE ") w"
+    " where c.cell = w.cell and c.mailbox_id = w.mailbox_id and c.uid = w.uid"};
 static const struct db_statement release_message = {
     "queue_act_release_message",
     "insert into message_release (cell, message_id) select distinct q.cell, q.message_id" THESE
@@ -161,6 +176,8 @@ void queue_act_add(struct db_unit *unit, const struct queue_act *act, const int1
     case QUEUE_ACT_REJECT: add_decision(&these, HOLD_THEN_REJECT); break;
     case QUEUE_ACT_CANCEL:
         add_events(&these, "cancelled", SLICE("by an administrator; nobody is told"));
+        step(&these, &copies_bump);
+        step(&these, &copies_mark);
         step(&these, &release_message);
         step(&these, &remove_entry);
         break;

@@ -41,6 +41,7 @@ enum db_write queue_inherit(const int64_t *entry_ids, const struct slice *replie
                 .recipient = row_text(rows, i, 2),
                 .destination = row_text(rows, i, 3),
                 .reply = row_text(rows, i, 4),
+                .copied = true,
             };
         written = queue_report(results, *recorded);
         break;

@@ -13,6 +13,7 @@
  *
  * Rows are sorted by key, so that two workers' flights take their locks in the same order.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
+#include "storage/carry_copy.h"
 #include "storage/db.h"
 #include "storage/maintenance.h"
 #include "storage/queue.h"
@@ -140,6 +142,21 @@ static void add_ended(struct arena *arena, struct db_unit *unit, const struct qu
     params_int64s(p, c.messages, c.count);
 }
 
+/* Those that may have been shown.  The step whose rows are their mailboxes; UINT_MAX: none is needed. */
+static unsigned add_copies(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
+{
+    struct columns c = columns_new(arena, count);
+    bool *delivered = arena_array(arena, count, sizeof *delivered);
+
+    for (unsigned i = 0; i < count; i++)
+        if (list[i]->copied && outcome_ends(list[i]->outcome)) {
+            c.cells[c.count] = (int16_t)id_cell(list[i]->entry_id);
+            c.ids[c.count] = list[i]->entry_id;
+            delivered[c.count++] = list[i]->outcome == QUEUE_DELIVERED;
+        }
+    return c.count ? carry_copy_add(unit, c.cells, c.ids, delivered, c.count) : UINT_MAX;
+}
+
 static void add_put_back(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
 {
     struct columns c = columns_new(arena, count);
@@ -251,6 +268,7 @@ static AWAITS enum db_write record(struct arena *arena, const struct queue_resul
 {
     struct db_unit *unit = db_unit_new(arena);
     uint64_t pause = REPORT_RETRY_FIRST_MS;
+    unsigned copies = add_copies(arena, unit, list, count);
     enum db_write written;
 
     add_ended(arena, unit, list, count);
@@ -262,6 +280,8 @@ static AWAITS enum db_write record(struct arena *arena, const struct queue_resul
         task_sleep(pause);
         pause = pause * 2 < REPORT_RETRY_MAX_MS ? pause * 2 : REPORT_RETRY_MAX_MS;
     }
+    if (written == DB_DONE && copies != UINT_MAX)
+        carry_copy_tell(unit->steps[copies].rows);
     return written;
 }
 

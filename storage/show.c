@@ -8,6 +8,8 @@
  * One message for two addresses of one account is two entries but one copy: the set below is distinct by
  * (INBOX, message), and leaves out what the INBOX has.
  *
+ * A copy says by its keyword that it is still to be delivered (storage/carry_copy.h).
+ *
  * UIDs are taken by adding the number of new rows to uidnext and counting back from there: two statements that need no
  * answer in between, so the whole is one round trip.
  */
@@ -16,6 +18,7 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/id.h"
+#include "storage/carry_copy.h"
 #include "storage/db.h"
 #include "storage/hint.h"
 
@@ -37,11 +40,11 @@ static const struct db_statement show_uids = {
                  "  from (select inbox_id, count(*) as n from " SHOW_SET " s group by inbox_id) w"
                  " where m.cell = $1::smallint and m.id = w.inbox_id returning m.id"};
 static const struct db_statement show_insert = {
-    "show_insert", "insert into mailbox_message (cell, mailbox_id, uid, message_id, internal_at, size, modseq)"
+    "show_insert", "insert into mailbox_message (cell, mailbox_id, uid, message_id, keywords, internal_at, size, modseq)"
                    " select $1::smallint, s.inbox_id,"
                    "        m.uidnext - count(*) over (partition by s.inbox_id)"
                    "          + row_number() over (partition by s.inbox_id order by s.id) - 1,"
-                   "        s.message_id, x.received_at, x.size, m.modseq"
+                   "        s.message_id, array['" CARRY_HELD "'], x.received_at, x.size, m.modseq"
                    "   from " SHOW_SET " s"
                    "   join mailbox m on m.cell = $1::smallint and m.id = s.inbox_id"
                    "   join message x on x.cell = $1::smallint and x.id = s.message_id"};

@@ -80,8 +80,8 @@ def test_continuity_policies(client):
     client("customers", "create", "cli continuity")
     client("domains", "create", "away.cli.test", "--customer", "cli continuity", "--next-hop", "127.0.0.1,9")
     assert json.loads(client("continuity-policies", "show", "away.cli.test", "--json"))["down_after"] is None
-    changed = json.loads(client("continuity-policies", "change", "away.cli.test", "--down-after", "5", "--probe-address",
-                                "probe@away.cli.test", "--check-interval", "0", "--up-after", "1", "--slow-after", "0",
+    changed = json.loads(client("continuity-policies", "change", "away.cli.test", "--down-after", "5", "--deleted-mail", "ask",
+                                "--copy-keep-days", "0", "--probe-address", "probe@away.cli.test", "--check-interval", "0", "--up-after", "1", "--slow-after", "0",
                                 "--probe-interval", "30", "--json"))
     assert (changed["down_after"], changed["probe_address"], changed["check_interval"]) == (5, "probe@away.cli.test", 0)
     assert json.loads(client("continuity-policies", "change", "away.cli.test", "--down-after", "", "--json"))["down_after"] is None

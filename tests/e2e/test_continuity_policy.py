@@ -4,7 +4,8 @@ import pytest
 from harness.requests import problem
 
 PATH = "/v1/domains/relay.policy.test/continuity-policy"
-MEMBERS = {"probe_interval", "check_interval", "probe_address", "down_after", "up_after", "slow_after"}
+MEMBERS = {"probe_interval", "check_interval", "probe_address", "down_after", "up_after", "slow_after", "deleted_mail", "deleted_hold_days", "deleted_then",
+           "copy_keep_days"}
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_put_says_all_and_patch_what_is_given(node):
 
 @pytest.mark.parametrize("member, value", [
     ("probe_interval", 0), ("probe_interval", 3601), ("down_after", 0), ("up_after", 101), ("slow_after", -1), ("check_interval", "often"),
-    ("down_after", 1.5), ("down_after", True), ("probe_address", "probe@elsewhere.test"), ("probe_address", "nobody"), ("probe_address", ""),
+    ("deleted_mail", "maybe"), ("deleted_hold_days", 0), ("deleted_then", "ask"), ("copy_keep_days", -1), ("down_after", 1.5), ("down_after", True), ("probe_address", "probe@elsewhere.test"), ("probe_address", "nobody"), ("probe_address", ""),
     ("nonsense", 1)])
 def test_what_is_refused_names_the_field(node, member, value):
     for method in ("PUT", "PATCH"):

@@ -107,6 +107,11 @@ ELSEWHERE = {
     "sts_policy_forget": "once an hour",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
+ELSEWHERE.update({name: "only for a domain that wants anything but delivery: test_deleted_mail.py strikes it" for name in (
+    "deletion_some", "deletion_lock", "deletion_event", "deletion_cancel", "deletion_hold")})
+ELSEWHERE["deletion_all"] = "the same, when a mailbox goes: the twin of deletion_some"
+ELSEWHERE.update({name: "by time, and what fails is done at the next run: test_deleted_mail.py" for name in (
+    "carry_keep_due", "carry_keep_lock", "carry_keep_bump", "carry_keep_release", "carry_keep_expunge", "carry_keep_end")})
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
     "maintenance_gone", "maintenance_history", "maintenance_idle", "maintenance_lock", "maintenance_lost_mail",
     "maintenance_orphans", "maintenance_partitions", "maintenance_purge", "maintenance_released", "maintenance_unlist",

@@ -1,0 +1,34 @@
+#ifndef STORAGE_DELETION_H
+#define STORAGE_DELETION_H
+/*
+ * deletion: what it means for mail that is still to be delivered that its reader has deleted his copy.  Inside storage
+ * only: mailbox_write.c asks when items go.
+ *
+ * The domain says (continuity_policy.deleted_mail): it is delivered anyway (the default), it is not, or somebody is asked.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/task.h"
+#include "storage/status.h"
+
+struct db_unit;
+
+struct deletion {
+    bool ask; /* else it is not delivered */
+    int64_t until_ms;
+    const char *then;
+    int64_t *entries; /* that may be meant */
+    unsigned count;
+};
+/*
+ * What is to be looked at when items of a mailbox go: these UIDs, or all (uids NULL).  NONE: nothing.  FAILED: nothing may
+ * go, as it cannot be told.
+ */
+AWAITS enum db_status deletion_find(struct arena *arena, int64_t mailbox_id, const int64_t *uids, unsigned count,
+                                    struct deletion *out) __attribute__((warn_unused_result));
+/* Behind the steps that remove the items, in their transaction. */
+void deletion_add(struct db_unit *unit, int64_t mailbox_id, const struct deletion *deletion);
+
+#endif
