@@ -3,7 +3,7 @@
 /*
  * suspension: destinations, senders and customers whose mail is not delivered for now.
  *
- * It is accepted, and held when a worker comes upon it.  Each worker has the whole list in memory (storage/known.h),
+ * It is accepted, and held when a worker comes upon it, or when it is found waiting.  Each worker has the whole list in memory (storage/known.h),
  * and so learns of a new one within a second.  Mail for mailboxes here is not on its way and is filed all the same.
  */
 #include <stdbool.h>

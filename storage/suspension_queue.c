@@ -2,14 +2,14 @@
  * suspension: what it does to the queue.
  *
  * A worker that comes upon suspended mail parks it: it is held, by 'suspension', until the suspension expires, and
- * then released as any held mail is (storage/hold.c).  So what waits costs its destination nothing, and nothing has to
- * be looked for when a suspension begins: what nobody comes upon waits anyway.  Parking locks the suspension's row,
- * which whoever resumes it writes: either the entry is found by the sweep, or it is not parked.
+ * then released as any held mail is (storage/hold.c).  So what waits costs its destination nothing.  What nobody comes
+ * upon is looked for (suspension_wait.c).  Parking locks the suspension's row, which whoever resumes it writes: either
+ * the entry is found by the sweep, or it is not parked.
  *
  * Resuming writes ended_at; the sweep moves the end of what it held to now, some at a time, and forgets the row when
  * there is nothing left for a while.
  */
-#include "storage/suspension.h"
+#include "storage/suspension_internal.h"
 
 #define LOG_MODULE "queue"
 #include "core/clock.h"
@@ -23,16 +23,11 @@
 #define SWEEP_BATCH 1000
 #define SWEEP_LIST 100
 
-#define FAR "now() + interval '100 years'" /* infinity cannot be reckoned with */
-
-static const struct db_statement lock = {
+const struct db_statement suspension_lock = {
     "suspension_lock", "select id from suspension where id = $1::bigint and ended_at is null for share"};
 static const struct db_statement park = {
     "suspension_park",
-    "update queue_entry q set worker = null, lease_until = null, held_until = coalesce(s.expires_at, " FAR "),"
-    "   held_by = 'suspension', held_reason = 'suspended: ' || s.reason, held_then = 'release', suspension_id = s.id,"
-    "   expires_at = q.expires_at + (coalesce(s.expires_at, " FAR ") - now()),"
-    "   delay_at = q.delay_at + (coalesce(s.expires_at, " FAR ") - now())"
+    "update queue_entry q set " SUSPENSION_HOLDS
     "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), suspension s"
     " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint and s.id = $4::bigint and s.ended_at is null"
     "   and (s.expires_at is null or s.expires_at > now()) returning q.id"};
@@ -63,7 +58,7 @@ AWAITS enum db_write suspension_park(const struct suspension *suspension, int64_
         cells[i] = (int16_t)id_cell(entry_ids[i]);
         events[i] = id_make(id_cell(entry_ids[i]));
     }
-    params_int64(db_unit_add(unit, &lock), suspension->id);
+    params_int64(db_unit_add(unit, &suspension_lock), suspension->id);
     p = db_unit_add(unit, &park);
     params_int16s(p, cells, *count);
     params_int64s(p, entry_ids, *count);
@@ -105,7 +100,8 @@ static const struct db_statement resume = {
     " where q.cell = t.cell and q.id = t.id returning q.id"};
 static const struct db_statement forget = {
     "suspension_forget",
-    "delete from suspension where id = $1::bigint and least(ended_at, expires_at) < now() - interval '10 seconds'"
+    "with p as (delete from suspension_pass where suspension_id = $1::bigint)"
+    " delete from suspension where id = $1::bigint and least(ended_at, expires_at) < now() - interval '10 seconds'"
     "   and not exists (select from queue_entry where suspension_id = $1::bigint)"};
 
 /* False: the database is away. */
@@ -145,6 +141,8 @@ AWAITS void suspension_sweep_for_ever(void *unused)
             for (unsigned i = 0; i < rows_count(rows) && sweep_one(row_int64(rows, i, 0)); i++)
                 ;
         arena_free(&arena);
+        while (db_ready() && node_alive() && suspension_pass())
+            ;
         task_sleep(SWEEP_MS);
     }
 }

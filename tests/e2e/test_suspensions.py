@@ -154,6 +154,33 @@ def test_many_do_not_hinder_others(node, outside):
     assert states == ["suspended"] * 80
 
 
+@pytest.mark.parametrize("kind, value", [
+    ("sender", ANN), ("customer", "one"), ("destination", "Outside.test"), ("destination", "default"),
+])
+def test_what_waits_for_long(new_posthouse, sink, kind, value):
+    """Nobody comes upon it for an hour; it does not grow old meanwhile, and its messages tell of it."""
+    node = new_posthouse(default_route=sink.port, settings={"delivery.retry_first": "1h", "delivery.retry_max": "1h"}).start()
+    node.api.customer("one")
+    node.api.hosted_domain("one.test", "one")
+    node.api.account(ANN, "one")
+    sink.behave = Behaviour(other_recipients="451 4.3.0 later")
+    people = [f"p{number}@outside.test" for number in range(30)]
+    submit(node, ANN, *people)
+    wait_until(lambda: [e["attempts"] for e in queue(node).values()] == [1] * 30, "all are put off for an hour")
+    before = queue(node)[ANN, people[0]]
+    made = node.api.post("/v1/suspensions", {"kind": kind, "value": value, "reason": "abuse desk"})
+    entry, *_ = parked(node, *((ANN, person) for person in people))
+    assert (entry["state"], entry["expires_at"], entry["due_at"]) == ("suspended", None, None) and before["expires_at"]
+    assert [kind for kind, _ in events(node, entry)] == ["deferred", "suspended"]
+    node.api.delete(f"/v1/suspensions/{made['id']}")
+    wait_until(lambda: {e["state"] for e in queue(node).values()} == {"waiting"}, "it waits as before")
+    after = queue(node)[ANN, people[0]]
+    assert after["due_at"] == before["due_at"] and after["expires_at"] > before["expires_at"]
+    assert [kind for kind, _ in events(node, after)] == ["deferred", "suspended", "released"]
+    assert node.query("select count(*) from event where kind = 'suspended'") == [["30"]]
+    wait_equal(lambda: node.query("select count(*) from suspension_pass"), [["0"]], "its passes are forgotten", timeout=60)
+
+
 def test_two_nodes(new_posthouse, own_postgres, outside):
     """Made at one node, obeyed by the other."""
     first = new_posthouse(own_postgres, default_route=outside.port)
