@@ -157,6 +157,7 @@ AWAITS void queue_entry_priority(struct request *r);
 struct json_object *queue_entry_json(const struct queue_view_entry *entry);
 AWAITS void messages_show(struct request *r);
 AWAITS void messages_events(struct request *r);
+AWAITS void audit_log_list(struct request *r);
 struct event_step;
 /* A page of them, of which there may be one more than it takes. */
 void reply_steps(struct request *r, const struct event_step *steps, unsigned count, unsigned limit);

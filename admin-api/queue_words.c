@@ -27,8 +27,7 @@ static bool parse_state(struct slice word, struct queue_filter *out)
     return out->state != QUEUE_FILTER_ANY;
 }
 
-/* Seconds ago, or a time. */
-static bool parse_age(struct slice word, int64_t *ms)
+bool queue_words_age(struct slice word, int64_t *ms)
 {
     int64_t seconds = 0;
     size_t digits = 0;
@@ -50,9 +49,9 @@ AWAITS bool queue_words_read(struct request *r, const struct queue_words *words,
         reply_problem(r, 422, "sender", "must be an address, or <> for the null sender");
     else if (words->state.p && !parse_state(words->state, out))
         reply_problem(r, 422, "state", "must be waiting, held, suspended or active");
-    else if (words->older_than.p && !parse_age(words->older_than, &out->before_ms))
+    else if (words->older_than.p && !queue_words_age(words->older_than, &out->before_ms))
         reply_problem(r, 422, "older_than", "%s", age);
-    else if (words->newer_than.p && !parse_age(words->newer_than, &out->since_ms))
+    else if (words->newer_than.p && !queue_words_age(words->newer_than, &out->since_ms))
         reply_problem(r, 422, "newer_than", "%s", age);
     else if (!words->customer.p || customers_resolve(r, "customer", words->customer, &out->customer_id)) {
         if (words->sender.p)

@@ -12,4 +12,7 @@ struct queue_words {
 AWAITS bool queue_words_read(struct request *r, const struct queue_words *words, struct queue_filter *out)
     __attribute__((warn_unused_result));
 
+/* Seconds ago, or a time (RFC 3339).  False: neither. */
+bool queue_words_age(struct slice word, int64_t *ms);
+
 #endif

@@ -168,6 +168,7 @@ static const struct router_route routes[] = {
     {"DELETE", "/v1/suspensions/{suspension}", "deleteSuspension", ROUTER_TOKEN, suspensions_delete},
     {"GET", "/v1/messages/{message}", "getMessage", ROUTER_TOKEN, messages_show},
     {"GET", "/v1/messages/{message}/events", "listMessageEvents", ROUTER_TOKEN, messages_events},
+    {"GET", "/v1/audit-log", "listAuditLog", ROUTER_TOKEN, audit_log_list},
     {"GET", "/v1/bans", "listBans", ROUTER_TOKEN, bans_list},
     {"GET", "/v1/bans/{ban}", "getBan", ROUTER_TOKEN, bans_show},
     {"DELETE", "/v1/bans/{ban}", "liftBan", ROUTER_TOKEN, bans_delete},

@@ -19,7 +19,7 @@ struct config {
     /* [daemon] */
     char *hostname, *user, *pid_file, *log, *log_level, *log_levels, *spool_directory;
     int64_t workers, tasks, sessions_max, sessions_per_client_max;
-    int64_t drain_limit_ms, retire_limit_ms, history_retention_ms;
+    int64_t drain_limit_ms, retire_limit_ms, history_retention_ms, audit_retention_ms;
     /* [database] */
     char *conninfo;
     int64_t read_connections, write_connections, statement_timeout_ms, cache_size;

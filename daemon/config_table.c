@@ -44,6 +44,8 @@ const struct setting config_settings[] = {
              "After SIGHUP, sessions begun before may go on this long."),
     DURATION("daemon", "history_retention", history_retention_ms, "14d", HOUR, 3650 * DAY,
              "How long events of messages that are gone are kept."),
+    DURATION("daemon", "audit_retention", audit_retention_ms, "366d", HOUR, 3650 * DAY,
+             "How long rows of the audit log are kept."),
 
     TEXT("database", "conninfo", conninfo, "dbname=posthouse",
          "libpq connection string. Give an address or a socket directory: looking up a name would block."),

@@ -49,6 +49,7 @@
 #include "relay/null_mx.h"
 #include "relay/screen_dns.h"
 #include "storage/accept.h"
+#include "storage/audit.h"
 #include "storage/cache.h"
 #include "storage/db.h"
 #include "storage/decision.h"
@@ -364,8 +365,10 @@ static AWAITS void sweep_for_ever(void *arg)
         task_sleep(MAINTENANCE_MS);
         held = node_cells(&count);
         memcpy(cells, held, count * sizeof *cells);
-        if (!closing && count && db_ready())
+        if (!closing && count && db_ready()) {
             maintenance_run(cells, count, plan->config->history_retention_ms);
+            audit_forget(plan->config->audit_retention_ms);
+        }
     }
 }
 

@@ -106,6 +106,8 @@ void usage_print(FILE *to)
         "  suspensions list | show ID | delete ID\n"
         "            create VALUE --kind destination|sender|customer --reason TEXT [--expires-at TIME]\n"
         "  message   show ID | events ID\n"
+        "  audit-log list [--actor TOKEN|ACCOUNT] [--action POST|PUT|PATCH|DELETE|ETRN|ATRN] [--object PATH]\n"
+        "                   [--older-than SECONDS|TIME] [--newer-than SECONDS|TIME]\n"
         "  bans      list | show ID | delete ID\n"
         "  outages   list [--domain D] [--open]\n\n"
         "NAME may be an id everywhere. --url: else POSTHOUSE_URL, else " USAGE_DEFAULT_URL ".\n"

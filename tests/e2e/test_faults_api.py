@@ -170,6 +170,7 @@ class ApiWorkload(Workload):
         self.api("GET", f"/v1/messages/{queued['message']}")
         self.api("GET", f"/v1/messages/{queued['message']}/events")
         self.api("GET", f"/v1/queue/{queued['id']}/attempts")
+        self.api("GET", "/v1/audit-log?action=POST")
         for path in ("/v1/outages", "/v1/bans", "/readyz", "/metrics"):
             self.api("GET", path)
 

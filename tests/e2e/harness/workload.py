@@ -32,7 +32,7 @@ DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was 
 
 
 API_SOURCES = ("provision*", "queue_act", "queue_bulk*", "queue_filter", "queue_view", "suspension*", "continuity_policy")
-API_STATEMENTS = ("decision_find", "event_list", "event_attempts", "node_count", "queue_claim_rejected")
+API_STATEMENTS = ("decision_find", "event_list", "event_attempts", "audit_list", "node_count", "queue_claim_rejected")
 
 # Statements that no step reaches, or not often enough to be struck.
 ELSEWHERE = {
@@ -66,6 +66,7 @@ ELSEWHERE = {
     "known_changes": "every 700 ms; what is known stays: test_clients_limits.py",
     "allow_list": "the same",
     "suspension_list": "the same",
+    "audit_forget": "once an hour; what stays goes an hour later: test_audit_log.py",
     "suspension_pass_take": "every second; what fails is tried again in the next",
     "suspension_find_customer": "a twin of suspension_find_sender; what a pass does not find, the next does, a minute later",
     "suspension_find_destination": "the same",
