@@ -10,7 +10,7 @@
 #include "core/task.h"
 #include "storage/status.h"
 
-/* A row for each of the domains that mail waits for; none for the others, so that asking in vain fills nothing. */
+/* Events of what waits, and a row for each of the domains that mail waits for; none for the others, so that asking in vain fills nothing. */
 AWAITS enum db_write queue_audit(const char *verb, const int64_t *domain_ids, unsigned count, const char *peer,
                                  struct slice account) __attribute__((warn_unused_result));
 

@@ -115,6 +115,8 @@ def test_mail_is_readable_until_it_is_collected(node):
     assert collector.atrn("one.test") == (453, "4.0.0 You have no mail")
     assert node.query("select path, status, detail from audit_log where method = 'ATRN'") == [
         ["/v1/domains/one.test", "250", f"{BOSS} from 127.0.0.1"]]
+    assert node.query("select recipient, detail, count(*) from event where kind = 'atrn' group by 1, 2") == [
+        ["carol@one.test", f"{BOSS} from 127.0.0.1", "120"]]
     assert collector.atrn()[0] == 250, "all domains, the other among them"
     assert collector.serve() and collector.subjects() == ["other"]
     wait_equal(lambda: waiting(node), "0", "nothing is left")

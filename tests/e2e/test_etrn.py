@@ -70,6 +70,8 @@ def test_a_primary_that_is_back_asks_for_its_mail(node, sink):
         connection.ehlo()
         assert etrn(connection, "turn.test")[0] == 251
     assert audited(node) == [["/v1/domains/turn.test", "250", "a client at 127.0.0.1"]], "asking in vain does nothing"
+    told = node.query("select recipient, detail, count(*) from event where kind = 'etrn' group by message_id, 1, 2")
+    assert told == [[CAROL, "a client at 127.0.0.1", "1"]] * 2, "each message tells of it, once in a minute"
 
 
 def test_who_is_entitled(node, sink):

@@ -95,6 +95,8 @@ ELSEWHERE = {
     "queue_count_away": "the same",
     "queue_waiting_read": "a collector's connection (ATRN): test_atrn.py takes the database away",
     "queue_waiting_count": "the same",
+    "queue_audit_find": "the same: test_etrn.py, test_atrn.py",
+    "queue_audit_event": "the same",
     "directory_collected": "the same",
     "provision_domain_require_collector": "a part of the transaction of provision_domain_insert: test_atrn.py",
     "maintenance_learned": "every some minutes; what it deletes: tests/storage/test_learned.c",
