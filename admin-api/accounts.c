@@ -193,7 +193,7 @@ AWAITS void accounts_show(struct request *r)
 AWAITS void accounts_change(struct request *r)
 {
     struct json_fields f;
-    static const char *const states[] = {"active", "suspended", "receive-only", "send-only", "closed", NULL};
+    static const char *const states[] = {"active", "suspended", "receive-only", "send-only", "closed", "continuity", NULL};
     struct provision_account_change change = {0};
     if (!json_begin(r, &f))
         return;

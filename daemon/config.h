@@ -61,6 +61,7 @@ struct config {
     /* [recipients] */
     char *probe_sender;
     int64_t probe_timeout_ms, probes_per_domain, valid_lifetime_ms, invalid_lifetime_ms, learned_max;
+    int64_t continuity_accounts_max;
     /* [dns] */
     char *dns_resolver, *dns_trust_anchor_file;
     /* [admin] */

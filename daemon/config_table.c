@@ -218,6 +218,8 @@ const struct setting config_settings[] = {
              "The same of one that does not."),
     NUMBER("recipients", "learned_max", learned_max, "100000", 10, 10000000,
            "Recipients of a domain that are remembered, and a tenth as many that do not exist."),
+    NUMBER("recipients", "continuity_accounts_max", continuity_accounts_max, "50000", 0, 10000000,
+           "Accounts of one customer that are made for outages of its relay domains."),
 
     TEXT("dns", "resolver", dns_resolver, "", "ADDRESS or ADDRESS@PORT. Default: as /etc/resolv.conf says."),
     TEXT("dns", "trust_anchor_file", dns_trust_anchor_file, "",

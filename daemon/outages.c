@@ -39,6 +39,7 @@
 #define LOG_MODULE "outage"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/outage_accounts.h"
 #include "daemon/runner_internal.h"
 #include "storage/hint.h"
 #include "storage/node.h"
@@ -155,6 +156,7 @@ static void run_end(struct run *run)
         link = &(*link)->next;
     *link = run->next;
     run_count--;
+    outage_accounts_end(run->domain_id);
     if (d) {
         d->sequential = false;
         d->held_until = 0; /* nobody would look when the time is over */
@@ -380,6 +382,7 @@ static AWAITS void step(struct run *run)
 
         if (d) /* it may have been held back */
             runner_pump(d);
+        outage_accounts_step(run->domain_id);
         show_waiting(run->domain_id);
     }
     if (!over)
@@ -431,6 +434,7 @@ void outages_init(void)
 {
     pool = task_pool_new("outage", 1, 0);
     probes = task_pool_new("probe", PROBES_MAX, 0);
+    outage_accounts_init();
     if (!task_start(pool, run_for_ever, NULL))
         log_fatal(1, "no stack for outages");
 }

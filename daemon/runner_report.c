@@ -14,6 +14,7 @@
 
 #define LOG_MODULE "runner"
 #include "core/log.h"
+#include "daemon/outages.h"
 #include "daemon/runner_internal.h"
 #include "daemon/testament.h"
 
@@ -142,7 +143,7 @@ static AWAITS void record(struct arena *arena, const struct report *flight, unsi
 
     for (unsigned i = 0; i < count; i++, flight = flight->next) {
         /* AWAY of a relay domain has opened an outage; a recipient that was put off has not. */
-        bool show = flight->outcome == QUEUE_AWAY && flight->entry->domain_id && flight->entry->account_id;
+        bool readable = flight->outcome == QUEUE_AWAY && flight->entry->domain_id && flight->entry->account_id;
 
         results[i] = (struct queue_result){
             .entry_id = flight->entry_id,
@@ -158,9 +159,8 @@ static AWAITS void record(struct arena *arena, const struct report *flight, unsi
             .recipient = flight->entry->recipient,
             .destination = slice_str(flight->entry->destination->key),
             .reply = flight->reply,
-            .delay_ms = delay_at(flight->entry, show),
-            .show = show,
-            .copied = flight->entry->account_id,
+            .delay_ms = delay_at(flight->entry, readable),
+            .copied = flight->entry->account_id || (flight->entry->domain_id && outages_running()),
         };
     }
     if (queue_report(results, count) != DB_DONE)

@@ -60,6 +60,7 @@
 #include "storage/learned.h"
 #include "storage/maintenance.h"
 #include "storage/node.h"
+#include "storage/outage_account.h"
 #include "storage/queue.h"
 #include "storage/schema.h"
 
@@ -457,6 +458,7 @@ int worker_run(const struct process_plan *p)
     cache_open((size_t)p->config->cache_size);
     dns_init(settings_dns(p->config));
     learned_configure(settings_learned(p->config));
+    outage_account_configure((unsigned)p->config->continuity_accounts_max);
     prober_init(settings_prober(p->config));
     if (!cidr_list_parse(p->config->auth_exempt, &exempt, error, sizeof error))
         log_fatal(78, "[auth] exempt: %s", error);

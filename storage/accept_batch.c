@@ -22,6 +22,7 @@
 #include "core/id.h"
 #include "storage/accept_delayed.h"
 #include "storage/accept_event.h"
+#include "storage/accept_order.h"
 #include "storage/accept_usage.h"
 #include "storage/accept_waiting.h"
 #include "storage/body.h"
@@ -476,6 +477,7 @@ enum db_write accept_batch_run(struct accept_message **messages, unsigned count)
     struct db_unit *unit = db_unit_new(b.arena);
     enum db_write written = DB_UNDONE;
 
+    accept_order(b.arena, messages, count);
     sort_out(&b);
     add_messages(&b, unit);
     if (add_bodies(&b, unit)) {

@@ -21,6 +21,7 @@
 
 static const char *const deleted_mail[] = {"deliver", "unless-deleted", "ask", NULL};
 static const char *const deleted_then[] = {"release", "reject", NULL};
+static const char *const accounts_words[] = {"none", "known", NULL};
 
 const struct continuity_field continuity_fields[] = {
     {"probe_interval", CONTINUITY_NUMBER, AT(probe_interval), CONTINUITY_NOT_SET, 1, 3600, NULL},
@@ -33,6 +34,8 @@ const struct continuity_field continuity_fields[] = {
     {"deleted_hold_days", CONTINUITY_NUMBER, AT(deleted_hold_days), 7, 1, 365, NULL},
     {"deleted_then", CONTINUITY_WORD, AT(deleted_then), CONTINUITY_THEN_RELEASE, 0, 0, deleted_then},
     {"copy_keep_days", CONTINUITY_NUMBER, AT(copy_keep_days), CARRY_COPY_KEEP_DAYS, 0, 3650, NULL},
+    {"accounts", CONTINUITY_WORD, AT(accounts), CONTINUITY_ACCOUNTS_NONE, 0, 0, accounts_words},
+    {"accounts_max", CONTINUITY_NUMBER, AT(accounts_max), 10000, 1, 1000000, NULL},
 };
 const unsigned continuity_field_count = sizeof continuity_fields / sizeof *continuity_fields;
 

@@ -19,6 +19,8 @@
 
 #define CONTINUITY_NOT_SET INT32_MIN
 
+enum continuity_accounts { CONTINUITY_ACCOUNTS_NONE, CONTINUITY_ACCOUNTS_KNOWN };
+
 /* A number, flag (0, 1) or word (its index) that is not set is CONTINUITY_NOT_SET; a text {NULL,0}. */
 enum { CONTINUITY_DELETED_DELIVER, CONTINUITY_DELETED_UNLESS, CONTINUITY_DELETED_ASK }; /* deleted_mail */
 enum { CONTINUITY_THEN_RELEASE, CONTINUITY_THEN_REJECT };                               /* deleted_then */
@@ -32,6 +34,8 @@ struct continuity_policy {
     int32_t deleted_mail; /* what becomes of mail that its reader deleted before it was delivered; a word's index */
     int32_t deleted_hold_days, deleted_then;
     int32_t copy_keep_days; /* how long copies stay after the delivery */
+    int32_t accounts;     /* enum continuity_accounts: who gets one in an outage */
+    int32_t accounts_max; /* of the domain, in state "continuity" */
 };
 
 struct continuity_field {

@@ -55,6 +55,7 @@ static enum directory_state state_of(struct slice word)
         [DIRECTORY_RECEIVE_ONLY] = "receive-only",
         [DIRECTORY_SEND_ONLY] = "send-only",
         [DIRECTORY_CLOSED] = "closed",
+        [DIRECTORY_CONTINUITY] = "continuity",
     };
     for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
         if (slice_equal(word, slice_str(words[i])))

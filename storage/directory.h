@@ -40,6 +40,7 @@ enum directory_state {
     DIRECTORY_RECEIVE_ONLY,
     DIRECTORY_SEND_ONLY,
     DIRECTORY_CLOSED,
+    DIRECTORY_CONTINUITY, /* of a relay domain: schema/0049_continuity_account.sql */
 };
 
 struct directory_account {
@@ -54,13 +55,15 @@ struct directory_account {
 
 static inline bool directory_may_send(const struct directory_account *account)
 {
-    return account->state == DIRECTORY_ACTIVE || account->state == DIRECTORY_SEND_ONLY;
+    return account->state == DIRECTORY_ACTIVE || account->state == DIRECTORY_SEND_ONLY ||
+           account->state == DIRECTORY_CONTINUITY;
 }
 
 /* It takes mail, and who knows its password may read it. */
 static inline bool directory_may_receive(const struct directory_account *account)
 {
-    return account->state == DIRECTORY_ACTIVE || account->state == DIRECTORY_RECEIVE_ONLY;
+    return account->state == DIRECTORY_ACTIVE || account->state == DIRECTORY_RECEIVE_ONLY ||
+           account->state == DIRECTORY_CONTINUITY;
 }
 
 enum directory_posters { DIRECTORY_POSTERS_ANYONE, DIRECTORY_POSTERS_MEMBERS, DIRECTORY_POSTERS_CUSTOMER };
@@ -103,11 +106,12 @@ struct directory_recipient {
 
 /*
  * Somebody here, even if he reads nothing at present, is known to the server behind a relay domain; so is who is
- * listed.
+ * listed.  An account for the time of an outage was made of such knowledge and adds nothing to it.
  */
 static inline bool directory_is_known(const struct directory_recipient *found)
 {
-    return found->listed || (found->has_account && found->account.state != DIRECTORY_CLOSED);
+    return found->listed || (found->has_account && found->account.state != DIRECTORY_CLOSED &&
+                             found->account.state != DIRECTORY_CONTINUITY);
 }
 
 /* By login name (an account's address, not an alias). */

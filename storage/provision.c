@@ -54,6 +54,7 @@ static const struct {
     {"account_address_key", {PROVISION_TAKEN, "address", "an account has this address", 0}},
     {"address_is_alias",
      {PROVISION_TAKEN, "address", "an account has this address as an alias, or it is an alias or a group itself", 0}},
+    {"account_continuity", {PROVISION_INVALID, "state", "only an account of a relay domain has this state", 0}},
     {"account_domain", {PROVISION_INVALID, "address", "the customer has no such domain, or it is an alias", 0}},
     {"alias_taken", {PROVISION_TAKEN, "aliases", "an alias is an address of another account", 0}},
     {"alias_domain", {PROVISION_INVALID, "aliases", "the customer has no such domain, or it is an alias", 0}},

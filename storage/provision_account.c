@@ -19,6 +19,8 @@
 #include "storage/maintenance.h"
 #include "storage/name.h"
 #include "storage/provision_address.h"
+#include "storage/provision_adopt.h"
+#include "storage/provision_mailbox.h"
 
 #define SELECT                                                                                                         \
     "select a.id, a.customer_id, a.domain_id, a.address, a.state, a.password_hash is not null,"                        \
@@ -184,49 +186,6 @@ static const struct db_statement insert = {
     " select $1::bigint, $2::smallint, $3::bigint, d.id, $4::text, $5::text, $6::text, $7::bigint, $9::text"
     "   from domain d where d.name = $8::text",
 };
-static const struct db_statement insert_mailboxes = {
-    "provision_account_mailboxes",
-    "insert into mailbox (cell, id, account_id, name, special_use)"
-    " select $1::smallint, made.id, $2::bigint, made.name, made.special_use"
-    "   from unnest($3::bigint[], $4::text[], $5::text[]) as made (id, name, special_use)",
-};
-
-static const struct db_statement insert_subscriptions = {
-    "provision_account_subscriptions",
-    "insert into subscription (cell, account_id, name) select $1::smallint, $2::bigint, made.name"
-    "   from unnest($3::text[]) as made (name)",
-};
-
-/* RFC 6154; \Archive and \All are not made. */
-static const struct {
-    struct slice name, special_use;
-} first_mailboxes[] = {
-    {SLICE("INBOX"), {NULL, 0}},        {SLICE("Drafts"), SLICE("\\Drafts")}, {SLICE("Sent"), SLICE("\\Sent")},
-    {SLICE("Trash"), SLICE("\\Trash")}, {SLICE("Junk"), SLICE("\\Junk")},
-};
-#define FIRST_MAILBOXES (sizeof first_mailboxes / sizeof *first_mailboxes)
-
-static void add_mailboxes(struct db_unit *unit, int64_t account_id, int64_t inbox_id)
-{
-    int64_t ids[FIRST_MAILBOXES];
-    struct slice names[FIRST_MAILBOXES], uses[FIRST_MAILBOXES];
-    for (unsigned i = 0; i < FIRST_MAILBOXES; i++) {
-        ids[i] = i == 0 ? inbox_id : id_make(id_cell(account_id));
-        names[i] = first_mailboxes[i].name;
-        uses[i] = first_mailboxes[i].special_use;
-    }
-    struct params *params = db_unit_add(unit, &insert_mailboxes);
-    params_int16(params, (int16_t)id_cell(account_id));
-    params_int64(params, account_id);
-    params_int64s(params, ids, FIRST_MAILBOXES);
-    params_texts(params, names, FIRST_MAILBOXES);
-    params_texts(params, uses, FIRST_MAILBOXES);
-    params = db_unit_add(unit, &insert_subscriptions);
-    params_int16(params, (int16_t)id_cell(account_id));
-    params_int64(params, account_id);
-    params_texts(params, names, FIRST_MAILBOXES);
-}
-
 static const struct provision_refusal bad_password = {
     PROVISION_INVALID,
     "password",
@@ -273,9 +232,10 @@ AWAITS enum db_write provision_account_create(struct arena *arena, int64_t custo
     params_int64(params, inbox_id);
     params_text(params, domain);
     params_text(params, made.scram_sha1);
-    add_mailboxes(unit, *id, inbox_id);
+    provision_mailbox_add(unit, id, &inbox_id, 1);
     if (alias_count > 0)
         add_aliases(unit, *id, customer_id, aliases, alias_count);
+    provision_adopt_add(unit, id, 1);
     enum db_write result = provision_run(unit, actor, refusal);
     if (result == DB_REFUSED && refusal->kind == PROVISION_TAKEN)
         refusal->existing_id = provision_address_holder(arena, address);
@@ -287,6 +247,11 @@ AWAITS enum db_write provision_account_create(struct arena *arena, int64_t custo
 static const struct db_statement require = {
     "provision_account_require",
     "select refuse('gone') where not exists (select from account where id = $1::bigint for update)",
+};
+static const struct db_statement continuity_domain = {
+    "provision_account_continuity",
+    "select refuse('account_continuity') where not exists (select from account a join domain d on d.id = a.domain_id"
+    "                                                       where a.id = $1::bigint and d.kind = 'relay')",
 };
 static const struct db_statement update = {
     "provision_account_update",
@@ -314,6 +279,8 @@ AWAITS enum db_write provision_account_update(struct arena *arena, const struct 
     if (change->set_aliases)
         add_lock(unit, account->address, change->aliases, change->alias_count);
     params_int64(db_unit_add(unit, &require), account->id);
+    if (slice_equal(change->state, SLICE("continuity")))
+        params_int64(db_unit_add(unit, &continuity_domain), account->id);
     struct params *params = db_unit_add(unit, &update);
     params_int64(params, account->id);
     params_text(params, change->state);

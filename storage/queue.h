@@ -86,7 +86,6 @@ struct queue_result {
     /* Static, of the event: how the connection was protected; NULL: there was none, or it was in clear. */
     const char *tls_version, *tls_cipher, *tls_verified;
     const char *remote_host, *remote_address; /* of the event: where it was tried; NULL: nowhere */
-    bool show;                                /* an outage is open: put it into account_id's INBOX if it is not there */
     bool copied; /* DELIVERED, BOUNCED: account_id may have copies, which are to say so (storage/carry_copy.h) */
 };
 /*

@@ -25,7 +25,6 @@
 #include "storage/db.h"
 #include "storage/maintenance.h"
 #include "storage/queue.h"
-#include "storage/show.h"
 
 #define REPORT_FLIGHT_MAX 512
 #define REPORT_RETRY_FIRST_MS 50
@@ -233,22 +232,6 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
     params_texts(p, addresses, count);
 }
 
-/* Entries that came back while an outage is open; what fails here, outage_show() finds half a second later. */
-static AWAITS void show_put_back(struct arena *arena, const struct queue_result **list, unsigned count)
-{
-    int64_t *ids = arena_array(arena, count, sizeof *ids);
-
-    for (unsigned i = 0; i < count;) {
-        unsigned cell = id_cell(list[i]->entry_id), n = 0, shown;
-
-        for (; i < count && id_cell(list[i]->entry_id) == cell; i++)
-            if (list[i]->show && !outcome_ends(list[i]->outcome))
-                ids[n++] = list[i]->entry_id;
-        if (n && show_entries(cell, ids, n, &shown) != DB_DONE)
-            log_debug("entries will be shown later", log_int("count", n));
-    }
-}
-
 static int by_cell(const void *a, const void *b)
 {
     const struct queue_result *x = *(const struct queue_result *const *)a, *y = *(const struct queue_result *const *)b;
@@ -301,9 +284,7 @@ static AWAITS enum db_write fly(const struct queue_result **list, unsigned count
     } else {
         if (written != DB_DONE) /* what became of the mail counts more than its event */
             written = record(arena, list, count, false);
-        if (written == DB_DONE)
-            show_put_back(arena, list, count);
-        else
+        if (written != DB_DONE)
             log_error("a delivery cannot be recorded", log_id("message", list[0]->message_id),
                       log_slice("recipient", list[0]->recipient), log_str("outcome", outcome_name(list[0]->outcome)));
     }

@@ -2,7 +2,7 @@
 #define STORAGE_SHOW_H
 /*
  * show: puts queue entries into their readers' INBOXes.  Inside storage only: outage.c shows what waits for a
- * domain, queue.c shows what has just come back from an attempt.
+ * domain, in order.
  */
 #include <stdint.h>
 

@@ -96,6 +96,8 @@ static struct {
     {"--deleted-hold-days", "deleted_hold_days", NONE_OR_NUMBER, NULL},
     {"--deleted-then", "deleted_then", NONE_OR_TEXT, NULL},
     {"--copy-keep-days", "copy_keep_days", NONE_OR_NUMBER, NULL},
+    {"--accounts", "accounts", NONE_OR_TEXT, NULL},
+    {"--accounts-max", "accounts_max", NONE_OR_NUMBER, NULL},
     {"--route", "route", NONE_OR_TEXT, NULL},
     {"--user", "user", TEXT, NULL},
     {"--mechanism", "mechanism", NONE_OR_TEXT, NULL},

@@ -102,6 +102,7 @@ void usage_print(FILE *to)
         "                   [--down-after N] [--up-after N] [--slow-after MS]\n"
         "                   [--deleted-mail deliver|unless-deleted|ask] [--deleted-hold-days N]\n"
         "                   [--deleted-then release|reject] [--copy-keep-days N]\n"
+        "                   [--accounts none|known] [--accounts-max N]\n"
         "                                       (while the primary is away; \"\" is the default)\n"
         "  suspensions list | show ID | delete ID\n"
         "            create VALUE --kind destination|sender|customer --reason TEXT [--expires-at TIME]\n"

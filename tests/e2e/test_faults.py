@@ -121,6 +121,24 @@ class MailWorkload(Workload):
                                            " where o.ended_at is null and d.name = 'primary.faults.test'"), [["0"]],
                    "the outage is over", timeout=60)
 
+    def step_outage_of_who_has_no_account(self):
+        """The account is made in the outage, and what waited, and what comes, is its mail."""
+        new = f"new{next(self.numbers)}@known.faults.test"
+        self.node.query(f"insert into recipient_listed (domain_id, address) select id, '{new}' from domain"
+                        " where name = 'known.faults.test'")
+        self.node.query("update domain set recipients = recipients where name = 'known.faults.test'")
+        self.sink.stop()
+        self.mail(new)
+        self.mail(new)
+        wait_equal(lambda: self.node.query("select count(*) from queue_entry q join account a on a.id = q.account_id"
+                                           f" where q.shown and a.address = '{new}'"), [["2"]], "both are readable", timeout=60)
+        self.mail(new)
+        self.sink.start()
+        self.settled()
+        wait_equal(lambda: self.node.query("select count(*) from outage o join domain d on d.id = o.domain_id"
+                                           " where o.ended_at is null and d.name = 'known.faults.test'"), [["0"]],
+                   "the outage is over", timeout=60)
+
     def step_etrn(self):
         def once():
             try:
@@ -312,6 +330,9 @@ def workload(new_posthouse, own_postgres, sink, outside, guarded, tokens, author
                                           "client_secret": tokens.secret, "tls": "encrypt"})
         node.api.post("/v1/domains", {"name": "tokened.faults.test", "customer": "faults", "kind": "relay",
                                       "next_hops": [{"host": "127.0.0.1", "port": guarded.port, "credential": "token"}]})
+        node.api.relay_domain("known.faults.test", "faults", sink.port)
+        node.api.patch("/v1/domains/known.faults.test", {"recipients": "listed"})
+        node.api.patch("/v1/domains/known.faults.test/continuity-policy", {"accounts": "known"})
         node.api.hosted_domain("strange.faults.test", "faults")
         node.api.account("bob@strange.faults.test", "faults")
         node.api.post("/v1/client-policies", {"domain": "strange.faults.test", "greylist": "always",

@@ -214,7 +214,7 @@ class Workload:
                    "the queue is empty", timeout=90)
 
     def relayed(self):
-        return [subject_of(message.data) for message in self.sink.messages]
+        return [subject_of(message.data) for message in self.sink.messages if CAROL in message.recipients]
 
     def gone_out(self):
         return [subject_of(message.data) for message in self.outside.messages]
