@@ -21,7 +21,9 @@
 #include "relay/null_mx.h"
 #include "relay/permit.h"
 #include "relay/smtp_address.h"
+#include "relay/srs_way.h"
 #include "storage/certificate.h"
+#include "storage/known.h"
 #include "storage/provision_account.h"
 
 #define ACCOUNT_MAX_BYTES 254
@@ -48,16 +50,17 @@ void relay_checks_configure(const struct admin_settings *settings)
 /* ------------------------------------------------------------------ where it would go */
 
 /* Where each goes.  False: could not be asked. */
-static AWAITS bool targets_json(struct request *r, const struct permit *permit,
-                                const struct authorize_decision *decision, const struct permit_recipient *recipient,
-                                struct json_object **out)
+static AWAITS bool targets_json(struct request *r, struct permit *permit, const struct authorize_decision *decision,
+                                const struct permit_recipient *recipient, struct json_object **out)
 {
     *out = json_object_new_array();
     for (unsigned i = 0; i < recipient->target_count; i++) {
         const struct resolve_target *target = &recipient->targets[i];
         struct json_object *route = NULL, *object;
+        struct slice forwarder = {"", 0};
 
-        if (!relay_checks_route(r, permit, decision, recipient, target, &route)) {
+        if ((srs_way_forwards(target) && !srs_way_domain(r->arena, permit, recipient, &forwarder)) ||
+            !relay_checks_route(r, permit, decision, recipient, target, &route)) {
             json_object_put(*out);
             return false;
         }
@@ -65,6 +68,7 @@ static AWAITS bool targets_json(struct request *r, const struct permit *permit,
         json_put_text(object, "address", target->address);
         json_put_text(object, "verdict", slice_str(authorize_verdict_word(target->verdict)));
         json_object_object_add(object, "route", route);
+        json_put_text(object, "srs_domain", forwarder.n ? forwarder : slice_of(NULL, 0));
         json_object_array_add(*out, object);
     }
     return true;
@@ -114,7 +118,7 @@ static struct json_object *headroom_json(const struct permit *permit, const stru
 }
 
 /* stranger NULL: nothing was asked about the client. */
-static AWAITS void answer(struct request *r, const struct permit *permit, const struct permit_recipient *recipient,
+static AWAITS void answer(struct request *r, struct permit *permit, const struct permit_recipient *recipient,
                           const char *command, const struct authorize_decision *decision,
                           const struct screen_report *stranger)
 {
@@ -176,7 +180,7 @@ static AWAITS void check(struct request *r, struct permit *permit, struct permit
 {
     struct authorize_decision decision;
 
-    if (!permit_sender(r->arena, permit, &decision))
+    if (known_refresh() == DB_FAILED || !permit_sender(r->arena, permit, &decision))
         reply_away(r);
     else if (decision.verdict != AUTHORIZE_ALLOWED)
         answer(r, permit, recipient, "MAIL", &decision, NULL);

@@ -24,6 +24,7 @@
 #include "protocols/sasl_hop.h"
 #include "relay/null_mx.h"
 #include "relay/screen_dns.h"
+#include "relay/srs_way.h"
 #include "storage/db.h"
 #include "storage/hop_credential.h"
 #include "storage/learned.h"
@@ -138,6 +139,7 @@ int admin_run(const struct process_plan *p)
     process_open_storage(p->config, 1, 1);
     dns_init(settings_dns(p->config));
     learned_configure(settings_learned(p->config));
+    srs_way_configure(settings_srs(p->config));
     prober_init(settings_prober(p->config)); /* for the dry run, which asks as RCPT does */
     housekeeping = task_pool_new("housekeeping", 5, 5);
     screen_dns_set_waiters_max(settings.connections_max / 4 + 1);

@@ -170,6 +170,17 @@ static void check_tls_report_contact(struct reader *reader)
     arena_free(&arena);
 }
 
+static void check_srs_domain(struct reader *reader)
+{
+    const char *given = reader->config->srs_domain;
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct slice domain;
+
+    if (*given && !name_domain(arena, slice_str(given), &domain))
+        config_complain(reader, line_of(reader, "delivery", "srs_domain"), "srs_domain: \"%s\" is not a domain", given);
+    arena_free(&arena);
+}
+
 static void check_texts(struct reader *reader)
 {
     struct config *c = reader->config;
@@ -179,6 +190,7 @@ static void check_texts(struct reader *reader)
     check_resolver(reader);
     check_probe_sender(reader);
     check_tls_report_contact(reader);
+    check_srs_domain(reader);
     if (!logging_check(c->log_levels, error, sizeof error))
         config_complain(reader, line_of(reader, "daemon", "log_levels"), "log_levels: %s", error);
     if (!db_conninfo_valid(c->conninfo))

@@ -348,7 +348,8 @@ static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch
 }
 
 /* One transaction over the open connection. */
-static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch, struct failed *failed)
+static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch, struct slice sender,
+                            struct failed *failed)
 {
     struct runner_message *m = batch->message;
     struct smtp_client_recipient *recipients = arena_array(lane->arena, batch->count, sizeof *recipients);
@@ -360,7 +361,7 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     struct runner_remote remote = runner_remote_of(lane->arena, lane->client);
     struct envelope_mail envelope = envelope_passed_on(&m->envelope, m->received_ms, clock_now_ms());
     struct smtp_client_message message = {
-        .sender = m->sender,
+        .sender = sender,
         .envelope = &envelope,
         .eight_bit = m->eight_bit,
         .prefix = m->prefix,
@@ -437,6 +438,7 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_walk walk = {.protection = runner_protection_wanted(batch->message, batch->entries[0]->recipient)};
     struct failed failed = {{NULL, 0}, false};
+    struct slice sender;
     bool cut = false;
 
     if (lane->destination->route.kind == ROUTE_MAILBOX) {
@@ -448,6 +450,10 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
     runner_suspend(lane->arena, batch);
     if (!batch->count || !load(batch))
         return;
+    if (!runner_sender(lane->arena, batch, &sender)) {
+        all_later(batch, SLICE("the keys of rewritten senders could not be looked up"));
+        return;
+    }
     if (lane->turned && lane->client && !runner_turn_suits(lane, walk.protection)) {
         runner_turn_unfit(lane, batch, walk.protection);
         return;
@@ -476,7 +482,7 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
         if (!lane->client && !connect_lane(lane, batch, &walk, cut, failed.why))
             return;
         reused = smtp_client_used(lane->client);
-        transact(lane, batch, &failed);
+        transact(lane, batch, sender, &failed);
         walk.unreached |= batch->count > 0;
         if (!smtp_client_usable(lane->client)) {
             drop_client(lane);

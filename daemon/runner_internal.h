@@ -234,6 +234,14 @@ bool runner_too_late(const struct runner_batch *batch);
 /* Those that are in memory and pending. */
 AWAITS void runner_late_pending(void);
 
+/* runner_srs.c */
+
+/* Do two entries of a message go under the same sender? */
+bool runner_same_sender(const struct runner_entry *a, const struct runner_entry *b);
+/* As whom a batch is sent; it may be in the arena.  False: it cannot be told yet. */
+bool runner_sender(struct arena *arena, const struct runner_batch *batch, struct slice *out)
+    __attribute__((warn_unused_result));
+
 /* ------------------------------------------------------------------ hops */
 
 enum runner_hop {

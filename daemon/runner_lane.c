@@ -26,7 +26,7 @@ static struct runner_lane *lanes;
 
 /* ------------------------------------------------------------------ taking */
 
-/* The entry whose turn it is, and what else its message has for this destination that is to be protected alike. */
+/* The entry whose turn it is, and what else its message has for this destination that is to be sent alike. */
 static bool take_batch(struct runner_destination *d, struct runner_batch *batch)
 {
     enum runner_protection wanted = RUNNER_PROTECTION_ANY;
@@ -39,7 +39,8 @@ static bool take_batch(struct runner_destination *d, struct runner_batch *batch)
         next = e->next;
         if (batch->message && e->message != batch->message)
             break; /* entries of a message are made together: their ids are neighbours */
-        if (batch->message && runner_protection_wanted(e->message, e->recipient) != wanted)
+        if (batch->message && (runner_protection_wanted(e->message, e->recipient) != wanted ||
+                               !runner_same_sender(e, batch->entries[0])))
             continue;
         runner_entry_take(e);
         if (!runner_lease_good(e)) {

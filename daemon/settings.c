@@ -16,6 +16,7 @@
 #include "core/dns.h"
 #include "core/log.h"
 #include "daemon/prober.h"
+#include "relay/srs_way.h"
 #include "storage/learned.h"
 
 static struct tls_server_settings tls_settings(const struct config *c)
@@ -208,6 +209,15 @@ const struct learned_settings *settings_learned(const struct config *c)
     static struct learned_settings s;
 
     s = (struct learned_settings){c->valid_lifetime_ms, c->invalid_lifetime_ms, (unsigned)c->learned_max};
+    return &s;
+}
+
+const struct srs_way_settings *settings_srs(const struct config *c)
+{
+    static struct srs_way_settings s;
+
+    s = (struct srs_way_settings){c->srs, *c->srs_domain ? c->srs_domain : NULL,
+                                  (unsigned)(c->srs_lifetime_ms / (24 * 60 * 60 * INT64_C(1000)))};
     return &s;
 }
 

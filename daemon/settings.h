@@ -25,6 +25,8 @@ struct prober_settings;
 const struct prober_settings *settings_prober(const struct config *c);
 struct learned_settings;
 const struct learned_settings *settings_learned(const struct config *c);
+struct srs_way_settings;
+const struct srs_way_settings *settings_srs(const struct config *c);
 const struct guard_settings *settings_guard(const struct config *config, const struct cidr_list *exempt);
 
 /* settings_secrets.c.  NULL: none are set.  Read before privileges go; fatal (78) if they cannot be used. */

@@ -48,6 +48,7 @@
 #include "protocols/smtp_counters.h"
 #include "relay/null_mx.h"
 #include "relay/screen_dns.h"
+#include "relay/srs_way.h"
 #include "storage/accept.h"
 #include "storage/audit.h"
 #include "storage/cache.h"
@@ -459,6 +460,7 @@ int worker_run(const struct process_plan *p)
     dns_init(settings_dns(p->config));
     learned_configure(settings_learned(p->config));
     outage_account_configure((unsigned)p->config->continuity_accounts_max);
+    srs_way_configure(settings_srs(p->config));
     prober_init(settings_prober(p->config));
     if (!cidr_list_parse(p->config->auth_exempt, &exempt, error, sizeof error))
         log_fatal(78, "[auth] exempt: %s", error);

@@ -24,6 +24,7 @@
 #include "protocols/smtp_session.h"
 #include "relay/null_mx.h"
 #include "relay/outgoing.h"
+#include "relay/srs_way.h"
 #include "storage/queue.h"
 
 #define TARGETS_MAX 10000 /* of one message, whatever its aliases and groups come to */
@@ -143,7 +144,7 @@ static AWAITS struct outgoing *find_ways(struct smtp_session *session, const str
 /* Each target that the message does not go to already. */
 static void remember(struct smtp_session *session, const struct permit_recipient *asked, const struct outgoing *ways,
                      const struct authorize_decision *decision, const struct smtp_path *path,
-                     struct envelope_rcpt *envelope)
+                     struct slice forwarded_by, struct envelope_rcpt *envelope)
 {
     struct smtp_transaction *transaction = session->transaction;
     struct arena *arena = session->transaction_arena;
@@ -158,6 +159,8 @@ static void remember(struct smtp_session *session, const struct permit_recipient
         recipient.first = !original.p;
         recipient.tell_expanded = recipient.first && tell_expanded;
         recipient.envelope = *envelope;
+        if (srs_way_forwards(&asked->targets[i]))
+            recipient.envelope.forwarded_by = forwarded_by;
         if (!original.p)
             original = arena_slice(arena, path->address);
         recipient.original = original;
@@ -167,6 +170,17 @@ static void remember(struct smtp_session *session, const struct permit_recipient
         transaction->target_count++;
     }
     transaction->recipient_count += original.p != NULL;
+}
+
+/* Under which domain what it forwards goes out.  False: it could not be asked. */
+static AWAITS bool find_forwarder(struct smtp_session *session, const struct permit_recipient *asked,
+                                  struct slice *domain)
+{
+    *domain = slice_of("", 0);
+    for (unsigned i = 0; i < asked->target_count; i++)
+        if (srs_way_forwards(&asked->targets[i]))
+            return srs_way_domain(session->command, &session->transaction->permit, asked, domain);
+    return true;
 }
 
 /* RFC 7505: does the sender's or the recipient's domain take no mail? */
@@ -242,13 +256,14 @@ static AWAITS void rcpt(struct smtp_session *session)
         return;
     }
     struct outgoing *ways = find_ways(session, &asked, &decision, path.domain);
-    if (!ways) {
+    struct slice forwarded_by;
+    if (!ways || !find_forwarder(session, &asked, &forwarded_by)) {
         smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
         return;
     }
     if (decision.grant && decision.grant->size_max && decision.grant->size_max < transaction->size_max)
         transaction->size_max = decision.grant->size_max;
-    remember(session, &asked, ways, &decision, &path, &envelope);
+    remember(session, &asked, ways, &decision, &path, forwarded_by, &envelope);
     smtp_reply(session, decision.code, decision.enhanced, "%s", decision.text);
 }
 

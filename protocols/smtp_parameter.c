@@ -98,7 +98,8 @@ const struct smtp_fault *smtp_parameter_mail(struct arena *arena, struct slice t
     return fault;
 }
 
-const struct smtp_fault *smtp_parameter_rcpt(struct arena *arena, struct slice text, struct envelope_rcpt *out)
+static const struct smtp_fault *read_rcpt(struct arena *arena, struct slice text, bool stored,
+                                          struct envelope_rcpt *out)
 {
     const struct smtp_fault *fault;
     struct parameter parameter;
@@ -110,7 +111,7 @@ const struct smtp_fault *smtp_parameter_rcpt(struct arena *arena, struct slice t
              i < smtp_parameter_rcpt_count && !slice_equal_nocase(parameter.name, smtp_parameter_rcpt_rows[i].name);
              i++)
             ;
-        if (i == smtp_parameter_rcpt_count)
+        if (i == smtp_parameter_rcpt_count || (smtp_parameter_rcpt_rows[i].stored && !stored))
             return &fault_unknown;
         if (seen & 1u << i)
             return &fault_twice;
@@ -119,6 +120,11 @@ const struct smtp_fault *smtp_parameter_rcpt(struct arena *arena, struct slice t
             return fault;
     }
     return fault;
+}
+
+const struct smtp_fault *smtp_parameter_rcpt(struct arena *arena, struct slice text, struct envelope_rcpt *out)
+{
+    return read_rcpt(arena, text, false, out);
 }
 
 /* ------------------------------------------------------------------ writing, and what was written */
@@ -173,5 +179,5 @@ void smtp_parameter_read_rcpt(struct arena *arena, struct slice stored, struct e
 {
     *out = (struct envelope_rcpt){0};
     while (stored.n)
-        (void)!smtp_parameter_rcpt(arena, next_word(arena, &stored), out);
+        (void)!read_rcpt(arena, next_word(arena, &stored), true, out);
 }

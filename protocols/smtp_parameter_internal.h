@@ -16,6 +16,7 @@ extern const size_t smtp_parameter_mail_count;
 struct smtp_parameter_rcpt_row {
     struct slice name;
     unsigned extension;
+    bool stored; /* it stands in the database only, and no client can say it */
     const struct smtp_fault *(*read)(struct arena *arena, struct slice value, struct envelope_rcpt *out);
     const char *(*print)(struct arena *arena, const struct envelope_rcpt *envelope);
 };

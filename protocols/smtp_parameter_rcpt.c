@@ -99,8 +99,23 @@ static const char *print_orcpt(struct arena *arena, const struct envelope_rcpt *
     return envelope->orcpt.p ? arena_printf(arena, "ORCPT=%.*s", SLICE_ARG(envelope->orcpt)) : NULL;
 }
 
+/* A domain that we have noted. */
+static const struct smtp_fault *read_forwarded_by(struct arena *arena, struct slice value, struct envelope_rcpt *out)
+{
+    out->forwarded_by = arena_slice(arena, value);
+    return NULL;
+}
+
+static const char *print_forwarded_by(struct arena *arena, const struct envelope_rcpt *envelope)
+{
+    return envelope->forwarded_by.n
+               ? arena_printf(arena, ENVELOPE_FORWARDED_BY_STORED "=%.*s", SLICE_ARG(envelope->forwarded_by))
+               : NULL;
+}
+
 const struct smtp_parameter_rcpt_row smtp_parameter_rcpt_rows[] = {
-    {{"NOTIFY", 6}, ENVELOPE_DSN, read_notify, print_notify},
-    {{"ORCPT", 5}, ENVELOPE_DSN, read_orcpt, print_orcpt},
+    {{"NOTIFY", 6}, ENVELOPE_DSN, false, read_notify, print_notify},
+    {{"ORCPT", 5}, ENVELOPE_DSN, false, read_orcpt, print_orcpt},
+    {{ENVELOPE_FORWARDED_BY_STORED, 12}, ENVELOPE_OURS, true, read_forwarded_by, print_forwarded_by},
 };
 const size_t smtp_parameter_rcpt_count = sizeof(smtp_parameter_rcpt_rows) / sizeof(smtp_parameter_rcpt_rows[0]);

@@ -416,7 +416,8 @@ static void decide_expansion(struct arena *arena, const struct authorize_client 
                arena_printf(arena, "<%.*s>: mail for this domain is suspended", SLICE_ARG(address)));
     else if (resolve_may_post(client, sender, &recipient->expansion))
         allow(out, AUTHORIZE_EXPANDED,
-              recipient->expansion.group       ? "group"
+              recipient->expansion.srs         ? "srs"
+              : recipient->expansion.group     ? "group"
               : recipient->expansion.catch_all ? "catch-all"
                                                : "alias");
     else /* RFC 3463: X.7.2, mailing list expansion prohibited */

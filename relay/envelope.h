@@ -52,10 +52,11 @@ struct envelope_mail {
     int64_t by_seconds; /* from when it was received; 0 or less: the time was over before, and its sender knows */
 };
 
-/* How the database has what our own reports need on their way. */
+/* How the database has what our own reports need on their way, and what we note ourselves. */
 #define ENVELOPE_REQUIRETLS_STORED "REQUIRETLS"
 #define ENVELOPE_SMTPUTF8_STORED "SMTPUTF8"
 #define ENVELOPE_TLS_OPTIONAL_STORED "TLS-REQUIRED=NO"
+#define ENVELOPE_FORWARDED_BY_STORED "FORWARDED-BY"
 
 enum { /* NOTIFY, RFC 3461 4.1; 0: not given */
        ENVELOPE_NOTIFY_NEVER = 1 << 0,
@@ -69,6 +70,7 @@ struct envelope_rcpt {
     unsigned notify;
     struct slice
         orcpt; /* ORCPT, RFC 3461 4.2: "rfc822;" and xtext, or RFC 6533 3: "utf-8;"; ASCII; p NULL: not given */
+    struct slice forwarded_by; /* ours: a domain here, whose sender it goes out under (relay/srs_way.h); p NULL: none */
 };
 
 /*

@@ -23,6 +23,7 @@
 
 #include "core/clock.h"
 #include "core/idn.h"
+#include "relay/srs_way.h"
 #include "storage/name.h"
 
 static struct authorize_client client_of(const struct permit *permit)
@@ -274,6 +275,12 @@ AWAITS bool permit_recipient(struct arena *arena, struct permit *permit, struct 
         return false;
     if (recipient->ours)
         recipient->found.has_domain = true;
+    switch (srs_way_back(arena, permit, recipient, out)) {
+    case SRS_WAY_FAILED: return false;
+    case SRS_WAY_REFUSED: return true;
+    case SRS_WAY_NONE:
+    case SRS_WAY_BACK: break;
+    }
     struct authorize_client client = client_of(permit);
     if (authorize_needs_grant(&client, &recipient->found) && !look_up_client(arena, permit))
         return false;

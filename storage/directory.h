@@ -73,6 +73,7 @@ struct directory_expansion {
     int64_t id, customer_id; /* id: of a catch-all its domain's */
     unsigned cell;
     bool group, catch_all;
+    bool srs;                       /* no row: the way back of forwarded mail, which relay/srs_way.h makes */
     enum directory_posters senders; /* who may send to it; of an alias: anyone */
     struct slice *targets;          /* lower case */
     unsigned target_count;

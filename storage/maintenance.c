@@ -29,6 +29,7 @@
 #include "storage/carry_keep.h"
 #include "storage/db.h"
 #include "storage/greylist.h"
+#include "storage/srs_key.h"
 
 #define RELEASES_AT_ONCE 1000
 #define RELEASES_A_RUN 100000
@@ -231,6 +232,8 @@ static AWAITS void make_partitions(int64_t history_ms)
     unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &partitions), history_ms);
     run(unit, "partitions");
+    if (srs_key_rotate(arena) != DB_DONE)
+        log_info("left for the next run", log_str("what", "keys of rewritten senders"));
     arena_free(&arena);
 }
 

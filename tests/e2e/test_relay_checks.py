@@ -60,7 +60,7 @@ def check(node, **question):
 def test_a_mailbox(node):
     assert check(node, sender="x@y.test", recipient="sales@one.test") == {
         "verdict": "mailbox", "why": "hosted", "grant": None, "limit": None, "route": None, "command": "RCPT", "stranger": None,
-        "targets": [{"address": "sales@one.test", "verdict": "mailbox", "route": None}],
+        "targets": [{"address": "sales@one.test", "verdict": "mailbox", "route": None, "srs_domain": None}],
         "headroom": {"size": 52428800, "recipients": None, "messages": None}, "reply": {"code": 250, "enhanced": "2.1.5", "text": "Ok"}}
 
 

@@ -74,6 +74,7 @@ ELSEWHERE = {
     "suspension_find_sender": "the same: a pass is made once a minute for a suspension; test_suspensions.py",
     "suspension_hold_waiting": "the same",
     "delivery_policy_list": "the same",
+    "srs_key_list": "the same",
     "dns_list_all": "the same",
     "client_policy_uses": "the same",
     "greylist_write": "may be lost by design: who was put off comes again",
@@ -114,6 +115,8 @@ ELSEWHERE = {
     "sts_policy_failed": "the same",
     "sts_policy_due": "every ten seconds",
     "sts_policy_forget": "once an hour",
+    "srs_key_make": "once an hour, and does nothing for 60 days: test_srs.py",
+    "srs_key_forget": "the same",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "only for a domain that wants anything but delivery: test_deleted_mail.py strikes it" for name in (
