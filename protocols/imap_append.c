@@ -5,6 +5,9 @@
  *
  * The message went into a spool while it arrived.  It enters by the same door as all mail (storage/accept.h), so OK
  * means durable, and one commit serves many.  It must be mail, as far as we will vouch for it later: NUL is refused.
+ *
+ * While the account's domain has an outage we file in Sent what it sends.  A mail program that does so, too, is answered
+ * with the UID of the copy that is there (APPENDUID), and there is one.
  */
 #include "protocols/imap_session.h"
 
@@ -15,8 +18,11 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
+#include "protocols/mime.h"
 #include "storage/accept.h"
+#include "storage/name.h"
 #include "storage/node.h"
+#include "storage/sent_copy.h"
 
 struct append {
     struct slice mailbox;
@@ -82,16 +88,68 @@ static void reply_appended(struct imap_session *session, enum db_write written, 
     }
 }
 
-static AWAITS void file(struct imap_session *session, const struct append *append, const struct mailbox *mailbox)
+/* Its Message-ID; {NULL,0}: it has none, or it cannot be read. */
+static struct slice find_message_id(struct imap_session *session)
 {
-    struct accept_recipient recipient = {
-        .address = session->account.address,
+    char *buffer = arena_alloc(session->command, SENT_COPY_HEADER_MAX);
+    struct slice part;
+
+    if (!spool_read(session->append, 0, SENT_COPY_HEADER_MAX, buffer, &part))
+        return (struct slice){NULL, 0};
+    return mime_field(session->command, part, "Message-ID");
+}
+
+/*
+ * Into Sent while the account's domain has an outage: is there a copy of it already?  *copy: what goes with the message;
+ * kept NULL if it is none.  FOUND: there is, *found.
+ */
+static AWAITS enum db_status find_sent(struct imap_session *session, const struct mailbox *mailbox,
+                                       struct sent_copy **copy, struct sent_copy_found *found)
+{
+    struct arena *arena = session->command;
+    struct directory_domain domain;
+    struct slice message_id;
+
+    *copy = NULL;
+    if (!slice_equal(mailbox->special_use, SLICE("\\Sent")))
+        return DB_NONE;
+    switch (directory_domain(arena, name_address_domain(session->account.address), &domain)) {
+    case DB_FOUND: break;
+    case DB_NONE: return DB_NONE;
+    case DB_FAILED: return DB_FAILED;
+    }
+    if (!domain.outage_id || domain.kind != DIRECTORY_RELAY || !(message_id = find_message_id(session)).p)
+        return DB_NONE;
+    struct sent_copy made = {
+        .cell = session->account.cell,
+        .account_id = session->account.id,
         .mailbox_id = mailbox->id,
-        .flags = append->flags.bits,
-        .keywords = append->flags.keywords,
-        .keyword_count = append->flags.keyword_count,
-        .internal_ms = append->internal_ms,
+        .outage_id = domain.outage_id,
     };
+    if (sent_copy_find(arena, message_id, &made, found) != DB_FOUND)
+        return DB_FAILED;
+    if (found->there_id == mailbox->id)
+        return DB_FOUND;
+    made.kind = found->known ? SENT_COPY_AGAIN : SENT_COPY_NEW;
+    *copy = arena_memdup(arena, &made, sizeof made);
+    return DB_NONE;
+}
+
+static AWAITS enum db_write file_once(struct imap_session *session, const struct append *append,
+                                      const struct mailbox *mailbox, struct accept_recipient *recipient)
+{
+    struct sent_copy_found found;
+    struct sent_copy *copy;
+
+    switch (find_sent(session, mailbox, &copy, &found)) {
+    case DB_NONE: break;
+    case DB_FAILED: return DB_UNDONE;
+    case DB_FOUND:
+        recipient->uid = found.uid;
+        recipient->uidvalidity = found.uidvalidity;
+        log_info("APPEND of what is in Sent already", log_slice("account", session->account.address));
+        return DB_DONE;
+    }
     struct accept_message message = {
         .cell = session->account.cell,
         .id = id_make(session->account.cell),
@@ -103,11 +161,31 @@ static AWAITS void file(struct imap_session *session, const struct append *appen
         .protocol = "IMAP",
         .prefix = SLICE(""),
         .spool = session->append,
-        .recipients = &recipient,
+        .recipients = recipient,
         .recipient_count = 1,
+        .sent = copy,
     };
 
-    reply_appended(session, accept_commit(&message, 1), &recipient);
+    *recipient = (struct accept_recipient){
+        .address = session->account.address,
+        .mailbox_id = mailbox->id,
+        .flags = append->flags.bits,
+        .keywords = append->flags.keywords,
+        .keyword_count = append->flags.keyword_count,
+        .internal_ms = append->internal_ms,
+    };
+    enum db_write written = accept_commit(&message, 1);
+    return written == DB_REFUSED && copy ? DB_CONFLICT : written; /* perhaps it is being sent at this moment */
+}
+
+static AWAITS void file(struct imap_session *session, const struct append *append, const struct mailbox *mailbox)
+{
+    struct accept_recipient recipient = {.uid = 0};
+    enum db_write written = file_once(session, append, mailbox, &recipient);
+
+    if (written == DB_CONFLICT)
+        written = file_once(session, append, mailbox, &recipient);
+    reply_appended(session, written, &recipient);
 }
 
 AWAITS void imap_command_append(struct imap_session *session)

@@ -20,6 +20,7 @@
 #include "protocols/mime.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_parameter.h"
+#include "protocols/smtp_sent.h"
 #include "protocols/smtp_session.h"
 #include "relay/notice.h"
 #include "storage/delivery_policy.h"
@@ -119,12 +120,13 @@ static void note_header(struct smtp_session *session)
     transaction->envelope.tls_optional = transaction->header.tls_optional && !transaction->envelope.require_tls;
 }
 
-/* One message for each customer.  Returns how many. */
-static unsigned gather(const struct smtp_session *session, struct accept_message *messages)
+/* One message for each customer.  Returns how many.  *missing: what was put before their headers. */
+static unsigned gather(const struct smtp_session *session, struct accept_message *messages, struct slice *missing)
 {
     int64_t now_ms = clock_now_ms();
-    struct slice missing = {"", 0};
     unsigned count = 0, i;
+
+    *missing = (struct slice){"", 0};
 
     for (const struct smtp_recipient *r = session->transaction->recipients; r; r = r->next) {
         for (i = 0; i < count && messages[i].customer_id != r->customer_id; i++)
@@ -133,8 +135,8 @@ static unsigned gather(const struct smtp_session *session, struct accept_message
         if (i == count) {
             message->id = id_make(r->cell);
             if (!count)
-                missing = smtp_trace_missing(session->transaction_arena, session, message->id, now_ms);
-            begin_message(session, r, now_ms, missing, message);
+                *missing = smtp_trace_missing(session->transaction_arena, session, message->id, now_ms);
+            begin_message(session, r, now_ms, *missing, message);
             count++;
         }
         message->recipients[message->recipient_count++] = make_recipient(session, r, now_ms);
@@ -188,17 +190,33 @@ static void deferred(struct smtp_session *session, const char *reason)
     smtp_reply(session, 451, "4.3.0", "Temporary failure, try again later");
 }
 
+/* With the copy in Sent and the notices.  *count: how many messages there are without these. */
+static AWAITS enum db_write commit_once(struct smtp_session *session, struct accept_message **messages, unsigned *count)
+{
+    struct slice missing;
+
+    *messages = arena_array(session->transaction_arena, session->transaction->target_count, sizeof(**messages));
+    *count = gather(session, *messages, &missing);
+    unsigned with_copy = *count, all;
+    count_usage(session, *messages);
+    if (!smtp_sent_add(session, missing, messages, &with_copy))
+        return DB_UNDONE;
+    all = with_copy;
+    enum db_write written =
+        smtp_notice_add(session, messages, &all) ? accept_commit(*messages, all) : DB_UNDONE;
+    notice_done(*messages + with_copy, all - with_copy);
+    return written;
+}
+
 static AWAITS void commit(struct smtp_session *session)
 {
-    struct smtp_transaction *transaction = session->transaction;
-    struct accept_message *messages =
-        arena_array(session->transaction_arena, transaction->target_count, sizeof(*messages));
-    note_header(session);
-    unsigned count = gather(session, messages), all = count;
-    count_usage(session, &messages[0]);
+    struct accept_message *messages;
+    unsigned count;
 
-    enum db_write written = smtp_notice_add(session, &messages, &all) ? accept_commit(messages, all) : DB_UNDONE;
-    notice_done(messages + count, all - count);
+    note_header(session);
+    enum db_write written = commit_once(session, &messages, &count);
+    if (written == DB_REFUSED && session->authenticated) /* its mail program has just filed what it sends */
+        written = commit_once(session, &messages, &count);
     switch (written) {
     case DB_DONE: accepted(session, messages, count); return;
     case DB_REFUSED: deferred(session, "a recipient is gone"); return;

@@ -4,7 +4,7 @@
  * Whoever submits may leave to us what every message must have (RFC 6409 sections 8.2 and 8.3; RFC 5322 3.6 wants a
  * Date, and should have a Message-ID), and may say in a Bcc field who else gets it, which nobody of the others shall
  * read (RFC 5322 3.6.3).  The envelope tells where the message goes; the fields are never read for that.  Resent-Bcc
- * goes as well.
+ * goes as well.  What went is kept, for the copy that the account itself may have of what it sent (smtp_sent.c).
  *
  * The filter removes whole fields, with their continuation lines, and changes no other byte.  What is missing is put
  * before the header by smtp_accept.c, with our Received line.
@@ -51,6 +51,21 @@ static void put_held(struct smtp_fields *fields, struct out *out)
     fields->held_size = 0;
 }
 
+/* Once a line does not fit, no later one is kept either. */
+static void keep(struct smtp_fields *fields, char c)
+{
+    if (fields->bcc_size == SMTP_FIELDS_BCC_MAX)
+        return;
+    fields->bcc[fields->bcc_size++] = c;
+    if (c == '\n')
+        fields->bcc_whole = fields->bcc_size;
+}
+
+struct slice smtp_fields_bcc(const struct smtp_fields *fields)
+{
+    return slice_of(fields->bcc, fields->bcc_whole);
+}
+
 /* Before the colon stands held: whose field is it? */
 static void on_name(struct smtp_fields *fields)
 {
@@ -61,14 +76,19 @@ static void on_name(struct smtp_fields *fields)
     fields->dropping = slice_equal_nocase(name, SLICE("Bcc")) || slice_equal_nocase(name, SLICE("Resent-Bcc"));
     fields->date |= slice_equal_nocase(name, SLICE("Date"));
     fields->message_id |= slice_equal_nocase(name, SLICE("Message-ID"));
-    if (fields->dropping)
+    if (fields->dropping) {
+        for (unsigned i = 0; i < fields->held_size; i++)
+            keep(fields, fields->held[i]);
         fields->held_size = 0;
+    }
 }
 
 static enum smtp_fields_state in_line(struct smtp_fields *fields, char c, struct out *out)
 {
     if (!fields->dropping)
         put(out, c);
+    else
+        keep(fields, c);
     return c == '\n' ? SMTP_FIELDS_LINE_START : SMTP_FIELDS_LINE;
 }
 

@@ -85,6 +85,7 @@ struct accept_message {
     const int64_t *
         filed; /* queue entries whose delivery into mailboxes here it tells of: done with the commit (storage/file.h) */
     unsigned filed_count;
+    const struct sent_copy *sent; /* of a copy in Sent (storage/sent_copy.h); NULL: it is none */
     /*
      * Content = prefix followed by the spool; what is stored once serves mailbox and queue.  A message that
      * has queue entries or came by SMTP begins with exactly one Return-Path line (RFC 5321 4.4: it belongs to

@@ -3,7 +3,7 @@
  *
  * One INSERT per table with array parameters, whatever the number of messages, so the cost of a message falls as load
  * rises.  Steps, in this order: messages, their bodies, queue entries, what grants were used for
- * (accept_usage.c), which delays are told of (accept_delayed.c), UIDs (which locks the mailboxes, as late as possible),
+ * (accept_usage.c), which delays are told of (accept_delayed.c), copies of what was sent (sent_copy.c), UIDs (which locks the mailboxes, as late as possible),
  * mailbox items, entries that are filed with their notice (file.c), events (accept_event.c).
  *
  * UIDs are taken by adding to uidnext and counting back from it in the next statement.  A mailbox that is gone joins
@@ -31,6 +31,7 @@
 #include "storage/file.h"
 #include "storage/name.h"
 #include "storage/queue.h"
+#include "storage/sent_copy.h"
 
 #define CONFLICT_TRIES 10
 
@@ -485,6 +486,7 @@ enum db_write accept_batch_run(struct accept_message **messages, unsigned count)
         accept_waiting_add(b.arena, messages, count, unit);
         accept_usage_add(b.arena, messages, count, unit);
         accept_delayed_add(b.arena, messages, count, unit);
+        sent_copy_add(b.arena, messages, count, unit);
         add_items(&b, unit);
         add_filed(&b, unit);
         accept_event_add(b.arena, messages, count, b.items, b.item_count, unit);

@@ -72,6 +72,11 @@ static const struct db_statement orphans = {
     "   and not exists (select from message m where m.cell = $1::smallint and m.id = b.message_id)"};
 static const struct db_statement old_usage = {
     "maintenance_usage", "delete from relay_usage where cell = $1::smallint and day < now() - interval '2 days'"};
+/* Not before its outage is over, and what was sent can have been brought to the primary. */
+static const struct db_statement old_sent = {
+    "maintenance_sent",
+    "delete from sent_copy s where s.cell = $1::smallint and s.filed_at < now() - interval '30 days'"
+    "   and not exists (select from outage o where o.cell = s.cell and o.id = s.outage_id and o.ended_at is null)"};
 /* Frozen while there is an outage. */
 static const struct db_statement old_learned = {
     "maintenance_learned",
@@ -205,6 +210,7 @@ static AWAITS void search_cell(unsigned cell, int64_t history_ms)
 
     unit = db_unit_new(arena);
     cell_step(unit, &old_learned, cell);
+    cell_step(unit, &old_sent, cell);
     run(unit, "what was learned long ago");
 
     unit = db_unit_new(arena);

@@ -331,6 +331,10 @@ static const struct db_statement remove_subscriptions = {
     "provision_account_remove_subscriptions",
     "delete from subscription where cell = $1::smallint and account_id = $2::bigint",
 };
+static const struct db_statement remove_sent = {
+    "provision_account_remove_sent",
+    "delete from sent_copy where cell = $1::smallint and account_id = $2::bigint",
+};
 static const struct db_statement remove_row = {
     "provision_account_delete",
     "delete from account where cell = $1::smallint and id = $2::bigint",
@@ -341,7 +345,8 @@ AWAITS enum db_write provision_account_delete(struct arena *arena, int64_t id, c
 {
     static const struct db_statement *const steps[] = {
         &lock_mailboxes,   &release_messages,     &remove_items, &free_entries,
-        &remove_mailboxes, &remove_subscriptions, &remove_row,
+        &remove_mailboxes, &remove_subscriptions, &remove_sent,
+        &remove_row,
     };
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), id);

@@ -9,7 +9,7 @@ import smtplib
 import pytest
 
 from harness.authority import Authority, fingerprint
-from harness.posthouse import PASSWORD, subject_of
+from harness.posthouse import PASSWORD, make_message, subject_of
 from harness.process import make_folder, remove_folder, wait_equal, wait_until
 from harness.sasl_server import Passwords, Tokens
 from harness.signing import Signing
@@ -17,6 +17,8 @@ from harness.sink import Behaviour, Sink
 from harness.token_server import TokenServer
 from harness.workload import (ALIAS, ANN, BOB, CAROL, DONE, GONE, GUARDED, HOP_OF_NOBODY, OUT, TOKENED, TryLater, Workload, play,
                               strike_all, working)
+
+KIM = "kim@dead.faults.test"  # whose primary is away
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -29,13 +31,13 @@ class MailWorkload(Workload):
         self.device = node.api.post(f"/v1/accounts/{BOB}/app-passwords", {"label": "device"})["secret"]
         self.deleted = set()  # by POP3; when QUIT could not say whether it was done, it may still be there
 
-    def imap(self, *commands):
+    def imap(self, *commands, login=ANN):
         """Each command is (name, arguments...), or a function of the connection that returns such an answer."""
         def begin():
             connection = imaplib.IMAP4_SSL("localhost", self.node.ports["imaps"],
                                            ssl_context=self.node.certificate.context(), timeout=60)
             try:
-                connection.login(ANN, PASSWORD)
+                connection.login(login, PASSWORD)
             except imaplib.IMAP4.error as error:
                 connection.shutdown()
                 if "[UNAVAILABLE]" in str(error):
@@ -138,6 +140,33 @@ class MailWorkload(Workload):
         wait_equal(lambda: self.node.query("select count(*) from outage o join domain d on d.id = o.domain_id"
                                            " where o.ended_at is null and d.name = 'known.faults.test'"), [["0"]],
                    "the outage is over", timeout=60)
+
+    def step_sent_in_an_outage(self):
+        """Filed by us and then by the mail program, the other way round, and anew when its owner has deleted it."""
+        first, second = f"s{next(self.numbers)}", f"s{next(self.numbers)}"
+
+        def submit(subject):
+            def once():
+                try:
+                    with self.node.submission(KIM) as client:
+                        client.sendmail(KIM, [OUT], make_message(subject, sender=KIM, to=OUT))
+                except smtplib.SMTPException as error:
+                    self.smtp_later(error)
+            self.patiently(once)
+            self.sent[OUT].append(subject)
+
+        def append(subject):
+            message = make_message(subject, sender=KIM, to=OUT)
+            return "APPEND", "Sent", "{%d+}\r\n%s" % (len(message), message.decode())
+
+        submit(first)
+        self.imap(append(first), append(second), login=KIM)
+        submit(second)
+        self.imap(("SELECT", "Sent"), ("STORE", "1:*", "+FLAGS", "(\\Deleted)"), ("EXPUNGE",), append(second), login=KIM)
+        assert self.node.query("select count(*) from mailbox_message m join mailbox b on b.id = m.mailbox_id join account a on"
+                               f" a.id = b.account_id where b.name = 'Sent' and a.address = '{KIM}'") == [["1"]]
+        wait_until(lambda: {first, second} <= set(self.gone_out()), "both are outside", timeout=60)
+        self.settled()
 
     def step_etrn(self):
         def once():
@@ -330,6 +359,7 @@ def workload(new_posthouse, own_postgres, sink, outside, guarded, tokens, author
                                           "client_secret": tokens.secret, "tls": "encrypt"})
         node.api.post("/v1/domains", {"name": "tokened.faults.test", "customer": "faults", "kind": "relay",
                                       "next_hops": [{"host": "127.0.0.1", "port": guarded.port, "credential": "token"}]})
+        node.api.account(KIM, "faults")
         node.api.relay_domain("known.faults.test", "faults", sink.port)
         node.api.patch("/v1/domains/known.faults.test", {"recipients": "listed"})
         node.api.patch("/v1/domains/known.faults.test/continuity-policy", {"accounts": "known"})

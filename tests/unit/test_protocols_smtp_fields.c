@@ -10,6 +10,9 @@
 
 #include "protocols/smtp_fields.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 struct collected {
     char bytes[4096];
     size_t n;
@@ -55,6 +58,39 @@ static void test_bcc_goes(void **state)
     check("To: a\r\nBcc: c\r\nDate: d\r\n\r\n", "To: a\r\nDate: d\r\n\r\n", true, false);
 }
 
+static struct slice kept(struct smtp_fields *fields, const char *in)
+{
+    struct collected out = {.n = 0};
+
+    *fields = (struct smtp_fields){0};
+    smtp_fields_feed(fields, slice_str(in), collect, &out);
+    smtp_fields_finish(fields, collect, &out);
+    return smtp_fields_bcc(fields);
+}
+
+/* For the account's own copy: whole lines, as many as there is room for. */
+static void test_bcc_is_kept(void **state)
+{
+    struct smtp_fields fields;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *long_one = open_memstream(&text, &size);
+
+    (void)state;
+    assert_int_equal(kept(&fields, "To: a@b\r\n\r\nBcc: c@d\r\n").n, 0);
+    assert_true(slice_equal(kept(&fields, "bcc : c@d,\r\n e@f\r\nTo: a@b\r\nResent-Bcc: g@h\r\n\r\n"),
+                            SLICE("bcc : c@d,\r\n e@f\r\nResent-Bcc: g@h\r\n")));
+    assert_int_equal(kept(&fields, "Bcc: no end").n, 0);
+    fprintf(long_one, "To: x\r\nBcc: a@b,\r\n");
+    for (unsigned i = 0; i < 100; i++)
+        fprintf(long_one, " user%03u@example.test,\r\n", i);
+    fprintf(long_one, " last@example.test\r\n\r\n");
+    fclose(long_one);
+    struct slice most = kept(&fields, text);
+    assert_true(most.n > SMTP_FIELDS_BCC_MAX - 30 && most.n <= SMTP_FIELDS_BCC_MAX && most.p[most.n - 1] == '\n');
+    free(text);
+}
+
 static void test_the_rest_stays(void **state)
 {
     static const char *const same[] = {
@@ -86,7 +122,7 @@ static void test_what_is_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bcc_goes),
+        cmocka_unit_test(test_bcc_goes), cmocka_unit_test(test_bcc_is_kept),
         cmocka_unit_test(test_the_rest_stays),
         cmocka_unit_test(test_what_is_there),
     };

@@ -126,7 +126,7 @@ ELSEWHERE.update({name: "by time, and what fails is done at the next run: test_d
     "carry_keep_due", "carry_keep_lock", "carry_keep_bump", "carry_keep_release", "carry_keep_expunge", "carry_keep_end")})
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
     "maintenance_gone", "maintenance_history", "maintenance_idle", "maintenance_lock", "maintenance_lost_mail",
-    "maintenance_orphans", "maintenance_partitions", "maintenance_purge", "maintenance_released", "maintenance_unlist",
+    "maintenance_orphans", "maintenance_partitions", "maintenance_purge", "maintenance_released", "maintenance_sent", "maintenance_unlist",
     "maintenance_usage", "maintenance_greylist", "maintenance_greylist_client")})
 
 
