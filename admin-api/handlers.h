@@ -166,6 +166,8 @@ AWAITS void bans_list(struct request *r);
 AWAITS void bans_show(struct request *r);
 AWAITS void bans_delete(struct request *r);
 AWAITS void outages_list(struct request *r);
+AWAITS void outage_drain_show(struct request *r);
+AWAITS void outage_drain_change(struct request *r);
 
 AWAITS void health_live(struct request *r);
 AWAITS void health_ready(struct request *r);

@@ -173,6 +173,8 @@ static const struct router_route routes[] = {
     {"GET", "/v1/bans/{ban}", "getBan", ROUTER_TOKEN, bans_show},
     {"DELETE", "/v1/bans/{ban}", "liftBan", ROUTER_TOKEN, bans_delete},
     {"GET", "/v1/outages", "listOutages", ROUTER_TOKEN, outages_list},
+    {"GET", "/v1/outages/{outage}/drain", "getOutageDrain", ROUTER_TOKEN, outage_drain_show},
+    {"PATCH", "/v1/outages/{outage}/drain", "changeOutageDrain", ROUTER_TOKEN, outage_drain_change},
 };
 #define ROUTES (sizeof routes / sizeof *routes)
 

@@ -5,7 +5,7 @@
  *     holder of the cell sees the row  a run begins: AWAY
  *     AWAY                             every tick: show what came in between; every probe interval: probe
  *     a probe is answered              queue_destination_back(), a claim, DRAINING
- *     DRAINING                         one lane, in order of acceptance (runner_destination.sequential)
+ *     DRAINING                         in order for each recipient, as fast as the primary can take it (runner_order.c)
  *     nothing is due any more,         outage_close(), the run ends
  *     or only what has just come
  *     a delivery fails meanwhile       AWAY again; the row stays open: one outage, not many
@@ -94,6 +94,11 @@ static struct run *run_find(int64_t domain_id)
     return run;
 }
 
+static enum drain_pace pace_of(const struct outage *outage)
+{
+    return outage->fast ? DRAIN_FAST : DRAIN_MEASURED;
+}
+
 static void run_begin(const struct outage *outage)
 {
     struct run *run = must(calloc(1, sizeof *run));
@@ -110,7 +115,8 @@ static void run_begin(const struct outage *outage)
     runs = run;
     run_count++;
     d = runner_destination(slice_str(run->key));
-    d->sequential = true;
+    runner_order_begin(d, pace_of(outage));
+    runner_order_set(d, pace_of(outage), outage->newest_first);
     if (outage->started_ms + FRESH_MS < clock_now_ms())
         d->held_until = clock_steady_ms() + HANDOVER_MS;
     log_info("outage taken on", log_str("domain", run->name), log_id("outage", run->id),
@@ -120,7 +126,15 @@ static void run_begin(const struct outage *outage)
 
 static void run_again(struct run *run, const struct outage *outage)
 {
+    struct runner_destination *d = runner_destination_find(slice_str(run->key));
+
     run->seen = true;
+    if (d && (d->drain.pace != pace_of(outage) || d->newest_first != outage->newest_first)) {
+        log_info("outage drain is wanted", log_str("domain", run->name),
+                 log_str("pace", outage->fast ? "fast" : "measured"),
+                 log_str("first", outage->newest_first ? "newest" : "oldest"));
+        runner_order_set(d, pace_of(outage), outage->newest_first);
+    }
     if (outage->probe_wanted_ms > run->probe_wanted_ms)
         run->probe_at = 0; /* ETRN */
     run->probe_wanted_ms = outage->probe_wanted_ms;
@@ -158,7 +172,7 @@ static void run_end(struct run *run)
     run_count--;
     outage_accounts_end(run->domain_id);
     if (d) {
-        d->sequential = false;
+        runner_order_end(d);
         d->held_until = 0; /* nobody would look when the time is over */
         if (!is_ours(id_cell(run->domain_id)))
             runner_release_pending(d); /* its new worker goes on in order, with these among the rest */
@@ -229,8 +243,10 @@ static AWAITS void come_back(struct run *run)
         log_warn("a destination's return could not be recorded", log_str("domain", run->name));
         return;
     }
-    if (d)
+    if (d) {
+        runner_order_begin(d, d->drain.pace);
         runner_note_back(d);
+    }
     run->state = DRAINING;
     run->even_since = 0;
     run->back_ms = clock_now_ms();

@@ -76,12 +76,12 @@ unsigned runner_limit(const struct runner_destination *d)
 {
     if (d->held_until > clock_steady_ms())
         return 0;
-    return d->sequential ? 1 : d->concurrency.limit;
+    return d->ordered ? d->drain.limit : d->concurrency.limit;
 }
 
 static bool wants_lane(const struct runner_destination *d)
 {
-    return d->lanes < d->pending && d->lanes < runner_limit(d);
+    return d->lanes < d->pending && d->lanes < runner_limit(d) && !(d->blocked && d->lanes);
 }
 
 static void get_ready(struct runner_destination *d)

@@ -25,7 +25,7 @@
 #define CLAIM_MAX 500
 #define CLAIM_PER_DESTINATION 100
 #define CLAIM_ENOUGH 200 /* pending at a destination, above which nothing is claimed for it */
-#define FULL_MAX 100     /* destinations that are left out */
+#define SPECIAL_MAX 100  /* destinations that are left out, or whose newest are wanted */
 #define RENEW_MS 15000
 #define RENEW_MAX 20000
 #define CALM_MS 10000
@@ -159,36 +159,42 @@ static void take_in(const struct queue_entry *list, unsigned count)
     }
 }
 
-struct full {
+/* Of destinations that are claimed for otherwise than the rest. */
+struct special {
     struct arena *arena;
-    struct slice *keys;
-    unsigned count;
+    struct slice *full, *newest;
+    unsigned full_count, newest_count;
 };
 
-static void note_full(struct runner_destination *d, void *arg)
+static void note_special(struct runner_destination *d, void *arg)
 {
-    struct full *full = arg;
+    struct special *special = arg;
 
-    if (full->count == FULL_MAX || (d->pending < CLAIM_ENOUGH && runner_has_room(d)))
-        return;
-    full->keys[full->count++] = slice_str(arena_printf(full->arena, "%s", d->key));
-    d->more = true;
+    if (special->full_count < SPECIAL_MAX && (d->pending >= CLAIM_ENOUGH || !runner_has_room(d))) {
+        special->full[special->full_count++] = slice_str(arena_strdup(special->arena, d->key));
+        d->more = true;
+    }
+    if (special->newest_count < SPECIAL_MAX && d->newest_first)
+        special->newest[special->newest_count++] = slice_str(arena_strdup(special->arena, d->key));
 }
 
 /* True: there may be more. */
 static AWAITS bool claim_once(struct arena *arena)
 {
     struct queue_entry *list = NULL;
-    struct full full = {arena, arena_array(arena, FULL_MAX, sizeof(struct slice)), 0};
+    struct special special = {arena, arena_array(arena, SPECIAL_MAX, sizeof(struct slice)),
+                              arena_array(arena, SPECIAL_MAX, sizeof(struct slice)), 0, 0};
     struct queue_claim_limits limits = {.per_destination = CLAIM_PER_DESTINATION, .most = CLAIM_MAX};
     int16_t cells[ID_CELLS];
     unsigned cell_count = outages_cells(cells), count = 0;
 
     if (!cell_count || runner_entry_count() + CLAIM_MAX > RUNNER_ENTRIES_MAX)
         return false;
-    runner_destinations_each(note_full, &full);
-    limits.full = full.keys;
-    limits.full_count = full.count;
+    runner_destinations_each(note_special, &special);
+    limits.full = special.full;
+    limits.full_count = special.full_count;
+    limits.newest = special.newest;
+    limits.newest_count = special.newest_count;
     switch (queue_claim(arena, cells, cell_count, &limits, &list, &count)) {
     case DB_FOUND: break;
     case DB_NONE: return limits.more;

@@ -129,6 +129,7 @@ static bool may_finish(void *arg)
 {
     struct runner_batch *batch = arg;
 
+    batch->finishing_at = clock_steady_ms();
     return batch->finishing = leases_good(batch) && !runner_too_late(batch);
 }
 
@@ -382,8 +383,10 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     for (unsigned i = message.count; i < batch->count; i++)
         recipients[i].outcome = SMTP_CLIENT_AGAIN;
     runner_count.attempts += message.count;
+    batch->finishing_at = 0;
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
+    runner_order_answered(lane->destination, batch, recipients);
     answered = sort_outcomes(lane, batch, recipients, refused, silent, traced, failed);
     if (answered && !lane->turned)
         runner_mark_good(lane->destination, cell, answered == ANSWERED_TAKEN);

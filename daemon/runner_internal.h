@@ -6,6 +6,7 @@
  *   runner_memory.c    messages, entries, destinations: what is in memory
  *   runner.c           settings, starting lanes, draining
  *   runner_share.c     what is pending at a destination, and whose turn it is
+ *   runner_order.c     a queue that is drained: in what order, over how many connections
  *   runner_lane.c      a lane: one connection of one destination, message after message
  *   runner_delivery.c  what a lane does with one of them
  *   runner_file.c      the same for mailboxes here
@@ -38,6 +39,7 @@
 #include "protocols/smtp_client.h"
 #include "protocols/smtp_turn.h"
 #include "relay/concurrency.h"
+#include "relay/drain.h"
 #include "relay/notice.h"
 #include "relay/route.h"
 #include "relay/sts.h"
@@ -110,7 +112,10 @@ struct runner_destination {
     unsigned pending, entries; /* entries: all that refer to it */
     unsigned lanes, connected;
     struct concurrency concurrency;
-    bool sequential;              /* an outage is being drained: one lane, in order */
+    bool ordered;                 /* its primary has an outage: what goes to it goes in order for each recipient */
+    bool blocked;                 /* ordered: all that is pending waits for what lanes have in their hands */
+    bool newest_first;            /* by request: the newest of each priority goes first */
+    struct drain drain;           /* ordered: how many lanes */
     uint64_t held_until;          /* no lane begins before: its former worker gives back what it has */
     bool more;                    /* the last claim filled its share: there is more in the database */
     bool marking;                 /* a lane is telling the database that it is away */
@@ -127,7 +132,8 @@ struct runner_batch {
     struct runner_message *message;
     struct runner_entry *entries[RUNNER_BATCH_MAX];
     unsigned count;
-    bool finishing; /* the final dot is on its way */
+    bool finishing;        /* the final dot is on its way */
+    uint64_t finishing_at; /* since then; 0: it never was */
 };
 
 struct runner_lane {
@@ -178,6 +184,20 @@ struct runner_entry *runner_share_first(const struct runner_destination *destina
 void runner_share_pass(struct runner_destination *destination, int64_t customer_id);
 void runner_share_each(const struct runner_destination *destination, void (*fn)(struct runner_entry *entry, void *arg),
                        void *arg);
+/*
+ * The first that may go now: of an ordered destination, none whose recipients have an earlier one before them or on its
+ * way.  NULL: nothing may.
+ */
+struct runner_entry *runner_order_first(struct runner_destination *destination);
+/* A lane has finished what it had in its hands: what waited for that may go. */
+void runner_order_freed(struct runner_destination *destination);
+/* Its primary answers again: slowly at first.  Set: what is wanted now.  End: the outage is over, as in quiet times. */
+void runner_order_begin(struct runner_destination *destination, enum drain_pace pace);
+void runner_order_set(struct runner_destination *destination, enum drain_pace pace, bool newest_first);
+void runner_order_end(struct runner_destination *destination);
+/* What the primary said to the recipients of a batch, which are still in it: it paces the drain. */
+void runner_order_answered(struct runner_destination *destination, const struct runner_batch *batch,
+                           const struct smtp_client_recipient *recipients);
 
 /* ------------------------------------------------------------------ running */
 
@@ -195,9 +215,11 @@ void runner_release_pending(struct runner_destination *destination);
 bool runner_others_wait(void);                                       /* for a stack */
 unsigned runner_limit(const struct runner_destination *destination); /* of lanes, now */
 AWAITS void runner_lane(void *arg);
-/* Lanes that live, for runner_surrender(). */
+/* Lanes that live, for runner_surrender() and runner_lanes_each(). */
 void runner_lane_join(struct runner_lane *lane);
 void runner_lane_leave(struct runner_lane *lane);
+void runner_lanes_each(const struct runner_destination *destination,
+                       void (*fn)(const struct runner_lane *lane, void *arg), void *arg);
 /* A smtp_turn_fn. */
 bool runner_turn(struct stream *stream, const struct smtp_turn *turn);
 /* Gives back what lanes hold and have not come to the final dot with.  How many are behind it. */

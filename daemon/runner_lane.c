@@ -32,7 +32,7 @@ static bool take_batch(struct runner_destination *d, struct runner_batch *batch)
     enum runner_protection wanted = RUNNER_PROTECTION_ANY;
 
     *batch = (struct runner_batch){0};
-    struct runner_entry *e = runner_share_first(d), *next;
+    struct runner_entry *e = runner_order_first(d), *next;
     int64_t customer_id = e ? e->message->customer_id : 0;
 
     for (; e && batch->count < RUNNER_BATCH_MAX; e = next) {
@@ -159,6 +159,7 @@ static AWAITS bool turn(struct runner_lane *lane, struct runner_batch *batch)
     if (wait_if_away(d, batch))
         return true;
     runner_deliver(lane, batch);
+    runner_order_freed(d);
     /* More where that came from? */
     if (d->more && d->pending < RUNNER_BATCH_MAX / 4) {
         d->more = false;
@@ -182,6 +183,14 @@ void runner_lane_leave(struct runner_lane *lane)
     while (*link != lane)
         link = &(*link)->next;
     *link = lane->next;
+}
+
+void runner_lanes_each(const struct runner_destination *d, void (*fn)(const struct runner_lane *lane, void *arg),
+                       void *arg)
+{
+    for (const struct runner_lane *lane = lanes; lane; lane = lane->next)
+        if (lane->destination == d)
+            fn(lane, arg);
 }
 
 unsigned runner_surrender(void)

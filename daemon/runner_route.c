@@ -93,7 +93,8 @@ static AWAITS enum runner_hop find_default(struct arena *arena, struct runner_wa
         runner_walk_say(walk, "there is no default route any more", "4.4.4");
         return RUNNER_HOP_AWAY;
     }
-    *hop = (struct route_hop){.host = settings->default_route_host, .port = settings->default_route_port, .configured = true};
+    *hop = (struct route_hop){
+        .host = settings->default_route_host, .port = settings->default_route_port, .configured = true};
     walk->route = (struct route){hop, 1};
     return RUNNER_HOP_OPEN;
 }

@@ -7,7 +7,8 @@
  * with one message waits for one batch of each of the others, however many those have; and one customer's urgent mail
  * goes before its own, not before that of others.
  *
- * A destination of one customer (a relay domain's primary) has one share, and so the plain order.
+ * A destination of one customer (a relay domain's primary) has one share, and so the plain order; or the other way round,
+ * where the newest is wanted first (runner_order.c).
  *
  * A share is found by destination and customer in a hash, and lives while it has entries.
  */
@@ -81,7 +82,9 @@ static void share_free(struct runner_share *share)
 
 static bool goes_after(const struct runner_entry *one, const struct runner_entry *other)
 {
-    return one->priority != other->priority ? one->priority < other->priority : one->id > other->id;
+    if (one->priority != other->priority)
+        return one->priority < other->priority;
+    return one->destination->newest_first ? one->id < other->id : one->id > other->id;
 }
 
 /* From the end: what comes is nearly always the newest. */

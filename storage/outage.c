@@ -23,7 +23,8 @@ static const struct db_statement unshown = {
     "outage_unshown", "select id from queue_entry where cell = $1::smallint and domain_id = $2::bigint and not shown"
                       "   and account_id is not null and held_until is null order by id limit $3::integer"};
 static const struct db_statement list_open = {
-    "outage_list_open", "select o.cell, o.id, o.domain_id, d.name, o.reason, o.started_at, o.probe_wanted_at"
+    "outage_list_open", "select o.cell, o.id, o.domain_id, d.name, o.reason, o.started_at, o.probe_wanted_at,"
+                        "       o.pace = 'fast', o.newest_first"
                         "  from outage o join domain d on d.id = o.domain_id"
                         " where o.cell = any($1::smallint[]) and o.ended_at is null order by o.id"};
 
@@ -118,6 +119,8 @@ enum db_status outage_list_open(struct arena *arena, const int16_t *cells, unsig
             .started_ms = row_time(rows, i, 5),
             .ended_ms = INT64_MIN,
             .probe_wanted_ms = row_time(rows, i, 6),
+            .fast = row_bool(rows, i, 7),
+            .newest_first = row_bool(rows, i, 8),
         };
     return DB_FOUND;
 }

@@ -24,6 +24,7 @@ struct outage {
     struct slice reason;
     int64_t started_ms, ended_ms; /* ended: INT64_MIN while open */
     int64_t probe_wanted_ms;      /* when somebody asked for a probe; INT64_MIN: nobody did */
+    bool fast, newest_first;      /* how it is to be drained, by request */
 };
 
 /* Opens one unless one is open (then DONE all the same, *opened false). */

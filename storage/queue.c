@@ -41,10 +41,17 @@ static const struct db_statement claim_read = {
     "queue_claim_read",
     "select d.cell, q.id, d.key, d.failures > 0"
     "  from destination d left join lateral"
-    "       (select e.id from queue_entry e"
-    "         where e.cell = d.cell and e.destination = d.key and e.worker is null and e.held_until is null"
-    "           and e.due_at <= now()"
-    "         order by e.priority desc, e.id limit case when d.failures > 0 then 1 else $2::integer end) q on true"
+    "       ((select e.id from queue_entry e"
+    "          where d.key <> all($5::text[])"
+    "            and e.cell = d.cell and e.destination = d.key and e.worker is null and e.held_until is null"
+    "            and e.due_at <= now()"
+    "          order by e.priority desc, e.id limit case when d.failures > 0 then 1 else $2::integer end)"
+    "        union all"
+    "        (select e.id from queue_entry e"
+    "          where d.key = any($5::text[])"
+    "            and e.cell = d.cell and e.destination = d.key and e.worker is null and e.held_until is null"
+    "            and e.due_at <= now()"
+    "          order by e.id desc limit case when d.failures > 0 then 1 else $2::integer end)) q on true"
     " where d.cell = any($1::smallint[]) and d.due_at <= now() and d.key <> all($4::text[])"
     " order by d.due_at limit $3::integer"};
 static const struct db_statement claim_put_off = {
@@ -303,6 +310,7 @@ enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned c
     params_int32(&params, (int32_t)limits->per_destination);
     params_int32(&params, (int32_t)limits->most);
     params_texts(&params, limits->full, limits->full_count);
+    params_texts(&params, limits->newest, limits->newest_count);
     status = db_read(arena, &claim_read, &params, &rows);
     if (status != DB_FOUND)
         return status;

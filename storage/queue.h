@@ -61,7 +61,8 @@ struct slice queue_destination_mx(struct arena *arena, struct slice domain);
 struct queue_claim_limits {
     unsigned per_destination, most; /* entries: of one cell's destination, and of all */
     const struct slice *full;       /* keys of destinations that are left out */
-    unsigned full_count;
+    const struct slice *newest;     /* of those whose newest entries come first, whatever their priority */
+    unsigned full_count, newest_count;
     bool more; /* set: not everything was looked at */
 };
 AWAITS enum db_status queue_claim(struct arena *arena, const int16_t *cells, unsigned cell_count,

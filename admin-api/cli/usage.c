@@ -110,7 +110,9 @@ void usage_print(FILE *to)
         "  audit-log list [--actor TOKEN|ACCOUNT] [--action POST|PUT|PATCH|DELETE|ETRN|ATRN] [--object PATH]\n"
         "                   [--older-than SECONDS|TIME] [--newer-than SECONDS|TIME]\n"
         "  bans      list | show ID | delete ID\n"
-        "  outages   list [--domain D] [--open]\n\n"
+        "  outages   list [--domain D] [--open]\n"
+        "  outage-drains show OUTAGE\n"
+        "            change OUTAGE [--pace measured|fast] [--newest-first] [--oldest-first]\n\n"
         "NAME may be an id everywhere. --url: else POSTHOUSE_URL, else " USAGE_DEFAULT_URL ".\n"
         "The token is in POSTHOUSE_TOKEN, or in ~/.config/posthouse/token.\n",
         to);

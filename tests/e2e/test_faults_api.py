@@ -18,6 +18,14 @@ class ApiWorkload(Workload):
     def make_customer(self):
         self.api("POST", "/v1/customers", {"name": "c"}, DONE)
 
+    def step_api_outage_drain(self):
+        """Of the domain whose primary is dead."""
+        (outage,) = self.api("GET", "/v1/outages?open=true&domain=dead.faults.test")["items"]
+        path = f"/v1/outages/{outage['id']}/drain"
+        self.api("PATCH", path, {"newest_first": True})
+        assert self.api("GET", path)["newest_first"]
+        self.api("PATCH", path, {"newest_first": False})
+
     def step_api_customers(self):
         self.api("POST", "/v1/customers", {"name": "other"}, DONE)
         self.api("GET", "/v1/customers")

@@ -36,6 +36,7 @@ class Behaviour:
     other_recipients: str = "250 2.1.5 Ok"  # what all others get
     data_reply: str = "354 go on"      # not 354: BDAT is answered so, too
     end_reply: str = "250 2.0.0 stored"
+    at_end: object = None  # called before the end of data is answered; may take its time
     # "banner", "ehlo", "starttls", "handshake", "ehlo-tls", "auth", "challenge" (asked by sasl_server.py), "mail", "rcpt", "rcpt-2" (one
     # is accepted), "data" (BDAT, too), "body", "end", "after", "rset", "quit": closes there
     cut_at: str = ""
@@ -208,6 +209,8 @@ class _Handler(socketserver.StreamRequestHandler):
                     sink._store(last)
                 if self.at("end"):
                     return
+                if behave.at_end:
+                    behave.at_end()
                 self.say(behave.end_reply)
                 if self.at("after"):
                     return
@@ -224,6 +227,8 @@ class _Handler(socketserver.StreamRequestHandler):
                         sink._store(last)
                     if self.at("end"):
                         return
+                    if behave.at_end:
+                        behave.at_end()
                     self.say(behave.end_reply)
                     if self.at("after"):
                         return

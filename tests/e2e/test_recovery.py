@@ -1,0 +1,127 @@
+"""A primary that has come back gets what was held as fast as it can take it, each recipient's in order."""
+import collections
+import email
+import threading
+import time
+
+import pytest
+
+from harness.posthouse import make_message
+from harness.process import wait_until
+from harness.sink import Behaviour, Sink
+
+READERS = [f"reader{number}@relayed.test" for number in range(8)]
+
+
+class Primary(Sink):
+    """Counts who is being served at the same moment; answers the final dot after `takes` seconds."""
+    takes = 0.0
+
+    def __init__(self):
+        super().__init__()
+        self.lock, self.serving, self.most = threading.Lock(), 0, 0
+        self.behave = Behaviour(at_end=self.answer)
+
+    def answer(self):
+        with self.lock:
+            self.serving += 1
+            self.most = max(self.most, self.serving)
+        time.sleep(self.takes)  # a slow server is what this is about
+        with self.lock:
+            self.serving -= 1
+
+
+@pytest.fixture
+def primary():
+    with Primary() as server:
+        yield server
+
+
+@pytest.fixture
+def node(new_posthouse, primary):
+    node = new_posthouse(settings={"delivery.probe_interval": "300ms", "delivery.retry_first": "60s", "delivery.retry_max": "60s", "daemon.workers": 1}).start()
+    node.api.customer("recovery")
+    node.api.relay_domain("relayed.test", "recovery", primary.port)
+    for reader in READERS:
+        node.api.account(reader, "recovery")
+    return node
+
+
+def hold(node, primary, count):
+    """So many messages, to the readers in turn, wait for the primary."""
+    primary.stop()
+    with node.smtp() as connection:
+        for number in range(count):
+            reader = READERS[number % len(READERS)]
+            connection.sendmail("joe@outside.test", [reader], make_message(f"{number:04d}", to=reader))
+    wait_until(lambda: node.query("select count(*) from queue_entry where worker is null") == [[str(count)]], "all of it waits")
+    ((outage,),) = [[each["id"]] for each in node.api.get("/v1/outages?open=true")["items"]]
+    return outage
+
+
+def arrived(primary):
+    """Subjects of each recipient, in the order in which they came."""
+    by = collections.defaultdict(list)
+    for message in primary.messages:
+        by[message.recipients[0]].append(email.message_from_bytes(message.data)["Subject"])
+    return by
+
+
+def drained(node):
+    wait_until(lambda: node.query("select 1 from queue_entry limit 1") == [], "all of it is delivered", timeout=120)
+    wait_until(lambda: node.api.get("/v1/outages?open=true")["items"] == [], "the outage closes", timeout=60)
+
+
+def test_in_order_for_each_recipient_over_several_connections(node, primary):
+    hold(node, primary, 240)
+    primary.takes = 0.02
+    primary.start()
+    drained(node)
+    by = arrived(primary)
+    assert sorted(subject for subjects in by.values() for subject in subjects) == [f"{number:04d}" for number in range(240)], "once each"
+    assert all(subjects == sorted(subjects) for subjects in by.values())
+    assert primary.most > 1, "one connection would have been slower"
+
+
+def test_one_recipients_mail_goes_one_by_one(node, primary):
+    primary.stop()
+    with node.smtp() as connection:
+        for number in range(60):
+            connection.sendmail("joe@outside.test", [READERS[0]], make_message(f"{number:04d}", to=READERS[0]))
+    primary.takes = 0.01
+    primary.start()
+    drained(node)
+    assert arrived(primary)[READERS[0]] == [f"{number:04d}" for number in range(60)] and primary.most == 1
+
+
+def test_a_primary_that_puts_much_off_is_not_crowded(node, primary):
+    """Half of its readers are full: their mail waits, the rest goes over few connections."""
+    hold(node, primary, 160)
+    for reader in READERS[::2]:
+        primary.behave.recipient_replies[reader] = "452 4.2.2 full"
+    primary.takes = 0.02
+    primary.start()
+    wait_until(lambda: sum(len(arrived(primary)[reader]) for reader in READERS[1::2]) == 80, "the others have theirs", timeout=60)
+    assert primary.most <= 2
+
+
+def test_newest_first_and_fast_by_request(node, primary):
+    outage = hold(node, primary, 120)
+    path = f"/v1/outages/{outage}/drain"
+    assert node.api.get(path) == {"pace": "measured", "newest_first": False}
+    assert node.api.patch(path, {"pace": "fast", "newest_first": True}) == {"pace": "fast", "newest_first": True}
+    assert node.api.patch(path, {}) == node.api.get(path) == {"pace": "fast", "newest_first": True}
+    for body, field in (({"pace": "slow"}, "pace"), ({"newest_first": 1}, "newest_first"), ({"order": "x"}, "order")):
+        status, _, problem = node.api.request("PATCH", path, body)
+        assert (status, problem["field"]) == (422, field)
+    log = "outage drain is wanted"
+    wait_until(lambda: log in node.log(), "the worker knows")
+    primary.takes = 0.05
+    primary.start()
+    drained(node)
+    first = email.message_from_bytes(primary.messages[0].data)["Subject"]
+    # the probe was claimed before the wish, perhaps
+    assert all(subjects[1:] == sorted(subjects[1:], reverse=True) for subjects in arrived(primary).values()), arrived(primary)
+    assert int(first) >= 100 or first == "0000"
+    assert primary.most >= 4
+    assert node.api.request("GET", path)[0] == 404 and node.api.request("PATCH", path, {"pace": "fast"})[0] == 404
