@@ -22,6 +22,7 @@ struct admin_settings {
     unsigned mx_port;
     unsigned dns_wait_ms; /* for what DNS says of a client, and of its sender's and recipient's domains */
     bool refuse_null_mx_senders, address_literals;
+    bool webhooks_in_clear; /* there are networks that webhooks may tell by http */
     /* Lines of other processes for /metrics, in the exposition format; appended as they are.  May be NULL. */
     char *(*metrics)(void); /* malloc'ed */
 };

@@ -18,6 +18,7 @@
 #include "core/secret.h"
 #include "core/tls_identity.h"
 #include "storage/provision_hop_credential.h"
+#include "storage/provision_webhook.h"
 
 #define NAME_MAX_BYTES 200
 
@@ -285,7 +286,7 @@ AWAITS void credentials_delete(struct request *r)
         reply_empty(r, 204);
 }
 
-/* What another key has sealed is sealed by the first, so that the other may go. */
+/* What another key has sealed, here and of webhooks, is sealed by the first, so that the other may go. */
 AWAITS void credentials_reseal(struct request *r)
 {
     struct provision_resealed state = {.more = true};
@@ -296,6 +297,11 @@ AWAITS void credentials_reseal(struct request *r)
     r->actor.status = 200;
     while (state.more)
         if (reply_failed_write(r, provision_hop_credential_reseal(r->arena, &state, &r->actor, &refusal), &refusal))
+            return;
+    state.more = true;
+    state.after = 0;
+    while (state.more)
+        if (reply_failed_write(r, provision_webhook_reseal(r->arena, &state, &r->actor, &refusal), &refusal))
             return;
     struct json_object *object = json_object_new_object();
     json_put_text(object, "key", slice_str(secret_ring_name(hop_credential_ring())));

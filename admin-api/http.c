@@ -204,6 +204,7 @@ void admin_start(const struct admin_settings *settings)
         log_fatal(1, "this libmicrohttpd has no epoll");
     metrics_set_source(settings->metrics);
     relay_checks_configure(settings);
+    webhooks_configure(settings);
     relay_checks_route_configure(settings);
     exchange_begin(run_soon);
     http.ready = event_new(loop_base(), info->epoll_fd, EV_READ | EV_PERSIST, on_epoll, NULL);

@@ -29,6 +29,8 @@ struct exchange {
     char *bytes; /* malloc'ed */
     size_t size, max;
     struct curl_slist *resolve, *fields;
+    const struct http_request *request;
+    bool refused; /* an address, by may_connect */
 };
 
 static CURLM *multi;
@@ -124,6 +126,36 @@ static size_t on_body(char *bytes, size_t one, size_t size, void *arg)
     return size;
 }
 
+/* Where libcurl is about to connect to: what a name led to at this moment. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct exchange *exchange = arg;
+
+    (void)purpose;
+    if (!exchange->request->may_connect(&address->addr, exchange->request->may_connect_arg)) {
+        exchange->refused = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static void add_field(struct exchange *exchange, const char *field)
+{
+    struct curl_slist *longer = curl_slist_append(exchange->fields, field);
+
+    if (!longer)
+        abort();
+    exchange->fields = longer;
+}
+
+static void judge_addresses(CURL *easy, struct exchange *exchange)
+{
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L); /* one that is open was judged for somebody else */
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+}
+
 static bool has_type(CURL *easy, const char *wanted)
 {
     const char *type = NULL;
@@ -164,13 +196,16 @@ static void set_up(CURL *easy, const struct http_request *request, struct exchan
         char field[200];
 
         snprintf(field, sizeof field, "Content-Type: %s", request->body_type);
-        exchange->fields = curl_slist_append(NULL, field);
-        if (!exchange->fields)
-            abort();
-        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->fields);
+        add_field(exchange, field);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body.n);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.p); /* not copied */
     }
+    for (unsigned i = 0; request->fields && request->fields[i]; i++)
+        add_field(exchange, request->fields[i]);
+    if (exchange->fields)
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->fields);
+    if (request->may_connect)
+        judge_addresses(easy, exchange);
     if (request->form.p) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->form.n);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->form.p); /* not copied */
@@ -179,7 +214,8 @@ static void set_up(CURL *easy, const struct http_request *request, struct exchan
 
 AWAITS bool http_fetch(struct arena *arena, const struct http_request *request, unsigned *status, struct slice *body)
 {
-    struct exchange exchange = {.wait = TASK_WAIT_INIT, .code = CURLE_FAILED_INIT, .max = request->answer_max};
+    struct exchange exchange = {
+        .wait = TASK_WAIT_INIT, .code = CURLE_FAILED_INIT, .max = request->answer_max, .request = request};
     CURL *easy = curl_easy_init();
     long code = 0;
     bool right_type;
@@ -199,9 +235,12 @@ AWAITS bool http_fetch(struct arena *arena, const struct http_request *request, 
     *status = (unsigned)code;
     *body = arena_slice(arena, slice_of(exchange.bytes ? exchange.bytes : "", exchange.size));
     free(exchange.bytes);
-    if (exchange.code != CURLE_OK)
-        log_warn("no answer by HTTP", log_str("url", request->url),
-                 log_str("reason", curl_easy_strerror(exchange.code)));
+    const char *why =
+        exchange.refused ? "its address is of a network that may not be asked" : curl_easy_strerror(exchange.code);
+    if (exchange.code != CURLE_OK && !request->failure)
+        log_warn("no answer by HTTP", log_str("url", request->url), log_str("reason", why));
+    if (request->failure)
+        *request->failure = exchange.code != CURLE_OK ? why : right_type ? NULL : "an answer of another type";
     if (request->untrusted)
         *request->untrusted = exchange.code == CURLE_PEER_FAILED_VERIFICATION;
     if (!right_type)

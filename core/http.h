@@ -4,10 +4,12 @@
  * http: asking another server by HTTP, in a task.  The only place, with the command line, that sees libcurl.
  *
  * https is verified, always.  Redirections are not followed, no proxy of the environment is asked, and what is asked
- * and answered is bounded in time and size.
+ * and answered is bounded in time and size.  Where a stranger says what is asked, may_connect judges each address at
+ * the moment when it is connected to.
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
 #include "core/arena.h"
 #include "core/slice.h"
@@ -24,8 +26,12 @@ struct http_request {
     const char *ca_file;         /* PEM; NULL: the system's authorities */
     const char *resolve;         /* "+HOST:PORT:ADDRESS,ADDRESS": where the url's host is; NULL: libcurl looks it up */
     const char *media_type;      /* of the answer, else it is none; NULL: any */
-    bool *untrusted;             /* set: was the server's certificate not right?  NULL: nobody asks */
-    unsigned timeout_ms;         /* for all of it */
+    const char *const *fields;   /* of the header, "name: value", NULL-terminated; NULL: no others */
+    bool (*may_connect)(const struct sockaddr *address, void *arg); /* asked of each address; NULL: all */
+    void *may_connect_arg;
+    const char **failure; /* set: why there is no answer, a sentence that stays.  NULL: nobody asks */
+    bool *untrusted;      /* set: was the server's certificate not right?  NULL: nobody asks */
+    unsigned timeout_ms;  /* for all of it */
     size_t answer_max;
 };
 

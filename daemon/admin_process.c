@@ -122,6 +122,7 @@ int admin_run(const struct process_plan *p)
         .default_route_port = p->config->default_route_port,
         .default_route_name = p->config->default_route_name,
         .mx_port = (unsigned)p->config->mx_port,
+        .webhooks_in_clear = *p->config->webhooks_networks != '\0',
         .metrics = stats_exposition,
     };
 

@@ -61,6 +61,9 @@ struct config {
     int64_t connect_timeout_ms, reply_timeout_ms, data_timeout_ms;
     bool verify_tls;
     bool chunking;
+    /* [webhooks] */
+    char *webhooks_networks, *webhooks_ca_file;
+    int64_t webhooks_retry_first_ms, webhooks_retry_max_ms, webhooks_lifetime_ms;
     /* [recipients] */
     char *probe_sender;
     int64_t probe_timeout_ms, probes_per_domain, valid_lifetime_ms, invalid_lifetime_ms, learned_max;

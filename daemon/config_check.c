@@ -244,6 +244,7 @@ void config_check(struct reader *reader)
     check_networks(reader, "listen", "proxy_networks", c->proxy_networks);
     check_networks(reader, "smtp", "xclient_networks", c->xclient_networks);
     check_networks(reader, "auth", "exempt", c->auth_exempt);
+    check_networks(reader, "webhooks", "networks", c->webhooks_networks);
     check_listen(reader, "smtp", c->listen_smtp);
     check_listen(reader, "submission", c->listen_submission);
     check_listen(reader, "submissions", c->listen_submissions);

@@ -212,6 +212,13 @@ const struct setting config_settings[] = {
     TEXT("secrets", "key_file", secrets_key_file, "",
          "Keys under which credentials of next hops are kept; posthoused --add-secret-key makes it. Only its owner may read it."),
 
+    TEXT("webhooks", "networks", webhooks_networks, "",
+         "ADDRESS, NETWORK/BITS ...: private networks that webhooks may tell, also by http://. Empty: public addresses, by https."),
+    TEXT("webhooks", "ca_file", webhooks_ca_file, "", "PEM: authorities for who is told. Default: the system's."),
+    DURATION("webhooks", "retry_first", webhooks_retry_first_ms, "10s", 100, DAY, "First retry of what was not taken; doubles."),
+    DURATION("webhooks", "retry_max", webhooks_retry_max_ms, "1h", 100, DAY, "Longest time between two tries."),
+    DURATION("webhooks", "lifetime", webhooks_lifetime_ms, "1d", 1000, 30 * DAY, "Then what nobody took is given up."),
+
     TEXT("recipients", "probe_sender", probe_sender, "",
          "Sender with which a primary is asked whether a recipient exists. Empty: the null sender."),
     DURATION("recipients", "probe_timeout", probe_timeout_ms, "10s", 100, 5 * 60000,

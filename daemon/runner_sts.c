@@ -23,9 +23,9 @@
 #include <string.h>
 
 #define LOG_MODULE "sts"
-#include "core/cidr.h"
 #include "core/http.h"
 #include "core/log.h"
+#include "core/public_address.h"
 #include "daemon/runner_tlsrpt.h"
 #include "relay/sts.h"
 #include "storage/sts_policy.h"
@@ -37,11 +37,6 @@
 #define HTTPS_PORT 443
 #define ADDRESSES_MAX 4
 
-static const char private[] =
-    "0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 "
-    "192.168.0.0/16 198.18.0.0/15 224.0.0.0/3 ::/96 64:ff9b::/96 64:ff9b:1::/48 fc00::/7 fe80::/10 "
-    "fec0::/10 ff00::/8";
-
 /* A domain that is being fetched for, on its lane's stack. */
 struct fetching {
     struct fetching *next;
@@ -50,16 +45,6 @@ struct fetching {
 static struct fetching *fetchings;
 
 /* ------------------------------------------------------------------ fetching */
-
-static bool is_public(const struct dns_address *address)
-{
-    static struct cidr_list list;
-    char error[200];
-
-    if (!list.count && !cidr_list_parse(private, &list, error, sizeof error))
-        log_fatal(70, "private networks: %s", error);
-    return !cidr_list_contains(&list, (const struct sockaddr *)&address->address);
-}
 
 const char *runner_sts_resolve(struct arena *arena, const char *host, unsigned port, const char **why)
 {
@@ -77,7 +62,7 @@ const char *runner_sts_resolve(struct arena *arena, const char *host, unsigned p
         const void *bytes = six ? (const void *)&((const struct sockaddr_in6 *)&addresses[i].address)->sin6_addr
                                 : (const void *)&((const struct sockaddr_in *)&addresses[i].address)->sin_addr;
 
-        if ((runner_settings()->sts_port == HTTPS_PORT && !is_public(&addresses[i])) ||
+        if ((runner_settings()->sts_port == HTTPS_PORT && !public_address((const struct sockaddr *)&addresses[i].address)) ||
             !inet_ntop(addresses[i].address.ss_family, bytes, text, sizeof text))
             continue;
         resolve = arena_printf(arena, six ? "%s%s[%s]" : "%s%s%s", resolve, used++ ? "," : "", text);

@@ -103,6 +103,7 @@ bool settings_check(const struct config *c, char *error, size_t error_size)
     }
     return spool_check(c, error, error_size) && dns_check(c, error, error_size) && sts_check(c, error, error_size) &&
            settings_oauth_check(c, error, error_size) && settings_secrets_check(c, error, error_size) &&
+           settings_webhooks_check(c, error, error_size) &&
            tls_check(c, "tls", &tls, error, error_size) &&
            tls_check(c, "admin", &(struct tls_server_settings){c->admin_certificate, c->admin_key, NULL, false}, error,
                      error_size);

@@ -3,6 +3,7 @@
 /* settings: from the configuration file's values to what protocols and runner want to be told. */
 #include "daemon/config.h"
 #include "daemon/runner.h"
+#include "daemon/webhooks.h"
 #include "protocols/limit.h"
 #include "protocols/oauth.h"
 #include "protocols/server.h"
@@ -31,6 +32,8 @@ const struct guard_settings *settings_guard(const struct config *config, const s
 
 /* settings_secrets.c.  NULL: none are set.  Read before privileges go; fatal (78) if they cannot be used. */
 struct secret_ring;
+const struct webhooks_settings *settings_webhooks(const struct config *config);
+bool settings_webhooks_check(const struct config *config, char *error, size_t error_size);
 const struct secret_ring *settings_secrets(const struct config *config);
 bool settings_secrets_check(const struct config *config, char *error, size_t error_size)
     __attribute__((warn_unused_result));

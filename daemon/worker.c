@@ -222,7 +222,7 @@ static void on_closing(void *arg)
     (void)arg;
     for (unsigned p = 0; p < SERVER_PROTOCOLS; p++)
         sessions += server_session_count((enum server_protocol)p);
-    if (sessions || (runner_running && !runner_done) || leaving) {
+    if (sessions || (runner_running && !runner_done) || webhooks_busy() || leaving) {
         loop_timer_set(&closing_timer, CLOSING_MS, on_closing, NULL);
         return;
     }
@@ -245,6 +245,7 @@ static void close_down(bool at_once)
     if (!closing) {
         closing = true;
         doors_close();
+        webhooks_stop();
         if (runner_running)
             runner_drain(on_runner_done, NULL);
         loop_timer_set(&closing_timer, CLOSING_MS, on_closing, NULL);
@@ -272,6 +273,7 @@ static void collect(void *arg)
     struct db_counters db;
     struct cache_counters cache;
     struct prober_counters probes;
+    struct webhooks_counters webhooks;
 
     (void)arg;
     accept_counters(&accepted);
@@ -280,6 +282,7 @@ static void collect(void *arg)
     db_counters(&db);
     cache_counters(&cache);
     prober_counters(&probes);
+    webhooks_counters(&webhooks);
     stats_set(STAT_SMTP_SESSIONS, server_session_count(SERVER_SMTP));
     stats_set(STAT_SMTP_CONNECTIONS, smtp_counters.connections);
     stats_set(STAT_SMTP_CONNECTIONS_REFUSED, smtp_counters.connections_refused);
@@ -316,6 +319,9 @@ static void collect(void *arg)
     stats_set(STAT_PROBES, probes.asked);
     stats_set(STAT_PROBES_TOLD, probes.told);
     stats_set(STAT_PROBES_FAILED, probes.failed);
+    stats_set(STAT_WEBHOOKS, webhooks.sent);
+    stats_set(STAT_WEBHOOKS_FAILED, webhooks.failed);
+    stats_set(STAT_WEBHOOKS_GIVEN_UP, webhooks.given_up);
     stats_set(STAT_DB_UNITS, db.units);
     stats_set(STAT_DB_FAILED, db.failed);
     stats_set(STAT_DB_UNCERTAIN, db.uncertain);
@@ -429,6 +435,7 @@ static AWAITS void boot(void *arg)
         return;
     log_info("serving", log_int("worker", id_worker()));
     runner_init(settings_runner(plan->config));
+    webhooks_init(settings_webhooks(plan->config));
     runner_running = true;
     serving = true;
     if (!task_start(housekeeping, guard_for_ever, NULL) || !task_start(housekeeping, renew_for_ever, NULL) ||

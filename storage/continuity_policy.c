@@ -1,12 +1,12 @@
 /*
  * continuity_policy: the table of fields, and reading.
  *
- * A row is read as pairs of name and text, and written so (provision_continuity.c): the statements know no column, and a
- * new one is a line of the table below.  PostgreSQL converts and has the last word by its own checks; what the API lets
- * through is what the line says.  A column that this program does not know is a newer node's, and is passed over.
+ * A row is read as pairs of name and text, and written so (provision_continuity.c): the statements know no column, and
+ * a new one is a line of the table below.  PostgreSQL converts and has the last word by its own checks; what the API
+ * lets through is what the line says.  A column that this program does not know is a newer node's, and is passed over.
  *
- * Rejected: one jsonb column instead of columns.  It would save the migration, and with it the checks and the names that
- * reports and people at a prompt go by.
+ * Rejected: one jsonb column instead of columns.  It would save the migration, and with it the checks and the names
+ * that reports and people at a prompt go by.
  */
 #include "storage/continuity_policy.h"
 

@@ -109,6 +109,9 @@ static const struct {
     {"hop_credential_many", {PROVISION_IN_USE, NULL, "there are 10,000 credentials: delete one first", 0}},
     {"next_hop_credential_fkey", {PROVISION_IN_USE, NULL, "a domain's next hop names the credential", 0}},
     {"route_hop_credential_fkey", {PROVISION_IN_USE, NULL, "a route's next hop names the credential", 0}},
+    {"webhook_many", {PROVISION_IN_USE, NULL, "there are 1,000 webhooks: delete one first", 0}},
+    {"webhook_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has webhooks", 0}},
+    {"webhook_disabled", {PROVISION_IN_USE, NULL, "it is switched off", 0}},
     {"network_cidr_key", {PROVISION_TAKEN, "cidr", "the network exists", 0}},
 
     {"grant_account", {PROVISION_INVALID, "account", "the customer has no such account", 0}},

@@ -2,8 +2,8 @@
  * Continuity policies, as administrators write them.
  *
  * A row is replaced as a whole, from pairs of column and text (see continuity_policy.c for why).  Two who change it at
- * the same time wait for each other at the domain's row, and the later one wins with all that it knew: a policy is small
- * and a person's, and the audit log has both.
+ * the same time wait for each other at the domain's row, and the later one wins with all that it knew: a policy is
+ * small and a person's, and the audit log has both.
  */
 #include "storage/provision_continuity.h"
 

@@ -14,7 +14,7 @@
 
 static struct {
     const char *option, *member;
-    enum { TEXT, NONE_OR_TEXT, NUMBER, NONE_OR_NUMBER, FLAG, NO_FLAG, LIST } kind; /* NONE_OR: empty is null */
+    enum { TEXT, NONE_OR_TEXT, NUMBER, NONE_OR_NUMBER, FLAG, NO_FLAG, NONE, LIST } kind; /* NONE_OR: empty is null */
     struct json_object *value;
 } members[] = {
     {"--account", "account", TEXT, NULL},
@@ -86,6 +86,12 @@ static struct {
     {"--retry-first", "retry_first", NONE_OR_NUMBER, NULL},
     {"--tls", "tls", NONE_OR_TEXT, NULL},
     {"--retry-max", "retry_max", NONE_OR_NUMBER, NULL},
+    {"--endpoint", "url", TEXT, NULL},
+    {"--event", "events", LIST, NULL},
+    {"--all-events", "events", NONE, NULL},
+    {"--enable", "enabled", FLAG, NULL},
+    {"--disable", "enabled", NO_FLAG, NULL},
+    {"--new-secret", "secret", NONE, NULL},
     {"--probe-interval", "probe_interval", NONE_OR_NUMBER, NULL},
     {"--check-interval", "check_interval", NONE_OR_NUMBER, NULL},
     {"--probe-address", "probe_address", NONE_OR_TEXT, NULL},
@@ -128,7 +134,7 @@ int grant_option(const char *option, const char *value)
     for (unsigned i = 0; i < MEMBERS; i++) {
         if (strcmp(members[i].option, option) != 0)
             continue;
-        bool alone = members[i].kind == FLAG || members[i].kind == NO_FLAG;
+        bool alone = members[i].kind == FLAG || members[i].kind == NO_FLAG || members[i].kind == NONE;
         if (!alone && !value)
             return 0;
         struct json_object *before = members[i].value;
@@ -145,6 +151,10 @@ int grant_option(const char *option, const char *value)
         case NUMBER: members[i].value = number_or_text(value); break;
         case FLAG: members[i].value = json_object_new_boolean(1); break;
         case NO_FLAG: members[i].value = json_object_new_boolean(0); break;
+        case NONE:
+            members[i].value = NULL;
+            emptied[i] = true;
+            break;
         case LIST:
             if (!before)
                 members[i].value = json_object_new_array();

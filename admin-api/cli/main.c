@@ -167,6 +167,7 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         break;
     case VERB_RESEAL: answer = must("POST", "/v1/credential-reseals", NULL); break;
     case VERB_STOP:
+    case VERB_TEST:
     case VERB_RETRY:
     case VERB_RELEASE:
     case VERB_REJECT: answer = must("POST", path, NULL); break;

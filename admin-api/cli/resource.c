@@ -15,7 +15,7 @@
 
 static const char *const verb_names[] = {"list",     "show",     "create", "change",  "delete", "replace", "forget",
                                          "events",   "attempts", "hold",   "release", "reject", "retry",   "cancel",
-                                         "redirect", "priority", "start",  "stop",    "reseal"};
+                                         "redirect", "priority", "start",  "stop",    "test",   "reseal"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource resources[] = {
@@ -139,6 +139,12 @@ static const struct resource resources[] = {
      "value",
      {NULL},
      {"id", "kind", "value", "reason", "expires_at", "created_at", NULL}},
+    {"webhooks",
+     "/v1/webhooks",
+     ALL_FOUR | MAY(VERB_CHANGE) | MAY(VERB_TEST),
+     "url",
+     {"customer", NULL},
+     {"id", "url", "events", "enabled", "pending", "failures", "last_error", NULL}},
     {"message",
      "/v1/messages",
      MAY(VERB_SHOW) | MAY(VERB_EVENTS),

@@ -22,6 +22,7 @@ enum verb {
     VERB_PRIORITY,
     VERB_START,
     VERB_STOP,
+    VERB_TEST,
     VERB_RESEAL, /* these are the last part of the path */
 };
 

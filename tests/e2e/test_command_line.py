@@ -90,6 +90,20 @@ def test_continuity_policies(client):
     client("domains", "delete", "away.cli.test")
 
 
+def test_webhooks(client):
+    client("customers", "create", "cli hooks")
+    made = json.loads(client("webhooks", "create", "https://127.0.0.1:9/", "--customer", "cli hooks", "--event", "webhook.test", "--label", "x",
+                             "--json"))
+    assert made["secret"].startswith("whsec_") and made["events"] == ["webhook.test"]
+    changed = json.loads(client("webhooks", "change", made["id"], "--all-events", "--endpoint", "https://127.0.0.1:9/other", "--new-secret", "--json"))
+    assert (changed["events"], changed["url"]) == (None, "https://127.0.0.1:9/other") and changed["secret"] != made["secret"]
+    client("webhooks", "test", made["id"])
+    assert "/other" in client("webhooks", "list", "--customer", "cli hooks")
+    assert json.loads(client("webhooks", "change", made["id"], "--disable", "--json"))["enabled"] is False
+    assert json.loads(client("webhooks", "change", made["id"], "--enable", "--json"))["enabled"] is True
+    client("webhooks", "delete", made["id"])
+
+
 def test_resources(posthouse, client):
     client("customers", "create", "cli & co")
     client("domains", "create", "cli.test", "--customer", "cli & co")

@@ -237,6 +237,18 @@ class ApiWorkload(Workload):
         self.api("PATCH", path, {"down_after": 2})
         self.api("DELETE", path)
 
+    def step_webhooks(self):
+        self.make_customer()
+        self.api("POST", "/v1/webhooks", {"url": "https://127.0.0.1:9/"})
+        self.api("POST", "/v1/webhooks", {"url": "https://127.0.0.1:9/", "customer": "c"})
+        for each in self.api("GET", "/v1/webhooks")["items"]:
+            path = f"/v1/webhooks/{each['id']}"
+            self.api("GET", path)
+            self.api("PATCH", path, {"label": "x"})
+            self.api("POST", f"{path}/test", None)
+            self.api("DELETE", path, None, GONE)
+        self.api("POST", "/v1/credential-reseals", None)
+
     def step_queue_actions(self):
         """Many at once, in the background."""
         action = self.api("POST", "/v1/queue-actions", {"action": "priority", "priority": 1, "domain": "dead.faults.test"})

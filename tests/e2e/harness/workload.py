@@ -117,6 +117,8 @@ ELSEWHERE = {
     "sts_policy_forget": "once an hour",
     "srs_key_make": "once an hour, and does nothing for 60 days: test_srs.py",
     "srs_key_forget": "the same",
+    "webhook_expire": "every half minute, and may fail",
+    "webhook_emit": "a part of whatever transaction tells something",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "only for a domain that wants anything but delivery: test_deleted_mail.py strikes it" for name in (
@@ -124,6 +126,8 @@ ELSEWHERE.update({name: "only for a domain that wants anything but delivery: tes
 ELSEWHERE["deletion_all"] = "the same, when a mailbox goes: the twin of deletion_some"
 ELSEWHERE.update({name: "by time, and what fails is done at the next run: test_deleted_mail.py" for name in (
     "carry_keep_due", "carry_keep_lock", "carry_keep_bump", "carry_keep_release", "carry_keep_expunge", "carry_keep_end")})
+ELSEWHERE.update({name: "test_webhooks.py strikes it in every way" for name in (
+    "webhook_claim", "webhook_messages", "webhook_remove", "webhook_succeeded", "webhook_put_off", "webhook_failed", "webhook_release")})
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
     "maintenance_gone", "maintenance_history", "maintenance_idle", "maintenance_lock", "maintenance_lost_mail",
     "maintenance_orphans", "maintenance_partitions", "maintenance_purge", "maintenance_released", "maintenance_sent", "maintenance_unlist",
