@@ -17,7 +17,7 @@
 
 static void put(struct json_object *object, struct continuity_policy *policy, const struct continuity_field *field)
 {
-    if (field->kind == CONTINUITY_ADDRESS) {
+    if (continuity_is_text(field)) {
         json_put_text(object, field->name, *continuity_address(policy, field));
         return;
     }
@@ -78,13 +78,26 @@ static void read_address(struct json_fields *f, const struct provision_domain *d
         *out = address;
 }
 
+static void read_host(struct json_fields *f, const char *name, struct slice *out)
+{
+    struct slice given = json_text(f, name, false, ADDRESS_MAX_BYTES), host;
+    if (!given.p)
+        return;
+    if (!name_host(f->r->arena, given, &host))
+        json_reject(f, name, "must be a host name or an address");
+    else
+        *out = host;
+}
+
 static void read_member(struct json_fields *f, const struct provision_domain *domain, struct continuity_policy *policy,
                         const struct continuity_field *field)
 {
     bool null = json_is_null(f, field->name);
-    if (field->kind == CONTINUITY_ADDRESS) {
+    if (continuity_is_text(field)) {
         if (null)
             *continuity_address(policy, field) = (struct slice){NULL, 0};
+        else if (field->kind == CONTINUITY_HOST)
+            read_host(f, field->name, continuity_address(policy, field));
         else
             read_address(f, domain, field->name, continuity_address(policy, field));
         return;
@@ -119,6 +132,8 @@ static AWAITS void write_policy(struct request *r, bool all)
     }
     for (unsigned i = 0; i < continuity_field_count; i++)
         read_member(&f, &domain, &policy, &continuity_fields[i]);
+    if (policy.check_password > CONTINUITY_CHECK_NONE && !policy.check_host.n) /* NOT_SET is below */
+        json_reject(&f, "check_host", "must be given where passwords are checked");
     if (!json_end(&f))
         return;
     r->actor.status = 200;

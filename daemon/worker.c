@@ -35,6 +35,7 @@
 #include "core/stream.h"
 #include "core/task.h"
 #include "daemon/prober.h"
+#include "daemon/primary_login.h"
 #include "daemon/process.h"
 #include "daemon/runner.h"
 #include "daemon/settings.h"
@@ -469,6 +470,7 @@ int worker_run(const struct process_plan *p)
     outage_account_configure((unsigned)p->config->continuity_accounts_max);
     srs_way_configure(settings_srs(p->config));
     prober_init(settings_prober(p->config));
+    primary_login_init(p->config->hostname);
     if (!cidr_list_parse(p->config->auth_exempt, &exempt, error, sizeof error))
         log_fatal(78, "[auth] exempt: %s", error);
     guard_init(settings_guard(p->config, &exempt));

@@ -7,6 +7,8 @@
  * who may not sign in with his own, and whatever comes out is no.  So it does for an account that has no keys for the mechanism yet: RFC 4954 has a
  * reply for it (432, a transition is needed), which would tell that the account exists.
  *
+ * What is not the account's own password may be that at its primary (login_primary.c).
+ *
  * A login that proves an imported hash's password replaces the hash (storage/credential_upgrade.h).
  */
 #include "protocols/login.h"
@@ -23,6 +25,13 @@
 #include "storage/installation.h"
 #include "storage/name.h"
 #include "storage/stand_in.h"
+
+static const struct login_primary_way *primary; /* NULL: none is asked */
+
+void login_use_primary(const struct login_primary_way *way)
+{
+    primary = way;
+}
 
 /* Keys that no password fits, always the same for the same name. */
 static AWAITS enum db_status made_up_keys(struct arena *arena, struct slice name, bool sha1, struct slice *out)
@@ -64,7 +73,14 @@ AWAITS enum db_status login_find(struct login *login, struct slice name)
     }
     login->account = found;
     login->name = arena_slice(login->arena, slice_of(name.p, name.n <= LOGIN_NAME_MAX ? name.n : 0));
-    if (!login->known)
+    bool keys = login->known;
+    if (keys && found.password_primary)
+        switch (primary ? primary->kept(login->arena, &found) : DB_NONE) {
+        case DB_FOUND: break;
+        case DB_NONE: keys = false; break;
+        case DB_FAILED: return DB_FAILED;
+        }
+    if (!keys)
         login->account.scram_sha256 = login->account.scram_sha1 = (struct slice){NULL, 0};
     return DB_FOUND;
 }
@@ -124,7 +140,7 @@ static AWAITS enum login_answer app_password_check(const struct login *login, st
     return LOGIN_YES;
 }
 
-AWAITS enum login_answer login_check(const struct login *login, struct slice password)
+AWAITS enum login_answer login_check(struct login *login, struct slice password)
 {
     enum login_answer answer = app_password_check(login, password);
     struct slice hash = login->account.password_hash;
@@ -133,8 +149,9 @@ AWAITS enum login_answer login_check(const struct login *login, struct slice pas
         return answer;
     if (!login->account.id && stand_in_hash(login->arena, login->name, &hash) == DB_FAILED)
         return LOGIN_UNAVAILABLE;
-    if (!credential_verify(hash, password) || !login->known)
-        return LOGIN_NO;
+    bool fits = credential_verify(hash, password);
+    if (!fits || !login->known || login->account.password_primary)
+        return primary ? primary->check(login, password, fits) : LOGIN_NO;
     credential_upgrade(&login->account, password);
     return LOGIN_YES;
 }

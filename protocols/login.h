@@ -41,10 +41,20 @@ AWAITS enum db_status login_scram_keys(const struct login *login, struct slice n
     __attribute__((warn_unused_result));
 enum login_answer { LOGIN_YES, LOGIN_NO, LOGIN_UNAVAILABLE };
 /*
- * After login_find().  YES: the password, or an app password for this service and client, is the account's, and it may
- * sign in.
+ * After login_find().  YES: the password, or an app password for this service and client, is the account's, or its
+ * primary has taken it, and it may sign in.
  */
-AWAITS enum login_answer login_check(const struct login *login, struct slice password)
-    __attribute__((warn_unused_result));
+AWAITS enum login_answer login_check(struct login *login, struct slice password) __attribute__((warn_unused_result));
+
+/*
+ * Passwords that are checked at the domain's primary (login_primary.c, which registers itself).  check: when the password
+ * is not the account's own; fits: it is the one that is kept from the primary; YES: login->account is who signs in, and
+ * may have been nobody here before.  kept: FOUND if what is kept may be used without asking.
+ */
+struct login_primary_way {
+    AWAITS enum login_answer (*check)(struct login *login, struct slice password, bool fits);
+    AWAITS enum db_status (*kept)(struct arena *arena, const struct directory_account *account);
+};
+void login_use_primary(const struct login_primary_way *way);
 
 #endif

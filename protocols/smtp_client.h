@@ -42,6 +42,7 @@ struct smtp_client_credential {
     unsigned mechanisms; /* SASL_HOP_*: these may be used; 0: nothing is said, the certificate is all there is */
     bool verify;         /* not without a certificate for the host's name; else TLS will do */
     bool refused;        /* set: the server did not take it */
+    unsigned code;       /* set, if refused: its reply's */
 };
 
 struct smtp_client;

@@ -144,6 +144,7 @@ static AWAITS bool converse(struct smtp_client *client, struct arena *arena, uns
     good = begin(&d, sasl_hop_name(mechanism));
     if (good && client->reply.code != 235) {
         credential->refused = client->reply.code / 100 == 5;
+        credential->code = client->reply.code;
         good = fail_told(&d);
     } else if (good && !sasl_hop_over(d.hop)) {
         good = fail(why, "signing in: it said yes without proving that it knows the password");

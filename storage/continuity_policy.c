@@ -22,6 +22,7 @@
 static const char *const deleted_mail[] = {"deliver", "unless-deleted", "ask", NULL};
 static const char *const deleted_then[] = {"release", "reject", NULL};
 static const char *const accounts_words[] = {"none", "known", NULL};
+static const char *const check_words[] = {"none", "smtp", "imap", NULL};
 
 const struct continuity_field continuity_fields[] = {
     {"probe_interval", CONTINUITY_NUMBER, AT(probe_interval), CONTINUITY_NOT_SET, 1, 3600, NULL},
@@ -36,6 +37,9 @@ const struct continuity_field continuity_fields[] = {
     {"copy_keep_days", CONTINUITY_NUMBER, AT(copy_keep_days), CARRY_COPY_KEEP_DAYS, 0, 3650, NULL},
     {"accounts", CONTINUITY_WORD, AT(accounts), CONTINUITY_ACCOUNTS_NONE, 0, 0, accounts_words},
     {"accounts_max", CONTINUITY_NUMBER, AT(accounts_max), 10000, 1, 1000000, NULL},
+    {"check_password", CONTINUITY_WORD, AT(check_password), CONTINUITY_CHECK_NONE, 0, 0, check_words},
+    {"check_host", CONTINUITY_HOST, AT(check_host), 0, 0, 0, NULL},
+    {"check_port", CONTINUITY_NUMBER, AT(check_port), CONTINUITY_NOT_SET, 1, 65535, NULL},
 };
 const unsigned continuity_field_count = sizeof continuity_fields / sizeof *continuity_fields;
 
@@ -49,11 +53,16 @@ struct slice *continuity_address(struct continuity_policy *policy, const struct 
     return (struct slice *)(void *)((char *)policy + field->offset);
 }
 
+bool continuity_is_text(const struct continuity_field *field)
+{
+    return field->kind == CONTINUITY_ADDRESS || field->kind == CONTINUITY_HOST;
+}
+
 void continuity_policy_init(struct continuity_policy *policy)
 {
     *policy = (struct continuity_policy){0};
     for (unsigned i = 0; i < continuity_field_count; i++)
-        if (continuity_fields[i].kind != CONTINUITY_ADDRESS)
+        if (!continuity_is_text(&continuity_fields[i]))
             *continuity_number(policy, &continuity_fields[i]) = CONTINUITY_NOT_SET;
 }
 
@@ -82,7 +91,8 @@ static void take(struct arena *arena, struct continuity_policy *policy, const st
         break;
     case CONTINUITY_FLAG: *continuity_number(policy, field) = slice_equal(text, SLICE("true")); break;
     case CONTINUITY_WORD: *continuity_number(policy, field) = word_index(field, text); break;
-    case CONTINUITY_ADDRESS: *continuity_address(policy, field) = text; break;
+    case CONTINUITY_ADDRESS:
+    case CONTINUITY_HOST: *continuity_address(policy, field) = text; break;
     }
 }
 
@@ -118,7 +128,7 @@ AWAITS enum db_status continuity_policy_of(struct arena *arena, int64_t domain_i
     for (unsigned i = 0; i < continuity_field_count; i++) {
         const struct continuity_field *field = &continuity_fields[i];
 
-        if (field->kind != CONTINUITY_ADDRESS && *continuity_number(out, field) == CONTINUITY_NOT_SET)
+        if (!continuity_is_text(field) && *continuity_number(out, field) == CONTINUITY_NOT_SET)
             *continuity_number(out, field) = field->otherwise;
     }
     return status;

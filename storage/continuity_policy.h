@@ -9,6 +9,7 @@
  *
  * The write side is storage/provision_continuity.h.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@
 #define CONTINUITY_NOT_SET INT32_MIN
 
 enum continuity_accounts { CONTINUITY_ACCOUNTS_NONE, CONTINUITY_ACCOUNTS_KNOWN };
+enum continuity_check { CONTINUITY_CHECK_NONE, CONTINUITY_CHECK_SMTP, CONTINUITY_CHECK_IMAP };
 
 /* A number, flag (0, 1) or word (its index) that is not set is CONTINUITY_NOT_SET; a text {NULL,0}. */
 enum { CONTINUITY_DELETED_DELIVER, CONTINUITY_DELETED_UNLESS, CONTINUITY_DELETED_ASK }; /* deleted_mail */
@@ -34,14 +36,23 @@ struct continuity_policy {
     int32_t deleted_mail; /* what becomes of mail that its reader deleted before it was delivered; a word's index */
     int32_t deleted_hold_days, deleted_then;
     int32_t copy_keep_days; /* how long copies stay after the delivery */
-    int32_t accounts;     /* enum continuity_accounts: who gets one in an outage */
-    int32_t accounts_max; /* of the domain, in state "continuity" */
+    int32_t accounts;       /* enum continuity_accounts: who gets one in an outage */
+    int32_t accounts_max;   /* of the domain, in state "continuity" */
+    int32_t check_password; /* enum continuity_check: may the primary be asked for passwords, and how */
+    struct slice check_host;
+    int32_t check_port; /* NOT_SET: 587, 993 */
 };
 
 struct continuity_field {
     const char *name; /* of the column, and of the member in the API */
-    enum continuity_kind { CONTINUITY_NUMBER, CONTINUITY_FLAG, CONTINUITY_WORD, CONTINUITY_ADDRESS } kind;
-    size_t offset;            /* in struct continuity_policy: an int32_t, of ADDRESS a slice */
+    enum continuity_kind {
+        CONTINUITY_NUMBER,
+        CONTINUITY_FLAG,
+        CONTINUITY_WORD,
+        CONTINUITY_ADDRESS,
+        CONTINUITY_HOST
+    } kind;
+    size_t offset;            /* in struct continuity_policy: an int32_t, of ADDRESS and HOST a slice */
     int32_t otherwise;        /* what not set means; NOT_SET: who reads it knows */
     int32_t min, max;         /* of NUMBER */
     const char *const *words; /* of WORD; NULL-terminated */
@@ -52,6 +63,7 @@ extern const unsigned continuity_field_count;
 
 int32_t *continuity_number(struct continuity_policy *policy, const struct continuity_field *field);
 struct slice *continuity_address(struct continuity_policy *policy, const struct continuity_field *field);
+bool continuity_is_text(const struct continuity_field *field); /* of kind ADDRESS or HOST: continuity_address() */
 /* Nothing is set. */
 void continuity_policy_init(struct continuity_policy *policy);
 

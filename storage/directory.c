@@ -42,7 +42,8 @@ static struct slice domain_part(struct slice address)
 static const struct db_statement by_login = {
     "directory_account",
     "select a.id, a.customer_id, a.domain_id, a.inbox_id, a.cell, a.address,"
-    "       case when c.state = 'active' then a.state else 'suspended' end, a.password_hash, a.scram_sha256, a.scram_sha1"
+    "       case when c.state = 'active' then a.state else 'suspended' end, a.password_hash, a.scram_sha256, a.scram_sha1,"
+    "       a.password_primary_at is not null"
     "  from account a join customer c on c.id = a.customer_id"
     " where a.address = $1::text",
 };
@@ -90,6 +91,7 @@ AWAITS enum db_status directory_account(struct arena *arena, struct slice login,
     out->password_hash = row_text(rows, 0, 7);
     out->scram_sha256 = row_text(rows, 0, 8);
     out->scram_sha1 = row_text(rows, 0, 9);
+    out->password_primary = row_bool(rows, 0, 10);
     return DB_FOUND;
 }
 

@@ -51,6 +51,7 @@ struct directory_account {
     struct slice password_hash; /* crypt(3); {NULL,0}: none */
     struct slice scram_sha256;  /* "SCRAM-SHA-256$iter:salt$stored:server"; {NULL,0}: none */
     struct slice scram_sha1;    /* likewise */
+    bool password_primary;      /* these are of the password that last worked at its primary */
 };
 
 static inline bool directory_may_send(const struct directory_account *account)

@@ -258,7 +258,8 @@ static const struct db_statement update = {
     "update account set state = coalesce($2::text, state),"
     "   password_hash = case when $3::boolean then null else coalesce($4::text, password_hash) end,"
     "   scram_sha256 = case when $3::boolean then null when $4::text is null then scram_sha256 else $5::text end,"
-    "   scram_sha1 = case when $3::boolean then null when $4::text is null then scram_sha1 else $6::text end"
+    "   scram_sha1 = case when $3::boolean then null when $4::text is null then scram_sha1 else $6::text end,"
+    "   password_primary_at = case when $3::boolean or $4::text is not null then null else password_primary_at end"
     " where id = $1::bigint",
 };
 static const struct db_statement drop_aliases = {

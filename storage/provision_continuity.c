@@ -29,7 +29,7 @@ static struct slice text_of(struct arena *arena, const struct continuity_policy 
     struct continuity_policy copy = *policy;
     int32_t number;
 
-    if (field->kind == CONTINUITY_ADDRESS)
+    if (continuity_is_text(field))
         return *continuity_address(&copy, field);
     number = *continuity_number(&copy, field);
     if (number == CONTINUITY_NOT_SET)

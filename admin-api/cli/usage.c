@@ -103,6 +103,7 @@ void usage_print(FILE *to)
         "                   [--deleted-mail deliver|unless-deleted|ask] [--deleted-hold-days N]\n"
         "                   [--deleted-then release|reject] [--copy-keep-days N]\n"
         "                   [--accounts none|known] [--accounts-max N]\n"
+        "                   [--check-password none|smtp|imap] [--check-host HOST] [--check-port PORT]\n"
         "                                       (while the primary is away; \"\" is the default)\n"
         "  suspensions list | show ID | delete ID\n"
         "            create VALUE --kind destination|sender|customer --reason TEXT [--expires-at TIME]\n"

@@ -58,6 +58,8 @@ ELSEWHERE = {
     "token_find": "remembered for five seconds; a token that cannot be looked up: test_api.py (the database goes)",
     "token_mark_used": "once an hour for a token",
     "credential_upgrade": "once for an imported hash, and may fail: test_password_hashes.py strikes it in every way",
+    "primary_password_keep": "once for a password, and may fail: test_primary_password.py strikes it in every way",
+    "primary_password_drop": "the same",
     "app_password_mark_used": "once in ten minutes, and may be lost",
     "certificate_mark_used": "the same",
     "guard_write": "may be lost by design: the process that counted knows, the others learn of the next",
