@@ -136,6 +136,7 @@ AWAITS void continuity_policies_show(struct request *r);
 AWAITS void continuity_policies_replace(struct request *r);
 AWAITS void continuity_policies_change(struct request *r);
 AWAITS void continuity_policies_delete(struct request *r);
+AWAITS void queue_entry_expire(struct request *r);
 AWAITS void delivery_policies_list(struct request *r);
 AWAITS void delivery_policies_create(struct request *r);
 AWAITS void delivery_policies_show(struct request *r);

@@ -40,6 +40,8 @@ static void object_put_hold(struct json_object *object, const struct hold *hold)
         json_put_text(told, "reason", hold->reason);
         put_time(told, "until", hold->until_ms);
         json_put_text(told, "then", slice_str(hold_then_word(hold->then)));
+        json_put_bool(told, "approval", hold->approval);
+        json_put_bool(told, "quarantine", hold->quarantine);
     }
     json_object_object_add(object, "hold", told);
 }
@@ -85,8 +87,9 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
 
 AWAITS void queue_list(struct request *r)
 {
-    static const char *const parameters[] = {"cursor", "limit",       "domain",     "sender",     "customer",
-                                             "state",  "destination", "older_than", "newer_than", NULL};
+    static const char *const parameters[] = {"cursor",     "limit",      "domain",      "sender",  "customer",
+                                             "state",      "held_by",    "quarantined", "message", "destination",
+                                             "older_than", "newer_than", NULL};
     struct provision_page page;
     struct queue_filter filter;
     struct queue_view_entry *entries = NULL;
@@ -99,6 +102,9 @@ AWAITS void queue_list(struct request *r)
         .sender = request_query(r, "sender"),
         .customer = request_query(r, "customer"),
         .state = request_query(r, "state"),
+        .held_by = request_query(r, "held_by"),
+        .quarantined = request_query(r, "quarantined"),
+        .message = request_query(r, "message"),
         .destination = request_query(r, "destination"),
         .older_than = request_query(r, "older_than"),
         .newer_than = request_query(r, "newer_than"),
@@ -180,6 +186,7 @@ static AWAITS void act_on(struct request *r, enum queue_act_kind kind)
     case QUEUE_ACT_PRIORITY: queue_entry_show(r); break;
     case QUEUE_ACT_RELEASE: reply_decided(r, &entry, HOLD_THEN_RELEASE); break;
     case QUEUE_ACT_REJECT: reply_decided(r, &entry, HOLD_THEN_REJECT); break;
+    case QUEUE_ACT_EXPIRE: reply_decided(r, &entry, entry.hold.then); break;
     case QUEUE_ACT_CANCEL: reply_json(r, 200, queue_entry_json(&entry)); break;
     }
 }
@@ -202,6 +209,11 @@ AWAITS void queue_entry_release(struct request *r)
 AWAITS void queue_entry_reject(struct request *r)
 {
     act_on(r, QUEUE_ACT_REJECT);
+}
+
+AWAITS void queue_entry_expire(struct request *r)
+{
+    act_on(r, QUEUE_ACT_EXPIRE);
 }
 
 AWAITS void queue_entry_cancel(struct request *r)

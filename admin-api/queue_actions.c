@@ -27,6 +27,10 @@ static void put_filter(struct json_object *object, const struct queue_filter *fi
     json_put_text(told, "sender", filter->sender.p && !filter->sender.n ? SLICE("<>") : filter->sender);
     json_put_id(told, "customer", filter->customer_id);
     json_put_text(told, "state", slice_str(states[filter->state]));
+    json_put_text(told, "held_by", filter->held_by);
+    json_object_object_add(told, "quarantined",
+                           filter->quarantine ? json_object_new_boolean(filter->quarantine > 0) : NULL);
+    json_put_id(told, "message", filter->message_id);
     json_put_text(told, "destination", filter->destination);
     json_put_time(told, "since", filter->since_ms);
     json_put_time(told, "before", filter->before_ms);
@@ -94,7 +98,8 @@ AWAITS void queue_actions_list(struct request *r)
 
 AWAITS void queue_actions_create(struct request *r)
 {
-    static const char *const kinds[] = {"retry", "hold", "release", "reject", "cancel", "redirect", "priority", NULL};
+    static const char *const kinds[] = {"retry",  "hold",     "release",  "reject", "expire",
+                                        "cancel", "redirect", "priority", NULL};
     struct json_fields f;
     struct queue_bulk bulk = {0};
     if (!json_begin(r, &f))
@@ -102,13 +107,18 @@ AWAITS void queue_actions_create(struct request *r)
     struct slice kind = json_choice(&f, "action", kinds);
     enum queue_act_kind which = QUEUE_ACT_RETRY;
     if (!kind.p || !queue_act_parse(kind, &which))
-        json_reject(&f, "action", "must be given: retry, hold, release, reject, cancel, redirect or priority");
+        json_reject(&f, "action", "must be given: retry, hold, release, reject, expire, cancel, redirect or priority");
     queue_acts_read(&f, which, &bulk.act);
     const struct queue_words words = {
         .domain = json_text(&f, "domain", false, WORD_MAX_BYTES),
         .sender = json_text(&f, "sender", false, WORD_MAX_BYTES),
         .customer = json_text(&f, "customer", false, WORD_MAX_BYTES),
         .state = json_text(&f, "state", false, WORD_MAX_BYTES),
+        .held_by = json_text(&f, "held_by", false, WORD_MAX_BYTES),
+        .quarantined = !json_given(&f, "quarantined")        ? (struct slice){NULL, 0}
+                       : json_flag(&f, "quarantined", false) ? SLICE("true")
+                                                             : SLICE("false"),
+        .message = json_text(&f, "message", false, WORD_MAX_BYTES),
         .destination = json_text(&f, "destination", false, WORD_MAX_BYTES),
         .older_than = json_text(&f, "older_than", false, WORD_MAX_BYTES),
         .newer_than = json_text(&f, "newer_than", false, WORD_MAX_BYTES),

@@ -1,8 +1,9 @@
 /*
  * queue_acts: from a client's words to an action on queue entries.
  *
- *   retry, release, reject   nothing
- *   hold       "until", "then", "reason"
+ *   retry, release, reject, expire   nothing
+ *   hold       "then", "reason"; "until", or "approval": true, which is 30 days at most if "until" says nothing else;
+ *              "quarantine"
  *   cancel     "bounce": its sender gets it back, or nobody is told; must be said, as one of the two cannot be undone
  *   redirect   "next_hops": [{"host", "port"}], tried in this order; null: back to where it would go by itself; or
  *              "route": id or name
@@ -23,15 +24,19 @@
 
 static void read_hold(struct json_fields *f, struct queue_act *out)
 {
-    static const char *const words[] = {"release", "reject", NULL};
+    static const char *const words[] = {"release", "reject", "discard", NULL};
     int64_t now = clock_now_ms();
-    out->reason = json_text(f, "reason", true, REASON_MAX_BYTES);
-    out->until_ms = json_time(f, "until", INT64_MIN);
-    if (out->until_ms <= now || out->until_ms > now + HOLD_MAX_MS)
-        json_reject(f, "until", "must be given, later than now, and within a year");
+    struct hold *hold = &out->hold;
+    *hold = (struct hold){.by = HOLD_BY_ADMINISTRATOR};
+    hold->reason = json_text(f, "reason", true, REASON_MAX_BYTES);
+    hold->approval = json_flag(f, "approval", false);
+    hold->quarantine = json_flag(f, "quarantine", false);
+    hold->until_ms = json_time(f, "until", hold->approval ? now + HOLD_APPROVAL_MS : INT64_MIN);
+    if (hold->until_ms <= now || hold->until_ms > now + HOLD_MAX_MS)
+        json_reject(f, "until", "must be given (or approval), later than now, and within a year");
     struct slice then = json_choice(f, "then", words);
-    if (!then.p || !hold_then_parse(then, &out->then))
-        json_reject(f, "then", "must be given: release or reject");
+    if (!then.p || !hold_then_parse(then, &hold->then))
+        json_reject(f, "then", "must be given: release, reject or discard");
 }
 
 /* An administrator may send anybody's mail by any route. */
@@ -78,7 +83,8 @@ AWAITS void queue_acts_read(struct json_fields *f, enum queue_act_kind kind, str
     switch (kind) {
     case QUEUE_ACT_RETRY:
     case QUEUE_ACT_RELEASE:
-    case QUEUE_ACT_REJECT: break;
+    case QUEUE_ACT_REJECT:
+    case QUEUE_ACT_EXPIRE: break;
     case QUEUE_ACT_HOLD: read_hold(f, out); break;
     case QUEUE_ACT_CANCEL:
         if (!json_given(f, "bounce"))
@@ -99,7 +105,8 @@ AWAITS bool queue_acts_read_body(struct request *r, enum queue_act_kind kind, st
 {
     struct json_fields f;
     *out = (struct queue_act){.kind = kind};
-    if (!r->body.n && (kind == QUEUE_ACT_RETRY || kind == QUEUE_ACT_RELEASE || kind == QUEUE_ACT_REJECT))
+    if (!r->body.n &&
+        (kind == QUEUE_ACT_RETRY || kind == QUEUE_ACT_RELEASE || kind == QUEUE_ACT_REJECT || kind == QUEUE_ACT_EXPIRE))
         return true;
     if (!json_begin(r, &f))
         return false;

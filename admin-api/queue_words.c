@@ -10,6 +10,7 @@
 
 #include "admin-api/handlers.h"
 #include "core/clock.h"
+#include "core/id.h"
 #include "storage/name.h"
 
 #define AGE_MAX_S (INT64_C(10) * 365 * 24 * 60 * 60)
@@ -39,6 +40,19 @@ bool queue_words_age(struct slice word, int64_t *ms)
     return seconds <= AGE_MAX_S;
 }
 
+static bool parse_held_by(struct slice word, struct queue_filter *out)
+{
+    enum hold_by by;
+    out->held_by = word;
+    return hold_by_parse(word, &by);
+}
+
+static bool parse_flag(struct slice word, int *out)
+{
+    *out = slice_equal(word, SLICE("true")) ? 1 : slice_equal(word, SLICE("false")) ? -1 : 0;
+    return *out != 0;
+}
+
 AWAITS bool queue_words_read(struct request *r, const struct queue_words *words, struct queue_filter *out)
 {
     static const char age[] = "must be seconds, or a time such as 2026-11-23T20:25:14Z (RFC 3339)";
@@ -49,6 +63,12 @@ AWAITS bool queue_words_read(struct request *r, const struct queue_words *words,
         reply_problem(r, 422, "sender", "must be an address, or <> for the null sender");
     else if (words->state.p && !parse_state(words->state, out))
         reply_problem(r, 422, "state", "must be waiting, held, suspended or active");
+    else if (words->held_by.p && !parse_held_by(words->held_by, out))
+        reply_problem(r, 422, "held_by", "must be one of the words of hold.by");
+    else if (words->quarantined.p && !parse_flag(words->quarantined, &out->quarantine))
+        reply_problem(r, 422, "quarantined", "must be true or false");
+    else if (words->message.p && !id_parse(words->message, &out->message_id))
+        reply_problem(r, 422, "message", "must be the id of a message");
     else if (words->older_than.p && !queue_words_age(words->older_than, &out->before_ms))
         reply_problem(r, 422, "older_than", "%s", age);
     else if (words->newer_than.p && !queue_words_age(words->newer_than, &out->since_ms))

@@ -5,7 +5,8 @@
 #include "storage/queue_filter.h"
 
 struct queue_words {
-    struct slice domain, sender, customer, state, destination, older_than, newer_than; /* {NULL,0}: not given */
+    /* {NULL,0}: not given */
+    struct slice domain, sender, customer, state, held_by, quarantined, message, destination, older_than, newer_than;
 };
 
 /* False, and answered: one of them is none. */

@@ -145,7 +145,7 @@ static void read_members(struct json_fields *f, struct provision_grant *grant)
     static const char *const senders[] = {"own", "domains", "any", NULL};
     static const char *const recipients[] = {"any", "domains", "customer", NULL};
     static const char *const at_limit[] = {"refuse", "defer", "hold", NULL};
-    static const char *const hold_then[] = {"release", "reject", NULL};
+    static const char *const hold_then[] = {"release", "reject", "discard", NULL};
     static const char *const counted_by[] = {"grant", "account", NULL};
 
     if (json_is_null(f, "label"))

@@ -147,6 +147,7 @@ static const struct router_route routes[] = {
     {"POST", "/v1/queue/{entry}/hold", "holdQueueEntry", ROUTER_TOKEN, queue_entry_hold},
     {"POST", "/v1/queue/{entry}/release", "releaseQueueEntry", ROUTER_TOKEN, queue_entry_release},
     {"POST", "/v1/queue/{entry}/reject", "rejectQueueEntry", ROUTER_TOKEN, queue_entry_reject},
+    {"POST", "/v1/queue/{entry}/expire", "expireQueueEntry", ROUTER_TOKEN, queue_entry_expire},
     {"POST", "/v1/queue/{entry}/cancel", "cancelQueueEntry", ROUTER_TOKEN, queue_entry_cancel},
     {"POST", "/v1/queue/{entry}/redirect", "redirectQueueEntry", ROUTER_TOKEN, queue_entry_redirect},
     {"POST", "/v1/queue/{entry}/priority", "prioritizeQueueEntry", ROUTER_TOKEN, queue_entry_priority},

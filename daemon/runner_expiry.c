@@ -66,7 +66,7 @@ static AWAITS void bounce_expired(struct arena *arena)
     bounce(arena, list, count, SLICE("4.4.7"), SLICE("delivery time expired"));
 }
 
-/* Held entries whose time has come, RELEASE_MAX at a time: some are claimed as any other, some are bounced. */
+/* Held entries whose time has come, RELEASE_MAX at a time: released, discarded, or claimed and bounced. */
 static AWAITS void end_holds(struct arena *arena)
 {
     struct queue_entry *list = NULL;
@@ -82,6 +82,12 @@ static AWAITS void end_holds(struct arena *arena)
         }
         if (count)
             runner_claim_kick(NULL);
+    } while (count == RELEASE_MAX && !runner_draining());
+    do {
+        if (hold_discard_due(cells, cell_count, RELEASE_MAX, &count) != DB_DONE) {
+            runner_trouble();
+            return;
+        }
     } while (count == RELEASE_MAX && !runner_draining());
     switch (hold_claim_rejected(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
     case DB_FOUND: break;

@@ -73,6 +73,7 @@ static struct hold at_limit(const struct smtp_session *session, const struct smt
         .until_ms = now_ms + from->grant->hold_ms,
         .by = HOLD_BY_LIMIT,
         .then = from->grant->hold_then,
+        .approval = true,
         .reason = slice_str(arena_printf(session->transaction_arena, "%s of grant %s is reached", from->held_limit,
                                          id_print(from->grant->id, id))),
     };

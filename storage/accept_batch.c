@@ -51,19 +51,19 @@ static const struct db_statement insert_entries = {
     "accept_entries",
     "insert into queue_entry (cell, id, message_id, recipient, domain_id, destination, due_at, expires_at, account_id,"
     "                         shown, worker, lease_until, parameters, delay_at, held_until, held_by, held_reason, held_then,"
-    "                         deliver_by, priority, sender, customer_id)"
+    "                         deliver_by, priority, sender, customer_id, held_approval, quarantined)"
     " select cell, id, message_id, recipient, nullif(domain_id, 0), destination, coalesce(due_at, now()), expires_at,"
     "        nullif(account_id, 0), shown, case when waiting then null else $11::smallint end,"
     "        case when waiting then null else now() + $12::integer * interval '1 ms' end,"
     "        parameters, case when waiting then delay_at end, held_until, held_by, held_reason, held_then, deliver_by, priority,"
-    "        sender, customer_id"
+    "        sender, customer_id, held_how & 1 <> 0, held_how & 2 <> 0"
     "   from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],"
     "               $8::bigint[], $9::boolean[], $10::boolean[], $13::text[], $14::timestamptz[], $15::timestamptz[], $16::text[],"
     "               $17::text[], $18::text[], $19::timestamptz[], $20::timestamptz[],"
-    "               $21::smallint[], $22::text[], $23::bigint[])"
+    "               $21::smallint[], $22::text[], $23::bigint[], $24::smallint[])"
     "        u (cell, id, message_id, recipient, domain_id, destination, expires_at, account_id, shown, waiting,"
     "           parameters, delay_at, held_until, held_by, held_reason, held_then, deliver_by, due_at, priority,"
-    "           sender, customer_id)"};
+    "           sender, customer_id, held_how)"};
 static const struct db_statement take_uids = {
     "accept_uids", "update mailbox m set uidnext = m.uidnext + u.n, modseq = m.modseq + 1"
                    "  from unnest($1::smallint[], $2::bigint[], $3::integer[]) u (cell, id, n)"
@@ -241,7 +241,7 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
 {
     unsigned n = b->entry_count;
     int16_t *cells = arena_array(b->arena, n, sizeof *cells),
-            *priorities = arena_array(b->arena, n, sizeof *priorities);
+            *priorities = arena_array(b->arena, n, sizeof *priorities), *how = arena_array(b->arena, n, sizeof *how);
     int64_t *ids = arena_array(b->arena, n, sizeof *ids), *messages = arena_array(b->arena, n, sizeof *messages);
     int64_t *domains = arena_array(b->arena, n, sizeof *domains), *expires = arena_array(b->arena, n, sizeof *expires);
     int64_t *accounts = arena_array(b->arena, n, sizeof *accounts);
@@ -282,6 +282,7 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
         customers[i] = m->customer_id;
         due[i] = r->due_ms ? r->due_ms : INT64_MIN;
         held[i] = r->hold.until_ms ? r->hold.until_ms : INT64_MIN;
+        how[i] = (int16_t)((r->hold.approval ? 1 : 0) | (r->hold.quarantine ? 2 : 0));
         held_by[i] = slice_str(r->hold.until_ms ? hold_by_word(r->hold.by) : NULL);
         reasons[i] = r->hold.until_ms ? r->hold.reason : (struct slice){NULL, 0};
         then[i] = slice_str(r->hold.until_ms ? hold_then_word(r->hold.then) : NULL);
@@ -310,6 +311,7 @@ static void add_entries(const struct batch *b, struct db_unit *unit)
     params_int16s(p, priorities, n);
     params_texts(p, senders, n);
     params_int64s(p, customers, n);
+    params_int16s(p, how, n);
 }
 
 static struct slice joined(struct arena *arena, const struct slice *words, unsigned count)

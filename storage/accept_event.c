@@ -62,15 +62,6 @@ static unsigned count_expansions(struct accept_message *const *list, unsigned co
     return n;
 }
 
-/* "until 2026-12-24T08:00:00.000Z, then release: HOLDUNTIL=2026-12-24T08:00:00Z" */
-static struct slice held_detail(struct arena *arena, const struct hold *hold)
-{
-    char until[CLOCK_RFC3339_SIZE];
-
-    return slice_str(arena_printf(arena, "until %s, then %s: %.*s", clock_rfc3339(hold->until_ms, until),
-                                  hold_then_word(hold->then), SLICE_ARG(hold->reason)));
-}
-
 static unsigned count_held(struct accept_message *const *list, unsigned count)
 {
     unsigned n = 0;
@@ -113,7 +104,7 @@ void accept_event_add(struct arena *arena, struct accept_message *const *list, u
                 messages[n] = list[i]->id;
                 recipients[n] = list[i]->recipients[j].address;
                 kinds[n] = SLICE("held");
-                details[n++] = held_detail(arena, &list[i]->recipients[j].hold);
+                details[n++] = hold_detail(arena, &list[i]->recipients[j].hold);
             }
     for (unsigned i = 0; i < item_count; i++, n++) {
         const struct accept_recipient *r = items[i].recipient;

@@ -10,6 +10,8 @@
  * are what they will be if it is released at held_until, and whoever moves held_until moves them.  So they lie ahead,
  * and those who look for what is over do not come by.
  *
+ * Discarding is the same, and the entry is gone with its reference to the message.
+ *
  * An entry that is to be rejected is claimed, as it takes a report to its sender (daemon/runner_expiry.c).  It stays
  * held while it is leased, and so is found again should that worker die.
  */
@@ -18,6 +20,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/maintenance.h"
 #include "storage/queue_internal.h"
 
 #define DUE(then) " q.held_until <= now() and q.worker is null and q.held_then = '" then "'"
@@ -25,9 +28,11 @@
     " from unnest($1::smallint[], $2::bigint[]) u (cell, id)"                                                          \
     " join queue_entry q on q.cell = u.cell and q.id = u.id and" DUE(then)
 
-static const struct db_statement due_read = {
-    "hold_due_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE(
-                         "release") " order by q.held_until limit $2::integer"};
+#define READ(then)                                                                                                     \
+    "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE(                               \
+        then) " order by q.held_until limit $2::integer"
+
+static const struct db_statement due_read = {"hold_due_read", READ("release")};
 static const struct db_statement lock = {"hold_lock",
                                          "select q.id" THESE("release") " order by q.cell, q.id for update of q"};
 static const struct db_statement event = {
@@ -45,13 +50,27 @@ static const struct db_statement wake = {
 static const struct db_statement release = {
     "hold_release",
     "update queue_entry h set held_until = null, held_by = null, held_reason = null, held_then = null,"
-    "       suspension_id = null,"
+    "       suspension_id = null, held_approval = false, quarantined = false,"
     "       due_at = greatest(h.due_at, now()), expires_at = h.expires_at + (greatest(h.due_at, now()) - h.held_until),"
     "       delay_at = h.delay_at + (greatest(h.due_at, now()) - h.held_until)"
     "  from (select q.cell, q.id" THESE("release") ") t where h.cell = t.cell and h.id = t.id"};
-static const struct db_statement rejected_read = {
-    "hold_rejected_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE(
-                              "reject") " order by q.held_until limit $2::integer"};
+static const struct db_statement rejected_read = {"hold_rejected_read", READ("reject")};
+
+static const struct db_statement discarded_read = {"hold_discarded_read", READ("discard")};
+static const struct db_statement discard_lock = {
+    "hold_discard_lock", "select q.id" THESE("discard") " order by q.cell, q.id for update of q"};
+static const struct db_statement discard_event = {
+    "hold_discard_event",
+    "insert into event (cell, id, at, message_id, recipient, kind, detail)"
+    " select q.cell, e.event_id, $4::timestamptz, q.message_id, q.recipient, 'discarded', q.held_reason"
+    "   from unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
+    "   join queue_entry q on q.cell = e.cell and q.id = e.id and" DUE("discard")};
+static const struct db_statement discard_message = {
+    "hold_discard_message", "insert into message_release (cell, message_id) select distinct q.cell, q.message_id" THESE(
+                                "discard") " order by 1, 2" RELEASE_LISTED};
+static const struct db_statement discard_entry = {"hold_discard_entry",
+                                                  "delete from queue_entry h using (select q.cell, q.id" THESE(
+                                                      "discard") ") t where h.cell = t.cell and h.id = t.id"};
 
 const char *hold_by_word(enum hold_by by)
 {
@@ -70,6 +89,7 @@ const char *hold_then_word(enum hold_then then)
     switch (then) {
     case HOLD_THEN_RELEASE: return "release";
     case HOLD_THEN_REJECT: return "reject";
+    case HOLD_THEN_DISCARD: return "discard";
     }
     return "";
 }
@@ -86,24 +106,40 @@ bool hold_by_parse(struct slice word, enum hold_by *out)
 
 bool hold_then_parse(struct slice word, enum hold_then *out)
 {
-    *out = slice_equal(word, SLICE("reject")) ? HOLD_THEN_REJECT : HOLD_THEN_RELEASE;
+    *out = slice_equal(word, SLICE("reject"))    ? HOLD_THEN_REJECT
+           : slice_equal(word, SLICE("discard")) ? HOLD_THEN_DISCARD
+                                                 : HOLD_THEN_RELEASE;
     return slice_equal(word, slice_str(hold_then_word(*out)));
 }
 
-static AWAITS enum db_write release_these(struct arena *arena, const int16_t *cells, const int64_t *ids, unsigned count)
+struct slice hold_detail(struct arena *arena, const struct hold *hold)
 {
-    static const struct db_statement *const steps[] = {&lock, &event, &wake, &release};
+    char until[CLOCK_RFC3339_SIZE];
+
+    return slice_str(arena_printf(arena, "%s%suntil %s, then %s: %.*s", hold->quarantine ? "in quarantine, " : "",
+                                  hold->approval ? "for approval, " : "", clock_rfc3339(hold->until_ms, until),
+                                  hold_then_word(hold->then), SLICE_ARG(hold->reason)));
+}
+
+#define STEPS 4
+static const struct db_statement *const releasing[STEPS] = {&lock, &event, &wake, &release};
+static const struct db_statement *const discarding[STEPS] = {&discard_lock, &discard_event, &discard_message,
+                                                             &discard_entry};
+
+static AWAITS enum db_write end_these(struct arena *arena, const struct db_statement *const steps[STEPS],
+                                      const int16_t *cells, const int64_t *ids, unsigned count)
+{
     struct db_unit *unit = db_unit_new(arena);
     int64_t *events = arena_array(arena, count, sizeof *events);
 
     for (unsigned i = 0; i < count; i++)
         events[i] = id_make((unsigned)cells[i]);
-    for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) {
+    for (unsigned i = 0; i < STEPS; i++) {
         struct params *p = db_unit_add(unit, steps[i]);
 
         params_int16s(p, cells, count);
         params_int64s(p, ids, count);
-        if (steps[i] == &event) {
+        if (i == 1) {
             params_int64s(p, events, count);
             params_time(p, clock_now_ms());
         }
@@ -111,7 +147,8 @@ static AWAITS enum db_write release_these(struct arena *arena, const int16_t *ce
     return queue_run_patiently(unit);
 }
 
-enum db_write hold_release_due(const int16_t *cells, unsigned cell_count, unsigned limit, unsigned *count)
+static AWAITS enum db_write end_due(const struct db_statement *read, const struct db_statement *const steps[STEPS],
+                                    const int16_t *cells, unsigned cell_count, unsigned limit, unsigned *count)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     enum db_write written = DB_UNDONE;
@@ -122,7 +159,7 @@ enum db_write hold_release_due(const int16_t *cells, unsigned cell_count, unsign
     params_init(&params, arena);
     params_int16s(&params, cells, cell_count);
     params_int32(&params, (int32_t)limit);
-    switch (db_read(arena, &due_read, &params, &rows)) {
+    switch (db_read(arena, read, &params, &rows)) {
     case DB_FOUND: {
         unsigned found = rows_count(rows);
         int16_t *of = arena_array(arena, found, sizeof *of);
@@ -132,7 +169,7 @@ enum db_write hold_release_due(const int16_t *cells, unsigned cell_count, unsign
             of[i] = (int16_t)row_int64(rows, i, 0);
             ids[i] = row_int64(rows, i, 1);
         }
-        written = release_these(arena, of, ids, found);
+        written = end_these(arena, steps, of, ids, found);
         *count = found;
         break;
     }
@@ -141,6 +178,16 @@ enum db_write hold_release_due(const int16_t *cells, unsigned cell_count, unsign
     }
     arena_free(&arena);
     return written;
+}
+
+enum db_write hold_release_due(const int16_t *cells, unsigned cell_count, unsigned limit, unsigned *count)
+{
+    return end_due(&due_read, releasing, cells, cell_count, limit, count);
+}
+
+enum db_write hold_discard_due(const int16_t *cells, unsigned cell_count, unsigned limit, unsigned *count)
+{
+    return end_due(&discarded_read, discarding, cells, cell_count, limit, count);
 }
 
 enum db_status hold_claim_rejected(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,

@@ -19,7 +19,7 @@ static const struct db_statement require_idle = {
 };
 static const struct db_statement require_fit = {
     "provision_queue_require_fit",
-    "select case when $3::text = 'release' and held_until is null then refuse('entry_not_held')"
+    "select case when $3::text in ('release', 'expire') and held_until is null then refuse('entry_not_held')"
     "            when $3::text = 'retry' and held_until is not null then refuse('entry_held')"
     "            when $3::text = 'redirect' and destination = 'mailbox' then refuse('entry_mailbox') end"
     "  from queue_entry where" THIS,

@@ -6,7 +6,7 @@
  * those that the action does not fit, are left out by all.  Whoever asks for one entry finds out before why it would
  * be (provision_queue.c).
  *
- * Holding, releasing and rejecting move held_until and held_then, so that a decision has the road of a hold whose time
+ * Holding, releasing, rejecting and expiring move held_until and held_then, so that a decision has the road of a hold whose time
  * has come (storage/hold.c): the process of the API sends nothing.  Lifetime and delay notice stand still while an
  * entry is held.
  *
@@ -45,11 +45,14 @@ static const struct db_statement hold = {
     "queue_act_hold",
     "update queue_entry h set held_until = $4::timestamptz, held_by = 'administrator', held_reason = $5::text,"
     "   suspension_id = null,"
-    "   held_then = $6::text," MOVED("$4::timestamptz") OF_THESE};
+    "   held_then = $6::text, held_approval = $7::boolean, quarantined = $8::boolean," MOVED("$4::timestamptz")
+        OF_THESE};
 static const struct db_statement decide = {
     "queue_act_decide",
     "update queue_entry h set held_until = now(), held_then = $4::text, held_by = coalesce(held_by, 'administrator'),"
     "   held_reason = coalesce(held_reason, 'rejected')," MOVED("now()") OF_THESE};
+static const struct db_statement expire = {"queue_act_expire",
+                                           "update queue_entry h set held_until = now()," MOVED("now()") OF_THESE};
 static const struct db_statement due = {"queue_act_due", "update queue_entry h set due_at = now()" OF_THESE};
 static const struct db_statement probe = {
     "queue_act_probe",
@@ -89,7 +92,7 @@ static const struct db_statement remove_entry = {"queue_act_remove",
                                                  "delete from queue_entry h using (select q.cell, q.id" THESE
                                                  ") t where h.cell = t.cell and h.id = t.id"};
 
-static const char *const words[] = {"retry", "hold", "release", "reject", "cancel", "redirect", "priority"};
+static const char *const words[] = {"retry", "hold", "release", "reject", "expire", "cancel", "redirect", "priority"};
 
 const char *queue_act_word(enum queue_act_kind kind)
 {
@@ -139,17 +142,15 @@ static void add_events(const struct these *these, const char *kind, struct slice
 
 static void add_hold(const struct these *these, const struct queue_act *act)
 {
-    char until[CLOCK_RFC3339_SIZE];
     struct params *params;
 
-    add_events(
-        these, "held",
-        slice_str(arena_printf(these->unit->arena, "until %s, then %s: %.*s", clock_rfc3339(act->until_ms, until),
-                               hold_then_word(act->then), SLICE_ARG(act->reason))));
+    add_events(these, "held", hold_detail(these->unit->arena, &act->hold));
     params = step(these, &hold);
-    params_time(params, act->until_ms);
-    params_text(params, act->reason);
-    params_text(params, slice_str(hold_then_word(act->then)));
+    params_time(params, act->hold.until_ms);
+    params_text(params, act->hold.reason);
+    params_text(params, slice_str(hold_then_word(act->hold.then)));
+    params_bool(params, act->hold.approval);
+    params_bool(params, act->hold.quarantine);
 }
 
 static void add_decision(const struct these *these, enum hold_then then)
@@ -174,6 +175,10 @@ void queue_act_add(struct db_unit *unit, const struct queue_act *act, const int1
     case QUEUE_ACT_HOLD: add_hold(&these, act); break;
     case QUEUE_ACT_RELEASE: add_decision(&these, HOLD_THEN_RELEASE); break;
     case QUEUE_ACT_REJECT: add_decision(&these, HOLD_THEN_REJECT); break;
+    case QUEUE_ACT_EXPIRE:
+        add_events(&these, "decided", SLICE("expire: at once what its hold says"));
+        step(&these, &expire);
+        break;
     case QUEUE_ACT_CANCEL:
         add_events(&these, "cancelled", SLICE("by an administrator; nobody is told"));
         step(&these, &copies_bump);

@@ -9,6 +9,7 @@
  *   HOLD      any             nobody delivers it before `until_ms`; then `then`
  *   RELEASE   held            it goes on
  *   REJECT    any             its sender gets it back
+ *   EXPIRE    held            what its hold says happens when its time has come, happens now
  *   CANCEL    any             it is gone, and nobody is told
  *   REDIRECT  not to a mailbox here   it goes to another destination; p NULL: back to where it came from
  *   PRIORITY  any
@@ -24,15 +25,14 @@ enum queue_act_kind {
     QUEUE_ACT_HOLD,
     QUEUE_ACT_RELEASE,
     QUEUE_ACT_REJECT,
+    QUEUE_ACT_EXPIRE,
     QUEUE_ACT_CANCEL,
     QUEUE_ACT_REDIRECT,
     QUEUE_ACT_PRIORITY,
 };
 struct queue_act {
     enum queue_act_kind kind;
-    int64_t until_ms;         /* HOLD */
-    enum hold_then then;      /* HOLD */
-    struct slice reason;      /* HOLD */
+    struct hold hold;         /* HOLD; by: the administrator, whatever it says */
     struct slice destination; /* REDIRECT: a destination key, storage/queue.h */
     int priority;             /* PRIORITY: -9 to 9 (RFC 6710) */
 };
@@ -42,8 +42,9 @@ bool queue_act_parse(struct slice word, enum queue_act_kind *out) __attribute__(
 
 /* For storage only: which of the entries q an action ($3) is taken on. */
 #define QUEUE_ACT_APPLIES                                                                                              \
-    " q.worker is null and case $3::text when 'retry' then q.held_until is null"                                       \
-    " when 'release' then q.held_until is not null when 'redirect' then q.destination <> 'mailbox' else true end"
+    " q.worker is null and case when $3::text = 'retry' then q.held_until is null"                                     \
+    " when $3::text in ('release', 'expire') then q.held_until is not null"                                            \
+    " when $3::text = 'redirect' then q.destination <> 'mailbox' else true end"
 
 struct db_unit;
 /*

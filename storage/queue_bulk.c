@@ -22,9 +22,16 @@ void queue_bulk_read(const struct rows *rows, unsigned row, struct queue_bulk *o
                    .destination = row_text(rows, row, 4),
                    .customer_id = row_int64(rows, row, 5),
                    .since_ms = row_time(rows, row, 7),
-                   .before_ms = row_time(rows, row, 8)},
-        .act = {.until_ms = row_time(rows, row, 9),
-                .reason = row_text(rows, row, 11),
+                   .before_ms = row_time(rows, row, 8),
+                   .message_id = row_int64(rows, row, 22),
+                   .held_by = row_text(rows, row, 23),
+                   .quarantine = row_is_null(rows, row, 24) ? 0
+                                 : row_bool(rows, row, 24)  ? 1
+                                                            : -1},
+        .act = {.hold = {.until_ms = row_time(rows, row, 9),
+                         .reason = row_text(rows, row, 11),
+                         .approval = row_bool(rows, row, 25),
+                         .quarantine = row_bool(rows, row, 26)},
                 .destination = row_text(rows, row, 12),
                 .priority = (int)row_int64(rows, row, 13)},
         .state = row_text(rows, row, 14),
@@ -40,7 +47,7 @@ void queue_bulk_read(const struct rows *rows, unsigned row, struct queue_bulk *o
         (unsigned)row_int64(rows, row, 6) <= QUEUE_FILTER_SUSPENDED ? (int)row_int64(rows, row, 6) : QUEUE_FILTER_ANY;
     if (!queue_act_parse(row_text(rows, row, 1), &out->act.kind))
         out->act.kind = QUEUE_ACT_RETRY; /* the table has no other words */
-    hold_then_parse(row_text(rows, row, 10), &out->act.then);
+    hold_then_parse(row_text(rows, row, 10), &out->act.hold.then);
 }
 
 /* ------------------------------------------------------------------ making */
@@ -54,9 +61,11 @@ static const struct db_statement require_room = {
 static const struct db_statement insert = {
     "queue_bulk_insert",
     "insert into queue_action (id, kind, domain, sender, destination, customer_id, in_state, since, before, held_until,"
-    "                          held_then, reason, to_destination, priority, matched)"
+    "                          held_then, reason, to_destination, priority, matched, message_id, held_by, in_quarantine,"
+    "                          held_approval, quarantined)"
     " values ($1::bigint, $2::text, $3::text, $4::text, $5::text, nullif($6::bigint, 0), $7::smallint, $8::timestamptz,"
-    "         $9::timestamptz, $10::timestamptz, $11::text, $12::text, $13::text, $14::smallint, $15::bigint)"};
+    "         $9::timestamptz, $10::timestamptz, $11::text, $12::text, $13::text, $14::smallint, $15::bigint,"
+    "         nullif($16::bigint, 0), $17::text, $18::boolean, $19::boolean, $20::boolean)"};
 
 AWAITS enum db_write queue_bulk_create(struct arena *arena, struct queue_bulk *bulk,
                                        const struct provision_actor *actor, struct provision_refusal *refusal)
@@ -83,12 +92,20 @@ AWAITS enum db_write queue_bulk_create(struct arena *arena, struct queue_bulk *b
     params_int16(p, (int16_t)bulk->filter.state);
     params_time(p, bulk->filter.since_ms);
     params_time(p, bulk->filter.before_ms);
-    params_time(p, hold ? bulk->act.until_ms : INT64_MIN);
-    params_text(p, slice_str(hold ? hold_then_word(bulk->act.then) : NULL));
-    params_text(p, bulk->act.reason);
+    params_time(p, hold ? bulk->act.hold.until_ms : INT64_MIN);
+    params_text(p, slice_str(hold ? hold_then_word(bulk->act.hold.then) : NULL));
+    params_text(p, bulk->act.hold.reason);
     params_text(p, bulk->act.destination);
     params_int16(p, (int16_t)bulk->act.priority);
     params_int64(p, bulk->matched);
+    params_int64(p, bulk->filter.message_id);
+    params_text(p, bulk->filter.held_by);
+    if (bulk->filter.quarantine)
+        params_bool(p, bulk->filter.quarantine > 0);
+    else
+        params_null(p);
+    params_bool(p, bulk->act.hold.approval);
+    params_bool(p, bulk->act.hold.quarantine);
     return provision_run(unit, actor, refusal);
 }
 

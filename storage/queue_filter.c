@@ -4,7 +4,7 @@
  * Pages are keyset pages: they begin behind the last id of the page before, so the thousandth costs what the first
  * did, and entries that come and go meanwhile neither repeat nor hide others.  The order is that of ids, oldest first.
  *
- * A filter goes by the index of its narrowest part (sender, recipient's domain, destination, customer, what is held;
+ * A filter goes by the index of its narrowest part (message, sender, recipient's domain, destination, customer, what is held;
  * else by age), and the rest is compared entry by entry.  A page looks at 2,000 entries at most, gives what it found,
  * and says where to go on.  An index for each combination was rejected: it would be paid by all mail for the sake of
  * rare questions.
@@ -29,10 +29,14 @@
 #define BY_DESTINATION "destination = $6::text"
 #define BY_CUSTOMER "customer_id = $7::bigint"
 #define BY_HOLD "held_until is not null"
+#define BY_MESSAGE "message_id = $9::bigint and cell = $10::smallint"
 #define SUSPENDS QUEUE_VIEW_SUSPENDS("sender", "customer_id", "destination", "recipient")
 #define MATCHES                                                                                                        \
     "(($4::text is null or " BY_SENDER ") and ($5::text is null or " BY_DOMAIN ")"                                     \
     " and ($6::text is null or " BY_DESTINATION ") and ($7::bigint is null or " BY_CUSTOMER ")"                        \
+    " and ($9::bigint is null or (" BY_MESSAGE "))"                                                                    \
+    " and ($11::text is null or (held_until is not null and held_by = $11::text))"                                     \
+    " and ($12::boolean is null or quarantined = $12::boolean)"                                                        \
     " and ($8::text is null or $8::text = case when worker is not null then 'active'"                                  \
     "                                          when (select count(*) from suspension) > 0"                             \
     "                                           and exists (select from suspension s where " SUSPENDS                  \
@@ -53,6 +57,7 @@
 #define LIST_BY(road) LIST(IDLE(road) " union all " ACTIVE(road))
 
 static const struct db_statement list_all = {"queue_filter_all", LIST_BY("true")};
+static const struct db_statement list_message = {"queue_filter_message", LIST_BY(BY_MESSAGE)};
 static const struct db_statement list_sender = {"queue_filter_sender", LIST_BY(BY_SENDER)};
 static const struct db_statement list_domain = {"queue_filter_domain", LIST_BY(BY_DOMAIN)};
 static const struct db_statement list_destination = {"queue_filter_destination", LIST_BY(BY_DESTINATION)};
@@ -64,6 +69,8 @@ static const struct db_statement *choose(const struct queue_filter *filter)
 {
     if (filter->state == QUEUE_FILTER_ACTIVE)
         return &list_active;
+    if (filter->message_id)
+        return &list_message;
     if (filter->sender.p)
         return &list_sender;
     if (filter->domain.p)
@@ -72,7 +79,7 @@ static const struct db_statement *choose(const struct queue_filter *filter)
         return &list_destination;
     if (filter->customer_id)
         return &list_customer;
-    return filter->state == QUEUE_FILTER_HELD ? &list_held : &list_all;
+    return filter->state == QUEUE_FILTER_HELD || filter->held_by.p || filter->quarantine > 0 ? &list_held : &list_all;
 }
 
 /* Ids of a time.  Before the first and after the last that an id can tell, there are none. */
@@ -96,6 +103,16 @@ static void put_params(struct params *params, const struct queue_filter *filter,
     else
         params_null(params);
     params_text(params, slice_str(states[filter->state]));
+    if (filter->message_id)
+        params_int64(params, filter->message_id);
+    else
+        params_null(params);
+    params_int16(params, (int16_t)id_cell(filter->message_id));
+    params_text(params, filter->held_by);
+    if (filter->quarantine)
+        params_bool(params, filter->quarantine > 0);
+    else
+        params_null(params);
 }
 
 AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_filter *filter, int64_t after,

@@ -17,6 +17,9 @@ struct queue_filter {
     struct slice sender;      /* as name_key() makes it; "" is the null sender; {NULL,0}: any */
     struct slice destination; /* storage/queue.h has the keys; {NULL,0}: any */
     int64_t customer_id;      /* 0: any */
+    int64_t message_id;       /* all recipients of one message; 0: any */
+    struct slice held_by;     /* a word of hold_by_word(); {NULL,0}: any, held or not */
+    int quarantine;           /* 1: only what is in quarantine, -1: only what is not, 0: any */
     int64_t since_ms;         /* accepted at or after; INT64_MIN: any time */
     int64_t before_ms;        /* accepted before; INT64_MIN: any time */
     enum {

@@ -40,10 +40,12 @@ void queue_view_read(const struct rows *rows, unsigned row, struct queue_view_en
     hold_by_parse(row_text(rows, row, 15), &out->hold.by);
     out->hold.reason = row_text(rows, row, 16);
     hold_then_parse(row_text(rows, row, 17), &out->hold.then);
+    out->hold.approval = row_bool(rows, row, 25);
+    out->hold.quarantine = row_bool(rows, row, 26);
     /* What will be, if nobody decides before. */
     if (out->due_ms < out->hold.until_ms)
         out->due_ms = out->hold.until_ms;
-    if (out->hold.then == HOLD_THEN_REJECT)
+    if (out->hold.then != HOLD_THEN_RELEASE)
         out->expires_ms = out->hold.until_ms;
 }
 

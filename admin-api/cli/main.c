@@ -170,6 +170,7 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
     case VERB_TEST:
     case VERB_RETRY:
     case VERB_RELEASE:
+    case VERB_EXPIRE:
     case VERB_REJECT: answer = must("POST", path, NULL); break;
     case VERB_SHOW: answer = must("GET", path, NULL); break;
     case VERB_FORGET:

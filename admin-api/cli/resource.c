@@ -14,8 +14,8 @@
 #define ALL_FOUR (MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_CREATE) | MAY(VERB_DELETE))
 
 static const char *const verb_names[] = {"list",     "show",     "create", "change",  "delete", "replace", "forget",
-                                         "events",   "attempts", "hold",   "release", "reject", "retry",   "cancel",
-                                         "redirect", "priority", "start",  "stop",    "test",   "reseal"};
+                                         "events",   "attempts", "hold",   "release", "reject", "expire",  "retry",
+                                         "cancel",   "redirect", "priority", "start", "stop",   "test",    "reseal"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource resources[] = {
@@ -111,9 +111,11 @@ static const struct resource resources[] = {
     {"queue",
      "/v1/queue",
      MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_ATTEMPTS) | MAY(VERB_HOLD) | MAY(VERB_RELEASE) | MAY(VERB_REJECT) |
+         MAY(VERB_EXPIRE) |
          MAY(VERB_RETRY) | MAY(VERB_CANCEL) | MAY(VERB_REDIRECT) | MAY(VERB_PRIORITY),
      NULL,
-     {"domain", "customer", "sender", "state", "destination", "older_than", "newer_than", NULL},
+     {"domain", "customer", "sender", "state", "held_by", "quarantined", "message", "destination", "older_than",
+      "newer_than", NULL},
      {"id", "message", "sender", "recipient", "state", "held", "attempts", "due_at", "last_reply", NULL}},
     {"queue-actions",
      "/v1/queue-actions",

@@ -203,6 +203,12 @@ class ApiWorkload(Workload):
         self.mail("dead2@dead.faults.test", sender="<>")
         (cancelled,) = self.patiently(self.dead2)
         self.api("POST", f"/v1/queue/{cancelled}/cancel", {"bounce": False}, GONE)
+        self.settled()
+        self.mail("dead2@dead.faults.test", sender="<>")
+        (discarded,) = self.patiently(self.dead2)
+        self.api("POST", f"/v1/queue/{discarded}/hold", {"approval": True, "then": "discard", "reason": "a fault"})
+        self.api("GET", f"/v1/queue?message={self.api('GET', f'/v1/queue/{discarded}')['message']}&held_by=administrator")
+        self.api("POST", f"/v1/queue/{discarded}/expire", None, GONE)
 
     def step_suspensions(self):
         """Mail that waits until it is resumed."""

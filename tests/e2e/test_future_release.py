@@ -98,7 +98,8 @@ def test_waits_for_everybody(node, sink, outside):
     assert entries[BOB]["destination"] == "mailbox"
     for entry in entries.values():
         assert entry["state"] == "held" and entry["held"] is False
-        assert entry["hold"] == {"by": "sender", "reason": "HOLDFOR=86400", "until": entry["due_at"], "then": "release"}
+        assert entry["hold"] == {"by": "sender", "reason": "HOLDFOR=86400", "until": entry["due_at"], "then": "release",
+                                 "approval": False, "quarantine": False}
         assert entry["expires_at"] > entry["due_at"]  # its lifetime counts from then
     metrics = urllib.request.urlopen(f"http://127.0.0.1:{node.ports['admin']}/metrics").read().decode()
     assert 'posthouse_queue_entries{state="held"} 3' in metrics

@@ -43,7 +43,8 @@ static struct letter *held_letter(enum hold_then then)
     l->recipient.destination = QUEUE_DESTINATION_MAILBOX;
     l->recipient.account_id = 1;
     l->recipient.waiting = true;
-    l->recipient.hold = (struct hold){clock_now_ms() + DAY_MS, HOLD_BY_LIMIT, then, SLICE("a test")};
+    l->recipient.hold = (struct hold){
+        .until_ms = clock_now_ms() + DAY_MS, .by = HOLD_BY_LIMIT, .then = then, .reason = SLICE("a test")};
     return l;
 }
 
@@ -124,6 +125,29 @@ static void test_is_rejected(void **state)
 {
     (void)state;
     in_task(is_rejected);
+}
+
+static void is_discarded(void *arg)
+{
+    struct letter *l = held_letter(HOLD_THEN_DISCARD);
+    struct queue_entry *list = NULL;
+    unsigned count;
+
+    (void)arg;
+    accept_one(l);
+    expect(l->answer == DB_DONE);
+    expect(hold_discard_due(cells, 1, 100, &count) == DB_DONE && count == 0); /* not yet */
+    expect(change(&time_comes) == DB_DONE);
+    expect(hold_release_due(cells, 1, 100, &count) == DB_DONE && count == 0);
+    expect(hold_claim_rejected(arena, cells, 1, 100, &list, &count) == DB_NONE);
+    expect(hold_discard_due(cells, 1, 100, &count) == DB_DONE && count == 1);
+    expect(hold_discard_due(cells, 1, 100, &count) == DB_DONE && count == 0); /* it is gone */
+}
+
+static void test_is_discarded(void **state)
+{
+    (void)state;
+    in_task(is_discarded);
 }
 
 /* ------------------------------------------------------------------ the server is killed under it */
@@ -242,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_is_nobodys_until_its_time),
         cmocka_unit_test(test_is_rejected),
+        cmocka_unit_test(test_is_discarded),
         cmocka_unit_test(test_filed_once_though_the_server_is_killed),
         cmocka_unit_test(test_many_cost_nothing),
     };
