@@ -87,9 +87,9 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
 
 AWAITS void queue_list(struct request *r)
 {
-    static const char *const parameters[] = {"cursor",     "limit",      "domain",      "sender",  "customer",
-                                             "state",      "held_by",    "quarantined", "message", "destination",
-                                             "older_than", "newer_than", NULL};
+    static const char *const parameters[] = {"cursor",      "limit",      "domain",      "sender",  "customer",
+                                             "state",       "held_by",    "quarantined", "message", "account",
+                                             "destination", "older_than", "newer_than",  NULL};
     struct provision_page page;
     struct queue_filter filter;
     struct queue_view_entry *entries = NULL;
@@ -105,6 +105,7 @@ AWAITS void queue_list(struct request *r)
         .held_by = request_query(r, "held_by"),
         .quarantined = request_query(r, "quarantined"),
         .message = request_query(r, "message"),
+        .account = request_query(r, "account"),
         .destination = request_query(r, "destination"),
         .older_than = request_query(r, "older_than"),
         .newer_than = request_query(r, "newer_than"),

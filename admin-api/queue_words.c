@@ -73,6 +73,8 @@ AWAITS bool queue_words_read(struct request *r, const struct queue_words *words,
         reply_problem(r, 422, "older_than", "%s", age);
     else if (words->newer_than.p && !queue_words_age(words->newer_than, &out->since_ms))
         reply_problem(r, 422, "newer_than", "%s", age);
+    else if (words->account.p && !accounts_resolve(r, "account", words->account, &out->account_id))
+        return false;
     else if (!words->customer.p || customers_resolve(r, "customer", words->customer, &out->customer_id)) {
         if (words->sender.p)
             out->sender = slice_equal(words->sender, SLICE("<>")) ? SLICE("") : name_key(r->arena, words->sender);

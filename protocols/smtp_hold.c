@@ -9,7 +9,8 @@
  *
  * The time is checked at MAIL and counted from the end of data.  A held message is a queue entry for each recipient,
  * those with a mailbox here included (destination "mailbox"); nothing is delivered, shown or reported of it until its
- * time has come (storage/hold.h).  Received and Date say what they would have said without.
+ * time has come (storage/hold.h).  What is held for who sends it (smtp_policy.c) goes the same way, but untold.
+ * Received and Date say what they would have said without.
  *
  * A time that has passed already is no mistake: the message is released at once.
  */
@@ -48,7 +49,8 @@ const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, con
 
 bool smtp_hold_is(const struct smtp_session *session, const struct smtp_recipient *recipient, int64_t now_ms)
 {
-    return recipient->held_limit || envelope_release(&session->transaction->envelope, now_ms);
+    return recipient->policy.until_ms || recipient->held_limit ||
+           envelope_release(&session->transaction->envelope, now_ms);
 }
 
 static struct hold asked_for(const struct smtp_session *session, int64_t until_ms)
@@ -86,10 +88,12 @@ void smtp_hold_apply(const struct smtp_session *session, const struct smtp_recip
 
     if (!smtp_hold_is(session, from, now_ms))
         return;
-    recipient->hold = from->held_limit ? at_limit(session, from, now_ms) : asked_for(session, until);
+    recipient->hold = from->policy.until_ms ? from->policy
+                      : from->held_limit    ? at_limit(session, from, now_ms)
+                                            : asked_for(session, until);
     recipient->expires_ms += recipient->hold.until_ms - now_ms;
     recipient->delay_ms += recipient->delay_ms ? recipient->hold.until_ms - now_ms : 0;
-    recipient->due_ms = from->held_limit ? until : 0; /* who decides about the limit does not make it come before */
+    recipient->due_ms = recipient->hold.by != HOLD_BY_SENDER ? until : 0; /* who decides does not make it come before */
     recipient->waiting = true;
     recipient->mailbox_id = 0; /* not yet, outage or not */
     if (!recipient->queue) {
@@ -108,7 +112,7 @@ const char *smtp_hold_words(const struct smtp_session *session, const struct acc
 
             if (hold->until_ms && hold->by == HOLD_BY_LIMIT)
                 return arena_printf(session->command, ", held until it is released: %.*s", SLICE_ARG(hold->reason));
-            if (hold->until_ms)
+            if (hold->until_ms && hold->by == HOLD_BY_SENDER)
                 return arena_printf(session->command, ", held until %s", clock_rfc3339(hold->until_ms, until));
         }
     return "";

@@ -53,6 +53,7 @@ struct smtp_recipient {
     const char *reason;                  /* what permitted it, for the log */
     const struct directory_grant *grant; /* the relay grant, in the transaction's arena, or NULL */
     const char *held_limit;              /* taken, but held by that grant, as this limit of it is reached; or NULL */
+    struct hold policy;                  /* taken, but held for what smtp_policy.c says; until_ms 0: it is not */
     int64_t customer_id;                 /* whose mail this becomes: the recipient's, for outside the sender's */
     unsigned cell;
     int64_t mailbox_id;       /* INBOX to be filled now, or 0 */
@@ -213,6 +214,8 @@ void smtp_refuse_too_big(struct smtp_session *session);
  * smtp_hold.c.  Offer: the line of EHLO; NULL: none.  Check: NULL is well.  Is: the recipient's copy is not delivered
  * at once. Apply: what that means for it as it would be without.
  */
+/* At the end of data: fills in the recipients' policy. */
+void smtp_policy_apply(struct smtp_session *session);
 const char *smtp_hold_offer(const struct smtp_session *session);
 const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, const struct envelope_mail *envelope);
 bool smtp_hold_is(const struct smtp_session *session, const struct smtp_recipient *recipient, int64_t now_ms);

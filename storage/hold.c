@@ -80,6 +80,7 @@ const char *hold_by_word(enum hold_by by)
     case HOLD_BY_ADMINISTRATOR: return "administrator";
     case HOLD_BY_SUSPENSION: return "suspension";
     case HOLD_BY_READER: return "reader";
+    case HOLD_BY_COMPROMISED: return "compromised";
     }
     return "";
 }
@@ -100,6 +101,7 @@ bool hold_by_parse(struct slice word, enum hold_by *out)
            : slice_equal(word, SLICE("administrator")) ? HOLD_BY_ADMINISTRATOR
            : slice_equal(word, SLICE("suspension"))    ? HOLD_BY_SUSPENSION
            : slice_equal(word, SLICE("reader"))        ? HOLD_BY_READER
+           : slice_equal(word, SLICE("compromised"))   ? HOLD_BY_COMPROMISED
                                                        : HOLD_BY_SENDER;
     return slice_equal(word, slice_str(hold_by_word(*out)));
 }

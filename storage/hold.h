@@ -18,7 +18,14 @@
 #include "storage/queue.h"
 #include "storage/status.h"
 
-enum hold_by { HOLD_BY_SENDER, HOLD_BY_LIMIT, HOLD_BY_ADMINISTRATOR, HOLD_BY_SUSPENSION, HOLD_BY_READER };
+enum hold_by {
+    HOLD_BY_SENDER,
+    HOLD_BY_LIMIT,
+    HOLD_BY_ADMINISTRATOR,
+    HOLD_BY_SUSPENSION,
+    HOLD_BY_READER,
+    HOLD_BY_COMPROMISED, /* the account that sent it */
+};
 enum hold_then { HOLD_THEN_RELEASE, HOLD_THEN_REJECT, HOLD_THEN_DISCARD };
 
 struct hold {

@@ -16,6 +16,7 @@
 #include "storage/db.h"
 #include "storage/delivery_policy.h"
 #include "storage/dns_list.h"
+#include "storage/held_account.h"
 #include "storage/srs_key.h"
 #include "storage/suspension.h"
 
@@ -39,7 +40,7 @@ static AWAITS enum db_status refresh(struct arena *arena)
         return DB_FOUND;
     if (allow_read(arena) == DB_FAILED || dns_list_read(arena) == DB_FAILED || client_policy_read(arena) == DB_FAILED ||
         suspension_read(arena) == DB_FAILED || delivery_policy_read(arena) == DB_FAILED ||
-        srs_key_read(arena) == DB_FAILED)
+        srs_key_read(arena) == DB_FAILED || held_account_read(arena) == DB_FAILED)
         return DB_FAILED;
     known = true;
     number = now;

@@ -37,6 +37,8 @@
     " and ($9::bigint is null or (" BY_MESSAGE "))"                                                                    \
     " and ($11::text is null or (held_until is not null and held_by = $11::text))"                                     \
     " and ($12::boolean is null or quarantined = $12::boolean)"                                                        \
+    " and ($13::bigint is null or exists (select from message m where m.cell = looked_at.cell"                         \
+    "                                        and m.id = looked_at.message_id and m.account_id = $13::bigint))"         \
     " and ($8::text is null or $8::text = case when worker is not null then 'active'"                                  \
     "                                          when (select count(*) from suspension) > 0"                             \
     "                                           and exists (select from suspension s where " SUSPENDS                  \
@@ -113,6 +115,10 @@ static void put_params(struct params *params, const struct queue_filter *filter,
         params_bool(params, filter->quarantine > 0);
     else
         params_null(params);
+    if (filter->account_id)
+        params_int64(params, filter->account_id);
+    else
+        params_null(params);
 }
 
 AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_filter *filter, int64_t after,
@@ -144,7 +150,7 @@ AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_
 
 /* The planner finds the road by itself: it sees the values, as this is asked seldom. */
 static const struct db_statement count_all = {"queue_filter_count",
-                                              "select count(*) from queue_entry where " MATCHES
+                                              "select count(*) from queue_entry looked_at where " MATCHES
                                               " and id > $1::bigint and id < $3::bigint and $2::integer >= 0"};
 
 AWAITS enum db_status queue_filter_count(struct arena *arena, const struct queue_filter *filter, int64_t *count)

@@ -18,6 +18,7 @@ struct queue_filter {
     struct slice destination; /* storage/queue.h has the keys; {NULL,0}: any */
     int64_t customer_id;      /* 0: any */
     int64_t message_id;       /* all recipients of one message; 0: any */
+    int64_t account_id;       /* who submitted it; 0: anybody */
     struct slice held_by;     /* a word of hold_by_word(); {NULL,0}: any, held or not */
     int quarantine;           /* 1: only what is in quarantine, -1: only what is not, 0: any */
     int64_t since_ms;         /* accepted at or after; INT64_MIN: any time */

@@ -209,6 +209,7 @@ class ApiWorkload(Workload):
         self.api("POST", f"/v1/queue/{discarded}/hold", {"approval": True, "then": "discard", "reason": "a fault"})
         self.api("GET", f"/v1/queue?message={self.api('GET', f'/v1/queue/{discarded}')['message']}&held_by=administrator")
         self.api("POST", f"/v1/queue/{discarded}/expire", None, GONE)
+        self.settled()
 
     def step_suspensions(self):
         """Mail that waits until it is resumed."""
@@ -242,6 +243,12 @@ class ApiWorkload(Workload):
         assert self.api("GET", path)["probe_interval"] == 7
         self.api("PATCH", path, {"down_after": 2})
         self.api("DELETE", path)
+    def step_held_accounts(self):
+        self.api("POST", "/v1/held-accounts", {"account": BOB, "reason": "a fault", "then": "reject"}, DONE)
+        self.api("GET", "/v1/held-accounts")
+        self.api("GET", f"/v1/held-accounts/{BOB}")
+        self.api("GET", f"/v1/queue?account={BOB}")
+        self.api("DELETE", f"/v1/held-accounts/{BOB}", None, GONE)
 
     def step_webhooks(self):
         self.make_customer()

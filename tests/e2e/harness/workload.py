@@ -69,6 +69,7 @@ ELSEWHERE = {
     "known_changes": "every 700 ms; what is known stays: test_clients_limits.py",
     "allow_list": "the same",
     "suspension_list": "the same",
+    "held_account_list": "the same",
     "audit_forget": "once an hour; what stays goes an hour later: test_audit_log.py",
     "suspension_pass_take": "every second; what fails is tried again in the next",
     "suspension_find_customer": "a twin of suspension_find_sender; what a pass does not find, the next does, a minute later",
