@@ -34,6 +34,7 @@
 #include "core/spool.h"
 #include "core/stream.h"
 #include "core/task.h"
+#include "daemon/held_folders.h"
 #include "daemon/prober.h"
 #include "daemon/primary_login.h"
 #include "daemon/process.h"
@@ -442,6 +443,7 @@ static AWAITS void boot(void *arg)
     if (!task_start(housekeeping, guard_for_ever, NULL) || !task_start(housekeeping, renew_for_ever, NULL) ||
         !task_start(housekeeping, sweep_for_ever, NULL) || !task_start(housekeeping, decision_write_for_ever, NULL) ||
         !task_start(housekeeping, known_refresh_for_ever, NULL) ||
+        !task_start(housekeeping, held_folders_for_ever, NULL) ||
         !task_start(housekeeping, greylist_write_for_ever, NULL))
         log_fatal(1, "no stack for housekeeping");
     doors_set(true);
@@ -485,7 +487,7 @@ int worker_run(const struct process_plan *p)
     listen_tell_own(p->config->listen_smtp);
     null_mx_set_waiters_max((unsigned)p->config->tasks / 4);
     server_set_tasks(task_pool_new("session", (unsigned)p->config->tasks, (unsigned)p->config->sessions_max));
-    housekeeping = task_pool_new("housekeeping", 8, 4);
+    housekeeping = task_pool_new("housekeeping", 9, 4);
     doors_make();
     collect(NULL);
     if (!task_start(housekeeping, boot, NULL))

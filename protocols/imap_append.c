@@ -218,7 +218,10 @@ AWAITS void imap_command_append(struct imap_session *session)
         return;
     }
     switch (mailbox_find(session->command, session->account.id, append.mailbox, &mailbox)) {
-    case DB_FOUND: file(session, &append, &mailbox); return;
+    case DB_FOUND:
+        if (!imap_held_refuses(session, mailbox.role))
+            file(session, &append, &mailbox);
+        return;
     case DB_NONE: imap_reply(session, "NO [TRYCREATE] There is no such mailbox"); return;
     case DB_FAILED: imap_unavailable(session); return;
     }

@@ -122,7 +122,7 @@ AWAITS void imap_command_delete(struct imap_session *session)
         imap_reply(session, "NO [CANNOT] INBOX cannot be deleted");
         return;
     }
-    if (!find(session, name, &mailbox))
+    if (!find(session, name, &mailbox) || imap_held_refuses(session, mailbox.role))
         return;
     if (session->state == IMAP_SELECTED && mailbox.id == session->selected.id)
         imap_selected_drop(session);
@@ -149,7 +149,7 @@ AWAITS void imap_command_rename(struct imap_session *session)
         imap_reply(session, "NO [CANNOT] A mailbox cannot get that name");
         return;
     }
-    if (!find(session, from, &mailbox))
+    if (!find(session, from, &mailbox) || imap_held_refuses(session, mailbox.role))
         return;
     written = mailbox_rename(session->account.id, mailbox.name, to, session->settings->mailboxes_max, &refusal);
     reply_written(session, written, "RENAME", written == DB_REFUSED ? refusal_text(refusal) : "");

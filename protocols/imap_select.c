@@ -339,6 +339,7 @@ static AWAITS void select_mailbox(struct imap_session *session, bool read_only)
     s->uidvalidity = mailbox.uidvalidity;
     s->modseq = mailbox.modseq;
     s->read_only = read_only;
+    s->role = mailbox.role;
     s->watch = hint_watch_mailbox(mailbox.id, on_hint, session);
     if (!load_changes(session, 0)) {
         imap_selected_drop(session);
@@ -380,7 +381,7 @@ AWAITS void imap_command_close(struct imap_session *session)
     for (uint32_t i = 0; i < s->count; i++)
         if (s->items[i].flags & MAILBOX_DELETED)
             uids[count++] = s->items[i].uid;
-    if (count && !s->read_only && mailbox_expunge(s->id, uids, count, true) != DB_DONE) {
+    if (count && !s->read_only && s->role == MAILBOX_ORDINARY && mailbox_expunge(s->id, uids, count, true) != DB_DONE) {
         imap_unavailable(session);
         return;
     }

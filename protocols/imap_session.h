@@ -43,6 +43,7 @@ struct imap_selected {
     int64_t id, modseq; /* modseq: all changes up to it have been seen */
     int64_t uidvalidity;
     bool read_only;
+    enum mailbox_role role;
     struct imap_item *items; /* on the heap, by UID */
     uint32_t count, room;
     char *keywords[IMAP_KEYWORDS_MAX];
@@ -114,6 +115,13 @@ void imap_write_string(struct imap_session *session, struct slice text); /* quot
 /* The tagged response: "OK ...", "NO ...", "BAD ...". */
 void imap_reply(struct imap_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void imap_bad(struct imap_session *session, const char *text); /* counts as an error */
+/* The folders Held and Quarantine (imap_held.c).  True: refused, and answered. */
+bool imap_held_refuses(struct imap_session *session, enum mailbox_role role);
+/* The same for what would delete messages of the selected folder. */
+bool imap_held_keeps(struct imap_session *session);
+/* Of messages in such a folder.  False: the reply is given. */
+AWAITS bool imap_held_copy(struct imap_session *session, const struct mailbox *to, const int64_t *uids, unsigned count,
+                           bool move, int64_t *first, unsigned *copied);
 void imap_unavailable(struct imap_session *session);           /* NO [UNAVAILABLE] */
 void imap_bye(struct imap_session *session, const char *text); /* and the end */
 /* The tag outlives the command's arena.  False (and BAD): it is absurdly long. */

@@ -193,6 +193,8 @@ AWAITS void imap_command_expunge(struct imap_session *session)
         if (item->flags & MAILBOX_DELETED)
             uids[deleted++] = item->uid;
     }
+    if (deleted && imap_held_keeps(session))
+        return;
     if (deleted && mailbox_expunge(s->id, uids, deleted, true) != DB_DONE) {
         imap_unavailable(session);
         return;
@@ -257,8 +259,13 @@ static AWAITS void copy(struct imap_session *session, bool move)
     case DB_NONE: imap_reply(session, "NO [TRYCREATE] There is no such mailbox"); return;
     case DB_FAILED: imap_unavailable(session); return;
     }
+    if (imap_held_refuses(session, to.role))
+        return;
     uids = uids_of(session, indexes, count);
-    if (count)
+    if (count && session->selected.role != MAILBOX_ORDINARY) {
+        if (!imap_held_copy(session, &to, uids, count, move, &first, &copied))
+            return;
+    } else if (count)
         written = (move ? mailbox_move : mailbox_copy)(session->selected.id, uids, count, to.id, &first, &copied);
     switch (written) {
     case DB_DONE: break;

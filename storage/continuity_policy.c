@@ -23,6 +23,7 @@ static const char *const deleted_mail[] = {"deliver", "unless-deleted", "ask", N
 static const char *const deleted_then[] = {"release", "reject", NULL};
 static const char *const accounts_words[] = {"none", "known", NULL};
 static const char *const check_words[] = {"none", "smtp", "imap", NULL};
+static const char *const releases[] = {"nothing", "held", "quarantine", "both", NULL};
 
 const struct continuity_field continuity_fields[] = {
     {"probe_interval", CONTINUITY_NUMBER, AT(probe_interval), CONTINUITY_NOT_SET, 1, 3600, NULL},
@@ -40,6 +41,9 @@ const struct continuity_field continuity_fields[] = {
     {"check_password", CONTINUITY_WORD, AT(check_password), CONTINUITY_CHECK_NONE, 0, 0, check_words},
     {"check_host", CONTINUITY_HOST, AT(check_host), 0, 0, 0, NULL},
     {"check_port", CONTINUITY_NUMBER, AT(check_port), CONTINUITY_NOT_SET, 1, 65535, NULL},
+    {"show_held", CONTINUITY_FLAG, AT(show_held), 0, 0, 0, NULL},
+    {"show_quarantine", CONTINUITY_FLAG, AT(show_quarantine), 0, 0, 0, NULL},
+    {"owner_may_release", CONTINUITY_WORD, AT(owner_may_release), 0, 0, 0, releases},
 };
 const unsigned continuity_field_count = sizeof continuity_fields / sizeof *continuity_fields;
 

@@ -41,6 +41,8 @@ struct continuity_policy {
     int32_t check_password; /* enum continuity_check: may the primary be asked for passwords, and how */
     struct slice check_host;
     int32_t check_port; /* NOT_SET: 587, 993 */
+    int32_t show_held, show_quarantine; /* flags: storage/held_folder.h, which asks the table */
+    int32_t owner_may_release;          /* word */
 };
 
 struct continuity_field {

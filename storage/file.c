@@ -4,7 +4,7 @@
  * The lock comes first and in a statement of its own: the later ones, which see a newer snapshot, agree about which
  * entries are still ours.  UIDs are taken by adding to uidnext and counting back from it (as in show.c).  An account
  * that is gone, or takes no mail, joins to nothing: its mailbox becomes null, and the NOT NULL constraint refuses the
- * whole, so nothing is lost silently.
+ * whole, so nothing is lost silently.  What its owner has released is in his INBOX already (`shown`): it only ends.
  *
  * INTERNALDATE is the time of filing (RFC 3501 2.3.3: of final delivery), not of acceptance.
  */
@@ -28,7 +28,7 @@ static const struct db_statement lock = {"file_lock", "select q.id" THESE " orde
 static const struct db_statement uids = {
     "file_uids", "update mailbox m set uidnext = m.uidnext + w.n, modseq = m.modseq + 1"
                  "  from (select q.cell, a.inbox_id, count(*) as n" THESE
-                 "          join account a on a.id = q.account_id group by q.cell, a.inbox_id) w"
+                 "          join account a on a.id = q.account_id where not q.shown group by q.cell, a.inbox_id) w"
                  " where m.cell = w.cell and m.id = w.inbox_id returning m.id"};
 static const struct db_statement insert = {
     "file_insert",
@@ -38,7 +38,7 @@ static const struct db_statement insert = {
     "        q.message_id, now(), x.size, m.modseq" THESE "   join message x on x.cell = q.cell and x.id = q.message_id"
     "   left join (account a join customer c on c.id = a.customer_id and c.state = 'active')"
     "          on a.id = q.account_id and a.state in ('active', 'receive-only')"
-    "   left join mailbox m on m.cell = q.cell and m.id = a.inbox_id"};
+    "   left join mailbox m on m.cell = q.cell and m.id = a.inbox_id where not q.shown"};
 static const struct db_statement event = {
     "file_event", "insert into event (cell, id, at, message_id, recipient, kind)"
                   " select q.cell, e.event_id, $5::timestamptz, q.message_id, q.recipient, 'filed'" THESE

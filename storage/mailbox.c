@@ -10,7 +10,7 @@
 #include "core/id.h"
 #include "storage/db.h"
 
-#define MAILBOX_COLUMNS "id, account_id, name, uidvalidity, uidnext, modseq, special_use"
+#define MAILBOX_COLUMNS "id, account_id, name, uidvalidity, uidnext, modseq, special_use, role"
 
 static const struct db_statement list_all = {
     "mailbox_list", "select " MAILBOX_COLUMNS " from mailbox where cell = $1::smallint and account_id = $2::bigint"
@@ -57,6 +57,9 @@ static struct mailbox mailbox_of(const struct rows *rows, unsigned row)
         .uidnext = row_int64(rows, row, 4),
         .modseq = row_int64(rows, row, 5),
         .special_use = row_text(rows, row, 6),
+        .role = slice_equal(row_text(rows, row, 7), SLICE("held"))         ? MAILBOX_HELD
+                : slice_equal(row_text(rows, row, 7), SLICE("quarantine")) ? MAILBOX_QUARANTINE
+                                                                           : MAILBOX_ORDINARY,
     };
 }
 

@@ -26,11 +26,14 @@ enum mailbox_flag {
     MAILBOX_DRAFT = 16,
 };
 
+enum mailbox_role { MAILBOX_ORDINARY, MAILBOX_HELD, MAILBOX_QUARANTINE };
+
 struct mailbox {
     int64_t id, account_id;
     struct slice name; /* UTF-8; "INBOX" in capitals; '/' between levels */
     int64_t uidvalidity, uidnext, modseq;
     struct slice special_use; /* "\\Sent" ..., {NULL,0}: none */
+    enum mailbox_role role;   /* not ORDINARY: storage/held_folder.h has made it, and fills it */
 };
 struct mailbox_counts {
     uint64_t messages, unseen, deleted, size;

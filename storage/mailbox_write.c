@@ -25,6 +25,7 @@
 #include "storage/deletion.h"
 #include "storage/hint.h"
 #include "storage/mailbox.h"
+#include "storage/mailbox_write.h"
 #include "storage/maintenance.h"
 
 #define CONFLICT_TRIES 10
@@ -40,7 +41,8 @@ static const struct db_statement create_superior = {"mailbox_create_superior",
 static const struct db_statement limit = {
     "mailbox_limit",
     "select refuse('mailboxes_max')"
-    " where (select count(*) from mailbox where cell = $1::smallint and account_id = $2::bigint) > $4::integer"
+    " where (select count(*) from mailbox where cell = $1::smallint and account_id = $2::bigint and role is null)"
+    "         > $4::integer"
     "   and exists (select from mailbox where cell = $1::smallint and id = any($3::bigint[]))"};
 static const struct db_statement lock_mailbox = {
     "mailbox_lock", "select id from mailbox where cell = $1::smallint and id = $2::bigint for update"};
@@ -319,15 +321,11 @@ static struct params *step_uids(struct db_unit *unit, const struct db_statement 
     return p;
 }
 
-static AWAITS enum db_write copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, bool move,
-                                 int64_t *first_uid, unsigned *copied)
+unsigned mailbox_copy_add(struct db_unit *unit, int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id,
+                          bool move)
 {
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct db_unit *unit = db_unit_new(arena);
-    enum db_write written;
     unsigned last;
 
-    *copied = 0;
     step(unit, &lock_mailbox, from_id < to_id ? from_id : to_id);
     step(unit, &lock_mailbox, from_id < to_id ? to_id : from_id);
     step_uids(unit, &lock_sources, from_id, uids, count);
@@ -339,16 +337,33 @@ static AWAITS enum db_write copy(int64_t from_id, const int64_t *uids, unsigned 
         params_int64(step_uids(unit, &release_moved, from_id, uids, count), to_id);
         params_int64(step_uids(unit, &expunge_moved, from_id, uids, count), to_id);
     }
-    written = run(unit);
-    if (written == DB_DONE && rows_count(unit->steps[last].rows)) {
-        *first_uid = row_int64(unit->steps[last].rows, 0, 0);
-        *copied = (unsigned)row_int64(unit->steps[last].rows, 0, 1);
-        hint_mailbox_changed(to_id);
-        if (move)
-            hint_mailbox_changed(from_id);
-    } else if (written == DB_DONE) {
+    return last;
+}
+
+bool mailbox_copy_done(const struct db_unit *unit, unsigned last, int64_t from_id, int64_t to_id, bool move,
+                       int64_t *first_uid, unsigned *copied)
+{
+    if (!rows_count(unit->steps[last].rows))
+        return false;
+    *first_uid = row_int64(unit->steps[last].rows, 0, 0);
+    *copied = (unsigned)row_int64(unit->steps[last].rows, 0, 1);
+    hint_mailbox_changed(to_id);
+    if (move)
+        hint_mailbox_changed(from_id);
+    return true;
+}
+
+static AWAITS enum db_write copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, bool move,
+                                 int64_t *first_uid, unsigned *copied)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    unsigned last = mailbox_copy_add(unit, from_id, uids, count, to_id, move);
+    enum db_write written = run(unit);
+
+    *copied = 0;
+    if (written == DB_DONE && !mailbox_copy_done(unit, last, from_id, to_id, move, first_uid, copied))
         written = DB_REFUSED; /* the target is gone */
-    }
     arena_free(&arena);
     return written;
 }

@@ -109,6 +109,8 @@ void usage_print(FILE *to)
         "                   [--deleted-then release|reject] [--copy-keep-days N]\n"
         "                   [--accounts none|known] [--accounts-max N]\n"
         "                   [--check-password none|smtp|imap] [--check-host HOST] [--check-port PORT]\n"
+        "                   [--show-held | --no-show-held] [--show-quarantine | --no-show-quarantine]\n"
+        "                   [--owner-may-release nothing|held|quarantine|both]\n"
         "                                       (while the primary is away; \"\" is the default)\n"
         "  held-accounts list | show ACCOUNT | delete ACCOUNT\n"
         "            create ACCOUNT --reason TEXT --then release|reject|discard [--hold-seconds N]\n"

@@ -29,6 +29,7 @@
 #include "storage/accept.h"
 #include "storage/body.h"
 #include "storage/guard.h"
+#include "storage/held_folder.h"
 #include "storage/hint.h"
 #include "storage/mailbox.h"
 #include "storage/node.h"
@@ -47,6 +48,9 @@ static struct {
     enum db_status find, by_id, items, count, uids, list, subscriptions, body;
     enum mailbox_refusal refusal;
     enum db_write create, remove, rename, subscribe, unsubscribe, store, copy, expunge, accept;
+    enum db_write release;
+    enum held_folder_refusal release_refusal;
+    enum mailbox_role role; /* of the one mailbox */
     bool node_dead, vanishes; /* vanishes: the last message is expunged between a look at the items and the count */
     struct mailbox_item item[ITEMS_MAX];
     unsigned item_count, bodies, looks; /* how often a body was read, and the mailbox looked at */
@@ -179,10 +183,11 @@ enum db_status subscription_list(struct arena *arena, int64_t account_id, struct
 
 enum db_status mailbox_find(struct arena *arena, int64_t account_id, struct slice name, struct mailbox *out)
 {
-    (void)arena, (void)name;
+    (void)arena;
     assert_int_equal(account_id, 1);
     wait_if_told();
     *out = the_mailbox();
+    out->role = slice_equal(name, SLICE("INBOX")) ? MAILBOX_ORDINARY : fake.role;
     return fake.find;
 }
 
@@ -338,6 +343,20 @@ enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count,
     for (unsigned i = 0; written == DB_DONE && i < count; i++)
         fake_drop(uids[i]);
     return written;
+}
+
+enum db_write held_folder_release(const struct directory_account *account, const char *peer, int64_t folder_id,
+                                  const int64_t *uids, unsigned count, bool move, int64_t *first_uid, unsigned *copied,
+                                  enum held_folder_refusal *refusal)
+{
+    (void)account, (void)peer, (void)folder_id;
+    wait_if_told();
+    *refusal = fake.release_refusal;
+    *first_uid = 200;
+    *copied = count;
+    for (unsigned i = 0; move && fake.release == DB_DONE && i < count; i++)
+        fake_drop(uids[i]);
+    return fake.release;
 }
 
 enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)

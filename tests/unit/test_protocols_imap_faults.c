@@ -117,6 +117,53 @@ static void writes(void **state)
         }
 }
 
+/* The folders of held mail: what is refused, and what a release that was not made is answered. */
+static void held_mail(void **state)
+{
+    static const struct {
+        enum db_write answer;
+        enum held_folder_refusal refusal;
+        const char *command, *reply;
+    } cases[] = {
+        {DB_DONE, 0, "x MOVE 1 INBOX", "* OK [COPYUID 1 10 200] Moved\r\n* 1 EXPUNGE\r\n"},
+        {DB_DONE, 0, "x COPY 1 INBOX", "x OK [COPYUID 1 10 200] COPY completed\r\n"},
+        {DB_REFUSED, HELD_FOLDER_FORBIDDEN, "x MOVE 1 INBOX", "x NO [NOPERM] "},
+        {DB_REFUSED, HELD_FOLDER_FORBIDDEN, "x COPY 1 INBOX", "x NO [NOPERM] "},
+        {DB_REFUSED, HELD_FOLDER_OVER, "x UID MOVE 10 INBOX", "x NO [EXPUNGEISSUED] "},
+        {DB_REFUSED, HELD_FOLDER_GONE, "x MOVE 1 INBOX", "x NO [NONEXISTENT] "},
+        {DB_CONFLICT, 0, "x MOVE 1 INBOX", "x NO [UNAVAILABLE] "},
+        {DB_UNDONE, 0, "x MOVE 1 INBOX", "x NO [UNAVAILABLE] "},
+        {DB_UNCERTAIN, 0, "x MOVE 1 INBOX", "x NO [UNAVAILABLE] "},
+        {DB_DONE, 0, "x MOVE 1 Held", "x NO [CANNOT] "},
+        {DB_DONE, 0, "x COPY 1 Held", "x NO [CANNOT] "},
+        {DB_DONE, 0, "x DELETE Held", "x NO [CANNOT] "},
+        {DB_DONE, 0, "x RENAME Held b", "x NO [CANNOT] "},
+        {DB_DONE, 0, "x APPEND Held {4+}\r\na: b", "x NO [CANNOT] "},
+        {DB_DONE, 0, "x EXPUNGE", "x NO [CANNOT] "},
+        {DB_DONE, 0, "x UID EXPUNGE 30", "x NO [CANNOT] "},
+        {DB_DONE, 0, "x CLOSE", "x OK CLOSE completed\r\n"},
+        {DB_DONE, 0, "x STORE 1 +FLAGS (\\Seen)", "x OK STORE completed\r\n"},
+    };
+
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fresh(state);
+        fake.role = MAILBOX_HELD;
+        fake.item[2].flags = MAILBOX_DELETED;
+        log_in();
+        say("s SELECT Held\r\n");
+        expect("s OK [READ-WRITE] SELECT completed\r\n");
+        fake.release = cases[i].answer;
+        fake.release_refusal = cases[i].refusal;
+        say(cases[i].command);
+        say("\r\n");
+        expect(cases[i].reply);
+        say("y NOOP\r\n");
+        expect("y OK completed\r\n");
+        assert_int_equal(fake.item_count, i == 0 ? 2 : 3);
+        part();
+    }
+}
+
 static void a_worker_without_a_lease_takes_no_mail(void **state)
 {
     (void)state;
@@ -218,6 +265,7 @@ int main(void)
         cmocka_unit_test_setup(login_meets_a_fault, fresh),
         cmocka_unit_test_setup(reads, fresh),
         cmocka_unit_test_setup(writes, fresh),
+        cmocka_unit_test_setup(held_mail, fresh),
         cmocka_unit_test_setup(a_worker_without_a_lease_takes_no_mail, fresh),
         cmocka_unit_test_setup(news_survive_a_fault, fresh),
         cmocka_unit_test_setup(what_comes_and_goes_at_once, fresh),

@@ -1,0 +1,14 @@
+#ifndef STORAGE_HELD_FOLDER_ROWS_H
+#define STORAGE_HELD_FOLDER_ROWS_H
+/* held_folder_rows: what held_folder's files say of entries q of messages m.  Nobody else includes this. */
+
+/* Held for some time yet, by something that its owner may see. */
+#define HELD_FOLDER_HELD(q)                                                                                            \
+    "(" q ".held_until > now() and " q ".worker is null and " q ".held_by not in ('sender', 'suspension'))"
+/* Who would receive it here; or who sent it outside. */
+#define HELD_FOLDER_OWNER(q, m)                                                                                        \
+    "(case when " q ".account_id is not null then " q ".account_id when " q ".domain_id is null then " m               \
+    ".account_id end)"
+#define HELD_FOLDER_ROLE(q) "(case when " q ".quarantined then 'quarantine' else 'held' end)"
+
+#endif
