@@ -163,6 +163,13 @@ static const struct router_route routes[] = {
      delivery_policies_change},
     {"DELETE", "/v1/delivery-policies/{delivery_policy}", "deleteDeliveryPolicy", ROUTER_TOKEN,
      delivery_policies_delete},
+    {"GET", "/v1/content-rules", "listContentRules", ROUTER_TOKEN, content_rules_list},
+    {"POST", "/v1/content-rules", "createContentRule", ROUTER_TOKEN, content_rules_create},
+    {"POST", "/v1/content-rules/check", "checkContentRules", ROUTER_TOKEN, content_rules_check},
+    {"GET", "/v1/content-rules/{rule}", "getContentRule", ROUTER_TOKEN, content_rules_show},
+    {"PATCH", "/v1/content-rules/{rule}", "changeContentRule", ROUTER_TOKEN, content_rules_change},
+    {"DELETE", "/v1/content-rules/{rule}", "deleteContentRule", ROUTER_TOKEN, content_rules_delete},
+
     {"GET", "/v1/held-accounts", "listHeldAccounts", ROUTER_TOKEN, held_accounts_list},
     {"POST", "/v1/held-accounts", "createHeldAccount", ROUTER_TOKEN, held_accounts_create},
     {"GET", "/v1/held-accounts/{account}", "getHeldAccount", ROUTER_TOKEN, held_accounts_show},

@@ -8,7 +8,7 @@
  */
 #include "daemon/held_folders.h"
 
-#define LOG_MODULE "held"
+#define LOG_MODULE "queue"
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"

@@ -214,7 +214,8 @@ static AWAITS void commit(struct smtp_session *session)
     unsigned count;
 
     note_header(session);
-    smtp_policy_apply(session);
+    if (!smtp_policy_apply(session))
+        return;
     enum db_write written = commit_once(session, &messages, &count);
     if (written == DB_REFUSED && session->authenticated) /* its mail program has just filed what it sends */
         written = commit_once(session, &messages, &count);

@@ -1,16 +1,37 @@
 /*
- * smtp_policy: what is held, whoever it goes to, because of who sends it.
+ * smtp_policy: what is held, or refused, whoever permitted it, because of who sends it and what it is.
  *
- * Asked once, at the end of data, so that an account that is marked while its session is open is held from that moment
- * on.  What an account submits that is thought to be compromised (storage/held_account.h) is taken as ever and held for
- * approval.  The client is not told: who has stolen a password would take the next one.
+ * Asked once, at the end of data and before 250.  What an account submits that is thought to be compromised
+ * (storage/held_account.h) is taken as ever and held for approval; so an account that is marked while its session is
+ * open is held from that moment on.  The client is not told: who has stolen a password would take the next one.
  *
- * Of several reasons to hold a recipient the first counts: the sender's account, the limit of a grant, his own
+ * Then content rules (relay/content_match.h): those of the recipient's customer for what comes in for one of our
+ * domains, and those of the sender's for what goes out by its accounts and networks.  A message may be both; then what
+ * comes in is asked first.  A rule that refuses refuses the message, for all recipients: there is one reply, and to
+ * take it for some would have to be told to the others by a report.  Where a customer has no rules nothing is looked at.
+ *
+ * Of several reasons to hold a recipient the first counts: the sender's account, a rule, the limit of a grant, his own
  * FUTURERELEASE.
  */
+#define LOG_MODULE "smtp"
 #include "core/clock.h"
+#include "core/log.h"
+#include "core/spool.h"
+#include "protocols/mime_content.h"
+#include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
 #include "storage/held_account.h"
+#include "storage/name.h"
+
+/* A message, and the rules of one customer. */
+struct asking {
+    struct smtp_session *session;
+    struct content_message message;
+    bool has_fields, has_parts;
+    int64_t customer_id; /* whose rules match has */
+    struct content_match match;
+    struct slice sender_domain;
+};
 
 static bool hold_account(const struct smtp_session *session, struct hold *out)
 {
@@ -28,12 +49,113 @@ static bool hold_account(const struct smtp_session *session, struct hold *out)
     return true;
 }
 
-void smtp_policy_apply(struct smtp_session *session)
+/* ------------------------------------------------------------------ content rules */
+
+static void look_at(struct asking *a, const struct content_rule *rules, unsigned count)
+{
+    struct arena *arena = a->session->transaction_arena;
+    struct slice all;
+
+    if (!content_match_wants_fields(rules, count) && !content_match_wants_parts(rules, count))
+        return;
+    if (!spool_map(a->session->transaction->spool, &all))
+        return; /* then it cannot be stored either */
+    if (!a->has_fields && content_match_wants_fields(rules, count)) {
+        const char *end = memmem(all.p, all.n, "\r\n\r\n", 4);
+
+        mime_content_fields(arena, end ? slice_of(all.p, (size_t)(end - all.p) + 2) : all, &a->message);
+        a->has_fields = true;
+    }
+    if (!a->has_parts && content_match_wants_parts(rules, count)) {
+        mime_content_parts(arena, all, &a->message);
+        a->has_parts = true;
+    }
+}
+
+/* NULL: none of this customer's. */
+static const struct content_rule *ask(struct asking *a, int64_t customer_id, bool outgoing, struct slice recipient)
+{
+    unsigned count;
+    const struct content_rule *rules = content_rules_of(customer_id, &count);
+
+    if (!count)
+        return NULL;
+    if (customer_id != a->customer_id) {
+        look_at(a, rules, count);
+        content_match_begin(a->session->transaction_arena, rules, count, &a->message, &a->match);
+        a->customer_id = customer_id;
+    }
+    return content_match_find(&a->match, outgoing, a->sender_domain, recipient);
+}
+
+/* Whose senders' mail it is; 0: nobody's here. */
+static int64_t sending_customer(const struct smtp_session *session, const struct smtp_recipient *r)
+{
+    return session->authenticated ? session->account.customer_id : r->verdict == AUTHORIZE_OUTSIDE ? r->customer_id : 0;
+}
+
+static const struct content_rule *find_rule(struct asking *a, const struct smtp_recipient *r)
+{
+    int64_t sending = sending_customer(a->session, r);
+    const struct content_rule *rule =
+        r->verdict == AUTHORIZE_OUTSIDE ? NULL : ask(a, r->customer_id, false, name_key(a->session->transaction_arena, r->address));
+
+    return rule || !sending ? rule : ask(a, sending, true, name_key(a->session->transaction_arena, r->address));
+}
+
+static struct hold hold_of(struct arena *arena, const struct content_rule *rule)
+{
+    return (struct hold){
+        .until_ms = clock_now_ms() + rule->hold_ms,
+        .by = HOLD_BY_RULE,
+        .then = rule->then,
+        .reason = arena_slice(arena, rule->reason),
+        .approval = true,
+        .quarantine = rule->action == CONTENT_DO_QUARANTINE,
+    };
+}
+
+static void refuse(struct smtp_session *session, const struct content_rule *rule)
+{
+    smtp_counters.messages_refused++;
+    log_info("message refused", log_slice("sender", session->transaction->sender.address),
+             log_str("reason", "content-rule"), log_id("rule", rule->id));
+    smtp_reply(session, 550, "5.7.1", "%.*s", SLICE_ARG(rule->reason));
+}
+
+static bool apply_rules(struct smtp_session *session)
+{
+    struct arena *arena = session->transaction_arena;
+    const struct smtp_transaction *transaction = session->transaction;
+    struct asking a = {.session = session,
+                       .message = {.sender = name_key(arena, transaction->sender.address), .size = transaction->size}};
+
+    a.sender_domain = a.message.sender.n ? name_address_domain(a.message.sender) : slice_of("", 0);
+    for (struct smtp_recipient *r = transaction->recipients; r; r = r->next) {
+        const struct content_rule *rule = find_rule(&a, r);
+
+        if (a.match.too_hard)
+            log_warn("patterns of content rules took too long and were given up", log_id("customer", a.customer_id),
+                     log_int("patterns", a.match.too_hard));
+        a.match.too_hard = 0;
+        if (rule && rule->action == CONTENT_DO_REFUSE) {
+            refuse(session, rule);
+            return false;
+        }
+        if (rule)
+            r->policy = hold_of(arena, rule);
+    }
+    return true;
+}
+
+bool smtp_policy_apply(struct smtp_session *session)
 {
     struct hold hold;
 
-    if (!hold_account(session, &hold))
-        return;
-    for (struct smtp_recipient *r = session->transaction->recipients; r; r = r->next)
-        r->policy = hold;
+    if (!apply_rules(session))
+        return false;
+    if (hold_account(session, &hold))
+        for (struct smtp_recipient *r = session->transaction->recipients; r; r = r->next)
+            r->policy = hold;
+    return true;
 }

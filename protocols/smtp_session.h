@@ -214,8 +214,8 @@ void smtp_refuse_too_big(struct smtp_session *session);
  * smtp_hold.c.  Offer: the line of EHLO; NULL: none.  Check: NULL is well.  Is: the recipient's copy is not delivered
  * at once. Apply: what that means for it as it would be without.
  */
-/* At the end of data: fills in the recipients' policy. */
-void smtp_policy_apply(struct smtp_session *session);
+/* At the end of data: fills in the recipients' policy.  False: refused, and answered. */
+bool smtp_policy_apply(struct smtp_session *session);
 const char *smtp_hold_offer(const struct smtp_session *session);
 const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, const struct envelope_mail *envelope);
 bool smtp_hold_is(const struct smtp_session *session, const struct smtp_recipient *recipient, int64_t now_ms);

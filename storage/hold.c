@@ -81,6 +81,7 @@ const char *hold_by_word(enum hold_by by)
     case HOLD_BY_SUSPENSION: return "suspension";
     case HOLD_BY_READER: return "reader";
     case HOLD_BY_COMPROMISED: return "compromised";
+    case HOLD_BY_RULE: return "rule";
     }
     return "";
 }
@@ -102,6 +103,7 @@ bool hold_by_parse(struct slice word, enum hold_by *out)
            : slice_equal(word, SLICE("suspension"))    ? HOLD_BY_SUSPENSION
            : slice_equal(word, SLICE("reader"))        ? HOLD_BY_READER
            : slice_equal(word, SLICE("compromised"))   ? HOLD_BY_COMPROMISED
+           : slice_equal(word, SLICE("rule"))          ? HOLD_BY_RULE
                                                        : HOLD_BY_SENDER;
     return slice_equal(word, slice_str(hold_by_word(*out)));
 }

@@ -25,6 +25,7 @@ enum hold_by {
     HOLD_BY_SUSPENSION,
     HOLD_BY_READER,
     HOLD_BY_COMPROMISED, /* the account that sent it */
+    HOLD_BY_RULE,        /* a content rule */
 };
 enum hold_then { HOLD_THEN_RELEASE, HOLD_THEN_REJECT, HOLD_THEN_DISCARD };
 

@@ -125,7 +125,8 @@ struct json_object *body_creation(const struct resource *resource, const char *n
         put(body, "customer", options.customer);
     bool many = strcmp(resource->name, "queue-actions") == 0;
     if (options.domain &&
-        (many || strncmp(resource->name, "relay-", 6) == 0 || strcmp(resource->name, "client-policies") == 0))
+        (many || strncmp(resource->name, "relay-", 6) == 0 || strcmp(resource->name, "client-policies") == 0 ||
+         strcmp(resource->name, "content-rules") == 0))
         put(body, "domain", options.domain);
     grant_put(body);
     if (many)

@@ -19,6 +19,7 @@ from harness.workload import (ALIAS, ANN, BOB, CAROL, DONE, GONE, GUARDED, HOP_O
                               strike_all, working)
 
 KIM = "kim@dead.faults.test"  # whose primary is away
+HAL = "hal@faults.test"  # whose mail a content rule holds
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -70,6 +71,23 @@ class MailWorkload(Workload):
     def step_relayed(self):
         subject = self.mail(CAROL)
         wait_until(lambda: subject in self.relayed(), "it is at the primary", timeout=60)
+        self.settled()
+
+    def step_held(self):
+        """Shown to its owner, who releases one by moving it; another is released by an administrator, and leaves the folder."""
+        def shown():
+            return int(self.node.query("select count(*) from mailbox_message i join mailbox f on f.cell = i.cell and f.id = i.mailbox_id"
+                                       f" join account a on a.id = f.account_id where f.role = 'held' and a.address = '{HAL}'")[0][0])
+        subject = self.mail(HAL)
+        wait_equal(shown, 1, "it is shown", timeout=60)
+        self.imap(("SELECT", "Held"), ("UID", "MOVE", "1:*", "INBOX", ("EXPUNGEISSUED",)), login=HAL)
+        wait_until(lambda: subject in self.box(HAL), "it is in the INBOX", timeout=60)
+        self.settled()
+        subject = self.mail(HAL)
+        wait_equal(shown, 1, "it is shown", timeout=60)
+        self.node.query(f"update queue_entry set held_until = now(), held_then = 'release' where recipient = '{HAL}' returning 1")
+        wait_until(lambda: subject in self.box(HAL), "it is filed", timeout=60)
+        wait_equal(shown, 0, "it leaves the folder", timeout=60)
         self.settled()
 
     def step_large(self):
@@ -360,6 +378,10 @@ def workload(new_posthouse, own_postgres, sink, outside, guarded, tokens, author
         node.api.post("/v1/domains", {"name": "tokened.faults.test", "customer": "faults", "kind": "relay",
                                       "next_hops": [{"host": "127.0.0.1", "port": guarded.port, "credential": "token"}]})
         node.api.account(KIM, "faults")
+        node.api.account(HAL, "faults")
+        node.api.put("/v1/domains/faults.test/continuity-policy", {"show_held": True, "owner_may_release": "held"})
+        node.api.post("/v1/content-rules", {"customer": "faults", "direction": "in", "recipient_pattern": "^hal@", "action": "hold",
+                                            "reason": "a fault", "then": "release"})
         node.api.relay_domain("known.faults.test", "faults", sink.port)
         node.api.patch("/v1/domains/known.faults.test", {"recipients": "listed"})
         node.api.patch("/v1/domains/known.faults.test/continuity-policy", {"accounts": "known"})
@@ -378,7 +400,7 @@ def test_every_statement_of_mail_fails_in_every_way(workload):
     workload.settled()
     assert sorted(workload.relayed()) == sorted(workload.sent[CAROL]), "at the primary, once each"
     assert sorted(workload.gone_out()) == sorted(workload.sent[OUT]), "outside, once each"
-    for user in (ANN, BOB):
+    for user in (ANN, BOB, HAL):
         there = [subject for subject in workload.box(user) if subject]
         assert len(set(there)) == len(there) and set(there) <= set(workload.sent[user]), f"once in the mailbox of {user}"
         assert set(workload.sent[user]) - set(there) <= workload.deleted, f"in the mailbox of {user}"

@@ -243,6 +243,15 @@ class ApiWorkload(Workload):
         assert self.api("GET", path)["probe_interval"] == 7
         self.api("PATCH", path, {"down_after": 2})
         self.api("DELETE", path)
+    def step_content_rules(self):
+        rule = {"customer": "faults", "label": "fault", "direction": "in", "action": "refuse", "reason": "a fault", "size_over": 100000000}
+        self.api("POST", "/v1/content-rules", rule)
+        for made in self.api("GET", "/v1/content-rules?customer=faults")["items"]:  # also one whose answer was lost
+            path = f"/v1/content-rules/{made['id']}"
+            self.api("GET", path)
+            self.api("PATCH", path, {"priority": 5})
+            self.api("DELETE", path, None, GONE)
+
     def step_held_accounts(self):
         self.api("POST", "/v1/held-accounts", {"account": BOB, "reason": "a fault", "then": "reject"}, DONE)
         self.api("GET", "/v1/held-accounts")

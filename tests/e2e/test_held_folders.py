@@ -89,7 +89,6 @@ def test_nothing_is_shown_unless_the_domain_says_so(node):
     submit(node, [BOB], "held")
     assert queue(node)[BOB]["state"] == "held"
     node.api.patch("/v1/domains/folder.test/continuity-policy", {"show_quarantine": True})
-    wait_until(lambda: True, "-")
     allow(node, show_held=False)
     submit(node, [BOB], "another")
     hold(node, BOB, quarantine=True)

@@ -125,8 +125,8 @@ static void held_mail(void **state)
         enum held_folder_refusal refusal;
         const char *command, *reply;
     } cases[] = {
-        {DB_DONE, 0, "x MOVE 1 INBOX", "* OK [COPYUID 1 10 200] Moved\r\n* 1 EXPUNGE\r\n"},
-        {DB_DONE, 0, "x COPY 1 INBOX", "x OK [COPYUID 1 10 200] COPY completed\r\n"},
+        {DB_DONE, 0, "x MOVE 1 INBOX", "* OK [COPYUID 1700000000 10 200] Moved\r\n* 1 EXPUNGE\r\n"},
+        {DB_DONE, 0, "x COPY 1 INBOX", "x OK [COPYUID 1700000000 10 200] COPY completed\r\n"},
         {DB_REFUSED, HELD_FOLDER_FORBIDDEN, "x MOVE 1 INBOX", "x NO [NOPERM] "},
         {DB_REFUSED, HELD_FOLDER_FORBIDDEN, "x COPY 1 INBOX", "x NO [NOPERM] "},
         {DB_REFUSED, HELD_FOLDER_OVER, "x UID MOVE 10 INBOX", "x NO [EXPUNGEISSUED] "},
