@@ -50,6 +50,11 @@ static const struct router_route routes[] = {
     {"DELETE", "/v1/domains/{domain}/learned-recipients/{recipient}", "deleteLearnedRecipient", ROUTER_TOKEN,
      learned_recipients_delete},
 
+    {"GET", "/v1/domains/{domain}/imap-access", "getImapAccess", ROUTER_TOKEN, imap_access_show},
+    {"PUT", "/v1/domains/{domain}/imap-access", "replaceImapAccess", ROUTER_TOKEN, imap_access_replace},
+    {"PATCH", "/v1/domains/{domain}/imap-access", "changeImapAccess", ROUTER_TOKEN, imap_access_change},
+    {"DELETE", "/v1/domains/{domain}/imap-access", "deleteImapAccess", ROUTER_TOKEN, imap_access_delete},
+
     {"GET", "/v1/domains/{domain}/continuity-policy", "getContinuityPolicy", ROUTER_TOKEN, continuity_policies_show},
     {"PUT", "/v1/domains/{domain}/continuity-policy", "replaceContinuityPolicy", ROUTER_TOKEN,
      continuity_policies_replace},

@@ -19,6 +19,7 @@
 #include "core/http.h"
 #include "core/log.h"
 #include "core/secret.h"
+#include "daemon/carry.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
 
@@ -168,6 +169,7 @@ void runner_init(const struct runner_settings *s)
     start_for_ever(runner_sts_for_ever);
     start_for_ever(runner_tlsrpt_for_ever);
     outages_init();
+    carry_init();
     accept_on_committed(runner_on_committed);
     smtp_on_turn(runner_turn);
 }

@@ -1,15 +1,16 @@
 /*
  * carry_copy: the copies of shown mail, in the transaction that says what became of it.
  *
- * A copy is any item of the account's mailboxes that refers to the message, wherever its reader has filed it.  Its mailbox
- * gets a new modseq first, as for every change (storage/mailbox_write.c), the mailboxes in the order of their ids; then the
- * keywords change.  Entries that were never shown join to nothing, so quiet times cost three look-ups of rows that are in
- * memory anyway, for all entries of a flight.
+ * A copy is any item of the account's mailboxes that refers to the message, wherever its reader has filed it.  Its
+ * mailbox gets a new modseq first, as for every change (storage/mailbox_write.c), the mailboxes in the order of their
+ * ids; then the keywords change.  Entries that were never shown join to nothing, so quiet times cost three look-ups of
+ * rows that are in memory anyway, for all entries of a flight.
  *
- * A delivered entry leaves a row of carry, in the same transaction: it knows when its copies here may go, which is after
- * copy_keep_days and so never before the primary has the message.  Two addresses of one account are two entries and one
- * copy; the row is the account's, and is there once the first of them is delivered.  While the second waits, its
- * account's copy says $Delivered: its reader has the message at the primary.
+ * A delivered entry leaves a row of carry, in the same transaction: it is carried to the primary's mailboxes where they
+ * can be reached (storage/carry.h), and knows when its copies here may go, which is never before the primary has the
+ * message.  Two addresses of one account are two entries and one copy; the row is the account's, and is there once the
+ * first of them is delivered.  While the second waits, its account's copy says $Delivered: its reader has the message
+ * at the primary.
  *
  * Rejected: to find out when the copies may go from the events, which are in partitions that are dropped; and to keep a
  * time in mailbox_message, which COPY and clients would have to be taught.
@@ -42,13 +43,18 @@ static const struct db_statement mark = {
 static const struct db_statement keep = {
     "carry_copy_keep",
     "insert into carry (cell, account_id, message_id, domain_id, kind, state, due_at)"
-    " select distinct q.cell, q.account_id, q.message_id, q.domain_id, 'delivered', 'kept',"
-    "        now() + make_interval(days => coalesce(p.copy_keep_days, $4::integer))" ENDED
+    " select distinct q.cell, q.account_id, q.message_id, q.domain_id, 'delivered',"
+    "        case when m.domain_id is null then 'kept' else 'waiting' end,"
+    "        now() + case when m.domain_id is null"
+    "                then make_interval(days => coalesce(p.copy_keep_days, $4::integer)) else interval '0' end" ENDED
     "   left join continuity_policy p on p.domain_id = q.domain_id"
+    "   left join imap_access m on m.domain_id = q.domain_id"
     "  where u.delivered and q.domain_id is not null"
     "    and exists (select from mailbox b join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id"
     "                 where b.cell = q.cell and b.account_id = q.account_id and i.message_id = q.message_id)"
-    "  order by 1, 2, 3 on conflict (cell, account_id, message_id) do nothing"};
+    "  order by 1, 2, 3 on conflict (cell, account_id, message_id)"
+    "  do update set kind = 'delivered', state = excluded.state, due_at = excluded.due_at"
+    "   where carry.kind <> 'delivered'"};
 
 unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_t *entry_ids, const bool *delivered,
                         unsigned count)

@@ -18,8 +18,8 @@ struct rows;
 #define CARRY_COPY_STEPS 3
 
 /*
- * Adds steps for entries that end now, before they are deleted.  delivered: of each.  Returns the number of the step whose rows
- * carry_copy_tell() is to be given when all is done.
+ * Adds steps for entries that end now, before they are deleted.  delivered: of each.  Returns the number of the step
+ * whose rows carry_copy_tell() is to be given when all is done.
  */
 unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_t *entry_ids, const bool *delivered,
                         unsigned count);

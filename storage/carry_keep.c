@@ -1,10 +1,10 @@
 /*
  * carry_keep: copies of delivered mail go when their time is over.
  *
- * One transaction for many rows of one cell: lock the rows of carry, raise the modseq of the mailboxes, list the messages for
- * release, remove the copies, remove the rows.  The lock is a statement of its own, so that the later ones agree about
- * which they are.  A copy whose account has another entry of the same message that still waits (two addresses) stays until
- * that has ended, and the row with it.
+ * One transaction for many rows of one cell: lock the rows of carry, raise the modseq of the mailboxes, list the
+ * messages for release, remove the copies, remove the rows.  The lock is a statement of its own, so that the later ones
+ * agree about which they are.  A copy whose account has another entry of the same message that still waits (two
+ * addresses) stays until that has ended, and the row with it.
  *
  * A row whose copies are gone already, by their reader's hand or with the account, goes when its time comes.
  */

@@ -1,14 +1,14 @@
 /*
  * deletion: a reader has deleted his copy of mail that the primary does not have yet.
  *
- * Deleted is what the account has no copy of any more: expunged by IMAP, removed by POP3, or gone with its mailbox.  Moving it to
- * Trash is filing; emptying Trash is deleting.  So it is asked, after the items are gone and in the same
- * transaction, whether another copy is left.  Two sessions that each remove one of two copies at the same moment may each
- * still see the other's: then it is delivered, which is the harmless error.
+ * Deleted is what the account has no copy of any more: expunged by IMAP, removed by POP3, or gone with its mailbox. 
+ * Moving it to Trash is filing; emptying Trash is deleting.  So it is asked, after the items are gone and in the same
+ * transaction, whether another copy is left.  Two sessions that each remove one of two copies at the same moment may
+ * each still see the other's: then it is delivered, which is the harmless error.
  *
- * Whether a mailbox's domain wants anything but delivery comes from the cache; only then are entries looked for, so that
- * deleting costs others nothing.  The entries are read first, for their events need ids from here; the transaction locks
- * them and decides anew about each.
+ * Whether a mailbox's domain wants anything but delivery comes from the cache; only then are entries looked for, so
+ * that deleting costs others nothing.  The entries are read first, for their events need ids from here; the transaction
+ * locks them and decides anew about each.
  *
  *     waiting           unless-deleted: the entry goes, event "cancelled"
  *                       ask: it is held by 'reader' until deleted_hold_days are over, and then what deleted_then says
@@ -33,10 +33,11 @@ static const struct db_statement domain_of = {"deletion_domain",
                                               "select a.domain_id from mailbox b join account a on a.id = b.account_id"
                                               " where b.cell = $1::smallint and b.id = $2::bigint"};
 
-#define ENTRIES                                                                                                           \
-    "select distinct q.id from mailbox b"                                                                                 \
-    "  join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id"                                                 \
-    "  join queue_entry q on q.cell = i.cell and q.message_id = i.message_id and q.account_id = b.account_id and q.shown" \
+#define ENTRIES                                                                                                        \
+    "select distinct q.id from mailbox b"                                                                              \
+    "  join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id"                                              \
+    "  join queue_entry q on q.cell = i.cell and q.message_id = i.message_id"                                          \
+    "                    and q.account_id = b.account_id and q.shown"                                                  \
     " where b.cell = $1::smallint and b.id = $2::bigint"
 static const struct db_statement some_entries = {"deletion_some",
                                                  ENTRIES " and i.uid = any($4::bigint[]) order by 1 limit $3::integer"};

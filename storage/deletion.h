@@ -4,7 +4,8 @@
  * deletion: what it means for mail that is still to be delivered that its reader has deleted his copy.  Inside storage
  * only: mailbox_write.c asks when items go.
  *
- * The domain says (continuity_policy.deleted_mail): it is delivered anyway (the default), it is not, or somebody is asked.
+ * The domain says (continuity_policy.deleted_mail): it is delivered anyway (the default), it is not, or somebody is
+ * asked.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,8 +24,8 @@ struct deletion {
     unsigned count;
 };
 /*
- * What is to be looked at when items of a mailbox go: these UIDs, or all (uids NULL).  NONE: nothing.  FAILED: nothing may
- * go, as it cannot be told.
+ * What is to be looked at when items of a mailbox go: these UIDs, or all (uids NULL).  NONE: nothing.  FAILED: nothing
+ * may go, as it cannot be told.
  */
 AWAITS enum db_status deletion_find(struct arena *arena, int64_t mailbox_id, const int64_t *uids, unsigned count,
                                     struct deletion *out) __attribute__((warn_unused_result));

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/cache.h"
+#include "storage/carry.h"
 #include "storage/db.h"
 #include "storage/show.h"
 
@@ -58,6 +59,7 @@ enum db_write outage_close(int64_t outage_id)
     params_int16(p, (int16_t)id_cell(outage_id));
     params_int64(p, outage_id);
     params_time(p, clock_now_ms());
+    carry_collect_add(unit, outage_id);
     written = db_unit_run(unit);
     cache_outdate(); /* the next RCPT knows */
     arena_free(&arena);

@@ -116,6 +116,7 @@ static const struct {
     {"hop_credential_name_key", {PROVISION_TAKEN, "name", "the credential exists", 0}},
     {"hop_credential_many", {PROVISION_IN_USE, NULL, "there are 10,000 credentials: delete one first", 0}},
     {"next_hop_credential_fkey", {PROVISION_IN_USE, NULL, "a domain's next hop names the credential", 0}},
+    {"imap_access_credential_fkey", {PROVISION_IN_USE, NULL, "a domain's IMAP access names the credential", 0}},
     {"route_hop_credential_fkey", {PROVISION_IN_USE, NULL, "a route's next hop names the credential", 0}},
     {"webhook_many", {PROVISION_IN_USE, NULL, "there are 1,000 webhooks: delete one first", 0}},
     {"webhook_customer_fkey", {PROVISION_IN_USE, NULL, "the customer still has webhooks", 0}},

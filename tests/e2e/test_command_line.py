@@ -86,6 +86,13 @@ def test_continuity_policies(client):
     assert (changed["down_after"], changed["probe_address"], changed["check_interval"]) == (5, "probe@away.cli.test", 0)
     assert json.loads(client("continuity-policies", "change", "away.cli.test", "--down-after", "", "--json"))["down_after"] is None
     client("continuity-policies", "delete", "away.cli.test")
+    client("credentials", "create", "cli-boxes", "--user", "master", stdin="secret\n")
+    made = json.loads(client("imap-access", "change", "away.cli.test", "--host", "imap.cli.test", "--credential", "cli-boxes", "--tls", "implicit",
+                             "--sign-in", "authorization", "--json"))
+    assert (made["port"], made["credential"]) == (993, "cli-boxes")
+    assert json.loads(client("imap-access", "show", "away.cli.test", "--json")) == made
+    client("imap-access", "delete", "away.cli.test")
+    client("credentials", "delete", "cli-boxes")
     assert json.loads(client("continuity-policies", "show", "away.cli.test", "--json"))["probe_address"] is None
     client("domains", "delete", "away.cli.test")
 

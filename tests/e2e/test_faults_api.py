@@ -271,6 +271,15 @@ class ApiWorkload(Workload):
             self.api("DELETE", path, None, GONE)
         self.api("POST", "/v1/credential-reseals", None)
 
+    def step_imap_access(self):
+        path = "/v1/domains/dead.faults.test/imap-access"
+        self.api("POST", "/v1/credentials", {"name": "mailboxes", "user": "u", "password": "p", "tls": "encrypt"}, DONE)
+        self.api("PUT", path, {"host": "127.0.0.1", "credential": "mailboxes"})
+        assert self.api("GET", path)["port"] == 143
+        self.api("PATCH", path, {"port": 9})
+        self.api("DELETE", path)
+        self.api("DELETE", "/v1/credentials/mailboxes", None, GONE)
+
     def step_queue_actions(self):
         """Many at once, in the background."""
         action = self.api("POST", "/v1/queue-actions", {"action": "priority", "priority": 1, "domain": "dead.faults.test"})

@@ -1,0 +1,264 @@
+/*
+ * carry_session: one account's mailboxes at its primary.
+ *
+ * Names.  Here they have '/' between levels and no prefix; there both are the server's (NAMESPACE, LIST).  A mailbox
+ * with a special use (RFC 6154: \Sent, \Drafts, \Trash, \Junk, \Archive) is the one that has it there, whatever its
+ * name.  The server's separator inside a name becomes '_', as it would make levels that nobody wanted.  INBOX is INBOX.
+ *
+ * Finding.  Servers search for what contains a Message-ID, and several messages may have one: what a mailing list sent,
+ * and what came directly.  So the size decides: as delivered it is that of what was sent and a few fields that servers
+ * add in front (Received, Delivered-To, what a spam filter says), never much less.  Of several that fit, the nearest
+ * that has not been taken for another.
+ */
+#include "daemon/carry_session.h"
+
+#include <string.h>
+
+#define LOG_MODULE "carry"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/tls.h"
+#include "daemon/runner_internal.h"
+#include "protocols/imap_parse.h"
+#include "storage/hop_credential.h"
+
+#define CONNECT_MS 15000
+#define REPLY_MS 30000
+#define FOUND_MAX 200
+#define LESS_MAX 2048           /* a message may lose so much on its way to the mailbox */
+#define MORE_MAX (256 * 1024)   /* and gain so much */
+#define SEPARATOR_OF_MASTER "*" /* "user*master" (Dovecot's auth_master_user_separator, Cyrus has the other form) */
+
+/* ------------------------------------------------------------------ the connection */
+
+void carry_session_end(struct carry_session *session)
+{
+    imap_client_quit(&session->client);
+}
+
+enum carry_answer carry_session_answer(struct carry_session *session, enum imap_client_answer answer, const char *doing)
+{
+    if (answer == IMAP_CLIENT_OK)
+        return CARRY_DONE;
+    session->why = slice_str(arena_printf(session->arena, "%.*s: %s: %s", SLICE_ARG(session->access.host), doing,
+                                          imap_client_text(session->client)));
+    return answer == IMAP_CLIENT_NO ? CARRY_LATER : CARRY_LOST;
+}
+
+static enum carry_answer lost(struct carry_session *session, const char *why)
+{
+    session->why = slice_str(why);
+    return CARRY_LOST;
+}
+
+static AWAITS enum carry_answer connect_to(struct carry_session *session, const struct hop_credential *credential)
+{
+    const char *host = arena_slicedup(session->arena, session->access.host);
+    struct imap_client_settings settings = {
+        .verify = credential->verify,
+        .implicit_tls = session->access.implicit_tls,
+        .connect_timeout_ms = CONNECT_MS,
+        .reply_timeout_ms = REPLY_MS,
+    };
+    struct dns_address *addresses = NULL;
+    unsigned count = 0;
+    struct slice why;
+    char error[200];
+    bool open;
+
+    if (dns_addresses(session->arena, host, &addresses, &count) != DNS_FOUND)
+        return lost(session, arena_printf(session->arena, "%s: its address could not be looked up", host));
+    settings.tls = tls_client_new(credential->verify, error, sizeof error);
+    if (!settings.tls)
+        return lost(session, arena_printf(session->arena, "%s", error));
+    open = imap_client_open(&settings, session->arena, addresses, count, session->access.port, host, &session->client,
+                            &why);
+    tls_unref(&settings.tls);
+    if (!open)
+        return lost(session, arena_printf(session->arena, "%s:%u: %.*s", host, session->access.port, SLICE_ARG(why)));
+    return CARRY_DONE;
+}
+
+static AWAITS enum carry_answer sign_in(struct carry_session *session, const struct hop_credential *credential)
+{
+    struct slice user = credential->user, as = session->account->address;
+    enum imap_client_answer answer;
+
+    if (!session->access.authorization) {
+        user =
+            slice_str(arena_printf(session->arena, "%.*s" SEPARATOR_OF_MASTER "%.*s", SLICE_ARG(as), SLICE_ARG(user)));
+        as = SLICE("");
+    }
+    answer = imap_client_login(session->client, user, credential->secret, as, &session->refused);
+    if (answer == IMAP_CLIENT_OK)
+        return CARRY_DONE;
+    (void)carry_session_answer(session, answer, "signing in");
+    if (session->refused)
+        log_error("a primary's mailboxes refuse our credential", log_slice("account", session->account->address),
+                  log_slice("credential", credential->name), log_slice("reason", session->why));
+    return CARRY_LOST;
+}
+
+enum carry_answer carry_session_open(struct carry_session *session)
+{
+    struct hop_credential credential;
+    enum carry_answer answer;
+
+    if (session->client)
+        return CARRY_DONE;
+    switch (hop_credential_get(session->arena, session->access.credential_id, &credential)) {
+    case DB_FOUND: break;
+    case DB_NONE: return lost(session, "its credential is gone");
+    case DB_FAILED: return lost(session, "its credential could not be looked up");
+    }
+    if (credential.trouble)
+        return lost(session, credential.trouble);
+    if (credential.oauth || credential.certificate.p)
+        return lost(session, "its credential is not of kind password");
+    answer = connect_to(session, &credential);
+    if (answer == CARRY_DONE)
+        answer = sign_in(session, &credential);
+    if (answer == CARRY_DONE)
+        answer = carry_session_answer(session, imap_client_list(session->client, session->arena, &session->mailboxes),
+                                      "listing mailboxes");
+    return answer == CARRY_LATER ? CARRY_LOST : answer;
+}
+
+/* ------------------------------------------------------------------ names */
+
+static const struct imap_client_mailbox *by_name(const struct carry_session *session, struct slice name)
+{
+    for (unsigned i = 0; i < session->mailboxes.count; i++)
+        if (slice_equal(session->mailboxes.list[i].name, name))
+            return &session->mailboxes.list[i];
+    return NULL;
+}
+
+static struct slice name_there(const struct carry_session *session, struct slice name)
+{
+    char separator = session->mailboxes.separator;
+    char *at = arena_slicedup(session->arena, name);
+
+    for (char *c = at; *c; c++) {
+        if (*c == '/')
+            *c = separator ? separator : '_';
+        else if (*c == separator)
+            *c = '_';
+    }
+    return slice_str(arena_printf(session->arena, "%.*s%s", SLICE_ARG(session->mailboxes.prefix), at));
+}
+
+const struct imap_client_mailbox *carry_session_target(const struct carry_session *session,
+                                                       const struct carry_copy *copy)
+{
+    for (unsigned i = 0; copy->special_use.p && i < session->mailboxes.count; i++)
+        if (session->mailboxes.list[i].use.p && slice_equal_nocase(session->mailboxes.list[i].use, copy->special_use))
+            return &session->mailboxes.list[i];
+    if (slice_equal(copy->mailbox, SLICE("INBOX")))
+        return by_name(session, SLICE("INBOX"));
+    return by_name(session, name_there(session, copy->mailbox));
+}
+
+enum carry_answer carry_session_make(struct carry_session *session, const struct carry_copy *copy,
+                                     const struct imap_client_mailbox **out)
+{
+    struct imap_client_mailboxes *all = &session->mailboxes;
+    struct imap_client_mailbox *more;
+    enum carry_answer answer;
+    struct slice name, raw;
+
+    *out = carry_session_target(session, copy);
+    if (*out && !(*out)->no_select)
+        return CARRY_DONE;
+    name = slice_equal(copy->mailbox, SLICE("INBOX")) ? copy->mailbox : name_there(session, copy->mailbox);
+    raw = imap_utf7_encode(session->arena, name);
+    answer = carry_session_answer(session, imap_client_create(session->client, raw), "creating a mailbox");
+    if (answer != CARRY_DONE)
+        return answer;
+    more = arena_array(session->arena, (size_t)all->count + 1, sizeof *more);
+    if (all->count)
+        memcpy(more, all->list, all->count * sizeof *more);
+    more[all->count] = (struct imap_client_mailbox){.raw = raw, .name = name, .separator = all->separator};
+    all->list = more;
+    *out = &more[all->count++];
+    return CARRY_DONE;
+}
+
+enum carry_answer carry_session_select(struct carry_session *session, const struct imap_client_mailbox *mailbox)
+{
+    enum carry_answer answer;
+
+    if (session->selected.p && slice_equal(session->selected, mailbox->raw))
+        return CARRY_DONE;
+    session->selected = (struct slice){NULL, 0};
+    answer =
+        carry_session_answer(session, imap_client_select(session->client, mailbox->raw, false), "opening a mailbox");
+    if (answer == CARRY_DONE)
+        session->selected = mailbox->raw;
+    return answer;
+}
+
+/* ------------------------------------------------------------------ finding */
+
+static bool is_used(const struct carry_session *session, struct slice raw, uint32_t uid)
+{
+    for (unsigned i = 0; i < session->used_count; i++)
+        if (session->used[i].uid == uid && slice_equal(session->used[i].raw, raw))
+            return true;
+    return false;
+}
+
+void carry_session_use(struct carry_session *session, struct slice raw, uint32_t uid)
+{
+    if (!uid || is_used(session, raw, uid))
+        return;
+    session->used[session->used_count % CARRY_USED_MAX].raw = raw;
+    session->used[session->used_count % CARRY_USED_MAX].uid = uid;
+    if (session->used_count < CARRY_USED_MAX)
+        session->used_count++;
+}
+
+static bool fits(const struct carry_sought *sought, uint64_t size)
+{
+    if (sought->any_size)
+        return true;
+    if (sought->exact)
+        return size == sought->size;
+    return size + LESS_MAX >= sought->size && size <= sought->size + MORE_MAX;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+enum carry_answer carry_session_look(struct carry_session *session, const struct imap_client_mailbox *mailbox,
+                                     const struct carry_sought *sought, uint32_t *uid)
+{
+    struct imap_client_item items[FOUND_MAX];
+    uint32_t uids[FOUND_MAX];
+    unsigned count = 0, found = 0;
+    enum carry_answer answer = carry_session_select(session, mailbox);
+    const struct imap_client_item *best = NULL;
+
+    *uid = 0;
+    if (answer != CARRY_DONE)
+        return answer;
+    answer = carry_session_answer(session,
+                                  sought->id.p
+                                      ? imap_client_search_id(session->client, sought->id, uids, FOUND_MAX, &count)
+                                      : imap_client_search_size(session->client, sought->size, uids, FOUND_MAX, &count),
+                                  "searching");
+    if (answer == CARRY_DONE && count)
+        answer = carry_session_answer(session, imap_client_fetch(session->client, uids, count, items, &found),
+                                      "asking for sizes");
+    if (answer != CARRY_DONE)
+        return answer;
+    for (unsigned i = 0; i < found; i++)
+        if (fits(sought, items[i].size) && !is_used(session, mailbox->raw, items[i].uid) &&
+            (!best || distance(items[i].size, sought->size) < distance(best->size, sought->size)))
+            best = &items[i];
+    if (best)
+        *uid = best->uid;
+    return CARRY_DONE;
+}

@@ -1,0 +1,80 @@
+#ifndef STORAGE_CARRY_H
+#define STORAGE_CARRY_H
+/*
+ * carry: what is to be done at a primary's mailboxes after an outage, message by message.
+ *
+ *   delivered  the primary has taken it: its flags and folders are carried.  Made with the delivery (carry_copy.h)
+ *   made       it exists here only: appended by its reader, a draft.  Made when the outage closes
+ *   sent       a copy of what the account sent.  The same
+ *
+ * A row waits, worked on by whoever carry_begin() gives it to, until the lease is over; then it is kept, until its
+ * copies here go (carry_keep.h), or gone.  schema/STATES.md.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "storage/status.h"
+
+struct db_unit;
+
+enum carry_kind { CARRY_KIND_DELIVERED, CARRY_KIND_MADE, CARRY_KIND_SENT };
+
+struct carry_account {
+    int64_t id, domain_id, customer_id;
+    struct slice address;
+};
+/* Accounts of these cells for which something is due, and whose primary is not known to be away. */
+AWAITS enum db_status carry_accounts(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+                                     struct carry_account **out, unsigned *count) __attribute__((warn_unused_result));
+
+struct carry_item {
+    int64_t account_id, message_id;
+    enum carry_kind kind;
+    int64_t made_ms;
+    uint64_t size;     /* of the message as it is stored */
+    bool traced;       /* it begins with Return-Path, which is ours */
+    unsigned attempts; /* begun before, and perhaps done */
+    int64_t sent_as;   /* after carry_begin() */
+};
+AWAITS enum db_status carry_items(struct arena *arena, int64_t account_id, unsigned limit, struct carry_item **out,
+                                  unsigned *count) __attribute__((warn_unused_result));
+/*
+ * Nobody else has it for lease_ms; also for making that longer (again).  REFUSED: it is another's, or done.  An answer
+ * that was lost (UNCERTAIN) means that nobody has it for so long.
+ */
+AWAITS enum db_write carry_begin(struct carry_item *item, unsigned lease_ms, bool again)
+    __attribute__((warn_unused_result));
+
+struct carry_copy {
+    int64_t mailbox_id, uid, modseq;
+    struct slice mailbox, special_use; /* special_use {NULL,0}: none */
+    unsigned flags;
+    struct slice *keywords; /* without those of carry_copy.h */
+    unsigned keyword_count;
+    int64_t internal_ms;
+};
+/* Its copies as they are now, INBOX first. */
+AWAITS enum db_status carry_copies(struct arena *arena, const struct carry_item *item, struct carry_copy **out,
+                                   unsigned *count) __attribute__((warn_unused_result));
+
+/*
+ * It is carried: it is kept from now on.  Copies that are not as they were told are carried again.
+ * note: what was not done, or {NULL,0}.
+ */
+AWAITS enum db_write carry_done(const struct carry_item *item, const struct carry_copy *copies, unsigned count,
+                                struct slice note) __attribute__((warn_unused_result));
+/* There is nothing more to do, and what copies there are are their reader's. */
+AWAITS enum db_write carry_forget(const struct carry_item *item) __attribute__((warn_unused_result));
+/* Again after delay_ms.  message_id 0: all that is due of the account. */
+AWAITS enum db_write carry_put_off(int64_t account_id, int64_t message_id, uint64_t delay_ms, struct slice note)
+    __attribute__((warn_unused_result));
+/* Is there such a message? */
+AWAITS enum db_status carry_sent(int64_t message_id) __attribute__((warn_unused_result));
+
+/* With the end of an outage: what accounts of its domain made and sent meanwhile.  $ of the unit's own. */
+void carry_collect_add(struct db_unit *unit, int64_t outage_id);
+
+#endif
