@@ -97,7 +97,8 @@ bool imap_client_response_read(struct slice bytes, struct imap_client_response *
 {
     struct slice rest = bytes, word;
 
-    *out = (struct imap_client_response){.code = SLICE(""), .arguments = SLICE("")};
+    *out = (struct imap_client_response){
+        .tag = SLICE(""), .code = SLICE(""), .arguments = SLICE(""), .name = SLICE(""), .rest = SLICE("")};
     if (cursor_take(&rest, '+')) {
         out->form = IMAP_CLIENT_CONTINUE;
         cursor_take(&rest, ' ');
