@@ -72,16 +72,19 @@ static const struct db_statement sent = {"carry_sent",
 static const struct db_statement collect = {
     "carry_collect",
     "insert into carry (cell, account_id, message_id, domain_id, kind, state, due_at)"
-    " select distinct on (a.id, i.message_id) o.cell, a.id, i.message_id, o.domain_id,"
-    "        case when b.special_use = '\\Sent' then 'sent' else 'made' end, 'waiting', now()"
+    " select distinct o.cell, a.id, i.message_id, o.domain_id,"
+    "        case when s.message_id is not null then 'sent' else 'made' end, 'waiting', now()"
     "   from outage o join account a on a.domain_id = o.domain_id"
     "   join mailbox b on b.cell = o.cell and b.account_id = a.id"
     "   join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id"
     "   join message x on x.cell = i.cell and x.id = i.message_id"
-    "  where o.cell = $1::smallint and o.id = $2::bigint and x.received_at >= o.started_at and x.account_id = a.id"
-    "    and (b.special_use = '\\Sent'"
-    "         or (x.protocol = 'IMAP' and exists (select from imap_access m where m.domain_id = o.domain_id)))"
-    "  order by a.id, i.message_id, b.special_use = '\\Sent' desc"
+    "   left join sent_copy s on s.cell = o.cell and s.account_id = a.id and s.message_id = i.message_id"
+    "         and s.outage_id = o.id and s.submitted"
+    "  where o.cell = $1::smallint and o.id = $2::bigint and o.ended_at = $3::timestamptz"
+    "    and x.received_at >= o.started_at"
+    "    and (s.message_id is not null or (x.protocol = 'IMAP' and x.account_id = a.id"
+    "         and exists (select from imap_access m where m.domain_id = o.domain_id)))"
+    "  order by 1, 2, 3"
     " on conflict (cell, account_id, message_id) do nothing"};
 
 static struct params *step(struct db_unit *unit, const struct db_statement *statement, int64_t account_id,
@@ -287,10 +290,11 @@ enum db_write carry_put_off(int64_t account_id, int64_t message_id, uint64_t del
     return written;
 }
 
-void carry_collect_add(struct db_unit *unit, int64_t outage_id)
+void carry_collect_add(struct db_unit *unit, int64_t outage_id, int64_t ended_ms)
 {
     struct params *p = db_unit_add(unit, &collect);
 
     params_int16(p, (int16_t)id_cell(outage_id));
     params_int64(p, outage_id);
+    params_time(p, ended_ms);
 }

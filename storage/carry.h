@@ -74,7 +74,7 @@ AWAITS enum db_write carry_put_off(int64_t account_id, int64_t message_id, uint6
 /* Is there such a message? */
 AWAITS enum db_status carry_sent(int64_t message_id) __attribute__((warn_unused_result));
 
-/* With the end of an outage: what accounts of its domain made and sent meanwhile.  $ of the unit's own. */
-void carry_collect_add(struct db_unit *unit, int64_t outage_id);
+/* Behind the step that ends an outage, at that time: what accounts of its domain made and sent meanwhile. */
+void carry_collect_add(struct db_unit *unit, int64_t outage_id, int64_t ended_ms);
 
 #endif

@@ -54,12 +54,13 @@ enum db_write outage_close(int64_t outage_id)
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
     struct params *p = db_unit_add(unit, &end_outage);
+    int64_t now = clock_now_ms();
     enum db_write written;
 
     params_int16(p, (int16_t)id_cell(outage_id));
     params_int64(p, outage_id);
-    params_time(p, clock_now_ms());
-    carry_collect_add(unit, outage_id);
+    params_time(p, now);
+    carry_collect_add(unit, outage_id, now);
     written = db_unit_run(unit);
     cache_outdate(); /* the next RCPT knows */
     arena_free(&arena);

@@ -85,8 +85,8 @@ def flag(connection, subject, flags):
     assert connection.store(number_of(connection, subject), "+FLAGS", f"({flags})")[0] == "OK"
 
 
-def test_flags_and_folders(make):
-    home = make()
+def test_flags_and_folders(make, outside):
+    home = make(settings={"delivery.default_route": f"127.0.0.1:{outside.port}"})
     home.access()
     home.hold("new", "read", "labelled", "work", "deep", "trash", "deleted", "copied", "marked")
     with home.node.imap(ERIN) as connection:
@@ -106,7 +106,10 @@ def test_flags_and_folders(make):
         connection.uid("EXPUNGE", connection.uid("SEARCH", "SUBJECT", "deleted")[1][0].decode())
         connection.append("Drafts", r"(\Draft \Seen)", '"24-Nov-2026 10:00:00 +0000"', make_message("draft"))
         connection.append("Work", "", None, make_message("note"))
-        connection.append("Sent", r"(\Seen)", None, make_message("answer", body="x" * 70 + "\n"))
+        answer = make_message("answer", sender=ERIN, to="joe@outside.test", body="x" * 70 + "\n")
+        home.node.submit(ERIN, "joe@outside.test", answer)
+        connection.append("Sent", r"(\Seen)", None, answer)
+        connection.append("Sent", r"(\Seen $Forwarded)", None, make_message("sent elsewhere"))
     home.recover()
     home.carried()
     assert home.at_home() == {
@@ -116,7 +119,7 @@ def test_flags_and_folders(make):
         "Work/2026": {"deep": set()},
         "Trash": {"trash": set()},
         "Drafts": {"draft": {r"\Draft", r"\Seen"}},
-        "Sent": {"answer": {r"\Seen"}},
+        "Sent": {"answer": {r"\Seen"}, "sent elsewhere": {r"\Seen", "$Forwarded"}},
     }
     assert home.dovecot.store(ERIN)["Drafts"][0].date.startswith("24-Nov-2026 10:00:00")
     assert set(home.node.subjects(ERIN)) == {"new", "read", "labelled", "copied", "marked"}, "copies stay for their time"
@@ -204,22 +207,44 @@ def test_what_is_wrong_is_told_and_mended(make, trouble):
     assert home.at_home() == {"INBOX": {"read": {r"\Seen"}}}
 
 
-def test_without_access_the_sent_copy_goes_as_a_message(make):
-    """Once, unchanged, to the account's own address; flags stay here, with the copies."""
-    home = make()
+def test_without_access_the_sent_copy_goes_as_a_message(make, outside):
+    """Once, as it was written, to the account's own address; flags stay here, with the copies."""
+    home = make(settings={"delivery.default_route": f"127.0.0.1:{outside.port}"})
     home.hold("read")
     with home.node.imap(ERIN) as connection:
         connection.select("INBOX")
         flag(connection, "read", r"\Seen")
-        connection.append("Sent", r"(\Seen)", None, make_message("answer", sender=ERIN, to="joe@outside.test"))
+        answer = make_message("answer", sender=ERIN, to="joe@outside.test", headers="Bcc: <ann@outside.test>\n")
+        home.node.submit(ERIN, ["joe@outside.test", "ann@outside.test"], answer)
+        connection.append("Sent", r"(\Seen)", None, answer)
         connection.append("Drafts", r"(\Draft)", None, make_message("draft"))
     home.recover()
     home.carried()
     home.settled()
     wait_equal(home.at_home, {"INBOX": {"read": set(), "answer": set()}}, "both are at home", timeout=60)
+    with home.dovecot.imap(ERIN) as connection:
+        connection.select("INBOX")
+        content = connection.fetch(number_of(connection, "answer"), "(BODY.PEEK[])")[1][0][1]
+    written = answer.replace(b"Bcc: <ann@outside.test>\r\n", b"")  # which Postfix drops
+    assert content.endswith(written) and content.count(b"Subject:") == 1, "under its own header, and what servers add in front"
     assert home.node.subjects(ERIN) == ["read"]
     assert home.node.query("select m.name from mailbox_message i join mailbox m on m.id = i.mailbox_id order by 1") == [
         ["Drafts"], ["INBOX"], ["Sent"]]
+
+
+def test_a_file_that_is_large(make):
+    """In pieces, exactly; by Dovecot's LITERAL+, and with what is no ASCII in it."""
+    home = make()
+    home.access()
+    home.hold("first")
+    large = make_message("large", body="\u00e4\u00f6\u00fc 0123456789abcdef\n" * 150_000)
+    with home.node.imap(ERIN) as connection:
+        assert connection.append("Drafts", r"(\Draft)", None, large)[0] == "OK"
+    home.recover()
+    home.carried()
+    with home.dovecot.imap(ERIN) as connection:
+        connection.select("Drafts")
+        assert connection.fetch("1", "(BODY.PEEK[])")[1][0][1] == large
 
 
 def many_drafts(home, count):
