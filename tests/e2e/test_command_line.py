@@ -84,6 +84,10 @@ def test_continuity_policies(client):
                                 "--copy-keep-days", "0", "--probe-address", "probe@away.cli.test", "--check-interval", "0", "--up-after", "1", "--slow-after", "0",
                                 "--probe-interval", "30", "--json"))
     assert (changed["down_after"], changed["probe_address"], changed["check_interval"]) == (5, "probe@away.cli.test", 0)
+    changed = json.loads(client("continuity-policies", "change", "away.cli.test", "--accounts", "known", "--accounts-max", "50",
+                                "--check-password", "imap", "--check-host", "mail.cli.test", "--check-port", "9930", "--json"))
+    assert [changed[name] for name in ("accounts", "accounts_max", "check_password", "check_host", "check_port", "down_after")] == [
+        "known", 50, "imap", "mail.cli.test", 9930, 5]
     assert json.loads(client("continuity-policies", "change", "away.cli.test", "--down-after", "", "--json"))["down_after"] is None
     client("continuity-policies", "delete", "away.cli.test")
     client("credentials", "create", "cli-boxes", "--user", "master", stdin="secret\n")

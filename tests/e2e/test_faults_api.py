@@ -67,6 +67,8 @@ class ApiWorkload(Workload):
         for query in ("", "?customer=c", "?domain=a.test", "?customer=c&domain=a.test"):
             self.api("GET", f"/v1/accounts{query}")
         self.api("GET", "/v1/accounts/u@a.test")
+        self.api("PATCH", f"/v1/accounts/{CAROL}", {"state": "continuity"})
+        self.api("PATCH", f"/v1/accounts/{CAROL}", {"state": "active"})
         self.api("DELETE", "/v1/accounts/u@a.test", None, GONE)
 
     def step_api_app_passwords(self):
