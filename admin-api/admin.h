@@ -14,6 +14,7 @@ struct admin_settings {
     const char *certificate_file, *key_file; /* NULL: plain HTTP (loopback, or behind a proxy) */
     const char *hostname;
     unsigned connections_max, connections_per_client_max; /* of one address; 0: no limit of its own */
+    const char *invitation_url; /* what a token is put behind to be a link; NULL or "": there are no links */
     /* For what a dry run answers. */
     uint64_t message_size_max;
     const char *default_route_host; /* NULL: see the next */

@@ -19,6 +19,7 @@
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +94,19 @@ static bool is_loopback(struct MHD_Connection *connection)
     return IN6_IS_ADDR_LOOPBACK(address) || (IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
 }
 
+static const char *client_address(struct arena *arena, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char text[INET6_ADDRSTRLEN] = "";
+    if (!info || !info->client_addr)
+        return NULL;
+    if (info->client_addr->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)info->client_addr)->sin_addr, text, sizeof text);
+    else if (info->client_addr->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)info->client_addr)->sin6_addr, text, sizeof text);
+    return arena_strdup(arena, text);
+}
+
 /* The library hands over names and values undecoded (no_unescape), so a value without '=' is NULL. */
 static enum MHD_Result on_query(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
@@ -120,6 +134,7 @@ static struct exchange *exchange_new(struct MHD_Connection *connection, const ch
     r->path = arena_strdup(r->arena, url);
     x->body_max = strcmp(method, "PUT") == 0 ? REQUEST_LIST_BODY_MAX : REQUEST_BODY_MAX;
     r->loopback = is_loopback(connection);
+    r->client = client_address(r->arena, connection);
     gather_headers(x);
     int pairs = MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, on_query, r);
     if (pairs > REQUEST_QUERY_MAX)
@@ -204,6 +219,9 @@ static enum MHD_Result respond(struct exchange *x)
     add_header(response, MHD_HTTP_HEADER_CONNECTION, exchanges.last ? "close" : NULL);
     add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     add_header(response, "X-Content-Type-Options", "nosniff");
+    add_header(response, "Content-Security-Policy",
+               "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
+    add_header(response, "Referrer-Policy", "no-referrer"); /* a path may have a secret */
     add_header(response, MHD_HTTP_HEADER_LOCATION, r->reply.location);
     add_header(response, MHD_HTTP_HEADER_ALLOW, r->reply.allow);
     add_header(response, MHD_HTTP_HEADER_RETRY_AFTER, r->reply.retry_after_s ? seconds : NULL);

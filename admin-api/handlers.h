@@ -52,6 +52,15 @@ AWAITS void app_passwords_create(struct request *r);
 AWAITS void app_passwords_show(struct request *r);
 AWAITS void app_passwords_delete(struct request *r);
 
+AWAITS void invitations_list(struct request *r);
+AWAITS void invitations_create(struct request *r);
+AWAITS void invitations_show(struct request *r);
+AWAITS void invitations_delete(struct request *r);
+AWAITS void invitations_create_many(struct request *r);
+AWAITS void invitations_use(struct request *r);
+AWAITS void invitation_page_show(struct request *r);
+AWAITS void invitation_page_use(struct request *r);
+
 AWAITS void certificates_list(struct request *r);
 AWAITS void certificates_create(struct request *r);
 AWAITS void certificates_show(struct request *r);

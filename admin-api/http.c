@@ -23,6 +23,7 @@
 #include "admin-api/admin.h"
 #include "admin-api/exchange.h"
 #include "admin-api/handlers.h"
+#include "admin-api/invitations.h"
 #include "admin-api/relay_checks_route.h"
 #include "core/log.h"
 #include "core/loop.h"
@@ -203,6 +204,7 @@ void admin_start(const struct admin_settings *settings)
     if (!info)
         log_fatal(1, "this libmicrohttpd has no epoll");
     metrics_set_source(settings->metrics);
+    invitations_configure(settings->invitation_url);
     relay_checks_configure(settings);
     webhooks_configure(settings);
     relay_checks_route_configure(settings);

@@ -35,6 +35,7 @@ struct request {
     const char *authorization; /* header, or NULL */
     const char *media_type;    /* Content-Type, or NULL */
     bool loopback;             /* the client is on this machine */
+    const char *client;        /* its address, or NULL */
     struct slice body;
     struct request_pair query[REQUEST_QUERY_MAX];
     unsigned query_count;

@@ -75,6 +75,15 @@ static const struct router_route routes[] = {
     {"DELETE", "/v1/accounts/{account}/app-passwords/{app_password}", "deleteAppPassword", ROUTER_TOKEN,
      app_passwords_delete},
 
+    {"GET", "/v1/accounts/{account}/invitations", "listInvitations", ROUTER_TOKEN, invitations_list},
+    {"POST", "/v1/accounts/{account}/invitations", "createInvitation", ROUTER_TOKEN, invitations_create},
+    {"GET", "/v1/accounts/{account}/invitations/{invitation}", "getInvitation", ROUTER_TOKEN, invitations_show},
+    {"DELETE", "/v1/accounts/{account}/invitations/{invitation}", "deleteInvitation", ROUTER_TOKEN, invitations_delete},
+    {"POST", "/v1/domains/{domain}/invitations", "createInvitations", ROUTER_TOKEN, invitations_create_many},
+    {"POST", "/v1/invitations/{invitation_token}", "useInvitation", ROUTER_OPEN, invitations_use},
+    {"GET", "/invitations/{invitation_token}", "getInvitationPage", ROUTER_OPEN, invitation_page_show},
+    {"POST", "/invitations/{invitation_token}", "useInvitationPage", ROUTER_OPEN, invitation_page_use},
+
     {"GET", "/v1/accounts/{account}/certificates", "listCertificates", ROUTER_TOKEN, certificates_list},
     {"POST", "/v1/accounts/{account}/certificates", "createCertificate", ROUTER_TOKEN, certificates_create},
     {"GET", "/v1/accounts/{account}/certificates/{certificate}", "getCertificate", ROUTER_TOKEN, certificates_show},
@@ -302,6 +311,8 @@ AWAITS void router_answer(struct request *r)
     }
     if (!is_list(route) && !request_query_check(r, none))
         return;
+    if (route->access == ROUTER_OPEN)
+        r->path = route->path; /* what stands for the braces may be a secret: neither logs nor audit log are told */
     r->actor.method = r->method;
     r->actor.path = r->path;
     route->handler(r);

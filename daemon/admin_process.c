@@ -114,6 +114,7 @@ int admin_run(const struct process_plan *p)
         .hostname = p->config->hostname,
         .connections_max = (unsigned)p->config->admin_connections_max,
         .connections_per_client_max = (unsigned)p->config->admin_connections_per_client_max,
+        .invitation_url = p->config->admin_invitation_url,
         .message_size_max = p->config->message_size_max,
         .dns_wait_ms = (unsigned)p->config->dns_wait_ms,
         .refuse_null_mx_senders = p->config->refuse_null_mx_senders,

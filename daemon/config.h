@@ -72,6 +72,7 @@ struct config {
     char *dns_resolver, *dns_trust_anchor_file;
     /* [admin] */
     char *admin_certificate, *admin_key;
+    const char *admin_invitation_url;
     int64_t admin_connections_max, admin_connections_per_client_max;
 
     /* made from default_route */

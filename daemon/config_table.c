@@ -241,6 +241,8 @@ const struct setting config_settings[] = {
     TEXT("admin", "certificate_file", admin_certificate, "",
          "PEM: the API speaks HTTPS. Without it keep it on loopback or behind a proxy."),
     TEXT("admin", "key_file", admin_key, "", "PEM."),
+    TEXT("admin", "invitation_url", admin_invitation_url, "",
+         "Of invitation links, with the final slash; leads to /invitations/ of the API. Empty: there are no links, only tokens."),
     NUMBER("admin", "connections_max", admin_connections_max, "100", 1, 10000, "API connections at once."),
     NUMBER("admin", "connections_per_client_max", admin_connections_per_client_max, "50", 0, 10000,
            "API connections of one address at once; 0: as many as there are."),

@@ -72,6 +72,8 @@ static struct {
     {"--expires-at", "expires_at", TEXT, NULL},
     {"--kind", "kind", TEXT, NULL},
     {"--state", "state", TEXT, NULL},
+    {"--page-size", "limit", NUMBER, NULL},
+    {"--after", "cursor", TEXT, NULL},
     {"--bounce", "bounce", FLAG, NULL},
     {"--no-bounce", "bounce", NO_FLAG, NULL},
     {"--priority", "priority", NUMBER, NULL},

@@ -1,4 +1,5 @@
 """The program posthouse, against a real API."""
+import datetime
 import json
 import os
 import subprocess
@@ -74,6 +75,18 @@ def test_delivery_policies(client):
     assert (changed["lifetime"], changed["delay_notice"], changed["retry_first"]) == (None, 0, 600)
     client("delivery-policies", "delete", "slow.example")
     assert "slow.example" not in client("delivery-policies", "list")
+
+
+def test_invitations(client):
+    client("customers", "create", "cli invitations")
+    client("domains", "create", "invited.cli.test", "--customer", "cli invitations")
+    client("accounts", "create", "ann@invited.cli.test", "--customer", "cli invitations", "--no-password")
+    until = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    made = json.loads(client("invitations", "create", until, "--account", "ann@invited.cli.test", "--json"))
+    assert len(made["token"]) == 64 and made["id"] in client("invitations", "list", "--account", "ann@invited.cli.test")
+    client("invitations", "delete", made["id"], "--account", "ann@invited.cli.test")
+    many = json.loads(client("domain-invitations", "create", until, "--domain", "invited.cli.test", "--page-size", "10", "--json"))
+    assert [item["address"] for item in many["items"]] == ["ann@invited.cli.test"]
 
 
 def test_continuity_policies(client):

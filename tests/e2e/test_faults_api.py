@@ -57,6 +57,17 @@ class ApiWorkload(Workload):
         self.api("DELETE", "/v1/domains/h.test", None, GONE)
         self.api("DELETE", "/v1/domains/r.test", None, GONE)
 
+    def step_api_invitations(self):
+        path = f"/v1/accounts/{CAROL}/invitations"
+        made = self.api("POST", path, {})
+        self.api("GET", path)
+        self.api("POST", f"/v1/invitations/{made['token']}", {"password": PASSWORD}, GONE)
+        made = self.api("POST", path, {})
+        self.api("DELETE", f"{path}/{made['id']}", None, GONE)
+        self.node.query("insert into account (id, cell, customer_id, domain_id, address, inbox_id) select a.id + 1, a.cell, a.customer_id,"
+                        f" a.domain_id, 'un' || a.address, 1 from account a where a.address = '{CAROL}' on conflict do nothing")
+        assert self.api("POST", "/v1/domains/primary.faults.test/invitations", {})["items"]
+
     def step_api_accounts(self):
         self.make_customer()
         self.api("POST", "/v1/domains", {"name": "a.test", "customer": "c", "kind": "hosted"}, DONE)
