@@ -46,7 +46,7 @@
 #include "storage/outage.h"
 #include "storage/source_pool.h"
 
-#define TICK_MS 500
+#define TICK_MS 250
 #define SHOW_BATCH 500
 #define PROBES_MAX 32
 #define HANDOVER_MS 2500       /* an outage that another worker ran: it gives back what it has, within a TICK */

@@ -1,4 +1,4 @@
--- Posthouse, migration 55: links by which the owner of an account sets his password.
+-- Posthouse, migration 60: links by which the owner of an account sets his password.
 --
 -- A directory table.  The secrets are ours (256 random bits), so a plain digest is enough; storage/provision_invitation.c.
 
