@@ -1,6 +1,6 @@
 /*
- * /v1/delivery-policies: how long, how often and how protected mail to a domain is tried, where that is not as the
- * settings say.
+ * /v1/delivery-policies: how long, how often, how protected and how much at once mail to a domain is tried, where that
+ * is not as the settings say.
  *
  * A policy is addressed by its id or its domain.  Times are seconds; null is what the configuration says.
  */
@@ -16,12 +16,12 @@
 #define LABEL_MAX_BYTES 200
 #define DAY 86400
 
-static void put_seconds(struct json_object *object, const char *name, int32_t seconds)
+static void put_number(struct json_object *object, const char *name, int32_t number)
 {
-    if (seconds == DELIVERY_POLICY_NOT_SET)
+    if (number == DELIVERY_POLICY_NOT_SET)
         json_object_object_add(object, name, NULL);
     else
-        json_put_number(object, name, seconds);
+        json_put_number(object, name, number);
 }
 
 static struct json_object *as_json(const struct provision_delivery *delivery)
@@ -29,10 +29,12 @@ static struct json_object *as_json(const struct provision_delivery *delivery)
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", delivery->id);
     json_put_text(object, "domain", delivery->policy.domain);
-    put_seconds(object, "lifetime", delivery->policy.lifetime);
-    put_seconds(object, "delay_notice", delivery->policy.delay_notice);
-    put_seconds(object, "retry_first", delivery->policy.retry_first);
-    put_seconds(object, "retry_max", delivery->policy.retry_max);
+    put_number(object, "lifetime", delivery->policy.lifetime);
+    put_number(object, "delay_notice", delivery->policy.delay_notice);
+    put_number(object, "retry_first", delivery->policy.retry_first);
+    put_number(object, "retry_max", delivery->policy.retry_max);
+    put_number(object, "transaction_recipients", delivery->policy.transaction_recipients);
+    put_number(object, "connection_messages", delivery->policy.connection_messages);
     json_put_text(object, "tls", slice_str(delivery_tls_word(delivery->policy.tls)));
     json_put_text(object, "label", delivery->label);
     json_put_time(object, "created_at", delivery->created_ms);
@@ -81,7 +83,7 @@ AWAITS void delivery_policies_list(struct request *r)
     reply_list(r, items, count > limit ? list[limit - 1].id : 0);
 }
 
-static void read_seconds(struct json_fields *f, const char *name, int32_t min, int32_t max, int32_t *out)
+static void read_number(struct json_fields *f, const char *name, int32_t min, int32_t max, int32_t *out)
 {
     if (json_is_null(f, name))
         *out = DELIVERY_POLICY_NOT_SET;
@@ -105,10 +107,12 @@ static void read_members(struct json_fields *f, struct provision_delivery *deliv
 {
     struct delivery_policy *policy = &delivery->policy;
     read_tls(f, policy);
-    read_seconds(f, "lifetime", 1, 30 * DAY, &policy->lifetime);
-    read_seconds(f, "delay_notice", 0, 30 * DAY, &policy->delay_notice);
-    read_seconds(f, "retry_first", 1, DAY, &policy->retry_first);
-    read_seconds(f, "retry_max", 1, 7 * DAY, &policy->retry_max);
+    read_number(f, "lifetime", 1, 30 * DAY, &policy->lifetime);
+    read_number(f, "delay_notice", 0, 30 * DAY, &policy->delay_notice);
+    read_number(f, "retry_first", 1, DAY, &policy->retry_first);
+    read_number(f, "retry_max", 1, 7 * DAY, &policy->retry_max);
+    read_number(f, "transaction_recipients", 1, 100, &policy->transaction_recipients);
+    read_number(f, "connection_messages", 1, 1000000, &policy->connection_messages);
     if (json_is_null(f, "label"))
         delivery->label = slice_of(NULL, 0);
     else if (json_given(f, "label"))
@@ -118,12 +122,12 @@ static void read_members(struct json_fields *f, struct provision_delivery *deliv
 AWAITS void delivery_policies_create(struct request *r)
 {
     struct json_fields f;
-    struct provision_delivery delivery = {.policy = {{NULL, 0},
-                                                     DELIVERY_POLICY_NOT_SET,
-                                                     DELIVERY_POLICY_NOT_SET,
-                                                     DELIVERY_POLICY_NOT_SET,
-                                                     DELIVERY_POLICY_NOT_SET,
-                                                     DELIVERY_TLS_NOT_SET}};
+    struct provision_delivery delivery = {.policy = {.lifetime = DELIVERY_POLICY_NOT_SET,
+                                                     .delay_notice = DELIVERY_POLICY_NOT_SET,
+                                                     .retry_first = DELIVERY_POLICY_NOT_SET,
+                                                     .retry_max = DELIVERY_POLICY_NOT_SET,
+                                                     .transaction_recipients = DELIVERY_POLICY_NOT_SET,
+                                                     .connection_messages = DELIVERY_POLICY_NOT_SET}};
     struct provision_refusal refusal;
     if (!json_begin(r, &f))
         return;

@@ -57,7 +57,8 @@ struct config {
     char *srs_domain;
     int64_t srs_lifetime_ms;
     bool srs;
-    int64_t mx_port, sts_port, deliveries_max, per_destination_max, probe_interval_ms, retry_first_ms, retry_max_ms;
+    int64_t mx_port, sts_port, deliveries_max, per_destination_max, transaction_recipients, connection_messages;
+    int64_t probe_interval_ms, retry_first_ms, retry_max_ms;
     int64_t connect_timeout_ms, reply_timeout_ms, data_timeout_ms;
     bool verify_tls;
     bool chunking;

@@ -11,6 +11,7 @@
 
 #include "core/tls.h"
 #include "relay/reply_class.h"
+#include "storage/delivery_policy.h"
 
 struct runner_settings {
     const char *hostname;           /* EHLO */
@@ -24,6 +25,7 @@ struct runner_settings {
     const char *tls_report_organization; /* "": hostname */
     unsigned deliveries_max;             /* at once, this worker (default 100) */
     unsigned per_destination_max;        /* at once, per destination (default 10) */
+    struct delivery_limits limits;       /* 100 and 0 */
     unsigned connect_timeout_ms;         /* 30,000 */
     unsigned reply_timeout_ms;           /* RFC 5321 4.5.3.2: 5 minutes */
     unsigned data_timeout_ms;            /* after the final dot: 10 minutes */

@@ -411,13 +411,11 @@ static AWAITS bool load(struct runner_batch *batch)
     return false;
 }
 
-/* The connection that the message before went over may not be good enough for this one, or come from elsewhere. */
-static AWAITS void leave_unfit(struct runner_lane *lane, const struct runner_walk *walk)
+/* The connection that the message before went over may not be good for this one. */
+static AWAITS void leave_unfit(struct runner_lane *lane, const struct runner_entry *first,
+                               const struct runner_walk *walk)
 {
-    struct runner_lack lack;
-
-    if (!lane->client || (runner_protection_met(lane->client, walk->protection, &lack) && runner_signed_in(lane) &&
-                          runner_source_fits(smtp_client_source_key(lane->client), walk->sources)))
+    if (!lane->client || runner_client_fits(lane, first, walk))
         return;
     lane->destination->connected--;
     lane->log.peer = NULL;
@@ -467,7 +465,7 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
         return;
     }
     if (!lane->turned)
-        leave_unfit(lane, &walk);
+        leave_unfit(lane, batch->entries[0], &walk);
     while (batch->count) {
         bool reused;
 
@@ -487,7 +485,8 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
         reused = smtp_client_used(lane->client);
         transact(lane, batch, sender, &failed);
         walk.unreached |= batch->count > 0;
-        if (!smtp_client_usable(lane->client)) {
+        if (!smtp_client_usable(lane->client) ||
+            (batch->count && !lane->turned && runner_client_spent(lane->client, batch->entries[0]))) {
             drop_client(lane);
             walk.begun &= failed.why.n > 0; /* else the host has taken as many as it does in a session */
         }

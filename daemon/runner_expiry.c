@@ -28,6 +28,24 @@ struct delivery_times runner_times(struct slice recipient)
     return times;
 }
 
+struct delivery_limits runner_limits(struct slice recipient)
+{
+    struct delivery_limits limits = runner_settings()->limits;
+
+    delivery_policy_limit(recipient, &limits);
+    return limits;
+}
+
+bool runner_batch_takes(unsigned count, struct slice recipient, unsigned *most)
+{
+    unsigned his = runner_limits(recipient).recipients, least = count && *most < his ? *most : his;
+
+    if (count >= least)
+        return false;
+    *most = least;
+    return true;
+}
+
 /* Ids of one message's entries are neighbours: one bounce for each run of them. */
 static AWAITS void bounce(struct arena *arena, const struct queue_entry *list, unsigned count, struct slice status,
                           struct slice why)

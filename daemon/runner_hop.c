@@ -225,3 +225,18 @@ bool runner_signed_in(struct runner_lane *lane)
     has = smtp_client_credential_id(lane->client, &had);
     return has == wanted && had == version;
 }
+
+bool runner_client_spent(const struct smtp_client *client, const struct runner_entry *first)
+{
+    unsigned most = runner_limits(first->recipient).messages;
+
+    return most && smtp_client_mails(client) >= most;
+}
+
+bool runner_client_fits(struct runner_lane *lane, const struct runner_entry *first, const struct runner_walk *walk)
+{
+    struct runner_lack lack;
+
+    return !runner_client_spent(lane->client, first) && runner_protection_met(lane->client, walk->protection, &lack) &&
+           runner_signed_in(lane) && runner_source_fits(smtp_client_source_key(lane->client), walk->sources);
+}

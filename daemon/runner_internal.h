@@ -47,7 +47,7 @@
 #include "storage/delivery_policy.h"
 #include "storage/queue.h"
 
-#define RUNNER_BATCH_MAX 100         /* recipients of one transaction; RFC 5321 4.5.3.1.8 */
+#define RUNNER_BATCH_MAX 100         /* recipients of one transaction at most; RFC 5321 4.5.3.1.8 */
 #define RUNNER_ENTRIES_MAX 10000     /* in memory */
 #define RUNNER_LEASE_MARGIN_MS 15000 /* nothing is begun on a lease that ends sooner */
 
@@ -233,6 +233,10 @@ AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries
 uint32_t runner_random(void);
 /* How mail to a recipient, or a domain, is tried: the settings, or its delivery policy. Does not wait. */
 struct delivery_times runner_times(struct slice recipient);
+/* How much may go at once to it, the same. */
+struct delivery_limits runner_limits(struct slice recipient);
+/* May the recipient go in the transaction of those before?  *most: of these, and then with him. */
+bool runner_batch_takes(unsigned count, struct slice recipient, unsigned *most);
 
 /* ------------------------------------------------------------------ suspended */
 
@@ -346,6 +350,11 @@ AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_k
 
 /* Is the lane's connection signed in as its hop says now?  If that cannot be asked: it is. */
 AWAITS bool runner_signed_in(struct runner_lane *lane);
+/* Has the connection had as many messages as one is to have of this recipient's domain? */
+bool runner_client_spent(const struct smtp_client *client, const struct runner_entry *first);
+/* May it be used for the batch that this entry is the first of, good and signed in enough, and from where it is to come? */
+AWAITS bool runner_client_fits(struct runner_lane *lane, const struct runner_entry *first,
+                               const struct runner_walk *walk);
 
 /* ------------------------------------------------------------------ MTA-STS (RFC 8461) */
 

@@ -30,6 +30,7 @@ static struct runner_lane *lanes;
 static bool take_batch(struct runner_destination *d, struct runner_batch *batch)
 {
     enum runner_protection wanted = RUNNER_PROTECTION_ANY;
+    unsigned most = RUNNER_BATCH_MAX;
 
     *batch = (struct runner_batch){0};
     struct runner_entry *e = runner_order_first(d), *next;
@@ -42,6 +43,8 @@ static bool take_batch(struct runner_destination *d, struct runner_batch *batch)
         if (batch->message && (runner_protection_wanted(e->message, e->recipient) != wanted ||
                                !runner_same_sender(e, batch->entries[0])))
             continue;
+        if (!runner_batch_takes(batch->count, e->recipient, &most))
+            break;
         runner_entry_take(e);
         if (!runner_lease_good(e)) {
             log_warn("lease lost", log_id("message", e->message->id), log_slice("recipient", e->recipient));

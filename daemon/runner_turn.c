@@ -51,10 +51,10 @@ static int by_urgency(const void *a, const void *b)
 /* Entries of one message, in order; what is in memory already is somebody else's. */
 static unsigned fill_batch(struct runner_batch *batch, struct runner_entry **entries, unsigned count)
 {
-    unsigned n = 0;
+    unsigned n = 0, most = RUNNER_BATCH_MAX;
 
     *batch = (struct runner_batch){.message = entries[0]->message};
-    while (n < count && n < RUNNER_BATCH_MAX && entries[n]->message == batch->message)
+    while (n < count && entries[n]->message == batch->message && runner_batch_takes(n, entries[n]->recipient, &most))
         batch->entries[batch->count++] = entries[n++];
     return n;
 }

@@ -167,6 +167,7 @@ const struct runner_settings *settings_runner(const struct config *c)
         .tls_report_organization = c->tls_report_organization,
         .deliveries_max = (unsigned)c->deliveries_max,
         .per_destination_max = (unsigned)c->per_destination_max,
+        .limits = {(unsigned)c->transaction_recipients, (unsigned)c->connection_messages},
         .connect_timeout_ms = (unsigned)c->connect_timeout_ms,
         .reply_timeout_ms = (unsigned)c->reply_timeout_ms,
         .data_timeout_ms = (unsigned)c->data_timeout_ms,

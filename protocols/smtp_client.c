@@ -306,6 +306,11 @@ bool smtp_client_usable(const struct smtp_client *client)
     return !client->broken && (!client->features.mail_max || client->mails < client->features.mail_max);
 }
 
+unsigned smtp_client_mails(const struct smtp_client *client)
+{
+    return client->mails;
+}
+
 const char *smtp_client_host(const struct smtp_client *client)
 {
     return client->host;

@@ -150,6 +150,8 @@ AWAITS bool smtp_client_ask(struct smtp_client *client, struct arena *arena, str
  * given up by the caller.
  */
 bool smtp_client_usable(const struct smtp_client *client);
+/* MAIL commands that it was sent. */
+unsigned smtp_client_mails(const struct smtp_client *client);
 /* How many of the first recipients it takes in one transaction (RFC 9422 RCPTMAX, RCPTDOMAINMAX): at least one. */
 unsigned smtp_client_portion(const struct smtp_client *client, const struct smtp_client_recipient *recipients,
                              unsigned count);

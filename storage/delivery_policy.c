@@ -74,6 +74,16 @@ void delivery_policy_apply(struct slice recipient, struct delivery_times *times)
         delivery_policy_merge(policy, times);
 }
 
+void delivery_policy_limit(struct slice recipient, struct delivery_limits *limits)
+{
+    const struct delivery_policy *policy = find(recipient);
+
+    if (policy && policy->transaction_recipients != DELIVERY_POLICY_NOT_SET)
+        limits->recipients = (unsigned)policy->transaction_recipients;
+    if (policy && policy->connection_messages != DELIVERY_POLICY_NOT_SET)
+        limits->messages = (unsigned)policy->connection_messages;
+}
+
 enum delivery_tls delivery_policy_tls(struct slice recipient)
 {
     const struct delivery_policy *policy = find(recipient);
@@ -105,7 +115,7 @@ bool delivery_tls_of(struct slice word, enum delivery_tls *out)
 static const struct db_statement read_list = {
     "delivery_policy_list",
     "select domain, coalesce(lifetime, -1), coalesce(delay_notice, -1), coalesce(retry_first, -1),"
-    "       coalesce(retry_max, -1), tls"
+    "       coalesce(retry_max, -1), tls, coalesce(transaction_recipients, -1), coalesce(connection_messages, -1)"
     "  from delivery_policy order by id limit $1::integer",
 };
 
@@ -140,6 +150,8 @@ AWAITS enum db_status delivery_policy_read(struct arena *arena)
             .retry_first = (int32_t)row_int64(rows, i, 3),
             .retry_max = (int32_t)row_int64(rows, i, 4),
             .tls = read_tls(rows, i),
+            .transaction_recipients = (int32_t)row_int64(rows, i, 6),
+            .connection_messages = (int32_t)row_int64(rows, i, 7),
         };
     qsort(list, count, sizeof *list, compare);
     return DB_FOUND;

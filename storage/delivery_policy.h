@@ -28,11 +28,12 @@ enum delivery_tls {
     DELIVERY_TLS_STS,     /* nor without the domain's MTA-STS policy, RFC 8461 */
 };
 
-/* In seconds; NOT_SET: as the setting. */
+/* Times in seconds; NOT_SET: as the setting. */
 struct delivery_policy {
     struct slice domain;
     int32_t lifetime, delay_notice, retry_first, retry_max;
     enum delivery_tls tls;
+    int32_t transaction_recipients, connection_messages; /* at most */
 };
 
 struct delivery_times {
@@ -51,6 +52,14 @@ void delivery_policy_apply(struct slice recipient, struct delivery_times *times)
  * that is set wins: the first is never longer than the longest.
  */
 void delivery_policy_merge(const struct delivery_policy *policy, struct delivery_times *times);
+
+/* At most. */
+struct delivery_limits {
+    unsigned recipients; /* of a transaction */
+    unsigned messages;   /* over a connection; 0: no limit */
+};
+/* limits holds the settings; each comes back as the policy of the recipient's domain has it.  Does not wait. */
+void delivery_policy_limit(struct slice recipient, struct delivery_limits *limits);
 
 /* Of the policy of the recipient's domain. */
 enum delivery_tls delivery_policy_tls(struct slice recipient);

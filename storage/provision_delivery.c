@@ -12,7 +12,8 @@
 
 #define COLUMNS                                                                                                        \
     "id, domain, coalesce(lifetime, -1), coalesce(delay_notice, -1), coalesce(retry_first, -1), "                      \
-    "coalesce(retry_max, -1), label, created_at, tls"
+    "coalesce(retry_max, -1), label, created_at, tls, coalesce(transaction_recipients, -1),"                           \
+    " coalesce(connection_messages, -1)"
 
 static void read_row(const struct rows *rows, unsigned row, struct provision_delivery *out)
 {
@@ -23,7 +24,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_del
     *out = (struct provision_delivery){
         .id = row_int64(rows, row, 0),
         .policy = {row_text(rows, row, 1), (int32_t)row_int64(rows, row, 2), (int32_t)row_int64(rows, row, 3),
-                   (int32_t)row_int64(rows, row, 4), (int32_t)row_int64(rows, row, 5), tls},
+                   (int32_t)row_int64(rows, row, 4), (int32_t)row_int64(rows, row, 5), tls,
+                   (int32_t)row_int64(rows, row, 9), (int32_t)row_int64(rows, row, 10)},
         .label = row_text(rows, row, 6),
         .created_ms = row_time(rows, row, 7),
     };
@@ -81,9 +83,10 @@ static const struct db_statement require_room = {
 };
 static const struct db_statement insert = {
     "provision_delivery_insert",
-    "insert into delivery_policy (id, domain, lifetime, delay_notice, retry_first, retry_max, label, tls)"
-    " values ($1::bigint, $8::text, nullif($2::integer, -1), nullif($3::integer, -1), nullif($4::integer, -1),"
-    "         nullif($5::integer, -1), $6::text, $7::text)",
+    "insert into delivery_policy (id, domain, lifetime, delay_notice, retry_first, retry_max, label, tls,"
+    "                             transaction_recipients, connection_messages)"
+    " values ($1::bigint, $10::text, nullif($2::integer, -1), nullif($3::integer, -1), nullif($4::integer, -1),"
+    "         nullif($5::integer, -1), $6::text, $7::text, nullif($8::integer, -1), nullif($9::integer, -1))",
 };
 
 /* What insert and update begin with. */
@@ -96,6 +99,8 @@ static void add_members(struct params *params, const struct provision_delivery *
     params_int32(params, delivery->policy.retry_max);
     params_text(params, delivery->label);
     params_text(params, slice_str(delivery_tls_word(delivery->policy.tls)));
+    params_int32(params, delivery->policy.transaction_recipients);
+    params_int32(params, delivery->policy.connection_messages);
 }
 
 AWAITS enum db_write provision_delivery_create(struct arena *arena, struct provision_delivery *delivery,
@@ -122,7 +127,8 @@ static const struct db_statement require = {
 static const struct db_statement update = {
     "provision_delivery_update",
     "update delivery_policy set lifetime = nullif($2::integer, -1), delay_notice = nullif($3::integer, -1),"
-    "       retry_first = nullif($4::integer, -1), retry_max = nullif($5::integer, -1), label = $6::text, tls = $7::text"
+    "       retry_first = nullif($4::integer, -1), retry_max = nullif($5::integer, -1), label = $6::text, tls = $7::text,"
+    "       transaction_recipients = nullif($8::integer, -1), connection_messages = nullif($9::integer, -1)"
     " where id = $1::bigint",
 };
 

@@ -100,6 +100,8 @@ static struct {
     {"--enable", "enabled", FLAG, NULL},
     {"--disable", "enabled", NO_FLAG, NULL},
     {"--new-secret", "secret", NONE, NULL},
+    {"--transaction-recipients", "transaction_recipients", NONE_OR_NUMBER, NULL},
+    {"--connection-messages", "connection_messages", NONE_OR_NUMBER, NULL},
     {"--probe-interval", "probe_interval", NONE_OR_NUMBER, NULL},
     {"--check-interval", "check_interval", NONE_OR_NUMBER, NULL},
     {"--probe-address", "probe_address", NONE_OR_TEXT, NULL},

@@ -122,6 +122,7 @@ def test_by_id_and_domain(node):
     assert made == node.api.get("/v1/delivery-policies/Slow.Test") == node.api.get(f"/v1/delivery-policies/{made['id']}")
     assert {**made, "id": 0, "created_at": 0} == {"id": 0, "domain": "slow.test", "lifetime": 60, "delay_notice": None, "retry_first": None,
                                                   "retry_max": None, "tls": None, "label": "slow",
+                                                  "transaction_recipients": None, "connection_messages": None,
                                                   "created_at": 0}
     changed = node.api.patch("/v1/delivery-policies/slow.test", {"lifetime": None, "delay_notice": 0, "label": None})
     assert (changed["lifetime"], changed["delay_notice"], changed["label"]) == (None, 0, None)
@@ -143,10 +144,56 @@ def test_refused(node):
     for more, field in (({"domain": "a b"}, "domain"), ({"domain": "*"}, "domain"), ({"lifetime": 0}, "lifetime"),
                         ({"lifetime": 2592001}, "lifetime"), ({"lifetime": "5d"}, "lifetime"), ({"delay_notice": -1}, "delay_notice"),
                         ({"retry_first": 0}, "retry_first"), ({"retry_max": 604801}, "retry_max"), ({"label": ""}, "label"),
-                        ({"tls": "dane-ish"}, "tls"), ({"tls": 1}, "tls"),
+                        ({"tls": "dane-ish"}, "tls"), ({"tls": 1}, "tls"), ({"transaction_recipients": 101}, "transaction_recipients"),
+                        ({"transaction_recipients": 0}, "transaction_recipients"), ({"connection_messages": 0}, "connection_messages"),
                         ({"retry_first": 20, "retry_max": 10}, "retry_max"), ({"more": 1}, "more")):
         problem(node, 422, "POST", "/v1/delivery-policies", {**good, **more}, field=field)
     problem(node, 422, "POST", "/v1/delivery-policies", {"lifetime": 60}, field="domain")
     made = node.api.post("/v1/delivery-policies", {**good, "retry_first": 20})
     assert problem(node, 409, "POST", "/v1/delivery-policies", good, field="domain")[1]["existing_id"] == made["id"]
     problem(node, 422, "PATCH", "/v1/delivery-policies/slow.test", {"retry_max": 10}, field="retry_max")
+
+
+# ------------------------------------------------------------------ how much at once
+
+def sizes(sink):
+    return sorted(len(message.recipients) for message in sink.messages)
+
+
+@pytest.mark.parametrize("by", ["the setting", "the policy"])
+def test_recipients_of_a_transaction(new_posthouse, sink, by):
+    """As many as the setting says, or the policy of the domain; together with others the least holds."""
+    settings = {"delivery.transaction_recipients": 4, "daemon.workers": 1}
+    node = set_up(new_posthouse(default_route=sink.port, settings=settings if by == "the setting" else None))
+    if by == "the policy":
+        policy(node, transaction_recipients=4)
+    submit(node, *(f"p{number}@slow.test" for number in range(10)))
+    wait_equal(lambda: sum(sizes(sink)), 10, "all have come")
+    assert sizes(sink) == [2, 4, 4]
+    sink.clear()
+    submit(node, *(f"p{number}@other.test" for number in range(6)))
+    wait_equal(lambda: sum(sizes(sink)), 6, "all have come")
+    assert sizes(sink) == ([2, 4] if by == "the setting" else [6])
+    sink.clear()
+    submit(node, *(f"p{number}@{('slow', 'other')[number % 2]}.test" for number in range(8)))
+    wait_equal(lambda: sum(sizes(sink)), 8, "all have come")
+    assert sizes(sink) == [4, 4]
+
+
+@pytest.mark.parametrize("by", ["the setting", "the policy"])
+def test_messages_of_a_connection(new_posthouse, sink, by):
+    node = set_up(new_posthouse(default_route=sink.port, settings={
+        "daemon.workers": 1, "delivery.per_destination_max": 1, "delivery.connection_messages": 2 if by == "the setting" else 0}))
+    if by == "the policy":
+        policy(node, connection_messages=2)
+    for number in range(7):
+        submit(node, DAN, subject=f"m{number}")
+        wait_equal(lambda number=number: len(sink.messages), number + 1, "it has come")
+    sessions = [message.session for message in sink.messages]
+    assert max(sessions.count(session) for session in sessions) == 2 and len(set(sessions)) >= 4
+    sink.clear()
+    submit(node, *(f"p{number}@slow.test" for number in range(250)), subject="more transactions than a connection has")
+    wait_equal(lambda: sum(sizes(sink)), 250, "all have come")
+    sessions = [message.session for message in sink.messages]
+    assert len(sessions) == 3 and max(sessions.count(session) for session in sessions) <= 2
+    assert node.query("select count(*) from event where kind in ('deferred', 'bounced')") == [["0"]]

@@ -32,9 +32,10 @@ static void test_merge(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct delivery_policy policy = {
-            {NULL, 0},          cases[i].lifetime,   cases[i].delay_notice, cases[i].retry_first,
-            cases[i].retry_max, DELIVERY_TLS_NOT_SET};
+        struct delivery_policy policy = {.lifetime = cases[i].lifetime,
+                                         .delay_notice = cases[i].delay_notice,
+                                         .retry_first = cases[i].retry_first,
+                                         .retry_max = cases[i].retry_max};
         struct delivery_times times = {432000000, 14400000, 300000, 3600000};
 
         delivery_policy_merge(&policy, &times);
@@ -55,6 +56,11 @@ static void test_without_policies_the_settings_stay(void **state)
     delivery_policy_apply(SLICE(""), &times);
     assert_int_equal(times.lifetime_ms, 1);
     assert_int_equal(times.retry_max_ms, 4);
+    struct delivery_limits limits = {100, 0};
+
+    delivery_policy_limit(SLICE("joe@example.com"), &limits);
+    assert_int_equal(limits.recipients, 100);
+    assert_int_equal(limits.messages, 0);
 }
 
 int main(void)
