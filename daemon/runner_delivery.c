@@ -219,6 +219,10 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
         batch->entries[i]->secured = (struct runner_secured){0};
         batch->entries[i]->remote = (struct runner_remote){0};
     }
+    if (!walk->begun && runner_unmet_recall(lane->arena, d, walk)) {
+        all_unmet(lane, batch, walk);
+        return false;
+    }
     switch (runner_hop_next(lane->arena, &d->route, walk, &lane->client)) {
     case RUNNER_HOP_OPEN:
         d->connected++;
@@ -226,6 +230,7 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
         return true;
     case RUNNER_HOP_AWAY:
         if (walk->unmet) {
+            runner_unmet_note(d, walk, runner_times(batch->entries[0]->recipient).retry_first_ms);
             all_unmet(lane, batch, walk);
         } else if (is_limit(d)) {
             concurrency_crowded(&d->concurrency, d->connected, clock_steady_ms());

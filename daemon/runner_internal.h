@@ -16,6 +16,7 @@
  *   runner_hop.c       from these to an open connection
  *   runner_turn.c      a lane over a connection that ATRN turned round
  *   runner_protect.c   how well that must be protected for a message
+ *   runner_unmet.c     where no host is protected so well
  *   runner_sts.c       MTA-STS policies
  *   runner_tlsrpt.c    sessions, counted for others' reports (runner_tlsrpt.h)
  *   runner_tlsrpt_send.c  the reports
@@ -125,6 +126,7 @@ struct runner_destination {
     uint64_t good_at;             /* the last delivery */
     struct smtp_client *idle;
     struct loop_timer idle_timer;
+    struct runner_unmet *unmet; /* what its hosts lacked lately; NULL: nothing */
 };
 
 /* One transaction's entries, in a lane's hands. */
@@ -307,6 +309,13 @@ bool runner_protection_met(const struct smtp_client *client, enum runner_protect
 
 struct runner_secured runner_secured_of(const struct smtp_client *client);
 struct runner_remote runner_remote_of(struct arena *arena, const struct smtp_client *client);
+
+struct runner_walk;
+/* For so long at most mail that wants the same is put off with what was found, and nobody is asked again. */
+void runner_unmet_note(struct runner_destination *destination, const struct runner_walk *walk, uint64_t retry_first_ms);
+/* True: that is so, and the walk says what was found. */
+bool runner_unmet_recall(struct arena *arena, struct runner_destination *destination, struct runner_walk *walk);
+void runner_unmet_forget(struct runner_destination *destination);
 
 /* Is the turned connection protected as wanted? */
 bool runner_turn_suits(const struct runner_lane *lane, enum runner_protection wanted);
