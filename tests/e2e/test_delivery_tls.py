@@ -105,3 +105,22 @@ def test_in_clear(node, sink, certificate):
     submit(node, DAVE)
     wait_equal(lambda: queue(node), {}, "both are delivered")
     assert all(m.tls for m in sink.messages if DAVE in m.recipients)
+
+
+def test_many_messages_cost_one_connection(node, sink, certificate):
+    """What nobody there may have is put off with what was found for the first of them; others go meanwhile."""
+    policy(node, tls="encrypt", retry_first=6, retry_max=6)
+    item = wait_policy(node, sink)
+    before = sink.connections
+    people = [f"p{number}@strict.test" for number in range(40)]
+    for person in people:
+        submit(node, person, subject=person)
+    wait_until(lambda: all(queue(node)[person]["attempts"] for person in people), "all are put off")
+    assert {queue(node)[person]["last_reply"] for person in people} == {item["last_reply"]}
+    assert sink.connections - before < len(people) / 4
+    steps = node.query("select distinct class, remote_host, remote_address, tls_verified from event where kind = 'deferred'")
+    assert steps == [["tls", "127.0.0.1", "127.0.0.1", "none"]]
+    submit(node, DAVE, subject="goes")
+    wait_until(lambda: [message for message in sink.messages if message.recipients == [DAVE]], "another's mail goes")
+    sink.behave = Behaviour(tls=certificate.server_context())
+    wait_until(lambda: set(people) <= {message.recipients[0] for message in sink.messages}, "all have come, in TLS", timeout=60)
