@@ -1,5 +1,6 @@
 """An action on all entries that a filter finds: counted first, started by who names the count, carried out in the background."""
 import datetime
+import itertools
 
 import pytest
 
@@ -10,6 +11,7 @@ from harness.requests import problem
 
 SENDERS = ["ann@many.test", "bob@many.test"]
 MANY = 1300  # entries: more than two batches
+FILLS = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +30,13 @@ def empty(node):
 
 
 def fill(node, count=MANY):
-    """Rows as of mail that waits; one message for each."""
+    """Rows as of mail that waits; one message for each, of a time of its own: what was made before may still be there."""
+    ago = 100_000 * next(FILLS)
     node.send(SENDERS[0], ["first@many.test"], make_message("first"))
     wait_until(lambda: [e for e in node.api.get("/v1/queue")["items"] if e["state"] == "waiting"], "the first waits")
     entry, = node.query("select id, message_id from queue_entry")
     node.query("create temporary table made as select n, "
-               f"{entry[0]} - (n::bigint << 22) as id from generate_series(1, {count - 1}) n;"
+               f"{entry[0]} - ((n + {ago})::bigint << 22) as id from generate_series(1, {count - 1}) n;"
                " insert into message (cell, id, customer_id, sender, size, received_at, protocol)"
                f" select m.cell, made.id, m.customer_id, '{SENDERS[1]}', 10, now(), 'ESMTP' from made, message m where m.id = {entry[1]};"
                " insert into queue_entry (cell, id, message_id, recipient, destination, domain_id, due_at, expires_at, sender, customer_id)"
