@@ -67,18 +67,19 @@ static const struct db_statement claim_put_off_failing = {
     "  where d.cell = f.cell and d.key = f.key returning d.key"};
 #define CLAIM(whose)                                                                                                   \
     "update queue_entry q set worker = $3::smallint, lease_until = now() + $4::integer * interval '1 ms'"              \
-    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), message m"                                              \
-    " where q.cell = u.cell and q.id = u.id and " whose " and m.cell = q.cell and m.id = q.message_id"                 \
-    " returning " ENTRY_COLUMNS
-#define OURS "(q.worker is null or q.worker = $3::smallint)"
+    "  from " QUEUE_LIST("$1::smallint[], $2::bigint[]", "cell, id") ", message m"                                     \
+                                                                     " where " QUEUE_ENTRY_IS " and " whose            \
+                                                                     " and m.cell = q.cell and m.id = q.message_id"    \
+                                                                     " returning " ENTRY_COLUMNS
+#define OURS "coalesce(q.worker, $3::smallint) = $3::smallint"
 #define REJECTED " and q.held_until <= now() and q.held_then = 'reject'"
 static const struct db_statement claim_write = {"queue_claim_write",
-                                                CLAIM("q.worker is null and q.held_until is null")};
+                                                CLAIM(QUEUE_ENTRY_NOBODYS " and q.held_until is null")};
 static const struct db_statement claim_again = {"queue_claim_again", CLAIM(OURS " and q.held_until is null")};
-static const struct db_statement claim_rejected = {"queue_claim_rejected", CLAIM("q.worker is null" REJECTED)};
+static const struct db_statement claim_rejected = {"queue_claim_rejected", CLAIM(QUEUE_ENTRY_NOBODYS REJECTED)};
 static const struct db_statement claim_rejected_again = {"queue_claim_rejected_again", CLAIM(OURS REJECTED)};
 #define LATE " and q.deliver_by <= now()"
-static const struct db_statement claim_late = {"queue_claim_late", CLAIM("q.worker is null" LATE)};
+static const struct db_statement claim_late = {"queue_claim_late", CLAIM(QUEUE_ENTRY_NOBODYS LATE)};
 static const struct db_statement claim_late_again = {"queue_claim_late_again", CLAIM(OURS LATE)};
 static const struct db_statement settle_lock = {
     "queue_settle_lock", "select d.key from destination d join unnest($1::smallint[], $2::text[]) u (cell, key)"
@@ -91,16 +92,18 @@ static const struct db_statement settle = {
     "  cross join lateral (select min(due_at) as due_at from queue_entry where cell = u.cell and destination = u.key"
     "                         and worker is null and held_until is null) e"
     " where d.cell = u.cell and d.key = u.key and d.due_at <= now()"};
+/* By time: "worker is null" would fit the indexes that lists go by (queue_internal.h), and all that waits be read. */
 static const struct db_statement expired_read = {
-    "queue_expired_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and expires_at <= now()"
-                          "   and worker is null and held_until is null order by expires_at limit $2::integer"};
+    "queue_expired_read",
+    "select cell, id from queue_entry where cell = any($1::smallint[]) and expires_at <= now()"
+    "   and coalesce(worker, -1) = -1 and held_until is null order by expires_at limit $2::integer"};
 static const struct db_statement delayed_read = {
     "queue_delayed_read",
     "select cell, id from queue_entry where cell = any($1::smallint[]) and delay_at <= now()"
-    "   and delay_at < 'infinity' and worker is null and held_until is null order by delay_at limit $2::integer"};
+    "   and delay_at < 'infinity' and coalesce(worker, -1) = -1 and held_until is null order by delay_at limit $2::integer"};
 static const struct db_statement late_read = {
     "queue_late_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and deliver_by <= now()"
-                       "   and worker is null order by deliver_by limit $2::integer"};
+                       "   and coalesce(worker, -1) = -1 order by deliver_by limit $2::integer"};
 static const struct db_statement not_late = {
     "queue_not_late",
     "update queue_entry q set deliver_by = null from unnest($1::smallint[], $2::bigint[]) u (cell, id)"

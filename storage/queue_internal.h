@@ -9,6 +9,18 @@
 #include "core/task.h"
 #include "storage/status.h"
 
+/*
+ * The entry q whose (cell, id) is u's, u being a QUEUE_LIST, and what is known of who has it.  Plans are made once, often
+ * when the queue is empty, and the planner then takes any index that a condition fits for as good as the primary key, up
+ * to a walk through all that waits, or all of a cell, for each entry; or it walks through an index once and compares
+ * each row with the list.  So these conditions fit the primary key alone, which begins with the id, and the list looks
+ * short: of a limit that it does not know the planner expects a tenth.
+ */
+#define QUEUE_LIST(arrays, columns) "(select * from unnest(" arrays ") l limit (select 1000000)) u (" columns ")"
+#define QUEUE_ENTRY_IS "q.id = u.id and q.cell + 0 = u.cell"
+#define QUEUE_ENTRY_OF(worker) "coalesce(q.worker, -1) = " worker
+#define QUEUE_ENTRY_NOBODYS QUEUE_ENTRY_OF("-1")
+
 struct db_unit;
 struct db_statement;
 struct params;

@@ -14,9 +14,10 @@
 #include "storage/queue_internal.h"
 
 static const struct db_statement renew = {
-    "queue_renew", "update queue_entry q set lease_until = now() + $4::integer * interval '1 ms'"
-                   "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                   " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint returning q.id"};
+    "queue_renew",
+    "update queue_entry q set lease_until = now() + $4::integer * interval '1 ms'"
+    "  from " QUEUE_LIST("$1::smallint[], $2::bigint[]",
+                         "cell, id") " where " QUEUE_ENTRY_IS " and " QUEUE_ENTRY_OF("$3::smallint") " returning q.id"};
 static const struct db_statement reclaim = {
     "queue_reclaim",
     "update queue_entry set worker = null, lease_until = null"
@@ -29,8 +30,8 @@ static const struct db_statement bury = {
 static const struct db_statement release = {
     "queue_release",
     "update queue_entry q set worker = null, lease_until = null"
-    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-    " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint returning q.cell, q.destination"};
+    "  from " QUEUE_LIST("$1::smallint[], $2::bigint[]", "cell, id") " where " QUEUE_ENTRY_IS " and " QUEUE_ENTRY_OF(
+        "$3::smallint") " returning q.cell, q.destination"};
 static const struct db_statement destination_ensure = {
     "destination_ensure",
     "insert into destination (cell, key, due_at)"

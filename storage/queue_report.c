@@ -25,6 +25,7 @@
 #include "storage/db.h"
 #include "storage/maintenance.h"
 #include "storage/queue.h"
+#include "storage/queue_internal.h"
 
 #define REPORT_FLIGHT_MAX 512
 #define REPORT_RETRY_FIRST_MS 50
@@ -32,8 +33,8 @@
 #define REPORT_AWAY_MS 5000 /* a destination row made only because mail waits for it is looked at this much later */
 
 static const struct db_statement report_delete = {
-    "report_delete", "delete from queue_entry q using unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                     " where q.cell = u.cell and q.id = u.id"};
+    "report_delete",
+    "delete from queue_entry q using " QUEUE_LIST("$1::smallint[], $2::bigint[]", "cell, id") " where " QUEUE_ENTRY_IS};
 static const struct db_statement report_release = {
     "report_release",
     "insert into message_release (cell, message_id)"
@@ -45,9 +46,10 @@ static const struct db_statement report_back = {
     "       due_at = coalesce(u.due_at, q.due_at), attempts = q.attempts + case when u.due_at is null then 0 else 1 end,"
     "       delay_at = coalesce(q.delay_at, u.delay_at)," /* infinity, once told, stays */
     "       uncertain_at = coalesce(u.uncertain_at, q.uncertain_at)"
-    "  from unnest($1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[], $7::timestamptz[])"
-    "       u (cell, id, due_at, reply, delay_at, uncertain_at)"
-    " where q.cell = u.cell and q.id = u.id and q.worker = $5::smallint"};
+    "  from " QUEUE_LIST(
+        "$1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[], $7::timestamptz[]",
+        "cell, id, due_at, reply, delay_at, uncertain_at") " where " QUEUE_ENTRY_IS
+                                                           " and " QUEUE_ENTRY_OF("$5::smallint")};
 static const struct db_statement report_destination = {
     "report_destination",
     "insert into destination (cell, key, due_at)"

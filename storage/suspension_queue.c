@@ -27,10 +27,12 @@ const struct db_statement suspension_lock = {
     "suspension_lock", "select id from suspension where id = $1::bigint and ended_at is null for share"};
 static const struct db_statement park = {
     "suspension_park",
-    "update queue_entry q set " SUSPENSION_HOLDS
-    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), suspension s"
-    " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint and s.id = $4::bigint and s.ended_at is null"
-    "   and (s.expires_at is null or s.expires_at > now()) returning q.id"};
+    "update queue_entry q set " SUSPENSION_HOLDS "  from " QUEUE_LIST(
+        "$1::smallint[], $2::bigint[]",
+        "cell, id") ", suspension s"
+                    " where " QUEUE_ENTRY_IS " and " QUEUE_ENTRY_OF(
+                        "$3::smallint") " and s.id = $4::bigint and s.ended_at is null"
+                                        "   and (s.expires_at is null or s.expires_at > now()) returning q.id"};
 static const struct db_statement event = {
     "suspension_event",
     "insert into event (cell, id, at, message_id, recipient, kind, detail)"

@@ -42,15 +42,17 @@ static const struct db_statement find_domain = {"suspension_find_domain",
 
 static const struct db_statement hold = {
     "suspension_hold_waiting",
-    "with held as (update queue_entry q set " SUSPENSION_HOLDS
-    "  from unnest($1::smallint[], $2::bigint[]) u (cell, id), suspension s"
-    " where q.cell = u.cell and q.id = u.id and q.worker is null and q.held_until is null and s.id = $4::bigint"
-    "   and s.ended_at is null and (s.expires_at is null or s.expires_at > now())"
-    " returning q.cell, q.id, q.message_id, q.recipient, q.held_reason)"
-    " insert into event (cell, id, at, message_id, recipient, kind, detail)"
-    " select h.cell, e.event_id, $5::timestamptz, h.message_id, h.recipient, 'suspended', h.held_reason"
-    "   from held h join unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
-    "     on h.cell = e.cell and h.id = e.id on conflict do nothing returning id"};
+    "with held as (update queue_entry q set " SUSPENSION_HOLDS "  from " QUEUE_LIST(
+        "$1::smallint[], $2::bigint[]",
+        "cell, id") ", suspension s"
+                    " where " QUEUE_ENTRY_IS " and " QUEUE_ENTRY_NOBODYS
+                    " and q.held_until is null and s.id = $4::bigint"
+                    "   and s.ended_at is null and (s.expires_at is null or s.expires_at > now())"
+                    " returning q.cell, q.id, q.message_id, q.recipient, q.held_reason)"
+                    " insert into event (cell, id, at, message_id, recipient, kind, detail)"
+                    " select h.cell, e.event_id, $5::timestamptz, h.message_id, h.recipient, 'suspended', h.held_reason"
+                    "   from held h join unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
+                    "     on h.cell = e.cell and h.id = e.id on conflict do nothing returning id"};
 
 /* *held: how many were.  False: it could not be done. */
 static AWAITS bool hold_some(struct arena *arena, int64_t suspension_id, const struct rows *found, unsigned *held)

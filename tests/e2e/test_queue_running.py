@@ -4,7 +4,7 @@ import collections
 import pytest
 
 from harness.posthouse import make_message, subject_of
-from harness.process import wait_equal, wait_until
+from harness.process import free_port, wait_equal, wait_until
 from harness.sink import Behaviour
 
 FAR = {"delivery.retry_first": "1h", "delivery.retry_max": "1h"}
@@ -182,3 +182,32 @@ def test_nothing_is_remembered_of_a_destination_for_which_nothing_waits(new_post
     outside.behave.cut_at = ""
     submit(node, sender, "new")
     wait_equal(lambda: subjects(outside), ["new"], "it has come")
+
+
+def test_what_waits_is_not_walked_through(new_posthouse, sink):
+    """Plans that were made while nothing waited find each entry by its id, however much waits in its cell later."""
+    node = new_posthouse(settings={"daemon.workers": 1, "delivery.probe_interval": "1h"}).start()
+    node.api.customer("many")
+    node.api.relay_domain("live.test", "many", sink.port)
+    node.api.relay_domain("dead.test", "many", free_port())
+    for recipient in ("ann@live.test", "bob@dead.test"):
+        node.send("joe@outside.test", recipient, make_message("first"))
+    wait_equal(lambda: node.query("select recipient from queue_entry where worker is null"), [["bob@dead.test"]], "one has come, one waits")
+    node.query("create temporary table made as select n, q.cell, q.message_id, q.id - ((n + 1000)::bigint << 22) as made from queue_entry q,"
+               " generate_series(1, 20000) n;"
+               " insert into message (cell, id, customer_id, sender, size, received_at, protocol)"
+               " select m.cell, made, m.customer_id, m.sender, 10, now(), 'ESMTP' from made join message m on m.id = made.message_id;"
+               " insert into queue_entry (cell, id, message_id, recipient, destination, domain_id, due_at, expires_at, sender, customer_id)"
+               " select q.cell, made, made, 'user' || n || '@dead.test', q.destination, q.domain_id, q.due_at, q.expires_at, q.sender,"
+               " q.customer_id from made, queue_entry q")
+
+    def read():
+        return int(node.query("select pg_stat_clear_snapshot(), sum(idx_tup_read) from pg_stat_user_indexes where relname = 'queue_entry'")[0][1])
+
+    def gone():
+        return int(node.query("select n_tup_del from pg_stat_user_tables where relname = 'queue_entry'")[0][0])
+    before, deleted = read(), gone()
+    for number in range(50):
+        node.send("joe@outside.test", "ann@live.test", make_message(f"m{number}"))
+    wait_until(lambda: gone() >= deleted + 50, "all are delivered, and that is known", timeout=60)
+    assert read() - before < 20000, "not even once"

@@ -1,4 +1,4 @@
--- Posthouse, migration 52: how much mail to a domain goes in one transaction, and over one connection.
+-- Posthouse, migration 61: how much mail to a domain goes in one transaction, and over one connection.
 
 alter table delivery_policy
     add transaction_recipients integer check (transaction_recipients between 1 and 100), -- null: as the setting
