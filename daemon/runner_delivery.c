@@ -27,7 +27,7 @@
 #include "core/log.h"
 #include "daemon/runner_internal.h"
 #include "daemon/runner_source.h"
-#include "relay/retry.h"
+#include "daemon/testament.h"
 #include "storage/delivery_policy.h"
 #include "storage/source_pool.h"
 
@@ -37,43 +37,6 @@
 #define TELL_PATIENCE_MS (10 * 60 * 1000) /* as that of queue_report() */
 
 /* ------------------------------------------------------------------ outcomes */
-
-static uint64_t retry_first(const struct runner_destination *d, const struct delivery_times *times)
-{
-    return d->route.kind == ROUTE_DOMAIN ? runner_settings()->retry_min_ms : times->retry_first_ms;
-}
-
-static void put_off_as(enum queue_outcome outcome, struct runner_entry *entry, struct slice reply)
-{
-    const struct delivery_times times = runner_times(entry->recipient);
-    bool greylisted = reply_class_of(reply) == REPLY_CLASS_GREYLIST;
-    int64_t due =
-        (greylisted ? retry_due_greylisted : retry_due)(clock_now_ms(), entry->expires_ms, times.retry_first_ms,
-                                                        times.retry_max_ms, entry->attempts + 1, runner_random());
-
-    log_info("deferred", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
-             log_int("next_ms", due - clock_now_ms()), log_slice("reply", reply));
-    runner_finish(entry, outcome, reply, due);
-}
-
-static void put_off(struct runner_entry *entry, struct slice reply)
-{
-    put_off_as(QUEUE_DEFERRED, entry, reply);
-}
-
-/* It was being sent when the connection went.  The first time it keeps its place. */
-static void put_off_cut(struct runner_entry *entry, struct slice reply)
-{
-    const struct delivery_times times = runner_times(entry->recipient);
-    int64_t now = clock_now_ms(), due = now;
-
-    if (entry->attempts > 0)
-        due = retry_due(now, entry->expires_ms, retry_first(entry->destination, &times), times.retry_max_ms,
-                        entry->attempts, runner_random());
-    log_info("deferred", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
-             log_int("next_ms", due - now), log_slice("reply", reply));
-    runner_finish(entry, QUEUE_DEFERRED, reply, due);
-}
 
 static void delivered(struct runner_lane *lane, struct runner_entry *entry, struct slice reply)
 {
@@ -99,7 +62,7 @@ static AWAITS void bounce(struct runner_batch *batch, const struct dsn_recipient
 
     for (unsigned i = 0; i < batch->count; i++) {
         if (!told) {
-            put_off(batch->entries[i], reasons[i].diagnostic);
+            runner_put_off(QUEUE_DEFERRED, batch->entries[i], reasons[i].diagnostic);
             continue;
         }
         log_info("bounced", log_id("message", batch->message->id), log_slice("recipient", reasons[i].address),
@@ -130,7 +93,11 @@ static bool may_finish(void *arg)
     struct runner_batch *batch = arg;
 
     batch->finishing_at = clock_steady_ms();
-    return batch->finishing = leases_good(batch) && !runner_too_late(batch);
+    batch->finishing = leases_good(batch) && !runner_too_late(batch);
+    for (unsigned i = 0; batch->finishing && i < batch->offered_count; i++)
+        if (!batch->offered[i].reply.p) /* accepted, and not decided yet */
+            batch->entries[i]->noted = testament_begin(batch->entries[i]->id);
+    return batch->finishing;
 }
 
 static void put_back(struct runner_batch *batch)
@@ -166,7 +133,7 @@ static AWAITS void all_away(struct runner_lane *lane, struct runner_batch *batch
         struct runner_entry *e = batch->entries[i];
 
         if (cut) {
-            put_off_cut(e, why);
+            runner_put_off_cut(e, why);
             continue;
         }
         log_info("deferred", log_id("message", e->message->id), log_slice("recipient", e->recipient),
@@ -206,7 +173,7 @@ static AWAITS void all_unmet(struct runner_lane *lane, struct runner_batch *batc
         return;
     }
     for (unsigned i = 0; i < batch->count; i++)
-        put_off(batch->entries[i], walk->why);
+        runner_put_off(QUEUE_DEFERRED, batch->entries[i], walk->why);
     batch->count = 0;
 }
 
@@ -315,6 +282,10 @@ static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch
     for (unsigned i = 0; i < batch->count; i++) {
         struct runner_entry *entry = batch->entries[i];
 
+        if (r[i].outcome != SMTP_CLIENT_DELIVERED && r[i].outcome != SMTP_CLIENT_UNCERTAIN) {
+            testament_remove(entry->noted);
+            entry->noted = 0;
+        }
         switch (r[i].outcome) {
         case SMTP_CLIENT_DELIVERED:
             runner_learn(lane->client, entry, true);
@@ -329,10 +300,10 @@ static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch
         case SMTP_CLIENT_UNCERTAIN:
             log_warn("no reply to the final dot; it will be sent again", log_id("message", batch->message->id),
                      log_slice("recipient", entry->recipient));
-            put_off_as(QUEUE_UNCERTAIN, entry, r[i].reply);
+            runner_put_off(QUEUE_UNCERTAIN, entry, r[i].reply);
             break;
         case SMTP_CLIENT_LATER:
-            put_off(entry, r[i].reply);
+            runner_put_off(QUEUE_DEFERRED, entry, r[i].reply);
             answered = answered ? answered : ANSWERED;
             break;
         case SMTP_CLIENT_REFUSED:
@@ -389,8 +360,11 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
         recipients[i].outcome = SMTP_CLIENT_AGAIN;
     runner_count.attempts += message.count;
     batch->finishing_at = 0;
+    batch->offered = recipients;
+    batch->offered_count = message.count;
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
+    batch->offered_count = 0;
     runner_order_answered(lane->destination, batch, recipients);
     answered = sort_outcomes(lane, batch, recipients, refused, silent, traced, failed);
     if (answered && !lane->turned)
@@ -434,7 +408,7 @@ static void all_wait(struct runner_batch *batch, const struct failed *failed)
 
     for (unsigned i = 0; i < batch->count; i++)
         if (failed->cut)
-            put_off_cut(batch->entries[i], why);
+            runner_put_off_cut(batch->entries[i], why);
         else
             runner_finish(batch->entries[i], QUEUE_AWAY, why, 0);
     batch->count = 0;

@@ -9,6 +9,7 @@
  *   runner_order.c     a queue that is drained: in what order, over how many connections
  *   runner_lane.c      a lane: one connection of one destination, message after message
  *   runner_delivery.c  what a lane does with one of them
+ *   runner_put_off.c   when it is tried again
  *   runner_file.c      the same for mailboxes here
  *   runner_away.c      a destination that cannot be reached
  *   runner_route.c     from a destination to its hosts
@@ -91,7 +92,7 @@ struct runner_entry {
     int priority;                  /* RFC 6710: higher goes first */
     uint64_t lease_ends;           /* steady clock, earlier than the database's */
     unsigned renewing;             /* the round of renewal that it is in */
-    unsigned noted;                /* its place in the testament, once delivered; 0: none */
+    unsigned noted;                /* its place in the testament, once its end was sent; 0: none */
     struct runner_secured secured; /* the connection that it was last offered over */
     struct runner_remote
         remote;   /* where that led, or was to lead: the lane's arena, from runner_finish() on the message's */
@@ -134,8 +135,10 @@ struct runner_batch {
     struct runner_message *message;
     struct runner_entry *entries[RUNNER_BATCH_MAX];
     unsigned count;
-    bool finishing;        /* the final dot is on its way */
-    uint64_t finishing_at; /* since then; 0: it never was */
+    bool finishing;                              /* the final dot is on its way */
+    uint64_t finishing_at;                       /* since then; 0: it never was */
+    const struct smtp_client_recipient *offered; /* of the transaction that goes on: those of the first entries */
+    unsigned offered_count;
 };
 
 struct runner_lane {
@@ -232,6 +235,10 @@ AWAITS void runner_file(struct runner_lane *lane, struct runner_batch *batch);
 /* Entries of one message, in nobody's list: tells the sender, then ends them. */
 AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
                               struct slice diagnostic);
+/* DEFERRED or UNCERTAIN: after the recipient's own back-off. */
+void runner_put_off(enum queue_outcome outcome, struct runner_entry *entry, struct slice reply);
+/* It was being sent when the connection went.  The first time it keeps its place. */
+void runner_put_off_cut(struct runner_entry *entry, struct slice reply);
 uint32_t runner_random(void);
 /* How mail to a recipient, or a domain, is tried: the settings, or its delivery policy. Does not wait. */
 struct delivery_times runner_times(struct slice recipient);

@@ -65,6 +65,7 @@ static void keep_remote(struct runner_entry *entry)
 void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struct slice reply, int64_t due_ms)
 {
     if (entry->surrendered) { /* somebody else's by now */
+        testament_remove(entry->noted);
         runner_entry_free(entry);
         return;
     }
@@ -85,7 +86,7 @@ void runner_finish(struct runner_entry *entry, enum queue_outcome outcome, struc
         break;
     }
     if (outcome == QUEUE_DELIVERED)
-        entry->noted = testament_add(entry->id, reply);
+        entry->noted = testament_add(entry->noted, entry->id, reply);
     entry->given_back = outcome != QUEUE_DELIVERED && outcome != QUEUE_BOUNCED;
     keep_remote(entry);
     add((struct report){.entry = entry,

@@ -8,8 +8,11 @@
 
 #include <sys/mman.h>
 
+#define LOG_MODULE "worker"
 #include "core/log.h"
 #include "daemon/stats.h"
+#include "daemon/testament.h"
+#include "storage/queue.h"
 
 static struct node_identity *notes;
 
@@ -29,4 +32,30 @@ bool succession_of(unsigned slot, struct node_identity *dead)
 {
     *dead = notes[slot % STATS_SLOTS];
     return dead->started_ms != 0;
+}
+
+bool succession_record(void)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    int64_t *entry_ids;
+    struct slice *replies;
+    unsigned count = testament_read(arena, &entry_ids, &replies), recorded = 0, taken = 0, doubtful = 0;
+    int64_t *doubts = arena_array(arena, count + 1, sizeof *doubts);
+    bool done;
+
+    for (unsigned i = 0; i < count; i++)
+        if (replies[i].p) {
+            entry_ids[taken] = entry_ids[i];
+            replies[taken++] = replies[i];
+        } else {
+            doubts[doubtful++] = entry_ids[i];
+        }
+    done = (!taken || queue_inherit(entry_ids, replies, taken, &recorded) == DB_DONE) &&
+           (!doubtful || queue_doubt(doubts, doubtful) == DB_DONE);
+    arena_free(&arena);
+    if (done)
+        testament_clear();
+    if (recorded)
+        log_info("recorded what a dead worker had delivered", log_int("entries", recorded));
+    return done;
 }

@@ -18,5 +18,10 @@ void succession_init(void); /* in the master, before the first fork */
 void succession_note(unsigned slot, struct node_identity identity);
 /* In a worker, before its first registration: the predecessor's.  False: none. */
 bool succession_of(unsigned slot, struct node_identity *dead);
+/*
+ * Records what its testament has (daemon/testament.h): deliveries, and what is in doubt.  False: it could not be done,
+ * and is to be done again before what it held is freed.
+ */
+AWAITS bool succession_record(void) __attribute__((warn_unused_result));
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * testament: notes of deliveries in an anonymous shared mapping, one for each slot that a worker ever had.
+ * testament: notes of deliveries, and of what is in doubt, in an anonymous shared mapping, one for each slot that a worker ever had.
  *
  * Between a next hop's 250 and the commit that records it lie a few milliseconds, or as long as the database is away.
  * A worker that is killed there would have its mail delivered twice.  A note costs a copy of some bytes, no system
- * call, and is there as soon as it is written: only a kill between the arrival of the reply and its reading is left
- * (RFC 1047 tells why nobody can close that one).
+ * call, and is there as soon as it is written: only a kill between the end of the content and the reading of the reply is left
+ * (RFC 1047 tells why nobody can close that one), and of that there is a note, too, so that it can be told.
  *
- * The id is written last and cleared first, with release order, so that a note is whole or absent whenever the process
+ * The id, and that it was taken, are written last, and the id cleared first, with release order, so that a note is whole or absent whenever the process
  * is killed.  A slot has one process at a time, and its successor is forked after waitpid(), so nobody reads while
  * another writes.
  *
@@ -26,10 +26,11 @@
 #include "daemon/stats.h"
 
 #define PLACES 10000 /* what a worker has in memory at most (daemon/runner_memory.c) */
-#define REPLY_BYTES 119
+#define REPLY_BYTES 118
 
 struct note {
     int64_t entry_id; /* 0: none */
+    uint8_t taken;    /* else nobody knows */
     uint8_t length;
     char reply[REPLY_BYTES];
 };
@@ -76,7 +77,7 @@ unsigned testament_read(struct arena *arena, int64_t **entry_ids, struct slice *
     for (unsigned i = 0; ours && i < PLACES; i++)
         if (ours[i].entry_id) {
             (*entry_ids)[count] = ours[i].entry_id;
-            (*replies)[count++] = slice_of(ours[i].reply, ours[i].length);
+            (*replies)[count++] = ours[i].taken ? slice_of(ours[i].reply, ours[i].length) : slice_of(NULL, 0);
         }
     return count;
 }
@@ -88,18 +89,30 @@ void testament_clear(void)
             __atomic_store_n(&ours[i].entry_id, 0, __ATOMIC_RELEASE);
 }
 
-unsigned testament_add(int64_t entry_id, struct slice reply)
+unsigned testament_begin(int64_t entry_id)
 {
     struct note *note;
 
     if (!free_count)
         return 0;
     note = &ours[free_places[--free_count] - 1];
+    note->taken = 0;
+    __atomic_store_n(&note->entry_id, entry_id, __ATOMIC_RELEASE);
+    return (unsigned)(note - ours) + 1;
+}
+
+unsigned testament_add(unsigned place, int64_t entry_id, struct slice reply)
+{
+    struct note *note;
+
+    if (!place && !(place = testament_begin(entry_id)))
+        return 0;
+    note = &ours[place - 1];
     note->length = (uint8_t)(reply.n < REPLY_BYTES ? reply.n : REPLY_BYTES);
     if (note->length)
         memcpy(note->reply, reply.p, note->length);
-    __atomic_store_n(&note->entry_id, entry_id, __ATOMIC_RELEASE);
-    return (unsigned)(note - ours) + 1;
+    __atomic_store_n(&note->taken, 1, __ATOMIC_RELEASE);
+    return place;
 }
 
 void testament_remove(unsigned place)

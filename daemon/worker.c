@@ -35,8 +35,8 @@
 #include "core/stream.h"
 #include "core/task.h"
 #include "daemon/held_folders.h"
-#include "daemon/prober.h"
 #include "daemon/primary_login.h"
+#include "daemon/prober.h"
 #include "daemon/process.h"
 #include "daemon/runner.h"
 #include "daemon/settings.h"
@@ -388,19 +388,8 @@ static AWAITS void sweep_for_ever(void *arg)
  */
 static AWAITS bool succeed(struct node_identity dead)
 {
-    struct arena *arena = arena_new(SIZE_MAX);
-    int64_t *entry_ids;
-    struct slice *replies;
-    unsigned count = testament_read(arena, &entry_ids, &replies), recorded = 0;
-    bool done = !count || queue_inherit(entry_ids, replies, count, &recorded) == DB_DONE;
-
-    arena_free(&arena);
-    if (!done)
-        return false;
-    testament_clear();
-    if (recorded)
-        log_info("recorded what a dead worker had delivered", log_int("entries", recorded));
-    return node_bury(plan->config->hostname, dead) == DB_DONE && node_renew() == DB_DONE; /* renewing takes its cells */
+    return succession_record() && node_bury(plan->config->hostname, dead) == DB_DONE &&
+           node_renew() == DB_DONE; /* renewing takes its cells */
 }
 
 /* Waits for a database with the schema that this program knows, and for a number.  False: told to end meanwhile. */

@@ -114,6 +114,11 @@ AWAITS enum db_write queue_reclaim(const int16_t *cells, unsigned cell_count, un
  */
 AWAITS enum db_write queue_inherit(const int64_t *entry_ids, const struct slice *replies, unsigned count,
                                    unsigned *recorded) __attribute__((warn_unused_result));
+/*
+ * A dead worker had sent the end of these to a next hop, and read no reply: what is still in the queue says so, as after
+ * QUEUE_UNCERTAIN.
+ */
+AWAITS enum db_write queue_doubt(const int64_t *entry_ids, unsigned count) __attribute__((warn_unused_result));
 /* All that a dead worker had in memory goes back to waiting, see node_bury().  *count: how many. */
 AWAITS enum db_write queue_bury(const char *node, struct node_identity dead, unsigned *count)
     __attribute__((warn_unused_result));

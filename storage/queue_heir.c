@@ -4,9 +4,11 @@
  * What is left of them is looked up by id, whoever it is leased to: a next hop has taken it, so it must not be sent
  * again.  An entry that is gone was recorded after all.  From there on it is an ordinary report.
  */
+#include "core/clock.h"
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/queue.h"
+#include "storage/queue_internal.h"
 
 static const struct db_statement heir_read = {
     "queue_heir_read", "select q.id, q.message_id, q.recipient, q.destination, u.reply"
@@ -48,6 +50,41 @@ enum db_write queue_inherit(const int64_t *entry_ids, const struct slice *replie
     case DB_NONE: break;
     case DB_FAILED: written = DB_UNDONE; break;
     }
+    arena_free(&arena);
+    return written;
+}
+
+static const struct db_statement doubt = {
+    "queue_heir_doubt",
+    "with doubted as (update queue_entry q set uncertain_at = $4::timestamptz, last_attempt_at = $4::timestamptz,"
+    "                        last_reply = $5::text, attempts = q.attempts + 1"
+    "  from " QUEUE_LIST(
+        "$1::smallint[], $2::bigint[]",
+        "cell, id") " where " QUEUE_ENTRY_IS " returning q.cell, q.id, q.message_id, q.recipient)"
+                    " insert into event (cell, id, at, message_id, recipient, kind, detail, class)"
+                    " select d.cell, e.event_id, $4::timestamptz, d.message_id, d.recipient, 'uncertain', $5::text, 'connection'"
+                    "   from doubted d join unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
+                    "     on d.cell = e.cell and d.id = e.id on conflict do nothing"};
+
+enum db_write queue_doubt(const int64_t *entry_ids, unsigned count)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    int16_t *cells = arena_array(arena, count, sizeof *cells);
+    int64_t *events = arena_array(arena, count, sizeof *events);
+    struct params *p = db_unit_add(unit, &doubt);
+    enum db_write written;
+
+    for (unsigned i = 0; i < count; i++) {
+        cells[i] = (int16_t)id_cell(entry_ids[i]);
+        events[i] = id_make(id_cell(entry_ids[i]));
+    }
+    params_int16s(p, cells, count);
+    params_int64s(p, entry_ids, count);
+    params_int64s(p, events, count);
+    params_time(p, clock_now_ms());
+    params_text(p, SLICE("the worker ended after the end of the message and before its reply; it may have been taken"));
+    written = queue_run_patiently(unit);
     arena_free(&arena);
     return written;
 }

@@ -15,6 +15,7 @@ import threading
 import pytest
 
 from harness.posthouse import make_message, subject_of
+from harness.sink import Behaviour
 from harness.process import wait_equal, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -123,6 +124,26 @@ def test_next_hop_breaks_after_the_final_dot(new_posthouse, sink):
     assert len(sink.messages) >= 2
     wait_until(lambda: sink.messages[-1].confirmed, "the relay goes on after the reply")
     assert {subject_of(message.data) for message in sink.messages} == {"cut"}
+
+
+def test_killed_before_it_could_read_the_reply(new_posthouse, sink):
+    """The primary has it and has not said so: it comes twice, and is told as uncertain for whom it was accepted, and for nobody else."""
+    node = new_posthouse(settings={"daemon.workers": 1, "delivery.retry_first": "1h", "delivery.retry_max": "1h"}).start()
+    node.api.customer("doubt")
+    node.api.relay_domain("doubt.test", "doubt", sink.port)
+    sink.behave = Behaviour(silent_at="end", recipient_replies={"full@doubt.test": "452 4.2.2 full"})
+    node.send("client@outside.test", ["lea@doubt.test", "full@doubt.test", "max@doubt.test"], make_message("doubt"))
+    wait_until(lambda: sink.messages, "the primary has it, and does not say so yet")
+    worker, = (int(pid) for (pid,) in node.query("select pid from worker where delivers"))
+    sink.behave = Behaviour(recipient_replies={"full@doubt.test": "452 4.2.2 full"})
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: len(sink.messages) >= 2, "it comes again", timeout=60)
+    sink.hold.set()
+    assert [sorted(message.recipients) for message in sink.messages] == [["lea@doubt.test", "max@doubt.test"]] * 2
+    told = "select recipient, class from event where kind = 'uncertain' and detail like 'the worker ended%' order by 1"
+    assert node.query(told) == [["lea@doubt.test", "connection"], ["max@doubt.test", "connection"]]
+    wait_equal(lambda: [(e["recipient"], e["uncertain_at"]) for e in node.api.get("/v1/queue")["items"] if e["attempts"]],
+               [("full@doubt.test", None)], "one waits")
 
 
 def test_killed_before_it_could_record_a_delivery(new_posthouse, sink):

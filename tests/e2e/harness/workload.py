@@ -46,6 +46,7 @@ ELSEWHERE = {
     "node_free_stale_cells": "the same",
     "queue_bury": "the same",
     "queue_heir_read": "after a worker was killed: test_nothing_lost.py",
+    "queue_heir_doubt": "the same",
     "node_leave_cells": "an orderly stop",
     "node_leave_number": "the same",
     "accept_find_uids": "asked only when an acceptance was lost: tests/storage/test_accept.c kills the server under one",
