@@ -127,6 +127,7 @@ def test_two_addresses_of_one_reader(make, sink):
 def test_what_is_being_sent_is_delivered_and_an_event_says_so(make, sink):
     node = make(deleted_mail="unless-deleted")
     hold(node, sink, "on the wire")
+    sink.hold.clear()  # which stop() has set
     sink.behave = Behaviour(silent_at="end")
     sink.start()
     wait_equal(lambda: node.query("select count(*) from queue_entry where worker is not null"), [["1"]], "it is being sent", timeout=60)
