@@ -61,30 +61,28 @@ static AWAITS void bounce(struct runner_batch *batch, const struct dsn_recipient
     bool told = leases_good(batch) && runner_tell(DSN_FAILED, batch->entries, reasons, batch->count);
 
     for (unsigned i = 0; i < batch->count; i++) {
+        struct slice why = reasons[i].cause.n ? reasons[i].cause : reasons[i].diagnostic;
+
         if (!told) {
-            runner_put_off(QUEUE_DEFERRED, batch->entries[i], reasons[i].diagnostic);
+            runner_put_off(QUEUE_DEFERRED, batch->entries[i], why);
             continue;
         }
         log_info("bounced", log_id("message", batch->message->id), log_slice("recipient", reasons[i].address),
-                 log_slice("status", reasons[i].status), log_slice("reply", reasons[i].diagnostic));
-        runner_finish(batch->entries[i], QUEUE_BOUNCED, reasons[i].diagnostic, 0);
+                 log_slice("status", reasons[i].status), log_slice("reply", why));
+        runner_finish(batch->entries[i], QUEUE_BOUNCED, why, 0);
     }
     batch->count = 0;
 }
 
-void runner_bounce_all(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
-                       struct slice diagnostic)
+void runner_bounce_told(struct arena *arena, struct runner_entry **entries, const struct dsn_recipient *reasons,
+                        unsigned count)
 {
-    struct dsn_recipient *reasons = arena_array(arena, count, sizeof *reasons);
     struct runner_batch *batch = arena_alloc(arena, sizeof *batch);
 
     batch->message = entries[0]->message;
     batch->count = count;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count; i++)
         batch->entries[i] = entries[i];
-        reasons[i] =
-            (struct dsn_recipient){.address = entries[i]->recipient, .status = status, .diagnostic = diagnostic};
-    }
     bounce(batch, reasons);
 }
 

@@ -46,6 +46,16 @@ bool runner_batch_takes(unsigned count, struct slice recipient, unsigned *most)
     return true;
 }
 
+/* status empty: their lifetime is over. */
+static AWAITS void bounce_run(struct arena *arena, struct runner_entry **entries, unsigned count, struct slice status,
+                              struct slice why)
+{
+    if (status.n)
+        runner_bounce_all(arena, entries, count, status, why);
+    else
+        runner_bounce_expired(arena, entries, count);
+}
+
 /* Ids of one message's entries are neighbours: one bounce for each run of them. */
 static AWAITS void bounce(struct arena *arena, const struct queue_entry *list, unsigned count, struct slice status,
                           struct slice why)
@@ -59,13 +69,13 @@ static AWAITS void bounce(struct arena *arena, const struct queue_entry *list, u
         if (!entry)
             continue;
         if (n && batch[0]->message != entry->message) {
-            runner_bounce_all(arena, batch, n, status, why);
+            bounce_run(arena, batch, n, status, why);
             n = 0;
         }
         batch[n++] = entry;
     }
     if (n)
-        runner_bounce_all(arena, batch, n, status, why);
+        bounce_run(arena, batch, n, status, why);
 }
 
 static AWAITS void bounce_expired(struct arena *arena)
@@ -81,7 +91,7 @@ static AWAITS void bounce_expired(struct arena *arena)
     case DB_NONE: return;
     case DB_FAILED: runner_trouble(); return;
     }
-    bounce(arena, list, count, SLICE("4.4.7"), SLICE("delivery time expired"));
+    bounce(arena, list, count, slice_of("", 0), slice_of("", 0));
 }
 
 /* Held entries whose time has come, RELEASE_MAX at a time: released, discarded, or claimed and bounced. */
@@ -124,10 +134,11 @@ static AWAITS void tell_late(struct arena *arena, struct runner_entry **entries,
     for (unsigned i = 0; i < count; i++)
         reasons[i] = (struct dsn_recipient){
             .address = entries[i]->recipient,
-            .status = SLICE("4.0.0"), /* whatever the last reply was, it need not be the next one's */
+            .status = SLICE("4.0.0"), /* unless the last reply had one */
             .diagnostic = replies[i],
             .until_ms = entries[i]->expires_ms,
         };
+    runner_last_attempts(arena, entries, reasons, count, false);
     if (!runner_tell(DSN_DELAYED, entries, reasons, count))
         log_warn("a sender could not be told of a delay yet", log_id("message", entries[0]->message->id));
     for (unsigned i = 0; i < count; i++)

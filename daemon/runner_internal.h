@@ -239,6 +239,15 @@ AWAITS void runner_bounce_all(struct arena *arena, struct runner_entry **entries
 void runner_put_off(enum queue_outcome outcome, struct runner_entry *entry, struct slice reply);
 /* It was being sent when the connection went.  The first time it keeps its place. */
 void runner_put_off_cut(struct runner_entry *entry, struct slice reply);
+/* The same, with what is to be told of each. */
+AWAITS void runner_bounce_told(struct arena *arena, struct runner_entry **entries, const struct dsn_recipient *reasons,
+                               unsigned count);
+/* The same of one message's entries whose lifetime is over, with what the last attempt was told. */
+AWAITS void runner_bounce_expired(struct arena *arena, struct runner_entry **entries, unsigned count);
+/* Into reasons: the last attempt of each.  failed: it ends now, and its status stays. */
+AWAITS void runner_last_attempts(struct arena *arena, struct runner_entry *const *entries,
+                                 struct dsn_recipient *reasons, unsigned count, bool failed);
+
 uint32_t runner_random(void);
 /* How mail to a recipient, or a domain, is tried: the settings, or its delivery policy. Does not wait. */
 struct delivery_times runner_times(struct slice recipient);

@@ -75,7 +75,7 @@ static AWAITS void bounce_expired(struct runner_lane *lane, struct runner_batch 
             batch->entries[left++] = batch->entries[i];
     batch->count = left;
     if (expired)
-        runner_bounce_all(lane->arena, old, expired, SLICE("4.4.7"), SLICE("delivery time expired"));
+        runner_bounce_expired(lane->arena, old, expired);
 }
 
 static AWAITS void say_goodbye(void *arg)

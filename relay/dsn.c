@@ -180,6 +180,13 @@ static void put_part(struct text *text, const char *boundary, const char *head)
     put_str(text, "\r\n");
 }
 
+/* Is it what a server has said: a reply's code (RFC 5321 4.2), and what follows? */
+static bool is_reply(struct slice text)
+{
+    return text.n >= 3 && text.p[0] >= '2' && text.p[0] <= '5' && text.p[1] >= '0' && text.p[1] <= '5' &&
+           text.p[2] >= '0' && text.p[2] <= '9' && (text.n == 3 || text.p[3] == ' ');
+}
+
 static void put_for_people(struct text *text, const struct dsn *dsn, const char *id)
 {
     put_str(text, "This is the mail system at ");
@@ -194,9 +201,11 @@ static void put_for_people(struct text *text, const struct dsn *dsn, const char 
         put_str(text, "\r\n");
         put_field(text, "  Recipient", address_shown(text, r->address));
         if (r->remote.n)
-            put_field(text, words[dsn->action].remote, r->remote);
+            put_field(text, is_reply(r->diagnostic) ? words[dsn->action].remote : "  Host", r->remote);
+        if (r->cause.n)
+            put_field(text, "  Reason", r->cause);
         if (r->diagnostic.n)
-            put_field(text, words[dsn->action].diagnostic, r->diagnostic);
+            put_field(text, r->cause.n ? "  Last answer" : words[dsn->action].diagnostic, r->diagnostic);
         if (r->until_ms)
             put_time(text, "  Tried until", r->until_ms);
     }
@@ -255,8 +264,11 @@ static void put_for_programs(struct text *text, const struct dsn *dsn)
         put_field(text, "Status", r->status);
         if (r->remote.n)
             put_typed(text, "Remote-MTA", "dns", r->remote);
-        if (r->diagnostic.n) /* 2.3.6: smtp only for a server's own words */
-            put_typed(text, "Diagnostic-Code", r->remote.n ? "smtp" : "x-posthouse", r->diagnostic);
+        if (r->diagnostic.n || r->cause.n) { /* 2.3.6, RFC 3461 9.2: smtp only for a server's reply */
+            struct slice diagnostic = r->diagnostic.n ? r->diagnostic : r->cause;
+
+            put_typed(text, "Diagnostic-Code", is_reply(diagnostic) ? "smtp" : "x-posthouse", diagnostic);
+        }
         if (r->attempt_ms)
             put_time(text, "Last-Attempt-Date", r->attempt_ms);
         if (r->until_ms)

@@ -28,8 +28,9 @@ struct dsn_recipient {
     struct slice address;
     struct slice original;   /* ORCPT as it came (RFC 3461 4.2); p NULL: not given */
     struct slice status;     /* RFC 3463, "5.1.1" */
-    struct slice diagnostic; /* the remote's words, or ours; empty: none */
-    struct slice remote;     /* host that said them; empty: we did */
+    struct slice cause;      /* why it ends, if that is not what the last attempt was told; empty: it is */
+    struct slice diagnostic; /* the remote's words, or ours; of the last attempt, if there is a cause; empty: none */
+    struct slice remote;     /* host that was asked; empty: none */
     int64_t attempt_ms;      /* 0: there was none */
     int64_t until_ms;        /* DELAYED: when it is given up; 0: not told */
 };

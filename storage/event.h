@@ -32,4 +32,12 @@ AWAITS enum db_status event_attempts(struct arena *arena, int64_t message_id, st
                                      unsigned limit, struct event_step **out, unsigned *count)
     __attribute__((warn_unused_result));
 
+/*
+ * Of each recipient's attempts that brought no decision the last: times, words, host; one step for each recipient
+ * who has one.  For the reports about them.
+ */
+AWAITS enum db_status event_last_attempts(struct arena *arena, int64_t message_id, const struct slice *recipients,
+                                          unsigned recipient_count, struct event_step **out, unsigned *count)
+    __attribute__((warn_unused_result));
+
 #endif
