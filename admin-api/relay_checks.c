@@ -18,6 +18,7 @@
 #include "admin-api/relay_checks_route.h"
 #include "core/cidr.h"
 #include "core/idn.h"
+#include "relay/next_size.h"
 #include "relay/null_mx.h"
 #include "relay/permit.h"
 #include "relay/smtp_address.h"
@@ -102,11 +103,11 @@ static void put_left(struct json_object *object, const char *name, uint64_t of_m
 }
 
 /* How much more would be taken; null: not limited by a grant. */
-static struct json_object *headroom_json(const struct permit *permit, const struct directory_grant *grant)
+static struct json_object *headroom_json(const struct permit *permit, const struct directory_grant *grant, uint64_t most)
 {
     struct json_object *object = json_object_new_object();
     static const uint64_t none[DIRECTORY_SPANS];
-    uint64_t size_max = smaller(server.message_size_max, grant ? grant->size_max : 0);
+    uint64_t size_max = smaller(smaller(server.message_size_max, grant ? grant->size_max : 0), most);
 
     if (grant && grant->limits.bytes_day && left(grant->limits.bytes_day, grant->used.bytes_day) < size_max)
         size_max = left(grant->limits.bytes_day, grant->used.bytes_day);
@@ -138,7 +139,7 @@ static AWAITS void answer(struct request *r, struct permit *permit, const struct
     json_put_text(object, "limit", slice_str(decision->limit));
     json_object_object_add(object, "route", json_object_get(route));
     json_object_object_add(object, "targets", targets);
-    json_object_object_add(object, "headroom", headroom_json(permit, decision->grant));
+    json_object_object_add(object, "headroom", headroom_json(permit, decision->grant, recipient->size_most));
     json_object_object_add(object, "stranger", stranger ? relay_checks_client_json(stranger) : NULL);
     json_put_text(object, "command", slice_str(command));
     json_put_number(reply, "code", decision->code);
@@ -148,7 +149,7 @@ static AWAITS void answer(struct request *r, struct permit *permit, const struct
     reply_json(r, 200, object);
 }
 
-/* As smtp_command_rcpt.c asks: the recipient, the client, the recipient's primary, both domains' MX. */
+/* As smtp_command_rcpt.c asks: the recipient, the client, the recipient's primary, both domains' MX, the next hop's SIZE. */
 static AWAITS void check_recipient(struct request *r, struct permit *permit, struct permit_recipient *recipient,
                                    bool client_given)
 {
@@ -171,6 +172,13 @@ static AWAITS void check_recipient(struct request *r, struct permit *permit, str
         ((client_given && server.refuse_null_mx_senders &&
           null_mx_refuses_sender(r->arena, permit, recipient, server.dns_wait_ms, &decision)) ||
          null_mx_refuses_recipient(r->arena, permit, recipient, server.default_route, server.dns_wait_ms, &decision)))
+        recipient->target_count = 0;
+    if (recipient->target_count && !next_size_ask(r->arena, permit, recipient, &decision, server.default_route)) {
+        reply_away(r);
+        return;
+    }
+    if (recipient->target_count &&
+        next_size_refuses(r->arena, recipient->address, permit->size, recipient->size_most, &decision))
         recipient->target_count = 0;
     answer(r, permit, recipient, "RCPT", &decision, stranger ? &report : NULL);
 }

@@ -367,7 +367,8 @@ void dns_take_turns(struct dns_address *list, unsigned count)
     }
 }
 
-AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, struct dns_address **out, unsigned *count)
+AWAITS enum dns_status dns_addresses_within(struct arena *arena, const char *host, unsigned wait_ms,
+                                            struct dns_address **out, unsigned *count)
 {
     struct task_wait wait = TASK_WAIT_INIT;
     struct query queries[2]; /* IPv6, IPv4 */
@@ -384,7 +385,7 @@ AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, stru
     }
     query_begin(&queries[0], &wait, host, TYPE_AAAA);
     query_begin(&queries[1], &wait, host, TYPE_A);
-    queries_wait(queries, 2, &wait, LOOKUP_MS);
+    queries_wait(queries, 2, &wait, wait_ms);
     for (unsigned q = 0; q < 2; q++)
         if (query_status(&queries[q]) == DNS_FOUND)
             room += record_count(&queries[q]);
@@ -403,4 +404,9 @@ AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, stru
     }
     dns_take_turns(*out, *count);
     return *count > 0 ? DNS_FOUND : status;
+}
+
+AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, struct dns_address **out, unsigned *count)
+{
+    return dns_addresses_within(arena, host, LOOKUP_MS, out, count);
 }

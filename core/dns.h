@@ -54,6 +54,8 @@ AWAITS enum dns_status dns_mx_within(struct arena *arena, const char *domain, un
 void dns_take_turns(struct dns_address *list, unsigned count);
 /* IPv6 and IPv4 in turn.  A host that is an address literal ("127.0.0.1", "::1") is FOUND without asking. */
 AWAITS enum dns_status dns_addresses(struct arena *arena, const char *host, struct dns_address **out, unsigned *count);
+AWAITS enum dns_status dns_addresses_within(struct arena *arena, const char *host, unsigned wait_ms,
+                                            struct dns_address **out, unsigned *count);
 
 /* dns_record.c */
 

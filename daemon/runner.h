@@ -34,6 +34,7 @@ struct runner_settings {
     unsigned retry_max_ms;     /* 1 hour */
     bool verify_tls;           /* false: opportunistic */
     bool chunking;             /* BDAT to next hops that offer it */
+    uint64_t message_size_max; /* that we ourselves take */
     int64_t queue_lifetime_ms; /* of the notices that we send */
     int64_t delay_notice_ms;   /* after so long senders are told of a delay; 0: never */
 };

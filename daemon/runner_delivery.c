@@ -192,6 +192,7 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
     case RUNNER_HOP_OPEN:
         d->connected++;
         lane->log.peer = smtp_client_host(lane->client);
+        runner_size_learn(lane->arena, d, lane->client);
         return true;
     case RUNNER_HOP_AWAY:
         if (walk->unmet) {

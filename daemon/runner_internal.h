@@ -120,6 +120,8 @@ struct runner_destination {
     struct drain drain;           /* ordered: how many lanes */
     uint64_t held_until;          /* no lane begins before: its former worker gives back what it has */
     bool more;                    /* the last claim filled its share: there is more in the database */
+    uint64_t size_max;            /* what a host of it said last that it takes, below our own limit; 0: nothing */
+    uint64_t size_noted_at;       /* and when that was noted: steady clock */
     bool marking;                 /* a lane is telling the database that it is away */
     bool known, failing;          /* its rows were read; they say failures */
     uint8_t joined[ID_CELLS / 8]; /* failing: the cells whose rows are known to say so */
@@ -277,6 +279,9 @@ AWAITS void runner_late(struct arena *arena, struct runner_batch *batch);
 bool runner_too_late(const struct runner_batch *batch);
 /* Those that are in memory and pending. */
 AWAITS void runner_late_pending(void);
+
+/* runner_size.c: what it takes is noted for the door. */
+AWAITS void runner_size_learn(struct arena *arena, struct runner_destination *d, const struct smtp_client *client);
 
 /* runner_srs.c */
 

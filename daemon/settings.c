@@ -174,6 +174,7 @@ const struct runner_settings *settings_runner(const struct config *c)
         .retry_min_ms = (unsigned)c->probe_interval_ms,
         .retry_first_ms = (unsigned)c->retry_first_ms,
         .retry_max_ms = (unsigned)c->retry_max_ms,
+        .message_size_max = (uint64_t)c->message_size_max,
         .verify_tls = c->verify_tls,
         .chunking = c->chunking,
         .queue_lifetime_ms = c->queue_lifetime_ms,

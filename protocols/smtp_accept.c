@@ -190,13 +190,21 @@ static void deferred(struct smtp_session *session, const char *reason)
     smtp_reply(session, 451, "4.3.0", "Temporary failure, try again later");
 }
 
-/* With the copy in Sent and the notices.  *count: how many messages there are without these. */
+/*
+ * With the copy in Sent and the notices.  *count: how many messages there are without these; 0: no next hop takes it, and
+ * that is answered.
+ */
 static AWAITS enum db_write commit_once(struct smtp_session *session, struct accept_message **messages, unsigned *count)
 {
     struct slice missing;
 
     *messages = arena_array(session->transaction_arena, session->transaction->target_count, sizeof(**messages));
     *count = gather(session, *messages, &missing);
+    switch (smtp_next_size(session, *messages, *count)) {
+    case SMTP_FITS: break;
+    case SMTP_FITS_NOT: *count = 0; return DB_UNDONE;
+    case SMTP_FITS_UNKNOWN: return DB_UNDONE;
+    }
     unsigned with_copy = *count, all;
     count_usage(session, *messages);
     if (!smtp_sent_add(session, missing, messages, &with_copy))
@@ -219,6 +227,8 @@ static AWAITS void commit(struct smtp_session *session)
     enum db_write written = commit_once(session, &messages, &count);
     if (written == DB_REFUSED && session->authenticated) /* its mail program has just filed what it sends */
         written = commit_once(session, &messages, &count);
+    if (!count)
+        return;
     switch (written) {
     case DB_DONE: accepted(session, messages, count); return;
     case DB_REFUSED: deferred(session, "a recipient is gone"); return;

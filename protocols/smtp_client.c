@@ -316,6 +316,11 @@ const char *smtp_client_host(const struct smtp_client *client)
     return client->host;
 }
 
+uint64_t smtp_client_size_max(const struct smtp_client *client)
+{
+    return client->features.size_max;
+}
+
 bool smtp_client_verified(const struct smtp_client *client)
 {
     return stream_tls_verified(client->stream);

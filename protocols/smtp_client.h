@@ -156,6 +156,8 @@ unsigned smtp_client_mails(const struct smtp_client *client);
 unsigned smtp_client_portion(const struct smtp_client *client, const struct smtp_client_recipient *recipients,
                              unsigned count);
 const char *smtp_client_host(const struct smtp_client *client);
+/* As it has said at EHLO (SIZE, RFC 1870); 0: it has no limit, or none that it tells. */
+uint64_t smtp_client_size_max(const struct smtp_client *client);
 /* How well it is protected: TLS; with a certificate for the host's name; and is that name known to be the right one? */
 bool smtp_client_encrypted(const struct smtp_client *client);
 bool smtp_client_verified(const struct smtp_client *client);

@@ -14,7 +14,8 @@
  * Then a stranger may have to answer for himself (smtp_screen.c), by the policy of the recipient's domain; and only for
  * who has passed a primary is asked whether the recipient exists.
  *
- * Last DNS is asked whether the domains of sender and recipient take mail at all (relay/null_mx.h).
+ * Last DNS is asked whether the domains of sender and recipient take mail at all (relay/null_mx.h), and of a large
+ * message whether a next hop takes it (relay/next_size.h).
  *
  * What was accepted is decided for good here: end of data does not look again.
  */
@@ -22,6 +23,7 @@
 #include "core/log.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
+#include "relay/next_size.h"
 #include "relay/null_mx.h"
 #include "relay/outgoing.h"
 #include "relay/srs_way.h"
@@ -199,6 +201,23 @@ static AWAITS bool null_mx(struct smtp_session *session, const struct permit_rec
                                      decision);
 }
 
+/* Does a next hop take as much as MAIL has said?  False, and answered: none does, or it could not be asked. */
+static AWAITS bool fits(struct smtp_session *session, struct permit_recipient *asked,
+                        struct authorize_decision *decision)
+{
+    const struct permit *permit = &session->transaction->permit;
+
+    if (permit->size >= NEXT_SIZE_FLOOR &&
+        !next_size_ask(session->command, permit, asked, decision, session->settings->default_route)) {
+        smtp_reply(session, 451, "4.3.0", "Temporary lookup failure, try again later");
+        return false;
+    }
+    if (!next_size_refuses(session->command, asked->address, permit->size, asked->size_most, decision))
+        return true;
+    refuse(session, asked->address, asked->found.domain.cell, decision);
+    return false;
+}
+
 static AWAITS void rcpt(struct smtp_session *session)
 {
     struct smtp_transaction *transaction = session->transaction;
@@ -255,6 +274,8 @@ static AWAITS void rcpt(struct smtp_session *session)
         refuse(session, path.address, asked.found.domain.cell, &decision);
         return;
     }
+    if (!fits(session, &asked, &decision))
+        return;
     struct outgoing *ways = find_ways(session, &asked, &decision, path.domain);
     struct slice forwarded_by;
     if (!ways || !find_forwarder(session, &asked, &forwarded_by)) {

@@ -254,6 +254,11 @@ AWAITS bool smtp_notice_add(struct smtp_session *session, struct accept_message 
 /* smtp_author.c: may the account send in the name of From and Sender?  False, and answered: no. */
 AWAITS bool smtp_author_permitted(struct smtp_session *session) __attribute__((warn_unused_result));
 
+/* smtp_next_size.c.  NOT: nobody would take it, and it is answered; UNKNOWN: that could not be asked. */
+enum smtp_fits { SMTP_FITS, SMTP_FITS_NOT, SMTP_FITS_UNKNOWN };
+AWAITS enum smtp_fits smtp_next_size(struct smtp_session *session, const struct accept_message *messages,
+                                     unsigned count) __attribute__((warn_unused_result));
+
 /* smtp_trace.c: Return-Path and Received for one stored copy; recipient empty: not told. */
 struct slice smtp_trace(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms,
                         struct slice recipient);

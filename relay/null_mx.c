@@ -2,7 +2,8 @@
  * null_mx: asks, and refuses.
  *
  * The recipient's domain is asked for only when his mail would go by MX: a route or a default route may know better.
- * What an alias leads to is not looked at: it is found out at delivery, and bounces (5.1.10).
+ * Without MX its address is asked for (RFC 5321 5.1).  Of an alias that leads to one address it is that one's domain; of
+ * several targets none is asked for, as the others are to have the message: it is found out at delivery, and bounces.
  *
  * The sender's is asked for after all that costs less, and for strangers only: who signed in, who is in a customer's
  * network or has a grant, and the machine itself answer for their senders otherwise.  Mail for postmaster is taken from
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "core/cidr.h"
+#include "core/clock.h"
 #include "core/dns.h"
 #include "core/idn.h"
 #include "relay/outgoing.h"
@@ -26,21 +28,49 @@ void null_mx_set_waiters_max(unsigned max)
     waiters_max = max;
 }
 
-/* Does it say so for certain? */
-static AWAITS bool takes_no_mail(struct arena *arena, struct slice domain, unsigned wait_ms)
+/* What DNS says for certain of a domain. */
+enum says {
+    SAYS_NOTHING, /* or that it has a mail exchanger */
+    SAYS_NULL,    /* it takes no mail */
+    SAYS_NOWHERE, /* it is not there, or has neither MX nor address */
+};
+
+/* Has it an address?  until: steady clock. */
+static AWAITS bool has_no_address(struct arena *arena, const char *domain, uint64_t until)
 {
+    struct dns_address *list = NULL;
+    uint64_t now = clock_steady_ms();
+    unsigned count = 0;
+
+    return now < until &&
+           dns_addresses_within(arena, domain, (unsigned)(until - now), &list, &count) == DNS_NONE;
+}
+
+static AWAITS enum says ask(struct arena *arena, struct slice domain, unsigned wait_ms)
+{
+    uint64_t until = clock_steady_ms() + wait_ms;
+    enum says says = SAYS_NOTHING;
     struct dns_mx *mx = NULL;
     struct slice ascii;
     unsigned count = 0;
-    enum dns_status status;
 
     if (!domain.n || *domain.p == '[' || !wait_ms || waiters >= waiters_max)
-        return false;
+        return SAYS_NOTHING;
+    const char *name = arena_slicedup(arena, idn_domain(arena, domain, &ascii) ? ascii : domain);
     waiters++;
-    status = dns_mx_within(arena, arena_slicedup(arena, idn_domain(arena, domain, &ascii) ? ascii : domain), wait_ms,
-                           &mx, &count);
+    switch (dns_mx_within(arena, name, wait_ms, &mx, &count)) {
+    case DNS_FOUND:
+        if (count == 1 && !*mx[0].host) /* beside others it is a mistake (section 3) */
+            says = SAYS_NULL;
+        break;
+    case DNS_NONE:
+        if (has_no_address(arena, name, until))
+            says = SAYS_NOWHERE;
+        break;
+    case DNS_FAILED: break;
+    }
     waiters--;
-    return status == DNS_FOUND && count == 1 && !*mx[0].host; /* beside others it is a mistake (section 3) */
+    return says;
 }
 
 static void refuse(struct arena *arena, const char *reason, unsigned code, const char *enhanced, struct slice address,
@@ -81,7 +111,7 @@ AWAITS bool null_mx_refuses_sender(struct arena *arena, struct permit *permit, c
         return false;
     if (!permit->sender_mx_asked) {
         permit->sender_mx_asked = true;
-        permit->sender_null_mx = takes_no_mail(arena, permit->sender_domain, wait_ms);
+        permit->sender_null_mx = ask(arena, permit->sender_domain, wait_ms) == SAYS_NULL;
     }
     if (!permit->sender_null_mx)
         return false;
@@ -99,12 +129,24 @@ AWAITS bool null_mx_refuses_recipient(struct arena *arena, const struct permit *
     const struct resolve_target *target = recipient->targets;
     struct outgoing way;
 
-    if (recipient->target_count != 1 || target->verdict != AUTHORIZE_OUTSIDE || target->by || recipient->literal)
+    if (recipient->target_count != 1 || target->verdict != AUTHORIZE_OUTSIDE || recipient->literal || default_route)
         return false;
     struct route_rule_mail mail = outgoing_mail(permit, out, target, recipient->domain);
-    if (!outgoing_find(arena, &mail, default_route, &way) || way.rule.rule_id || default_route ||
-        !takes_no_mail(arena, recipient->domain, wait_ms))
+    if (!outgoing_find(arena, &mail, default_route, &way) || way.rule.rule_id)
         return false;
-    refuse(arena, "recipient-null-mx", 556, "5.1.10", recipient->address, "the domain takes no mail (null MX)", out);
+    switch (ask(arena, mail.recipient_domain, wait_ms)) {
+    case SAYS_NOTHING: return false;
+    case SAYS_NULL:
+        refuse(arena, "recipient-null-mx", 556, "5.1.10", recipient->address,
+               target->by ? "it leads to a domain that takes no mail (null MX)" : "the domain takes no mail (null MX)",
+               out);
+        break;
+    case SAYS_NOWHERE:
+        refuse(arena, "recipient-domain", 550, "5.1.2", recipient->address,
+               target->by ? "it leads to a domain that does not exist, or has neither mail exchanger nor address"
+                          : "the domain does not exist, or has neither mail exchanger nor address",
+               out);
+        break;
+    }
     return true;
 }

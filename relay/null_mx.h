@@ -1,10 +1,11 @@
 #ifndef RELAY_NULL_MX_H
 #define RELAY_NULL_MX_H
 /*
- * null_mx: domains that say in DNS that they take no mail (RFC 7505): as a recipient's they are refused at once, as a
- * stranger's sender too, as nobody could answer him.  RCPT and the dry run are the same calls.
+ * null_mx: domains of which DNS says that they take no mail: by a null MX (RFC 7505), and as a recipient's also by not
+ * being there, with neither MX nor address.  As a recipient's they are refused at once, rather than returned; with a null
+ * MX as a stranger's sender, too, as nobody could answer him.  RCPT and the dry run are the same calls.
  *
- * A domain that DNS has nothing to say of, or whose MX cannot be looked up within wait_ms, is refused nothing.
+ * A domain that cannot be looked up within wait_ms is refused nothing.
  */
 #include <stdbool.h>
 
@@ -21,7 +22,10 @@ void null_mx_set_waiters_max(unsigned max);
  */
 AWAITS bool null_mx_refuses_sender(struct arena *arena, struct permit *permit, const struct permit_recipient *recipient,
                                    unsigned wait_ms, struct authorize_decision *out);
-/* Section 4.1.  For one who was taken; of several targets none is.  default_route: there is one. */
+/*
+ * Section 4.1, RFC 5321 5.1.  For one who was taken, or the one address that he leads to; of several none is.
+ * default_route: there is one.
+ */
 AWAITS bool null_mx_refuses_recipient(struct arena *arena, const struct permit *permit,
                                       const struct permit_recipient *recipient, bool default_route, unsigned wait_ms,
                                       struct authorize_decision *out);

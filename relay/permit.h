@@ -53,6 +53,7 @@ struct permit_recipient {
     struct directory_recipient found;
     struct resolve_target *targets; /* whom it goes to, itself or those that it stands for; none: it is refused */
     unsigned target_count;
+    uint64_t size_most; /* what its next hop takes, if that was asked for (relay/next_size.h); 0: not known */
     enum verify_next verify; /* not ANSWERED: taken as far as we know; permit_primary() is to have the last word */
     struct learned learned;  /* for it */
 };

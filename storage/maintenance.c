@@ -29,6 +29,7 @@
 #include "storage/carry_keep.h"
 #include "storage/db.h"
 #include "storage/greylist.h"
+#include "storage/hop_size.h"
 #include "storage/srs_key.h"
 
 #define RELEASES_AT_ONCE 1000
@@ -240,6 +241,8 @@ static AWAITS void make_partitions(int64_t history_ms)
     run(unit, "partitions");
     if (srs_key_rotate(arena) != DB_DONE)
         log_info("left for the next run", log_str("what", "keys of rewritten senders"));
+    if (hop_size_forget(arena) != DB_DONE)
+        log_info("left for the next run", log_str("what", "limits of next hops"));
     arena_free(&arena);
 }
 

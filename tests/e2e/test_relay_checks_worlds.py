@@ -42,6 +42,7 @@ def strangers(seed):
 @pytest.fixture(scope="module")
 def names():
     with Names() as server:
+        server.records["outside.test", "A"] = ["127.0.0.9"]  # it is there: what is not, is refused for that
         yield server
 
 

@@ -127,6 +127,10 @@ ELSEWHERE = {
     "srs_key_forget": "the same",
     "webhook_expire": "every half minute, and may fail",
     "webhook_emit": "a part of whatever transaction tells something",
+    "hop_size_find": "for large messages: test_door.py strikes it",
+    "hop_size_put": "may be lost by design: it is learned again; test_door.py strikes it",
+    "hop_size_forget": "once an hour",
+    "event_last_attempts": "a report of a delay, or of the end of a lifetime, goes without what it asks: test_notices.py",
     "hint_notify": "may be lost by design: what it hints at is polled for",
 }
 ELSEWHERE.update({name: "only for a domain that wants anything but delivery: test_deleted_mail.py strikes it" for name in (
