@@ -54,6 +54,7 @@ struct config {
     /* [delivery] */
     char *default_route;
     char *sts_ca_file, *tls_report_contact, *tls_report_organization;
+    char *tls_report_dkim_key, *tls_report_dkim_selector, *tls_report_dkim_domain;
     char *srs_domain;
     int64_t srs_lifetime_ms;
     bool srs;

@@ -181,6 +181,23 @@ static void check_srs_domain(struct reader *reader)
     arena_free(&arena);
 }
 
+/* They stand in a header field as they are. */
+static void check_tls_report_dkim(struct reader *reader)
+{
+    const struct config *c = reader->config;
+    const char *selector = c->tls_report_dkim_selector, *given = c->tls_report_dkim_domain;
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct slice name;
+
+    if (*selector && !name_host(arena, slice_str(selector), &name))
+        config_complain(reader, line_of(reader, "delivery", "tls_report_dkim_selector"),
+                        "tls_report_dkim_selector: \"%s\" is no name", selector);
+    if (*given && !name_domain(arena, slice_str(given), &name))
+        config_complain(reader, line_of(reader, "delivery", "tls_report_dkim_domain"),
+                        "tls_report_dkim_domain: \"%s\" is not a domain", given);
+    arena_free(&arena);
+}
+
 static void check_texts(struct reader *reader)
 {
     struct config *c = reader->config;
@@ -191,6 +208,7 @@ static void check_texts(struct reader *reader)
     check_probe_sender(reader);
     check_tls_report_contact(reader);
     check_srs_domain(reader);
+    check_tls_report_dkim(reader);
     if (!logging_check(c->log_levels, error, sizeof error))
         config_complain(reader, line_of(reader, "daemon", "log_levels"), "log_levels: %s", error);
     if (!db_conninfo_valid(c->conninfo))

@@ -65,6 +65,7 @@ static int check_config(const struct config *config, const char *path)
         fprintf(stderr, "%s\n", error);
         return EXIT_CONFIG;
     }
+    settings_warn(config, stderr);
     printf("%s: no errors\n", path);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "relay/reply_class.h"
 #include "storage/delivery_policy.h"
 
+struct dkim_settings;
 struct runner_settings {
     const char *hostname;           /* EHLO */
     const char *default_route_host; /* smart host for mail to outside; NULL: see the next */
@@ -23,6 +24,7 @@ struct runner_settings {
     const char *sts_ca_file;             /* NULL: the system's authorities */
     const char *tls_report_contact;      /* NULL: there are none */
     const char *tls_report_organization; /* "": hostname */
+    const struct dkim_settings *tls_report_dkim; /* NULL: they are not signed */
     unsigned deliveries_max;             /* at once, this worker (default 100) */
     unsigned per_destination_max;        /* at once, per destination (default 10) */
     struct delivery_limits limits;       /* 100 and 0 */

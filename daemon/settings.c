@@ -104,6 +104,7 @@ bool settings_check(const struct config *c, char *error, size_t error_size)
     return spool_check(c, error, error_size) && dns_check(c, error, error_size) && sts_check(c, error, error_size) &&
            settings_oauth_check(c, error, error_size) && settings_secrets_check(c, error, error_size) &&
            settings_webhooks_check(c, error, error_size) &&
+           settings_dkim_check(c, error, error_size) &&
            tls_check(c, "tls", &tls, error, error_size) &&
            tls_check(c, "admin", &(struct tls_server_settings){c->admin_certificate, c->admin_key, NULL, false}, error,
                      error_size);
@@ -165,6 +166,7 @@ const struct runner_settings *settings_runner(const struct config *c)
         .sts_ca_file = *c->sts_ca_file ? c->sts_ca_file : NULL,
         .tls_report_contact = *c->tls_report_contact ? c->tls_report_contact : NULL,
         .tls_report_organization = c->tls_report_organization,
+        .tls_report_dkim = settings_dkim(c),
         .deliveries_max = (unsigned)c->deliveries_max,
         .per_destination_max = (unsigned)c->per_destination_max,
         .limits = {(unsigned)c->transaction_recipients, (unsigned)c->connection_messages},

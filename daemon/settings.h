@@ -1,6 +1,8 @@
 #ifndef DAEMON_SETTINGS_H
 #define DAEMON_SETTINGS_H
 /* settings: from the configuration file's values to what protocols and runner want to be told. */
+#include <stdio.h>
+
 #include "daemon/config.h"
 #include "daemon/runner.h"
 #include "daemon/webhooks.h"
@@ -37,6 +39,14 @@ bool settings_webhooks_check(const struct config *config, char *error, size_t er
 const struct secret_ring *settings_secrets(const struct config *config);
 bool settings_secrets_check(const struct config *config, char *error, size_t error_size)
     __attribute__((warn_unused_result));
+
+/* settings_dkim.c.  NULL: no key.  Read before privileges go; fatal (78) if it cannot be used. */
+struct dkim_settings;
+const struct dkim_settings *settings_dkim(const struct config *config);
+bool settings_dkim_check(const struct config *config, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+/* What is no error, and should be known. */
+void settings_warn(const struct config *config, FILE *out);
 
 /* settings_oauth.c.  Static; reads the secret: before privileges go.  Fatal (78) if it cannot be read. */
 const struct oauth_settings *settings_oauth(const struct config *config);

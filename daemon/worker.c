@@ -449,6 +449,7 @@ int worker_run(const struct process_plan *p)
     settings = settings_server(p->config); /* reads the key: before privileges go */
     const struct oauth_settings *oauth = settings_oauth(p->config);
     hop_credential_keys(settings_secrets(p->config));
+    (void)settings_dkim(p->config); /* reads its key, too */
     process_drop_privileges(p->config);
     if (!cidr_list_parse(p->config->proxy_networks, &proxies, error, sizeof error))
         log_fatal(78, "[listen] proxy_networks: %s", error);
