@@ -19,15 +19,12 @@ CUSTOMERS = ("first", "second")
 HOSTED = {"one.test": "first", "two.test": "first", "three.test": "second"}
 LOCALS = ("ann", "bob", "nobody", "ann+x", "group", "alias", "postmaster")
 ELSEWHERE = ("ann@learned.test", "bob@learned.test", "carl@learned.test", "ann@frozen.test", "bob@frozen.test", "carl@frozen.test",
-<<<<<<< HEAD
-             "ann@listed.test", "bob@listed.test", "x@outside.test", "x@second.one.test", "ann@second.one.test")
+             "ann@listed.test", "bob@listed.test", "x@outside.test", "x@second.one.test", "ann@second.one.test",
+             "srs0=aaaaaa=aa=outside.test=x@one.test", "srs1=aaaaaa=a.test==b=c=d.test=x@learned.test")
 # As RCPT takes them; all of them are asked for in each world.
 UNUSUAL = ('"ann"@one.test', '"a\\nn"@ONE.test', '"x y"@one.test', '"x y"@outside.test', '"a@b"@second.one.test', "Postmaster", "postMASTER",
            "x@[192.0.2.1]", "x@[IPv6:2001:db8::1]", "x@[127.0.0.1]", f"{'l' * 100}@one.test", f"{'l' * 300}@outside.test", "ann@xn--nxasmq6b.test",
            "ann@host-of-the_one.test", "ann@localhost")
-=======
-             "ann@listed.test", "bob@listed.test", "x@outside.test", "x@second.one.test", "ann@second.one.test", "srs0=aaaaaa=aa=outside.test=x@one.test", "srs1=aaaaaa=a.test==b=c=d.test=x@learned.test")
->>>>>>> f63ef2a (x)
 STATES = ("active", "active", "active", "suspended", "receive-only", "send-only", "closed")
 ZONES = ("a.lists.example", "b.lists.example")
 WATCH = "watch.lists.example"
