@@ -103,7 +103,8 @@ static void put_left(struct json_object *object, const char *name, uint64_t of_m
 }
 
 /* How much more would be taken; null: not limited by a grant. */
-static struct json_object *headroom_json(const struct permit *permit, const struct directory_grant *grant, uint64_t most)
+static struct json_object *headroom_json(const struct permit *permit, const struct directory_grant *grant,
+                                         uint64_t most)
 {
     struct json_object *object = json_object_new_object();
     static const uint64_t none[DIRECTORY_SPANS];

@@ -1,10 +1,11 @@
 /*
  * secret_sign: a private key, and what is signed with it.
  *
- * RSA signs by PKCS#1 v1.5 over SHA-256.  Ed25519 knows no digest of its own in DKIM: it signs the 32 octets of a SHA-256
- * as if they were the message (RFC 8463 section 3, PureEdDSA).
+ * RSA signs by PKCS#1 v1.5 over SHA-256.  Ed25519 knows no digest of its own in DKIM: it signs the 32 octets of a
+ * SHA-256 as if they were the message (RFC 8463 section 3, PureEdDSA).
  *
- * The key is read once, before privileges are dropped, and lives as long as the process; OpenSSL wipes it when it is freed.
+ * The key is read once, before privileges are dropped, and lives as long as the process; OpenSSL wipes it when it is
+ * freed.
  */
 #include "core/secret_sign.h"
 

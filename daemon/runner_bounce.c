@@ -1,8 +1,8 @@
 /*
  * runner_bounce: what is given up for reasons of ours, and what the reports tell of it.
  *
- * Of mail that is late, or whose lifetime is over, that is also the last attempt: its time, the host that was asked, and
- * what it said (RFC 3461 6.3 (h) and (i), RFC 3464 2.3.5 to 2.3.7).
+ * Of mail that is late, or whose lifetime is over, that is also the last attempt: its time, the host that was asked,
+ * and what it said (RFC 3461 6.3 (h) and (i), RFC 3464 2.3.5 to 2.3.7).
  *
  * The events of the message have that; it is asked for only when there is something to tell.  If they cannot be asked
  * the report goes without, or, what is likelier, cannot be stored now, and is made anew.

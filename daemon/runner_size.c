@@ -1,10 +1,11 @@
 /*
- * runner_size: what a next hop says at EHLO that it takes (SIZE) is noted, so that the door can refuse what is too large
- * (relay/next_size.h), instead of taking it and returning it.
+ * runner_size: what a next hop says at EHLO that it takes (SIZE) is noted, so that the door can refuse what is too
+ * large (relay/next_size.h), instead of taking it and returning it.
  *
- * Only a limit below our own says anything; it is written when it is another one than this worker noted last, and again
- * after half the time that it is remembered.  A host without one, or with a larger one, takes back what was noted.  It
- * costs one small transaction for such a connection, and a look-up for the first one to any other destination; losing it does no harm.
+ * Only a limit below our own says anything; it is written when it is another one than this worker noted last, and
+ * again after half the time that it is remembered.  A host without one, or with a larger one, takes back what was
+ * noted.  It costs one small transaction for such a connection, and a look-up for the first one to any other
+ * destination; losing it does no harm.
  */
 #define LOG_MODULE "runner"
 #include "core/clock.h"
@@ -35,5 +36,6 @@ void runner_size_learn(struct arena *arena, struct runner_destination *d, const 
     if (first && !most && !is_noted(arena, d))
         return;
     if (hop_size_put(arena, slice_str(d->key), most) != DB_DONE)
-        log_info("a next hop's limit could not be noted", log_str("destination", d->key), log_int("size", (int64_t)most));
+        log_info("a next hop's limit could not be noted", log_str("destination", d->key),
+                 log_int("size", (int64_t)most));
 }

@@ -60,6 +60,7 @@ void settings_warn(const struct config *c, FILE *out)
     char where[400];
 
     if (*c->tls_report_contact && !*c->tls_report_dkim_key)
-        fprintf(out, "%s: warning: reports by mail are not signed, which RFC 8460 asks for, without tls_report_dkim_key\n",
+        fprintf(out,
+                "%s: warning: reports by mail are not signed, which RFC 8460 asks for, without tls_report_dkim_key\n",
                 config_where(c, "delivery", "tls_report_contact", where, sizeof where));
 }

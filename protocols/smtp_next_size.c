@@ -1,9 +1,10 @@
 /*
  * smtp_next_size: at the end of data, is there a next hop that takes as much?
  *
- * At RCPT only what MAIL has declared could be asked (relay/next_size.h).  Now the size is known, with our Received line,
- * which is what a next hop is going to be told.  A message is refused when nobody would take it, 552 5.3.4; if it is for
- * one recipient who can have it, it is taken, and returned for the others: SMTP has one reply for all of them.
+ * At RCPT only what MAIL has declared could be asked (relay/next_size.h).  Now the size is known, with our Received
+ * line, which is what a next hop is going to be told.  A message is refused when nobody would take it, 552 5.3.4; if
+ * it is for one recipient who can have it, it is taken, and returned for the others: SMTP has one reply for all of
+ * them.
  */
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"

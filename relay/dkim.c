@@ -4,9 +4,9 @@
  *     bh  = SHA-256 of the body, canonicalised (3.7)
  *     b   = signature of all fields, in the order of h=, and of this field without the value of b=
  *
- * Each field is canonicalised by itself: its name in lower case, unfolded, blanks made one, none around the colon and at
- * the end.  In the body blanks at the ends of lines go, others become one, and empty lines at the end go.  What servers on
- * the way do to white space does not break that.
+ * Each field is canonicalised by itself: its name in lower case, unfolded, blanks made one, none around the colon and
+ * at the end.  In the body blanks at the ends of lines go, others become one, and empty lines at the end go.  What
+ * servers on the way do to white space does not break that.
  *
  * h= lists every field once; the messages that we write have none twice, which would have to be listed from the
  * bottom up (5.4.2).  Nothing is done about l= and x=: a report is signed as a whole, and for good.
@@ -167,10 +167,10 @@ bool dkim_sign(struct arena *arena, const struct dkim_settings *settings, struct
         rest = slice_skip(rest, 1);
     secret_sha256(dkim_relaxed_body(arena, rest), digest);
     struct slice body_hash = secret_base64(arena, slice_of((const char *)digest, sizeof digest));
-    const char *unsigned_field =
-        arena_printf(arena, "DKIM-Signature: v=1; a=%s; c=relaxed/relaxed;\r\n d=%s; s=%s; t=%lld;\r\n h=%s;\r\n bh=%.*s;\r\n b=",
-                     secret_signer_algorithm(settings->signer), settings->domain, settings->selector,
-                     (long long)(now_ms / 1000), names, SLICE_ARG(body_hash));
+    const char *unsigned_field = arena_printf(
+        arena, "DKIM-Signature: v=1; a=%s; c=relaxed/relaxed;\r\n d=%s; s=%s; t=%lld;\r\n h=%s;\r\n bh=%.*s;\r\n b=",
+        secret_signer_algorithm(settings->signer), settings->domain, settings->selector, (long long)(now_ms / 1000),
+        names, SLICE_ARG(body_hash));
     struct slice own = dkim_relaxed_header(arena, slice_str(unsigned_field));
     put(&hashed, slice_of(own.p, own.n - 2)); /* without its CRLF (3.7) */
     if (!secret_signer_sign(arena, settings->signer, slice_of(hashed.p, hashed.n), &signature))

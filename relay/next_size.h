@@ -1,8 +1,8 @@
 #ifndef RELAY_NEXT_SIZE_H
 #define RELAY_NEXT_SIZE_H
 /*
- * next_size: messages that no next hop would take are refused at the door, 552 5.3.4, instead of being returned.  RCPT, the
- * dry run and the end of data ask it; what is known is storage/hop_size.h.
+ * next_size: messages that no next hop would take are refused at the door, 552 5.3.4, instead of being returned.
+ * RCPT, the dry run and the end of data ask it; what is known is storage/hop_size.h.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,8 +15,8 @@
 #define NEXT_SIZE_FLOOR (64 * 1024)
 
 /*
- * The largest message that one of the destinations takes; UINT64_MAX: one of them takes any, as far as is known, or is a
- * mailbox here (empty).  False: it could not be asked.
+ * The largest message that one of the destinations takes; UINT64_MAX: one of them takes any, as far as is known, or
+ * is a mailbox here (empty).  False: it could not be asked.
  */
 AWAITS bool next_size_most(struct arena *arena, const struct slice *destinations, unsigned count, uint64_t *most)
     __attribute__((warn_unused_result));

@@ -2,8 +2,9 @@
  * null_mx: asks, and refuses.
  *
  * The recipient's domain is asked for only when his mail would go by MX: a route or a default route may know better.
- * Without MX its address is asked for (RFC 5321 5.1).  Of an alias that leads to one address it is that one's domain; of
- * several targets none is asked for, as the others are to have the message: it is found out at delivery, and bounces.
+ * Without MX its address is asked for (RFC 5321 5.1).  Of an alias that leads to one address it is that one's domain;
+ * of several targets none is asked for, as the others are to have the message: it is found out at delivery, and
+ * bounces.
  *
  * The sender's is asked for after all that costs less, and for strangers only: who signed in, who is in a customer's
  * network or has a grant, and the machine itself answer for their senders otherwise.  Mail for postmaster is taken from
@@ -42,8 +43,7 @@ static AWAITS bool has_no_address(struct arena *arena, const char *domain, uint6
     uint64_t now = clock_steady_ms();
     unsigned count = 0;
 
-    return now < until &&
-           dns_addresses_within(arena, domain, (unsigned)(until - now), &list, &count) == DNS_NONE;
+    return now < until && dns_addresses_within(arena, domain, (unsigned)(until - now), &list, &count) == DNS_NONE;
 }
 
 static AWAITS enum says ask(struct arena *arena, struct slice domain, unsigned wait_ms)

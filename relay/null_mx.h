@@ -1,9 +1,9 @@
 #ifndef RELAY_NULL_MX_H
 #define RELAY_NULL_MX_H
 /*
- * null_mx: domains of which DNS says that they take no mail: by a null MX (RFC 7505), and as a recipient's also by not
- * being there, with neither MX nor address.  As a recipient's they are refused at once, rather than returned; with a null
- * MX as a stranger's sender, too, as nobody could answer him.  RCPT and the dry run are the same calls.
+ * null_mx: domains of which DNS says that they take no mail: by a null MX (RFC 7505), and as a recipient's also by
+ * not being there, with neither MX nor address.  As a recipient's they are refused at once, rather than returned;
+ * with a null MX as a stranger's sender, too, as nobody could answer him.  RCPT and the dry run are the same calls.
  *
  * A domain that cannot be looked up within wait_ms is refused nothing.
  */

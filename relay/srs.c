@@ -108,8 +108,8 @@ static struct slice carried(struct arena *arena, struct slice sender, int64_t no
         return slice_str(arena_printf(arena, "%.*s=%.*s", SLICE_ARG(name), SLICE_ARG(rest)));
     *kind = '0';
     name_domain(arena, domain, &name);
-    return slice_str(arena_printf(arena, "%c%c=%.*s=%.*s", base32[day >> 5], base32[day & 31], SLICE_ARG(name),
-                                  SLICE_ARG(local)));
+    return slice_str(
+        arena_printf(arena, "%c%c=%.*s=%.*s", base32[day >> 5], base32[day & 31], SLICE_ARG(name), SLICE_ARG(local)));
 }
 
 enum srs_written srs_write(struct arena *arena, struct slice key, struct slice sender, struct slice domain,
@@ -123,8 +123,7 @@ enum srs_written srs_write(struct arena *arena, struct slice key, struct slice s
     if (5 + HASH + 1 + rest.n > SRS_LOCAL_MAX || 5 + HASH + 1 + rest.n + 1 + domain.n > SRS_ADDRESS_MAX)
         return SRS_TOO_LONG;
     make_hash(arena, key, kind, rest, domain, hash);
-    *out = slice_str(
-        arena_printf(arena, "SRS%c=%.*s=%.*s@%.*s", kind, HASH, hash, SLICE_ARG(rest), SLICE_ARG(domain)));
+    *out = slice_str(arena_printf(arena, "SRS%c=%.*s=%.*s@%.*s", kind, HASH, hash, SLICE_ARG(rest), SLICE_ARG(domain)));
     return SRS_WRITTEN;
 }
 

@@ -21,8 +21,8 @@
 
 enum srs_written {
     SRS_WRITTEN,
-    SRS_TOO_LONG,  /* it does not fit into SRS_LOCAL_MAX */
-    SRS_UNFIT,     /* a quoted local part, an address literal, a name of one label: nothing that it can carry */
+    SRS_TOO_LONG, /* it does not fit into SRS_LOCAL_MAX */
+    SRS_UNFIT,    /* a quoted local part, an address literal, a name of one label: nothing that it can carry */
 };
 /* sender: not empty; domain: ours, as name_domain() has it.  WRITTEN: *out, in the arena. */
 enum srs_written srs_write(struct arena *arena, struct slice key, struct slice sender, struct slice domain,

@@ -1,13 +1,13 @@
 /*
  * srs_way: when senders are rewritten, and what comes back.
  *
- * Out.  Mail that an alias, a group or a catch-all sends to an outside address is marked at RCPT with the domain that it
- * is forwarded by; the sender is rewritten when it is sent (daemon/runner_srs.c), and not before: what we ourselves
- * have to tell goes to who sent it, the directory and the queue show him, and rules for senders mean him.  Left alone
- * are the null sender, whose mail must stay what nobody answers, and senders in domains of ours whom the client may
- * send as: signed in, or in a network, or granted.  A stranger who says that he is one of us is rewritten: SPF of our
- * own domain would vouch for him.  What goes to the next hops of a domain here, split or relayed, is not forwarded: they
- * are the domain's own, and know us.
+ * Out.  Mail that an alias, a group or a catch-all sends to an outside address is marked at RCPT with the domain that
+ * it is forwarded by; the sender is rewritten when it is sent (daemon/runner_srs.c), and not before: what we
+ * ourselves have to tell goes to who sent it, the directory and the queue show him, and rules for senders mean him.
+ * Left alone are the null sender, whose mail must stay what nobody answers, and senders in domains of ours whom the
+ * client may send as: signed in, or in a network, or granted.  A stranger who says that he is one of us is rewritten:
+ * SPF of our own domain would vouch for him.  What goes to the next hops of a domain here, split or relayed, is not
+ * forwarded: they are the domain's own, and know us.
  *
  * Back.  An address that we have written stands for the sender's, as an alias does, so that everything else (his
  * mailbox here, routing, ORCPT, events) is that of an alias.  It is for notices only: from the null sender (RFC 5321

@@ -14,9 +14,9 @@
 #include "relay/srs.h"
 
 struct srs_way_settings {
-    bool on;             /* off: nothing is rewritten; what was finds back all the same */
-    const char *domain;  /* of all rewritten senders, if it is a domain here; NULL: that of the alias */
-    unsigned days;       /* how long such an address is good for */
+    bool on;            /* off: nothing is rewritten; what was finds back all the same */
+    const char *domain; /* of all rewritten senders, if it is a domain here; NULL: that of the alias */
+    unsigned days;      /* how long such an address is good for */
 };
 /* settings must stay.  Not called: off. */
 void srs_way_configure(const struct srs_way_settings *settings);

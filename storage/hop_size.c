@@ -1,10 +1,10 @@
 /*
  * hop_size: one row for each destination whose next hop has a limit below ours.
  *
- * Hosts of one destination may differ (a backup MX takes less), and the door cannot know which of them it will be: so a
- * smaller limit does not replace a larger one, or none, before that is an hour old; a larger one counts at once.  So the
- * door refuses nothing that some host takes, as far as is known; what it lets in too much is returned, as it was
- * before.
+ * Hosts of one destination may differ (a backup MX takes less), and the door cannot know which of them it will be: so
+ * a smaller limit does not replace a larger one, or none, before that is an hour old; a larger one counts at once.
+ * So the door refuses nothing that some host takes, as far as is known; what it lets in too much is returned, as it
+ * was before.
  *
  * The table has no trigger of the directory: it changes with the mail that flows, and look-ups may be as old as
  * CACHED_MS.

@@ -26,9 +26,9 @@ static const struct db_statement make = {
     "srs_key_make", "insert into srs_key (key) select $1::bytea"
                     " where not exists (select from srs_key where made_at > now() - $2::integer * interval '1 day')"};
 /* The last one never goes, however long nothing ran. */
-static const struct db_statement forget = {
-    "srs_key_forget", "delete from srs_key where made_at < now() - $1::integer * interval '1 day'"
-                      "   and made_at < (select max(made_at) from srs_key)"};
+static const struct db_statement forget = {"srs_key_forget",
+                                           "delete from srs_key where made_at < now() - $1::integer * interval '1 day'"
+                                           "   and made_at < (select max(made_at) from srs_key)"};
 
 bool srs_keys(const struct slice **keys, unsigned *count)
 {

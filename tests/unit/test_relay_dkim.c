@@ -1,4 +1,7 @@
-/* DKIM: canonical forms (RFC 6376 3.4.5), and the shape of the field.  That it verifies: tests/e2e/test_tlsrpt_dkim.py. */
+/*
+ * DKIM: canonical forms (RFC 6376 3.4.5), and the shape of the field.  That it verifies:
+ * tests/e2e/test_tlsrpt_dkim.py.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

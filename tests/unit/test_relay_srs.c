@@ -13,7 +13,8 @@
 #define DAY (24 * 60 * 60 * INT64_C(1000))
 #define NOW (20000 * DAY + 12345)
 
-static const struct slice keys[] = {{"the first key of thirty-two octets", 32}, {"another key, that was used before!", 32}};
+static const struct slice keys[] = {{"the first key of thirty-two octets", 32},
+                                    {"another key, that was used before!", 32}};
 static struct arena *arena;
 
 static int set_up(void **state)
@@ -56,7 +57,7 @@ static void test_there_and_back(void **state)
         {"joe@outside.test", NULL},
         {"Joe.Public+tag=x@OUTSIDE.test", "Joe.Public+tag=x@outside.test"},
         {"a=b=c@x.test", NULL},
-        {"SRS0@x.test", NULL},  /* a name like any other */
+        {"SRS0@x.test", NULL}, /* a name like any other */
         {"srs0x@x.test", NULL},
         {"SRS1=what@x.test", NULL}, /* begins like one, and is none */
         {"SRS1=hash=nodots=x@x.test", NULL},
@@ -191,11 +192,20 @@ static void test_what_looks_like_one_and_is_none(void **state)
         const char *address;
         enum srs_read status;
     } cases[] = {
-        {"joe@alias.test", SRS_NONE},       {"srs@alias.test", SRS_NONE},     {"SRS0@alias.test", SRS_NONE},
-        {"SRS0=@alias.test", SRS_NONE},     {"SRS2=a=b=c=d@a.test", SRS_NONE}, {"SRS0", SRS_NONE},
-        {"", SRS_NONE},                     {"@alias.test", SRS_NONE},        {"SRS0=x@alias.test", SRS_FORGED},
-        {"srs0+a=b=c=d@a.test", SRS_FORGED}, {"SRS1-a=b=c=d@a.test", SRS_FORGED}, {"SRS0=ABCDEF=@a.test", SRS_FORGED},
-        {"SRS0=ABCDEF=AA=x.test=@a.test", SRS_FORGED}, {"SRS0=ABCDEF=AA=x.test=j@", SRS_NONE},
+        {"joe@alias.test", SRS_NONE},
+        {"srs@alias.test", SRS_NONE},
+        {"SRS0@alias.test", SRS_NONE},
+        {"SRS0=@alias.test", SRS_NONE},
+        {"SRS2=a=b=c=d@a.test", SRS_NONE},
+        {"SRS0", SRS_NONE},
+        {"", SRS_NONE},
+        {"@alias.test", SRS_NONE},
+        {"SRS0=x@alias.test", SRS_FORGED},
+        {"srs0+a=b=c=d@a.test", SRS_FORGED},
+        {"SRS1-a=b=c=d@a.test", SRS_FORGED},
+        {"SRS0=ABCDEF=@a.test", SRS_FORGED},
+        {"SRS0=ABCDEF=AA=x.test=@a.test", SRS_FORGED},
+        {"SRS0=ABCDEF=AA=x.test=j@", SRS_NONE},
         {"SRS0=ABCDEF=AA=x.test=j@[192.0.2.1]", SRS_FORGED},
     };
     const char *original;
