@@ -78,10 +78,14 @@ static bool take(struct slice *rest, struct slice *out)
     return true;
 }
 
+/* What holds a control character, or a blank, is no address that it can carry. */
 static bool split(struct slice address, struct slice *local, struct slice *domain)
 {
     const char *at = address.n ? memrchr(address.p, '@', address.n) : NULL;
 
+    for (size_t i = 0; i < address.n; i++)
+        if ((unsigned char)address.p[i] <= ' ' || address.p[i] == 0x7f)
+            return false;
     if (!at || at == address.p)
         return false;
     *local = slice_of(address.p, (size_t)(at - address.p));
