@@ -33,6 +33,7 @@
 #include "core/idn.h"
 #include "relay/outgoing.h"
 #include "relay/permit.h"
+#include "relay/srs_way.h"
 #include "storage/delivery_policy.h"
 #include "storage/directory.h"
 #include "storage/name.h"
@@ -76,6 +77,7 @@ int64_t notice_delay_at(struct slice sender, const struct envelope_rcpt *envelop
 static AWAITS enum notice_made find_targets(struct arena *arena, struct slice sender, struct permit_recipient *to)
 {
     static const struct authorize_sender nobody;
+    static const struct permit ourselves; /* the null sender */
     struct authorize_decision decision = {0};
 
     to->address = sender;
@@ -84,6 +86,12 @@ static AWAITS enum notice_made find_targets(struct arena *arena, struct slice se
     case DB_FOUND: break;
     case DB_NONE: return NOTICE_NOBODY;
     case DB_FAILED: return NOTICE_LATER;
+    }
+    switch (srs_way_back(arena, &ourselves, to, &decision)) { /* forwarded by us before, it came back to us */
+    case SRS_WAY_NONE:
+    case SRS_WAY_BACK: break;
+    case SRS_WAY_REFUSED: return NOTICE_NOBODY;
+    case SRS_WAY_FAILED: return NOTICE_LATER;
     }
     if (!permit_existing(arena, &sender, &to->found, 1))
         return NOTICE_LATER;

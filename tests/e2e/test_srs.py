@@ -277,6 +277,19 @@ def test_our_own_notice_goes_to_the_sender_and_names_what_he_wrote_to(new_postho
     assert outside.asked[-1][0].startswith("SRS0=")
 
 
+def test_our_own_notice_to_an_address_of_ours_finds_back(new_posthouse, outside, sink):
+    """Somebody outside has forwarded to us what we had forwarded to him."""
+    sink.behave = Behaviour(other_recipients="550 5.1.1 nobody here")
+    outside.behave = Behaviour()
+    node = set_up(new_posthouse(default_route=outside.port))
+    node.api.relay_domain("relayed.test", "srs", sink.port)
+    address = sent(outside, node, JOE, "dan@alias.test").sender
+    before = len(outside.messages)
+    node.send(address, "x@relayed.test", make_message("again here"))
+    wait_until(lambda: len(outside.messages) > before, "the notice goes out")
+    assert (outside.messages[-1].sender, outside.messages[-1].recipients) == ("", [JOE])
+
+
 def test_wishes_go_with_the_rewritten_sender(new_posthouse, outside):
     outside.behave = Behaviour(extensions=WITH_DSN)
     outside.clear()

@@ -1,4 +1,4 @@
--- Posthouse, migration 55: what next hops have said at EHLO that they take (SIZE, RFC 1870), for the door to know.
+-- Posthouse, migration 63: what next hops have said at EHLO that they take (SIZE, RFC 1870), for the door to know.
 --
 -- Remembered for an hour; a row for each destination that was connected to lately and takes less than we do.
 
