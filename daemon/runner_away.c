@@ -11,6 +11,9 @@
  * destination is back; any answer says so, also one that does not take the message.  What is accepted meanwhile waits:
  * its cell's row joins the others, so that it is claimed when they are.
  *
+ * A probe may come to nothing for reasons of ours: it had expired, it was suspended, our database did not tell where it
+ * goes.  Then the next may come soon (runner_probe_over()).
+ *
  * One lane tells the database (`marking`), however many failed together: each telling counts as a failure, and
  * failures are what the back-off is made of.
  *
@@ -33,6 +36,7 @@
 #define RECORD_PAUSE_MS 250
 #define UNPROBED_MIN_MS 60000
 #define UNPROBED_INTERVALS 10
+#define UNTRIED_MS 5000
 
 static bool bit(const uint8_t *set, unsigned i)
 {
@@ -118,6 +122,7 @@ static AWAITS void tell(struct runner_destination *d, const struct cells *cells,
         if (cells->has[c])
             list[count++] = (int16_t)c;
     set_failing(d, true);
+    d->told++;
     if (queue_destination_away(slice_str(d->key), list, count, failures, clock_now_ms() + (int64_t)wait, why) ==
         DB_DONE)
         for (unsigned i = 0; i < count; i++)
@@ -189,8 +194,17 @@ void runner_mark_good(struct runner_destination *d, unsigned cell, bool taken)
     if (!d->failing)
         return;
     set_failing(d, false);
+    d->told++;
     if (queue_destination_back(cell, slice_str(d->key)) != DB_DONE)
         log_warn("a destination's return could not be recorded", log_str("destination", d->key));
     hint_queue_changed();
     runner_claim_kick(NULL);
+}
+
+void runner_probe_over(struct runner_destination *d, unsigned told)
+{
+    if (d->told != told || !d->failing)
+        return;
+    if (queue_destination_untried(slice_str(d->key), UNTRIED_MS) != DB_DONE)
+        log_info("a probe came to nothing", log_str("destination", d->key));
 }

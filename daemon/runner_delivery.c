@@ -160,6 +160,7 @@ static bool is_limit(const struct runner_destination *d)
 /* Every host that was reached lacks what the message, or the policy for its recipients, requires. */
 static AWAITS void all_unmet(struct runner_lane *lane, struct runner_batch *batch, const struct runner_walk *walk)
 {
+    lane->destination->told++; /* a probe of it has its answer */
     for (unsigned i = 0; i < batch->count; i++) {
         batch->entries[i]->unmet = true;
         batch->entries[i]->secured = walk->secured;

@@ -124,6 +124,7 @@ struct runner_destination {
     uint64_t size_noted_at;       /* and when that was noted: steady clock */
     bool marking;                 /* a lane is telling the database that it is away */
     bool known, failing;          /* its rows were read; they say failures */
+    unsigned told;                /* how often the database was told that it is away, or back */
     uint8_t joined[ID_CELLS / 8]; /* failing: the cells whose rows are known to say so */
     uint64_t checked;             /* when the rows were read last */
     uint64_t good_at;             /* the last delivery */
@@ -418,6 +419,8 @@ void runner_note_failing(struct runner_destination *destination);
 AWAITS void runner_mark_good(struct runner_destination *destination, unsigned cell, bool taken);
 /* Somebody else has found it back. */
 void runner_note_back(struct runner_destination *destination);
+/* A probe of it is over.  told: as the destination's was when it began; if nothing was told since, it came to nothing. */
+AWAITS void runner_probe_over(struct runner_destination *destination, unsigned told);
 
 /* ------------------------------------------------------------------ notices */
 

@@ -40,8 +40,8 @@ static bool take_batch(struct runner_destination *d, struct runner_batch *batch)
         next = e->next;
         if (batch->message && e->message != batch->message)
             break; /* entries of a message are made together: their ids are neighbours */
-        if (batch->message && (runner_protection_wanted(e->message, e->recipient) != wanted ||
-                               !runner_same_sender(e, batch->entries[0])))
+        if (batch->message &&
+            (runner_protection_wanted(e->message, e->recipient) != wanted || !runner_same_sender(e, batch->entries[0])))
             continue;
         if (!runner_batch_takes(batch->count, e->recipient, &most))
             break;
@@ -153,15 +153,17 @@ static AWAITS bool wait_if_away(struct runner_destination *d, struct runner_batc
 static AWAITS bool turn(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_destination *d = lane->destination;
+    unsigned told = d->told;
+    bool probe;
 
     if (runner_draining() || d->lanes > runner_limit(d) || !take_batch(d, batch))
         return false;
+    probe = has_probe(batch);
     bounce_expired(lane, batch);
-    if (!batch->count)
-        return true;
-    if (wait_if_away(d, batch))
-        return true;
-    runner_deliver(lane, batch);
+    if (batch->count && !wait_if_away(d, batch))
+        runner_deliver(lane, batch);
+    if (probe)
+        runner_probe_over(d, told);
     runner_order_freed(d);
     /* More where that came from? */
     if (d->more && d->pending < RUNNER_BATCH_MAX / 4) {

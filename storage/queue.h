@@ -137,6 +137,12 @@ AWAITS enum db_write queue_destination_join(unsigned cell, struct slice destinat
 AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destination)
     __attribute__((warn_unused_result));
 /*
+ * Its probe came to nothing, for reasons that are not the destination's: there may be another so soon, and not only after
+ * the two minutes that a probe has.
+ */
+AWAITS enum db_write queue_destination_untried(struct slice destination, unsigned wait_ms)
+    __attribute__((warn_unused_result));
+/*
  * Somebody asks for the domain's mail now (ETRN): its destination is due at once, whatever the back-off; while there
  * is an outage its primary is probed instead.  *pending: how many messages that starts, at most QUEUE_PENDING_MAX and
  * one.

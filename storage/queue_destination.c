@@ -43,6 +43,10 @@ static const struct db_statement destination_back = {
     "   from (select $1::smallint union select cell from destination where key = $2::text and failures > 0) u (cell)"
     "  order by 1"
     " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
+static const struct db_statement destination_untried = {
+    "destination_untried", "update destination set due_at = now() + $2::integer * interval '1 ms'"
+                           " where key = $1::text and failures > 0 and due_at > now() + $2::integer * interval '1 ms'"
+                           "   and due_at < now() + interval '2 minutes'"};
 static const struct db_statement destination_read = {
     "destination_read",
     "select failures, due_at from destination where key = $1::text order by failures desc, due_at limit 1"};
@@ -144,6 +148,22 @@ static AWAITS enum db_write run_of_cell(const struct db_statement *statement, un
 enum db_write queue_destination_join(unsigned cell, struct slice destination)
 {
     return run_of_cell(&destination_join, cell, destination);
+}
+
+enum db_write queue_destination_untried(struct slice destination, unsigned wait_ms)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p;
+    enum db_write written;
+
+    queue_destination_lock(unit, &destination, 1);
+    p = db_unit_add(unit, &destination_untried);
+    params_text(p, destination);
+    params_int32(p, (int32_t)wait_ms);
+    written = db_unit_run(unit);
+    arena_free(&arena);
+    return written;
 }
 
 enum db_write queue_destination_back(unsigned cell, struct slice destination)

@@ -3,6 +3,7 @@ import collections
 
 import pytest
 
+from harness.faults import FaultyPostgres
 from harness.posthouse import make_message, subject_of
 from harness.process import free_port, wait_equal, wait_until
 from harness.sink import Behaviour
@@ -211,3 +212,28 @@ def test_what_waits_is_not_walked_through(new_posthouse, sink):
         node.send("joe@outside.test", "ann@live.test", make_message(f"m{number}"))
     wait_until(lambda: gone() >= deleted + 50, "all are delivered, and that is known", timeout=60)
     assert read() - before < 20000, "not even once"
+
+
+def test_a_probe_that_comes_to_nothing_for_our_sake_is_soon_repeated(new_posthouse, own_postgres, outside):
+    """Our database does not tell where it goes: that says nothing about the destination."""
+    faulty = FaultyPostgres(own_postgres)
+    node = new_posthouse(postgres=faulty, settings={**FAR, "daemon.workers": 1, "database.cache_size": 0})
+    try:
+        node.start()
+        (sender,) = customers(node, 1)
+        node.api.post("/v1/routes", {"name": "away", "next_hops": [{"host": "127.0.0.1", "port": outside.port}]})
+        node.api.post("/v1/route-rules", {"customer": "c0", "route": "away"})
+        outside.stop()
+        submit(node, sender, "later")
+        due = "select 1 from destination where key like 'route:%' and failures > 0 and due_at < now() + interval '1 minute'"
+        wait_equal(lambda: node.query("select failures from destination where key like 'route:%'"), [["1"]], "it is away")
+        assert node.query(due) == []
+        fault = faulty.arm("directory_route", "refused")
+        node.query("update destination set due_at = now() where key like 'route:%'")
+        wait_until(lambda: fault.struck, "the probe asks for the route")
+        wait_equal(lambda: node.query(due + " and due_at > now()"), [["1"]], "the next probe is not far")
+        outside.start()
+        wait_until(lambda: subjects(outside) == ["later"], "it is there", timeout=60)
+    finally:
+        node.close()
+        faulty.close()

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "accept_find_uids": "asked only when an acceptance was lost: tests/storage/test_accept.c kills the server under one",
     "provision_witness": "asked only when a change was lost, as in mode lost of the others",
     "destination_ensure": "when leases are given back or taken back: test_delivery.py, tests/storage/test_node.c",
+    "destination_untried": "when a probe came to nothing; else the next one comes later: test_queue_running.py",
     "destination_join": "when mail comes for a destination that is away: test_queue_running.py; what fails is made good by the next claim",
     "queue_release": "an orderly stop with mail in memory: test_delivery.py",
     "queue_claim_again": "asked only when the answer to a claim was lost: test_delivery.py",
