@@ -295,16 +295,16 @@ class MailWorkload(Workload):
         wait_until(lambda: all(m.session.ended_well for m in self.guarded.messages), "no connection is kept", timeout=60)
         self.tokens.good.clear()
         subject = self.mail(TOKENED)
-        wait_until(lambda: subject in there(), "it is there", timeout=60)
+        wait_until(lambda: subject in there(), "it is there", timeout=180)
         wait_until(lambda: all(m.session.ended_well for m in self.guarded.messages), "no connection is kept", timeout=60)
         self.tokens.behave = 500, {}
         self.api("PATCH", "/v1/credentials/token", {})
         subject, count = self.mail(TOKENED), len(self.tokens.asked)
-        wait_until(lambda: len(self.tokens.asked) > count, "the token server is asked", timeout=60)
-        wait_until(lambda: self.node.query("select claimed_until from hop_token where claimed_until > now()") == [], "and has answered", timeout=60)
+        wait_until(lambda: len(self.tokens.asked) > count, "the token server is asked", timeout=180)
+        wait_until(lambda: self.node.query("select claimed_until from hop_token where claimed_until > now()") == [], "and has answered", timeout=180)
         self.tokens.behave = None
         self.api("PATCH", "/v1/credentials/token", {})
-        wait_until(lambda: subject in there(), "it is there", timeout=60)
+        wait_until(lambda: subject in there(), "it is there", timeout=180)
         self.settled()
 
     def step_route(self):
