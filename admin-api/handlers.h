@@ -199,6 +199,23 @@ AWAITS void bans_delete(struct request *r);
 AWAITS void outages_list(struct request *r);
 AWAITS void outage_drain_show(struct request *r);
 AWAITS void outage_drain_change(struct request *r);
+AWAITS void outages_show(struct request *r);
+/* planned_ms: when it was to begin; INT64_MIN: nobody planned it. */
+struct outage_view;
+struct json_object *outages_json(const struct outage_view *outage, int64_t planned_ms);
+AWAITS void domain_health_show(struct request *r);
+AWAITS void domain_health_force(struct request *r);
+AWAITS void domain_health_events(struct request *r);
+/* False, and answered: it has neither next hops nor a route. */
+bool domain_health_has_primary(struct request *r, const struct provision_domain *domain);
+AWAITS void maintenance_windows_list(struct request *r);
+AWAITS void maintenance_windows_create(struct request *r);
+AWAITS void maintenance_windows_show(struct request *r);
+AWAITS void maintenance_windows_delete(struct request *r);
+AWAITS void drills_list(struct request *r);
+AWAITS void drills_create(struct request *r);
+AWAITS void drills_show(struct request *r);
+AWAITS void drills_delete(struct request *r);
 
 AWAITS void health_live(struct request *r);
 AWAITS void health_ready(struct request *r);

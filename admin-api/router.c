@@ -55,6 +55,17 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/domains/{domain}/imap-access", "changeImapAccess", ROUTER_TOKEN, imap_access_change},
     {"DELETE", "/v1/domains/{domain}/imap-access", "deleteImapAccess", ROUTER_TOKEN, imap_access_delete},
 
+    {"GET", "/v1/domains/{domain}/health", "getDomainHealth", ROUTER_TOKEN, domain_health_show},
+    {"PUT", "/v1/domains/{domain}/health", "forceDomainHealth", ROUTER_TOKEN, domain_health_force},
+    {"GET", "/v1/domains/{domain}/health/events", "listDomainHealthEvents", ROUTER_TOKEN, domain_health_events},
+    {"GET", "/v1/domains/{domain}/maintenance-windows", "listMaintenanceWindows", ROUTER_TOKEN,
+     maintenance_windows_list},
+    {"POST", "/v1/domains/{domain}/maintenance-windows", "createMaintenanceWindow", ROUTER_TOKEN,
+     maintenance_windows_create},
+    {"GET", "/v1/domains/{domain}/maintenance-windows/{window}", "getMaintenanceWindow", ROUTER_TOKEN,
+     maintenance_windows_show},
+    {"DELETE", "/v1/domains/{domain}/maintenance-windows/{window}", "endMaintenanceWindow", ROUTER_TOKEN,
+     maintenance_windows_delete},
     {"GET", "/v1/domains/{domain}/continuity-policy", "getContinuityPolicy", ROUTER_TOKEN, continuity_policies_show},
     {"PUT", "/v1/domains/{domain}/continuity-policy", "replaceContinuityPolicy", ROUTER_TOKEN,
      continuity_policies_replace},
@@ -207,6 +218,11 @@ static const struct router_route routes[] = {
     {"GET", "/v1/outages", "listOutages", ROUTER_TOKEN, outages_list},
     {"GET", "/v1/outages/{outage}/drain", "getOutageDrain", ROUTER_TOKEN, outage_drain_show},
     {"PATCH", "/v1/outages/{outage}/drain", "changeOutageDrain", ROUTER_TOKEN, outage_drain_change},
+    {"GET", "/v1/outages/{outage}", "getOutage", ROUTER_TOKEN, outages_show},
+    {"GET", "/v1/drills", "listDrills", ROUTER_TOKEN, drills_list},
+    {"POST", "/v1/drills", "createDrill", ROUTER_TOKEN, drills_create},
+    {"GET", "/v1/drills/{drill}", "getDrill", ROUTER_TOKEN, drills_show},
+    {"DELETE", "/v1/drills/{drill}", "endDrill", ROUTER_TOKEN, drills_delete},
 };
 #define ROUTES (sizeof routes / sizeof *routes)
 

@@ -12,8 +12,12 @@
  *
  * Who is entitled may ask for a probe at once (ETRN, protocols/smtp_command_etrn.c); the wish is in the outage's row.
  *
- * A probe is a whole greeting (connect, 220, EHLO, QUIT) but no mail: a host that accepts connections and then
+ * A probe is a whole greeting and an answer (daemon/health.h) but no mail: a host that accepts connections and then
  * does nothing is not back.
+ *
+ * A domain that is forced down, or absent by plan, has an outage as well (health_for_ever() opens it), which is not
+ * probed, and whose mail is put off far ahead, until that is over.  Sessions learn of it as of any outage, within a
+ * second; what was on its way by then goes on.
  *
  * A busy domain's queue is never empty: while there is an outage its new mail goes through the queue, too.  So the
  * drain has caught up when nothing is left that was accepted before the primary answered.  What came later has not
@@ -39,18 +43,20 @@
 #define LOG_MODULE "outage"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/health.h"
 #include "daemon/outage_accounts.h"
 #include "daemon/runner_internal.h"
 #include "storage/hint.h"
 #include "storage/node.h"
 #include "storage/outage.h"
-#include "storage/source_pool.h"
 
 #define TICK_MS 250
 #define SHOW_BATCH 500
 #define PROBES_MAX 32
-#define HANDOVER_MS 2500       /* an outage that another worker ran: it gives back what it has, within a TICK */
-#define FRESH_MS 2000          /* one that began so lately was run by nobody */
+#define HANDOVER_MS 2500 /* an outage that another worker ran: it gives back what it has, within a TICK */
+#define FRESH_MS 2000    /* one that began so lately was run by nobody */
+#define HOLD_MS 3600000  /* forced down: what waits is put off so long, again and again */
+#define HOLD_LOOK_MS 2000
 #define CLOSE_PATIENCE_MS 1000 /* the drain has kept up for so long: sessions that saw the outage have committed */
 
 enum state { AWAY, DRAINING };
@@ -64,8 +70,11 @@ struct run {
     bool probing; /* a task refers to it */
     uint64_t probe_at;
     int64_t probe_wanted_ms; /* the last wish that was heard */
-    uint64_t even_since;     /* DRAINING: the drain has caught up; 0: it has not */
-    int64_t back_ms;         /* DRAINING: when the primary answered; what was accepted before is drained to the end */
+    enum { AS_IT_IS, FORCED_UP, FORCED_DOWN } forced;
+    uint64_t hold_at;    /* FORCED_DOWN: when to look whether it is still held back */
+    bool shown;          /* all that waited when it was taken on */
+    uint64_t even_since; /* DRAINING: the drain has caught up; 0: it has not */
+    int64_t back_ms;     /* DRAINING: when the primary answered; what was accepted before is drained to the end */
 };
 
 static int16_t known_cells[ID_CELLS]; /* whose outages were listed last */
@@ -84,6 +93,15 @@ static void *must(void *p)
 }
 
 /* ------------------------------------------------------------------ runs */
+
+static void force(struct run *run, struct slice forced)
+{
+    bool down = slice_equal(forced, SLICE("down"));
+
+    if (run->forced == FORCED_DOWN && !down)
+        run->probe_at = 0; /* what was planned is over */
+    run->forced = down ? FORCED_DOWN : forced.p ? FORCED_UP : AS_IT_IS;
+}
 
 static struct run *run_find(int64_t domain_id)
 {
@@ -117,6 +135,7 @@ static void run_begin(const struct outage *outage)
     d = runner_destination(slice_str(run->key));
     runner_order_begin(d, pace_of(outage));
     runner_order_set(d, pace_of(outage), outage->newest_first);
+    force(run, outage->forced);
     if (outage->started_ms + FRESH_MS < clock_now_ms())
         d->held_until = clock_steady_ms() + HANDOVER_MS;
     log_info("outage taken on", log_str("domain", run->name), log_id("outage", run->id),
@@ -135,6 +154,7 @@ static void run_again(struct run *run, const struct outage *outage)
                  log_str("first", outage->newest_first ? "newest" : "oldest"));
         runner_order_set(d, pace_of(outage), outage->newest_first);
     }
+    force(run, outage->forced);
     if (outage->probe_wanted_ms > run->probe_wanted_ms)
         run->probe_at = 0; /* ETRN */
     run->probe_wanted_ms = outage->probe_wanted_ms;
@@ -190,18 +210,19 @@ unsigned outages_running(void)
 
 /* ------------------------------------------------------------------ showing */
 
-static AWAITS void show_waiting(int64_t domain_id)
+static AWAITS bool show_waiting(int64_t domain_id)
 {
     unsigned shown;
 
     do {
         if (outage_show(domain_id, SHOW_BATCH, &shown) != DB_DONE) {
             log_warn("held mail could not be shown yet", log_id("domain", domain_id));
-            return;
+            return false;
         }
         if (shown)
             log_info("held mail shown", log_id("domain", domain_id), log_int("count", shown));
     } while (shown >= SHOW_BATCH);
+    return true;
 }
 
 static void kick(void)
@@ -213,23 +234,41 @@ static void kick(void)
     }
 }
 
-bool outages_away(int64_t domain_id, struct slice why)
+static AWAITS enum outages_answer open_outage(int64_t domain_id, struct slice why, const char *detection)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct outage_opened found;
+    bool recorded = outage_open(arena, domain_id, why, detection, &found) == DB_DONE;
+
+    if (!recorded)
+        log_warn("an outage could not be opened", log_id("domain", domain_id));
+    if (found.opened)
+        log_warn("outage opened", log_slice("domain", found.domain), log_slice("reason", why),
+                 log_str("detection", detection));
+    if (found.open && show_waiting(domain_id) && found.opened && outage_note_shown(domain_id) != DB_DONE)
+        log_debug("when it was readable is noted later", log_id("domain", domain_id));
+    arena_free(&arena);
+    kick();
+    return !recorded ? OUTAGES_UNRECORDED : found.open ? OUTAGES_OPEN : OUTAGES_FORBIDDEN;
+}
+
+enum outages_answer outages_away(int64_t domain_id, struct slice why)
 {
     struct run *run = run_find(domain_id);
-    bool opened = false, recorded;
+    enum outages_answer answer;
 
     if (run) {
         run->state = AWAY;
         run->probe_at = clock_steady_ms() + runner_settings()->retry_min_ms;
     }
-    recorded = outage_open(domain_id, why, &opened) == DB_DONE;
-    if (!recorded)
-        log_warn("an outage could not be opened", log_id("domain", domain_id));
-    if (opened)
-        log_warn("outage opened", log_id("domain", domain_id), log_slice("reason", why));
-    show_waiting(domain_id);
-    kick();
-    return recorded;
+    answer = open_outage(domain_id, why, "delivery");
+    health_note(domain_id, HEALTH_UNREACHABLE, why, false);
+    return answer;
+}
+
+void outages_begin(int64_t domain_id, struct slice reason, const char *detection)
+{
+    (void)open_outage(domain_id, reason, detection);
 }
 
 /* ------------------------------------------------------------------ probing */
@@ -243,6 +282,8 @@ static AWAITS void come_back(struct run *run)
         log_warn("a destination's return could not be recorded", log_str("domain", run->name));
         return;
     }
+    if (outage_note_back(run->domain_id) != DB_DONE)
+        log_debug("when it was back is not noted", log_str("domain", run->name));
     if (d) {
         runner_order_begin(d, d->drain.pace);
         runner_note_back(d);
@@ -258,80 +299,61 @@ static AWAITS void probe(void *arg)
 {
     struct run *run = arg;
     struct arena *arena = arena_new(SIZE_MAX);
-    struct route_key key = {.kind = ROUTE_DOMAIN, .domain_id = run->domain_id};
-    struct runner_walk walk = {0};
-    struct smtp_client *client = NULL;
+    struct health_probe found = {true, HEALTH_GOOD, SLICE("forced up")};
 
-    if (source_pool_of_domain(arena, run->domain_id, &walk.sources) == DB_FOUND &&
-        runner_hop_next(arena, &key, &walk, &client) == RUNNER_HOP_OPEN) {
-        smtp_client_quit(&client);
-        come_back(run);
+    if (run->forced != FORCED_UP) {
+        health_probe(arena, run->domain_id, slice_str(run->name), &found);
+        health_note(run->domain_id,
+                    found.answers                ? found.found
+                    : found.found == HEALTH_WEAK ? HEALTH_FAILED
+                                                 : HEALTH_UNREACHABLE,
+                    found.why, true);
     }
-    run->probe_at = clock_steady_ms() + runner_settings()->retry_min_ms;
+    if (found.answers && run->forced != FORCED_DOWN)
+        come_back(run);
+    run->probe_at = clock_steady_ms() + health_probe_interval_ms(run->domain_id);
     run->probing = false;
     arena_free(&arena);
     kick();
+}
+
+/* Nobody is to claim anything for it, nor to go on with what he has. */
+static AWAITS void hold_back(struct run *run)
+{
+    struct runner_destination *d = runner_destination_find(slice_str(run->key));
+    int16_t cell = (int16_t)id_cell(run->domain_id);
+    struct queue_destination_state state = {0};
+    int64_t now = clock_now_ms();
+
+    if (clock_steady_ms() < run->hold_at)
+        return;
+    run->state = AWAY;
+    if (queue_destination(slice_str(run->key), &state) == DB_FAILED)
+        return;
+    if ((!state.failures || state.due_ms < now + HOLD_MS / 2) &&
+        queue_destination_away(slice_str(run->key), &cell, 1, (unsigned)state.failures + 1, now + HOLD_MS,
+                               SLICE("the domain is forced down")) != DB_DONE)
+        return;
+    if (d) {
+        runner_note_failing(d);
+        runner_release_pending(d);
+    }
+    run->hold_at = clock_steady_ms() + HOLD_LOOK_MS;
 }
 
 static void start_probe(struct run *run)
 {
     if (run->probing || clock_steady_ms() < run->probe_at)
         return;
+    run->hold_at = 0;
     run->probing = task_start(probes, probe, run);
 }
 
 /* ------------------------------------------------------------------ draining */
 
-struct lateness {
-    const struct runner_destination *destination;
-    int64_t limit_ms;
-    bool late;
-};
-
-static void look_late(struct runner_entry *entry, void *arg)
-{
-    struct lateness *l = arg;
-
-    l->late |= entry->destination == l->destination && entry->message->received_ms <= l->limit_ms;
-}
-
-static bool memory_is_late(const struct run *run)
-{
-    struct lateness l = {runner_destination_find(slice_str(run->key)), run->back_ms, false};
-
-    if (l.destination && l.destination->entries)
-        runner_entries_each(look_late, &l);
-    return l.late;
-}
-
-/* What comes while the last claim finds nothing may find its destination put to rest. */
-static AWAITS void wake_destination(const struct run *run)
-{
-    struct queue_destination_state state = {.due_ms = INT64_MAX}; /* without a row nothing would be claimed */
-
-    switch (queue_destination(slice_str(run->key), &state)) {
-    case DB_FOUND:
-    case DB_NONE: break;
-    case DB_FAILED: return;
-    }
-    if (!state.failures && state.due_ms > clock_now_ms() &&
-        queue_destination_back(id_cell(run->domain_id), slice_str(run->key)) != DB_DONE)
-        return;
-    runner_claim_kick(NULL);
-}
-
 static AWAITS bool is_drained(struct run *run)
 {
-    uint64_t due = 0, late = 0;
-
-    switch (queue_due(id_cell(run->domain_id), slice_str(run->key), run->back_ms, &due, &late)) {
-    case DB_FOUND:
-    case DB_NONE: break;
-    case DB_FAILED: return false;
-    }
-    if (due)
-        wake_destination(run);
-    if (late || memory_is_late(run)) {
+    if (!outages_even(id_cell(run->domain_id), slice_str(run->key), run->back_ms)) {
         run->even_since = 0;
         return false;
     }
@@ -345,8 +367,9 @@ static AWAITS bool drain(struct run *run)
 {
     if (!is_drained(run) || run->state != DRAINING)
         return false;
-    if (outage_close(run->id) != DB_DONE)
+    if (outage_close(run->id, run->domain_id, "what waited is delivered") != DB_DONE)
         return false;
+    health_note(run->domain_id, HEALTH_DRAINED, SLICE("what waited is delivered"), false);
     log_warn("outage closed", log_str("domain", run->name), log_id("outage", run->id));
     return true;
 }
@@ -399,11 +422,17 @@ static AWAITS void step(struct run *run)
         if (d) /* it may have been held back */
             runner_pump(d);
         outage_accounts_step(run->domain_id);
-        show_waiting(run->domain_id);
+        if (show_waiting(run->domain_id) && !run->shown)
+            run->shown = outage_note_shown(run->domain_id) == DB_DONE;
+        if (run->forced == FORCED_DOWN)
+            hold_back(run);
     }
     if (!over)
         switch (run->state) {
-        case AWAY: start_probe(run); break;
+        case AWAY:
+            if (run->forced != FORCED_DOWN)
+                start_probe(run);
+            break;
         case DRAINING: over = drain(run); break;
         }
     if (over && !run->probing)

@@ -13,11 +13,17 @@
 #include "core/task.h"
 
 void outages_init(void);
-/*
- * A delivery found none of the domain's next hops.  Opens an outage unless one is open, and shows what waits.  False:
- * it could not be recorded, so nobody will probe.
- */
-AWAITS bool outages_away(int64_t domain_id, struct slice why) __attribute__((warn_unused_result));
+enum outages_answer {
+    OUTAGES_OPEN,       /* it is open, and its probes tell when the primary is back */
+    OUTAGES_FORBIDDEN,  /* the domain is forced up: it is tried again as any destination */
+    OUTAGES_UNRECORDED, /* nobody will probe */
+};
+/* A delivery found none of the domain's next hops.  Opens an outage unless one is open, and shows what waits. */
+AWAITS enum outages_answer outages_away(int64_t domain_id, struct slice why) __attribute__((warn_unused_result));
+/* The same for another reason: detection as outage_open() has it. */
+AWAITS void outages_begin(int64_t domain_id, struct slice reason, const char *detection);
+/* For outages.c: nothing that was accepted before is left for the destination; what is due is claimed. */
+AWAITS bool outages_even(unsigned cell, struct slice key, int64_t back_ms);
 unsigned outages_running(void);
 /* The cells that are ours and whose outages are known: only there may be claimed, or a drain would lose its order. */
 unsigned outages_cells(int16_t cells[]); /* ID_CELLS */

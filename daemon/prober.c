@@ -162,14 +162,34 @@ static void answer(struct domain *d, struct question *q, enum verify_told told)
 /* As a route has it: an address is as private as a message. */
 static bool is_protected(const struct smtp_client *client, enum delivery_tls wanted)
 {
-    return wanted == DELIVERY_TLS_VERIFY    ? smtp_client_verified(client)
-           : wanted == DELIVERY_TLS_ENCRYPT ? smtp_client_encrypted(client)
-                                            : true;
+    switch (wanted) {
+    case DELIVERY_TLS_NOT_SET:
+    case DELIVERY_TLS_NONE:
+    case DELIVERY_TLS_MAY: break;
+    case DELIVERY_TLS_ENCRYPT: return smtp_client_encrypted(client);
+    case DELIVERY_TLS_VERIFY:
+    case DELIVERY_TLS_DANE: /* what it has announced is not asked for a question: its name is what counts */
+    case DELIVERY_TLS_STS: return smtp_client_verified(client);
+    }
+    return true;
 }
 
-static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, struct slice sources, unsigned *tried,
-                            struct smtp_client **out)
+struct wanted {
+    enum delivery_tls hop, domain;
+};
+
+/* Nor is a host that may not have the domain's mail told our password. */
+static bool may_sign_in(const struct smtp_client *client, void *arg)
 {
+    const struct wanted *wanted = arg;
+
+    return is_protected(client, wanted->hop) && is_protected(client, wanted->domain);
+}
+
+static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, enum delivery_tls domain_tls,
+                            struct slice sources, unsigned *tried, struct smtp_client **out)
+{
+    struct wanted wanted = {hop->tls, domain_tls};
     struct smtp_client_settings client = {
         .hostname = settings.hostname,
         .tls = hop->tls == DELIVERY_TLS_NONE ? NULL : tls,
@@ -179,6 +199,8 @@ static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, st
         .reply_timeout_ms = settings.timeout_ms,
         .end_timeout_ms = settings.timeout_ms,
         .primary = true,
+        .may_sign_in = may_sign_in,
+        .may_sign_in_arg = &wanted,
     };
     struct dns_address *addresses;
     struct runner_source source;
@@ -198,9 +220,9 @@ static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, st
     for (unsigned at = 0, begun = 1; at < count && *tried < ADDRESSES_MAX; at += begun, *tried += begun) {
         if (hop_login_open(arena, hop->credential_id, &client, addresses + at, count - at, hop->port, hop->host, &begun,
                            out, &why)) {
-            if (is_protected(*out, hop->tls))
+            if (may_sign_in(*out, &wanted))
                 return true;
-            why = SLICE("its route requires TLS");
+            why = SLICE("its route, or the policy for the domain, requires TLS");
             smtp_client_quit(out);
         }
         log_info("primary cannot be asked", log_str("host", hop->host), log_int("port", hop->port),
@@ -209,7 +231,7 @@ static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, st
     return false;
 }
 
-static AWAITS bool open_primary(struct arena *arena, int64_t domain_id, struct smtp_client **out)
+static AWAITS bool open_primary(struct arena *arena, int64_t domain_id, struct slice address, struct smtp_client **out)
 {
     struct directory_hop *hops = NULL;
     struct route route;
@@ -223,7 +245,7 @@ static AWAITS bool open_primary(struct arena *arena, int64_t domain_id, struct s
         source_pool_of_domain(arena, domain_id, &sources) != DB_FOUND)
         return false;
     for (unsigned i = 0; i < route.count && route.hops[i].primary; i++)
-        if (open_hop(arena, &route.hops[i], sources, &tried, out))
+        if (open_hop(arena, &route.hops[i], delivery_policy_tls(address), sources, &tried, out))
             return true;
     return false;
 }
@@ -296,7 +318,7 @@ static AWAITS bool ask_primary(struct arena *arena, struct domain *d, struct smt
 {
     if (*client && ((*told = ask_over(arena, client, address)) != VERIFY_UNTOLD || *client))
         return true;
-    if (!open_primary(arena, d->id, client))
+    if (!open_primary(arena, d->id, slice_str(address), client))
         return false;
     *told = ask_over(arena, client, address);
     return true;

@@ -26,10 +26,12 @@
 #define LOG_MODULE "runner"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/health.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
 #include "relay/retry.h"
 #include "storage/hint.h"
+#include "storage/outage.h"
 
 #define RECHECK_MS 500
 #define RECORD_TRIES 8
@@ -66,6 +68,17 @@ static AWAITS unsigned read_state(struct runner_destination *d)
         return 0;
     set_failing(d, state.failures > 0);
     return (unsigned)state.failures;
+}
+
+void runner_look_for_plan(struct runner_destination *d)
+{
+    bool planned = false;
+
+    if (!d->known || d->failing || d->route.kind != ROUTE_DOMAIN || clock_steady_ms() < d->checked + RECHECK_MS)
+        return;
+    d->checked = clock_steady_ms();
+    if (outage_is_planned(d->route.domain_id, &planned) == DB_FOUND && planned)
+        read_state(d);
 }
 
 bool runner_is_away(struct runner_destination *d)
@@ -147,8 +160,11 @@ static void give_back_pending(struct runner_destination *d, struct slice why)
 static AWAITS bool open_outage(const struct runner_destination *d, struct slice why)
 {
     for (unsigned tries = 0; tries < RECORD_TRIES; tries++) {
-        if (outages_away(d->route.domain_id, why))
-            return true;
+        switch (outages_away(d->route.domain_id, why)) {
+        case OUTAGES_OPEN: return true;
+        case OUTAGES_FORBIDDEN: return false;
+        case OUTAGES_UNRECORDED: break;
+        }
         task_sleep(RECORD_PAUSE_MS);
     }
     return false;
@@ -190,6 +206,8 @@ void runner_mark_good(struct runner_destination *d, unsigned cell, bool taken)
     if (taken) {
         d->good_at = clock_steady_ms();
         concurrency_taken(&d->concurrency, runner_settings()->per_destination_max, d->good_at);
+        if (d->route.kind == ROUTE_DOMAIN)
+            health_note(d->route.domain_id, HEALTH_GOOD, SLICE("mail is taken"), false);
     }
     if (!d->failing)
         return;

@@ -25,6 +25,7 @@
 #define LOG_MODULE "delivery"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/health.h"
 #include "daemon/runner_internal.h"
 #include "daemon/runner_source.h"
 #include "daemon/testament.h"
@@ -304,6 +305,8 @@ static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch
             break;
         case SMTP_CLIENT_LATER:
             runner_put_off(QUEUE_DEFERRED, entry, r[i].reply);
+            if (lane->destination->route.kind == ROUTE_DOMAIN && !lane->turned)
+                health_note(lane->destination->route.domain_id, HEALTH_WEAK, r[i].reply, false);
             answered = answered ? answered : ANSWERED;
             break;
         case SMTP_CLIENT_REFUSED:

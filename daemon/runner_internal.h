@@ -314,6 +314,8 @@ enum runner_protection {
 };
 /* Does it depend on what the host has announced? */
 bool runner_protection_asks(enum runner_protection wanted);
+/* Of any message for the domain, whatever its sender wishes. */
+enum runner_protection runner_protection_of(struct slice domain);
 /* recipient: one of the message's. */
 enum runner_protection runner_protection_wanted(const struct runner_message *message, struct slice recipient);
 /*
@@ -404,6 +406,8 @@ AWAITS void runner_tlsrpt_for_ever(void *arg);
 
 /* ------------------------------------------------------------------ away */
 
+/* Does another worker hold it back by plan?  Nothing has failed that would have told this one. */
+AWAITS void runner_look_for_plan(struct runner_destination *d);
 /* Is it known, here or in the database, that it cannot be reached now, so that only a probe may try? */
 AWAITS bool runner_is_away(struct runner_destination *destination);
 /* It cannot be reached: tells the database (and opens an outage), gives back what is pending. */

@@ -141,6 +141,7 @@ static AWAITS bool wait_if_away(struct runner_destination *d, struct runner_batc
 {
     const struct runner_entry *first = batch->entries[0];
 
+    runner_look_for_plan(d);
     if (has_probe(batch) || (first->claimed && d->known && !d->failing) || !runner_is_away(d))
         return false;
     runner_join_away(d, id_cell(first->id), first->claimed);

@@ -34,7 +34,7 @@
 #include "storage/delivery_policy.h"
 
 /* The policy of the recipient's domain, else our own setting. */
-static enum runner_protection by_policy(struct slice recipient)
+enum runner_protection runner_protection_of(struct slice recipient)
 {
     switch (delivery_policy_tls(recipient)) {
     case DELIVERY_TLS_NOT_SET: break;
@@ -55,7 +55,7 @@ enum runner_protection runner_protection_wanted(const struct runner_message *mes
     /* Section 5: the lack of it must not cost a report. */
     if (message->envelope.require_tls && message->sender.n)
         return RUNNER_PROTECTION_REQUIRETLS;
-    policy = by_policy(recipient);
+    policy = runner_protection_of(recipient);
     return message->envelope.tls_optional && policy != RUNNER_PROTECTION_CLEAR ? RUNNER_PROTECTION_ANY : policy;
 }
 

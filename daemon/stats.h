@@ -62,6 +62,9 @@ enum stat {
     STAT_NEXT_HOP_CONNECTIONS,
     STAT_TLS_REPORTS,
     STAT_TLS_REPORTS_FAILED,
+    STAT_HEALTH_PROBES,
+    STAT_HEALTH_PROBES_FAILED,
+    STAT_HEALTH_CHANGES,
     STAT_WEBHOOKS,
     STAT_WEBHOOKS_FAILED,
     STAT_WEBHOOKS_GIVEN_UP,
@@ -74,6 +77,7 @@ void stats_init(void);         /* in the master, before forking */
 void stats_use(unsigned slot); /* in a worker */
 void stats_set(enum stat stat, uint64_t value);
 void stats_clients(void);         /* in a worker: what clients were refused for; stats_clients.c */
+void stats_continuity(void);      /* the same: health of primaries, and webhooks; stats_continuity.c */
 void stats_depart(unsigned slot); /* in the master, after a process ended */
 void stats_restarted(void);       /* in the master: a process crashed and will be replaced */
 char *stats_exposition(void);     /* malloc'ed, for /metrics */

@@ -275,7 +275,6 @@ static void collect(void *arg)
     struct db_counters db;
     struct cache_counters cache;
     struct prober_counters probes;
-    struct webhooks_counters webhooks;
 
     (void)arg;
     accept_counters(&accepted);
@@ -284,7 +283,6 @@ static void collect(void *arg)
     db_counters(&db);
     cache_counters(&cache);
     prober_counters(&probes);
-    webhooks_counters(&webhooks);
     stats_set(STAT_SMTP_SESSIONS, server_session_count(SERVER_SMTP));
     stats_set(STAT_SMTP_CONNECTIONS, smtp_counters.connections);
     stats_set(STAT_SMTP_CONNECTIONS_REFUSED, smtp_counters.connections_refused);
@@ -321,9 +319,6 @@ static void collect(void *arg)
     stats_set(STAT_PROBES, probes.asked);
     stats_set(STAT_PROBES_TOLD, probes.told);
     stats_set(STAT_PROBES_FAILED, probes.failed);
-    stats_set(STAT_WEBHOOKS, webhooks.sent);
-    stats_set(STAT_WEBHOOKS_FAILED, webhooks.failed);
-    stats_set(STAT_WEBHOOKS_GIVEN_UP, webhooks.given_up);
     stats_set(STAT_DB_UNITS, db.units);
     stats_set(STAT_DB_FAILED, db.failed);
     stats_set(STAT_DB_UNCERTAIN, db.uncertain);
@@ -335,6 +330,7 @@ static void collect(void *arg)
     stats_set(STAT_CACHE_BYTES, cache.bytes);
     stats_set(STAT_WORKERS_READY, serving && !closing && node_alive() && db_ready());
     stats_clients();
+    stats_continuity();
     loop_timer_set(&stats_timer, STATS_MS, collect, NULL);
 }
 

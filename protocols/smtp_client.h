@@ -145,6 +145,10 @@ struct smtp_client_answer {
 AWAITS bool smtp_client_ask(struct smtp_client *client, struct arena *arena, struct slice sender, struct slice address,
                             struct smtp_client_answer *out) __attribute__((warn_unused_result));
 
+/* NOOP: does it still answer?  False: as above. */
+AWAITS bool smtp_client_noop(struct smtp_client *client, struct arena *arena, struct smtp_client_answer *out)
+    __attribute__((warn_unused_result));
+
 /*
  * Can another message be sent over it?  What is not usable, as it broke or takes no more in one session (MAILMAX), is
  * given up by the caller.

@@ -75,3 +75,16 @@ bool smtp_client_ask(struct smtp_client *client, struct arena *arena, struct sli
     }
     return true;
 }
+
+bool smtp_client_noop(struct smtp_client *client, struct arena *arena, struct smtp_client_answer *out)
+{
+    stream_printf(client->stream, "NOOP\r\n");
+    if (!smtp_client_await(client, client->settings.reply_timeout_ms, NULL))
+        return false;
+    if (client->reply.code == 421)
+        return lose(client, "the server closed the session");
+    *out = (struct smtp_client_answer){.code = client->reply.code};
+    out->enhanced = arena_slice(arena, client->reply.enhanced);
+    out->text = arena_slice(arena, slice_of(client->reply.text, client->reply.text_size));
+    return true;
+}

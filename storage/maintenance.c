@@ -85,6 +85,8 @@ static const struct db_statement old_learned = {
     "   and (not l.valid or l.until < now() - interval '30 days')"
     "   and not exists (select from outage o where o.cell = l.cell and o.domain_id = l.domain_id"
     "                      and o.ended_at is null)"};
+static const struct db_statement old_health = {
+    "maintenance_health", "delete from health_event where cell = $1::smallint and at < now() - interval '90 days'"};
 static const struct db_statement idle_destinations = {
     "maintenance_idle",
     "delete from destination d where d.cell = $1::smallint and d.due_at = 'infinity'"
@@ -212,6 +214,7 @@ static AWAITS void search_cell(unsigned cell, int64_t history_ms)
     unit = db_unit_new(arena);
     cell_step(unit, &old_learned, cell);
     cell_step(unit, &old_sent, cell);
+    cell_step(unit, &old_health, cell);
     run(unit, "what was learned long ago");
 
     unit = db_unit_new(arena);

@@ -25,12 +25,26 @@ struct outage {
     int64_t started_ms, ended_ms; /* ended: INT64_MIN while open */
     int64_t probe_wanted_ms;      /* when somebody asked for a probe; INT64_MIN: nobody did */
     bool fast, newest_first;      /* how it is to be drained, by request */
+    struct slice forced;          /* "down": nothing is sent, nor probed; "up": it answers, probe or not; {NULL,0} */
 };
 
-/* Opens one unless one is open (then DONE all the same, *opened false). */
-AWAITS enum db_write outage_open(int64_t domain_id, struct slice reason, bool *opened)
-    __attribute__((warn_unused_result));
-AWAITS enum db_write outage_close(int64_t outage_id) __attribute__((warn_unused_result));
+struct outage_opened {
+    bool opened, open;   /* open: it, or one that was there.  False: the domain is forced up, or gone */
+    struct slice domain; /* name */
+};
+/* detection: "delivery", "probe", "forced", "maintenance" or "drill". */
+AWAITS enum db_write outage_open(struct arena *arena, int64_t domain_id, struct slice reason, const char *detection,
+                                 struct outage_opened *out) __attribute__((warn_unused_result));
+/* The one place where it ends, with its counts; DONE also when none is open. */
+AWAITS enum db_write outage_close(int64_t outage_id, int64_t domain_id, const char *why) __attribute__((warn_unused_result));
+/* The same as a part of another transaction. */
+struct db_unit;
+void outage_end(struct db_unit *unit, int64_t domain_id, const char *why, int64_t ended_ms);
+/* FOUND.  Is one open that nobody found, but somebody planned?  From the cache, so it costs little. */
+AWAITS enum db_status outage_is_planned(int64_t domain_id, bool *planned) __attribute__((warn_unused_result));
+/* The primary answers; all that waited is readable. */
+AWAITS enum db_write outage_note_back(int64_t domain_id) __attribute__((warn_unused_result));
+AWAITS enum db_write outage_note_shown(int64_t domain_id) __attribute__((warn_unused_result));
 /* Puts up to limit waiting or leased, not yet shown entries of the domain into their INBOXes. *shown: how many. */
 AWAITS enum db_write outage_show(int64_t domain_id, unsigned limit, unsigned *shown)
     __attribute__((warn_unused_result));

@@ -11,10 +11,12 @@
 
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/hint.h"
 #include "storage/name.h"
+#include "storage/outage.h"
 #include "storage/provision_route.h"
 #include "storage/queue.h"
 
@@ -307,9 +309,9 @@ static const struct db_statement require_empty_queue = {
     "select refuse('domain_has_queue')"
     " where exists (select from queue_entry where cell = $1::smallint and domain_id = $2::bigint)",
 };
-static const struct db_statement end_outage = {
-    "provision_domain_end_outage",
-    "update outage set ended_at = now() where cell = $1::smallint and domain_id = $2::bigint and ended_at is null",
+static const struct db_statement forget_health = {
+    "provision_domain_forget_health",
+    "delete from domain_health where cell = $1::smallint and domain_id = $2::bigint",
 };
 static const struct db_statement remove_destination = {
     "provision_domain_remove_destination",
@@ -336,7 +338,8 @@ static void add_change_of_hops(struct db_unit *unit, const struct provision_doma
         return;
     }
     add_cell_and_id(unit, &require_empty_queue, id);
-    add_cell_and_id(unit, &end_outage, id);
+    outage_end(unit, id, "it has no next hops any more", clock_now_ms());
+    add_cell_and_id(unit, &forget_health, id);
     add_destination(unit, &remove_destination, id);
 }
 
@@ -385,7 +388,7 @@ AWAITS enum db_write provision_domain_delete(struct arena *arena, int64_t id, co
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), id);
     add_cell_and_id(unit, &require_empty_queue, id);
-    add_cell_and_id(unit, &end_outage, id);
+    outage_end(unit, id, "the domain is deleted", clock_now_ms());
     add_destination(unit, &remove_destination, id);
     params_int64(db_unit_add(unit, &remove_row), id); /* its next hops go with it */
     return provision_run(unit, actor, refusal);

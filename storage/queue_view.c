@@ -1,7 +1,7 @@
 /*
  * Looking at the queue.
  *
- * One entry, one message and outages are read as they are asked for; the pages of the queue, with their filters, are in
+ * One entry and one message are read as they are asked for; the pages of the queue, with their filters, are in
  * storage/queue_filter.c.
  */
 #include "storage/queue_view.h"
@@ -113,43 +113,5 @@ AWAITS enum db_status queue_view_message(struct arena *arena, int64_t id, struct
     out->queued = arena_array(arena, rows_count(rows) + 1, sizeof *out->queued);
     for (; out->queued_count < rows_count(rows); out->queued_count++)
         queue_view_read(rows, out->queued_count, &out->queued[out->queued_count]);
-    return DB_FOUND;
-}
-
-/* ------------------------------------------------------------------ outages */
-
-static const struct db_statement outages = {
-    "queue_view_outages",
-    "select o.id, o.domain_id, d.name, o.reason, o.started_at, o.ended_at"
-    "  from outage o left join domain d on d.id = o.domain_id"
-    " where ($1::bigint = 0 or o.id < $1::bigint) and ($2::bigint = 0 or o.domain_id = $2::bigint)"
-    "   and (not $3::boolean or o.ended_at is null)"
-    " order by o.id desc limit $4::integer",
-};
-
-AWAITS enum db_status queue_view_outages(struct arena *arena, int64_t domain_id, bool open_only, int64_t before,
-                                         unsigned limit, struct queue_view_outage **out, unsigned *count)
-{
-    struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
-    params_init(&params, arena);
-    params_int64(&params, before);
-    params_int64(&params, domain_id);
-    params_bool(&params, open_only);
-    params_int32(&params, (int32_t)limit);
-    if (db_read(arena, &outages, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows) + 1, sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        (*out)[*count] = (struct queue_view_outage){
-            .id = row_int64(rows, *count, 0),
-            .domain_id = row_int64(rows, *count, 1),
-            .domain = row_text(rows, *count, 2),
-            .reason = row_text(rows, *count, 3),
-            .started_ms = row_time(rows, *count, 4),
-            .ended_ms = row_time(rows, *count, 5),
-        };
     return DB_FOUND;
 }

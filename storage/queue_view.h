@@ -55,15 +55,4 @@ struct queue_view_message {
 AWAITS enum db_status queue_view_message(struct arena *arena, int64_t id, struct queue_view_message *out)
     __attribute__((warn_unused_result));
 
-struct queue_view_outage {
-    int64_t id, domain_id;
-    struct slice domain; /* {NULL,0}: deleted since */
-    struct slice reason;
-    int64_t started_ms, ended_ms; /* ended: INT64_MIN while open */
-};
-/* Newest first, older than the outage `before` (0: from the newest). domain_id 0: of all. */
-AWAITS enum db_status queue_view_outages(struct arena *arena, int64_t domain_id, bool open_only, int64_t before,
-                                         unsigned limit, struct queue_view_outage **out, unsigned *count)
-    __attribute__((warn_unused_result));
-
 #endif

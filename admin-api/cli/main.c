@@ -120,6 +120,8 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
     char path[2048];
     struct json_object *answer = NULL, *body = NULL;
     begin_path(resource, name, path, sizeof path);
+    if (resource->verbs & RESOURCE_SINGLE && verb == VERB_EVENTS)
+        snprintf(path + strlen(path), sizeof path - strlen(path), "/events");
     if (name && verb != VERB_CREATE && !(resource->verbs & RESOURCE_SINGLE)) {
         char *escaped = client_escape(name);
         size_t n = strlen(path);
@@ -155,6 +157,10 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         break;
     case VERB_REPLACE:
         body = body_lines();
+        answer = must("PUT", path, body);
+        break;
+    case VERB_FORCE:
+        body = body_action();
         answer = must("PUT", path, body);
         break;
     case VERB_START:

@@ -15,7 +15,8 @@
 
 static const char *const verb_names[] = {"list",     "show",     "create", "change",  "delete", "replace", "forget",
                                          "events",   "attempts", "hold",   "release", "reject", "expire",  "retry",
-                                         "cancel",   "redirect", "priority", "start", "stop",   "test",    "reseal"};
+                                         "cancel",   "redirect", "priority", "start", "stop",   "test",    "force",
+                                         "reseal"};
 #define VERBS (sizeof verb_names / sizeof *verb_names)
 
 static const struct resource resources[] = {
@@ -142,6 +143,24 @@ static const struct resource resources[] = {
      NULL,
      {NULL},
      {NULL}},
+    {"health",
+     "/v1/domains/%s/health",
+     MAY(VERB_SHOW) | MAY(VERB_FORCE) | MAY(VERB_EVENTS) | RESOURCE_SINGLE,
+     NULL,
+     {NULL},
+     {"at", "type", "detail", "outage", NULL}},
+    {"maintenance-windows",
+     "/v1/domains/%s/maintenance-windows",
+     ALL_FOUR,
+     "reason",
+     {NULL},
+     {"id", "starts_at", "ends_at", "reason", "outage", NULL}},
+    {"drills",
+     "/v1/drills",
+     ALL_FOUR,
+     "domain",
+     {"domain", NULL},
+     {"id", "domain", "starts_at", "ends_at", "outage", NULL}},
     {"continuity-policies",
      "/v1/domains/%s/continuity-policy",
      MAY(VERB_SHOW) | MAY(VERB_CHANGE) | MAY(VERB_DELETE) | RESOURCE_SINGLE,
@@ -198,10 +217,10 @@ static const struct resource resources[] = {
      {NULL}},
     {"outages",
      "/v1/outages",
-     MAY(VERB_LIST),
+     MAY(VERB_LIST) | MAY(VERB_SHOW),
      NULL,
-     {"domain", "open", NULL},
-     {"domain", "started_at", "ended_at", "reason", NULL}},
+     {"customer", "domain", "open", "state", NULL},
+     {"id", "domain", "started_at", "ended_at", "detection", "held", "drained", "reason", NULL}},
 };
 #define RESOURCES (sizeof resources / sizeof *resources)
 

@@ -24,6 +24,7 @@ enum verb {
     VERB_START,
     VERB_STOP,
     VERB_TEST,
+    VERB_FORCE,
     VERB_RESEAL, /* these are the last part of the path */
 };
 

@@ -114,6 +114,28 @@ def test_continuity_policies(client):
     client("domains", "delete", "away.cli.test")
 
 
+def test_health(posthouse, client):
+    client("customers", "create", "cli health")
+    client("domains", "create", "health.cli.test", "--customer", "cli health", "--next-hop", "127.0.0.1,9")
+    assert "up" in client("health", "show", "health.cli.test")
+    forced = json.loads(client("health", "force", "health.cli.test", "--force", "up", "--reason", "x", "--until", "2099-01-01T00:00:00Z", "--json"))
+    assert (forced["force"], forced["force_reason"]) == ("up", "x")
+    client("health", "force", "health.cli.test", "--force", "none")
+    assert "not forced any more" in client("health", "events", "health.cli.test")
+    window = json.loads(client("maintenance-windows", "create", "new disks", "--domain", "health.cli.test", "--starts-at", "2099-01-01T00:00:00Z",
+                               "--ends-at", "2099-01-01T01:00:00Z", "--json"))
+    assert "new disks" in client("maintenance-windows", "list", "--domain", "health.cli.test")
+    assert "new disks" in client("maintenance-windows", "show", window["id"], "--domain", "health.cli.test")
+    client("maintenance-windows", "delete", window["id"], "--domain", "health.cli.test")
+    drill = json.loads(client("drills", "create", "health.cli.test", "--seconds", "3600", "--json"))
+    wait_until(lambda: "health.cli.test" in client("outages", "list", "--customer", "cli health", "--state", "open"), "an outage is open")
+    shown = json.loads(client("drills", "show", drill["id"], "--json"))
+    assert shown["state"] == "running" and json.loads(client("outages", "show", shown["outage"], "--json"))["detection"] == "drill"
+    assert drill["id"] in client("drills", "list", "--domain", "health.cli.test")
+    client("drills", "delete", drill["id"])
+    client("domains", "delete", "health.cli.test")
+
+
 def test_webhooks(client):
     client("customers", "create", "cli hooks")
     made = json.loads(client("webhooks", "create", "https://127.0.0.1:9/", "--customer", "cli hooks", "--event", "webhook.test", "--label", "x",

@@ -272,6 +272,20 @@ class ApiWorkload(Workload):
         self.api("GET", f"/v1/queue?account={BOB}")
         self.api("DELETE", f"/v1/held-accounts/{BOB}", None, GONE)
 
+    def step_health(self):
+        path = "/v1/domains/primary.faults.test"
+        self.api("PUT", f"{path}/health", {"force": "up", "reason": "x"})
+        self.api("PUT", f"{path}/health", {"force": "none"})
+        self.api("GET", f"{path}/health")
+        self.api("GET", f"{path}/health/events")
+        window = self.api("POST", f"{path}/maintenance-windows", {"starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-01-01T00:10:00Z",
+                                                                  "reason": "x"}, DONE)
+        for window in self.api("GET", f"{path}/maintenance-windows")["items"]:
+            self.api("GET", f"{path}/maintenance-windows/{window['id']}")
+            self.api("DELETE", f"{path}/maintenance-windows/{window['id']}", None, GONE)
+        for outage in self.api("GET", "/v1/outages?domain=dead.faults.test")["items"]:
+            self.api("GET", f"/v1/outages/{outage['id']}")
+
     def step_webhooks(self):
         self.make_customer()
         self.api("POST", "/v1/webhooks", {"url": "https://127.0.0.1:9/"})

@@ -8,6 +8,7 @@ import socketserver
 import ssl
 import struct
 import threading
+import time
 from dataclasses import dataclass, field
 
 from .process import free_port
@@ -48,6 +49,7 @@ class Behaviour:
     tls_extensions: tuple = ()  # offered under TLS, beside the others
     tls_broken: bool = False  # it is offered, and the handshake fails
     ehlo_reply: str = ""   # instead of what EHLO is answered
+    delay: float = 0       # seconds before the greeting
     auth: object = None    # answers AUTH: called with the session, mechanism and initial response; see sasl_server.py
 
 
@@ -140,6 +142,7 @@ class _Handler(socketserver.StreamRequestHandler):
         sink = self.server.sink
         if self.at("banner"):
             return
+        time.sleep(sink.behave.delay)
         self.say(sink.behave.banner)
         if not sink.behave.banner.startswith("220"):
             return

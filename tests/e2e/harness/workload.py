@@ -34,6 +34,7 @@ DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was 
 API_SOURCES = ("provision*", "queue_act", "queue_bulk*", "queue_filter", "queue_view", "suspension*", "continuity_policy")
 API_STATEMENTS = ("decision_find", "event_list", "event_attempts", "audit_list", "node_count", "queue_claim_rejected")
 API_STATEMENTS += ("hold_discarded_read", "hold_discard_lock", "hold_discard_event", "hold_discard_message", "hold_discard_entry")
+API_STATEMENTS += ("outage_view_list", "outage_view_get")
 
 # Statements that no step reaches, or not often enough to be struck.
 ELSEWHERE = {
@@ -126,6 +127,9 @@ ELSEWHERE = {
     "sts_policy_forget": "once an hour",
     "srs_key_make": "once an hour, and does nothing for 60 days: test_srs.py",
     "srs_key_forget": "the same",
+    "maintenance_health": "every some minutes",
+    "provision_domain_forget_health": "a part of the transaction of provision_domain_set",
+    "outage_is_open": "a part of the transaction of outage_insert",
     "webhook_expire": "every half minute, and may fail",
     "webhook_emit": "a part of whatever transaction tells something",
     "hop_size_find": "for large messages: test_door.py strikes it",
@@ -143,6 +147,8 @@ ELSEWHERE.update({name: "the same, when that is in trouble, and may be lost: its
 ELSEWHERE.update({name: "only for what was sent to a primary without it; the id makes it once: test_carry.py" for name in ("carry_sent", "carry_forget")})
 ELSEWHERE.update({name: "by time, and what fails is done at the next run: test_deleted_mail.py" for name in (
     "carry_keep_due", "carry_keep_lock", "carry_keep_bump", "carry_keep_release", "carry_keep_expunge", "carry_keep_end")})
+ELSEWHERE.update({name: "what is not known now is met again: test_health.py strikes it in every way" for name in (
+    "health_read", "health_write", "health_tasks", "outage_note_back", "outage_note_shown", "outage_planned")})
 ELSEWHERE.update({name: "test_webhooks.py strikes it in every way" for name in (
     "webhook_claim", "webhook_messages", "webhook_remove", "webhook_succeeded", "webhook_put_off", "webhook_failed", "webhook_release")})
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (

@@ -1,0 +1,34 @@
+#ifndef STORAGE_OUTAGE_VIEW_H
+#define STORAGE_OUTAGE_VIEW_H
+/* outage_view: outages as they are shown: what each was, and what it came to. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "core/task.h"
+#include "storage/status.h"
+
+#define OUTAGE_VIEW_UNCOUNTED (-1)
+
+struct outage_view {
+    int64_t id, domain_id, customer_id; /* customer_id 0: not known */
+    struct slice domain, reason, detection, end_reason;
+    int64_t started_ms, ended_ms; /* ended: INT64_MIN while open */
+    int64_t failing_ms, shown_ms, back_ms;
+    /* UNCOUNTED in a list of those that are open, and of those that closed before they were counted. */
+    int64_t held, drained, remaining, read, answered, uncertain, lost;
+};
+struct outage_view_filter {
+    int64_t customer_id, domain_id; /* 0: any */
+    bool open, closed;              /* only such */
+};
+/* Newest first, older than the outage `before` (0: from the newest). */
+AWAITS enum db_status outage_view_list(struct arena *arena, const struct outage_view_filter *filter, int64_t before,
+                                       unsigned limit, struct outage_view **out, unsigned *count)
+    __attribute__((warn_unused_result));
+/* With its counts, as they are now. */
+AWAITS enum db_status outage_view_get(struct arena *arena, int64_t id, struct outage_view *out)
+    __attribute__((warn_unused_result));
+
+#endif
