@@ -1,5 +1,5 @@
 /*
- * /v1/held-accounts: accounts that are thought to be compromised, by an administrator or by the circuit breaker.
+ * /v1/held-accounts: accounts that are thought to be compromised.
  *
  *   POST          "account" (id or address), "reason", "then" (release, reject, discard), "hold_seconds": 30 days if not given
  *   GET, DELETE   by the account's id or address
@@ -24,7 +24,7 @@ static struct json_object *as_json(const struct held_account *held)
     struct json_object *object = json_object_new_object();
     json_put_id(object, "account", held->account_id);
     json_put_text(object, "address", held->address);
-    json_put_text(object, "by", slice_str(held_account_by(held)));
+    json_put_text(object, "by", held->by);
     json_put_text(object, "reason", held->reason);
     json_put_number(object, "hold_seconds", held->hold_ms / 1000);
     json_put_text(object, "then", slice_str(hold_then_word(held->then)));

@@ -18,11 +18,6 @@ static struct arena *memory;
 static struct held_account *list;
 static unsigned count;
 
-const char *held_account_by(const struct held_account *held)
-{
-    return held->by_breaker ? "breaker" : "administrator";
-}
-
 /* ------------------------------------------------------------------ asking */
 
 static int compare(const void *a, const void *b)
@@ -46,9 +41,9 @@ bool held_account_find(struct arena *arena, int64_t account_id, struct held_acco
 
 /* ------------------------------------------------------------------ knowing */
 
-static const struct db_statement read_list = {
-    "held_account_list", "select account_id, held_by = 'breaker', reason, hold_seconds, hold_then, created_at"
-                         "  from held_account order by account_id limit $1::integer"};
+static const struct db_statement read_list = {"held_account_list",
+                                              "select account_id, reason, hold_seconds, hold_then, created_at"
+                                              "  from held_account order by account_id limit $1::integer"};
 
 AWAITS enum db_status held_account_read(struct arena *arena)
 {
@@ -66,12 +61,11 @@ AWAITS enum db_status held_account_read(struct arena *arena)
     for (unsigned i = 0; i < count; i++) {
         list[i] = (struct held_account){
             .account_id = row_int64(rows, i, 0),
-            .by_breaker = row_bool(rows, i, 1),
-            .reason = arena_slice(memory, row_text(rows, i, 2)),
-            .hold_ms = row_int64(rows, i, 3) * 1000,
-            .created_ms = row_time(rows, i, 5),
+            .reason = arena_slice(memory, row_text(rows, i, 1)),
+            .hold_ms = row_int64(rows, i, 2) * 1000,
+            .created_ms = row_time(rows, i, 4),
         };
-        hold_then_parse(row_text(rows, i, 4), &list[i].then);
+        hold_then_parse(row_text(rows, i, 3), &list[i].then);
     }
     qsort(list, count, sizeof *list, compare);
     return DB_FOUND;

@@ -20,17 +20,14 @@
 struct held_account {
     int64_t account_id;
     struct slice address;
-    bool by_breaker; /* else by an administrator */
+    struct slice by; /* who has marked it, a word: "administrator" */
     struct slice reason;
     int64_t hold_ms; /* so long at most, then: */
     enum hold_then then;
     int64_t created_ms;
 };
 
-/* "administrator", "breaker". */
-const char *held_account_by(const struct held_account *held);
-
-/* Is what this account sends held?  Does not wait; address is not filled in, the reason is in the arena. */
+/* Is what this account sends held?  Does not wait; address and by are not filled in, the reason is in the arena. */
 bool held_account_find(struct arena *arena, int64_t account_id, struct held_account *out)
     __attribute__((warn_unused_result));
 

@@ -11,7 +11,7 @@
 #include "storage/db.h"
 
 #define SELECT                                                                                                         \
-    "select h.account_id, a.address, h.held_by = 'breaker', h.reason, h.hold_seconds, h.hold_then, h.created_at"       \
+    "select h.account_id, a.address, h.held_by, h.reason, h.hold_seconds, h.hold_then, h.created_at"                   \
     "  from held_account h join account a on a.id = h.account_id where "
 
 static const struct db_statement get = {"provision_held_account_get", SELECT "h.account_id = $1::bigint"};
@@ -23,7 +23,7 @@ static void read_row(const struct rows *rows, unsigned row, struct held_account 
     *out = (struct held_account){
         .account_id = row_int64(rows, row, 0),
         .address = row_text(rows, row, 1),
-        .by_breaker = row_bool(rows, row, 2),
+        .by = row_text(rows, row, 2),
         .reason = row_text(rows, row, 3),
         .hold_ms = row_int64(rows, row, 4) * 1000,
         .created_ms = row_time(rows, row, 6),

@@ -5,6 +5,7 @@ How, is told in harness/workload.py. At the end everything that was answered wit
 import imaplib
 import poplib
 import smtplib
+import time
 
 import pytest
 
@@ -382,6 +383,7 @@ def workload(new_posthouse, own_postgres, sink, outside, guarded, tokens, author
         node.api.put("/v1/domains/faults.test/continuity-policy", {"show_held": True, "owner_may_release": "held"})
         node.api.post("/v1/content-rules", {"customer": "faults", "direction": "in", "recipient_pattern": "^hal@", "action": "hold",
                                             "reason": "a fault", "then": "release"})
+        time.sleep(2)  # it is known within a second
         node.api.relay_domain("known.faults.test", "faults", sink.port)
         node.api.patch("/v1/domains/known.faults.test", {"recipients": "listed"})
         node.api.patch("/v1/domains/known.faults.test/continuity-policy", {"accounts": "known"})
