@@ -194,6 +194,7 @@ def test_what_waits_is_not_walked_through(new_posthouse, sink):
     for recipient in ("ann@live.test", "bob@dead.test"):
         node.send("joe@outside.test", recipient, make_message("first"))
     wait_equal(lambda: node.query("select recipient from queue_entry where worker is null"), [["bob@dead.test"]], "one has come, one waits")
+    wait_equal(lambda: node.query("select count(*) from queue_entry"), [["1"]], "nothing else is there")
     node.query("create temporary table made as select n, q.cell, q.message_id, q.id - ((n + 1000)::bigint << 22) as made from queue_entry q,"
                " generate_series(1, 20000) n;"
                " insert into message (cell, id, customer_id, sender, size, received_at, protocol)"
@@ -203,7 +204,9 @@ def test_what_waits_is_not_walked_through(new_posthouse, sink):
                " q.customer_id from made, queue_entry q")
 
     def read():
-        return int(node.query("select pg_stat_clear_snapshot(), sum(idx_tup_read) from pg_stat_user_indexes where relname = 'queue_entry'")[0][1])
+        """But for what the outage looks for, some at a time."""
+        return int(node.query("select pg_stat_clear_snapshot(), sum(idx_tup_read) from pg_stat_user_indexes where relname = 'queue_entry'"
+                              " and indexrelname not in ('queue_entry_domain', 'queue_entry_unshown')")[0][1])
 
     def gone():
         return int(node.query("select n_tup_del from pg_stat_user_tables where relname = 'queue_entry'")[0][0])
