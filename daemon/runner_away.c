@@ -203,6 +203,8 @@ void runner_note_back(struct runner_destination *d)
 
 void runner_mark_good(struct runner_destination *d, unsigned cell, bool taken)
 {
+    bool planned = false;
+
     if (taken) {
         d->good_at = clock_steady_ms();
         concurrency_taken(&d->concurrency, runner_settings()->per_destination_max, d->good_at);
@@ -210,6 +212,9 @@ void runner_mark_good(struct runner_destination *d, unsigned cell, bool taken)
             health_note(d->route.domain_id, HEALTH_GOOD, SLICE("mail is taken"), false);
     }
     if (!d->failing)
+        return;
+    /* What was on its way when somebody planned it to be away does not bring it back. */
+    if (d->route.kind == ROUTE_DOMAIN && outage_is_planned(d->route.domain_id, &planned) == DB_FOUND && planned)
         return;
     set_failing(d, false);
     d->told++;
