@@ -4,7 +4,7 @@
  * runner: delivers what this worker accepted (from memory, at once) and what is due in the cells it leases.
  *
  * runner_init() registers itself with accept_on_committed().  Deliveries are tasks of a pool of their own; per
- * destination a few at a time.  daemon/outage.c decides, with what the runner reports, whether a primary is away.
+ * destination a few at a time.  daemon/outages.c decides, with what the runner reports, whether a primary is away.
  */
 #include <stdbool.h>
 #include <stdint.h>
