@@ -5,6 +5,7 @@ import stat
 
 import pytest
 
+from harness.authority import Authority
 from harness.certificate import Certificate
 from harness.posthouse import Posthouse, make_message, subject_of
 from harness.process import Process, make_folder, remove_folder, wait_equal, wait_until
@@ -406,3 +407,29 @@ def test_postfix_with_dovecot(node, signed_postfix, mechanism):
     node.api.patch("/v1/credentials/smart", {"password": PASSWORD_OF_DOVECOT})
     wait_until(lambda: signed_postfix.messages(), "it is there")
     assert f"sasl_method={(mechanism or 'scram-sha-256').upper()}, sasl_username={USER}" in signed_postfix.maillog()
+
+
+def test_a_probe_tells_nobody_the_password_who_may_not_have_the_mail(node, sink):
+    """The domain's policy wants a certificate for the host; the credential alone would be content without."""
+    asked, login = [], Passwords(USER, PASSWORD)
+
+    def auth(session, mechanism, initial):
+        asked.append(mechanism)
+        login(session, mechanism, initial)
+    folder = make_folder("authority")
+    context, _ = Authority(folder).server("other.test")
+    remove_folder(folder)
+    sink.behave = Behaviour(tls=context, tls_extensions=("AUTH PLAIN",), auth=auth)
+    credential(node, tls="encrypt")
+    node.api.post("/v1/domains", {"name": "probed.test", "customer": "one", "kind": "relay",
+                                  "next_hops": [{"host": "127.0.0.1", "port": sink.port, "credential": "smart"}]})
+    node.api.put("/v1/domains/probed.test/continuity-policy", {"check_interval": 1})
+    wait_until(lambda: asked, "a probe signs in")
+    node.api.post("/v1/delivery-policies", {"domain": "probed.test", "tls": "verify"})
+    since = [0, 0]  # connections and sign-ins when a probe signed in last
+
+    def unasked():
+        if len(asked) != since[1]:
+            since[:] = [sink.connections, len(asked)]
+        return sink.connections >= since[0] + 3
+    wait_until(unasked, "once the policy is known probes do not")
