@@ -214,7 +214,7 @@ void runner_mark_good(struct runner_destination *d, unsigned cell, bool taken)
     if (!d->failing)
         return;
     /* What was on its way when somebody planned it to be away does not bring it back. */
-    if (d->route.kind == ROUTE_DOMAIN && outage_is_planned(d->route.domain_id, &planned) == DB_FOUND && planned)
+    if (d->route.kind == ROUTE_DOMAIN && (outage_is_planned(d->route.domain_id, &planned) == DB_FAILED || planned))
         return;
     set_failing(d, false);
     d->told++;

@@ -271,7 +271,10 @@ static bool is_traced(const struct runner_entry *entry, const struct smtp_client
 
 enum answered { ANSWERED_NOTHING, ANSWERED, ANSWERED_TAKEN };
 
-/* Deals with what is decided, leaves in the batch what must be sent (again).  The best that it said to any of them. */
+/*
+ * Deals with what is decided, leaves in the batch what must be sent (again).  The best that it said to any of them.  Does
+ * not wait: what is reported may be gone at the next wait, and is in the batch until the end.
+ */
 static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch *batch,
                                    const struct smtp_client_recipient *r, struct apart *refused, struct apart *silent,
                                    struct apart *traced, struct failed *failed)
@@ -305,8 +308,6 @@ static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch
             break;
         case SMTP_CLIENT_LATER:
             runner_put_off(QUEUE_DEFERRED, entry, r[i].reply);
-            if (lane->destination->route.kind == ROUTE_DOMAIN && !lane->turned)
-                health_note(lane->destination->route.domain_id, HEALTH_WEAK, r[i].reply, false);
             answered = answered ? answered : ANSWERED;
             break;
         case SMTP_CLIENT_REFUSED:
@@ -327,6 +328,15 @@ static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch
     return answered;
 }
 
+/* What a primary put off; {NULL,0}: nothing. */
+static struct slice put_off_reply(const struct smtp_client_recipient *r, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (r[i].outcome == SMTP_CLIENT_LATER)
+            return r[i].reply;
+    return slice_of(NULL, 0);
+}
+
 /* One transaction over the open connection. */
 static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch, struct slice sender,
                             struct failed *failed)
@@ -336,8 +346,9 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     struct apart *refused = arena_alloc(lane->arena, sizeof *refused);
     struct apart *silent = arena_alloc(lane->arena, sizeof *silent);
     struct apart *traced = arena_alloc(lane->arena, sizeof *traced);
-    unsigned cell = id_cell(batch->entries[0]->id);
+    unsigned cell = id_cell(batch->entries[0]->id), count = batch->count;
     enum answered answered;
+    struct slice weak;
     struct runner_remote remote = runner_remote_of(lane->arena, lane->client);
     struct envelope_mail envelope = envelope_passed_on(&m->envelope, m->received_ms, clock_now_ms());
     struct smtp_client_message message = {
@@ -370,10 +381,15 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     batch->offered_count = 0;
     runner_order_answered(lane->destination, batch, recipients);
     answered = sort_outcomes(lane, batch, recipients, refused, silent, traced, failed);
+    /* What was taken and is not reported yet is in neither the batch nor the reports: an orderly stop waits for it. */
+    batch->finishing = silent->batch.count || traced->batch.count;
+    weak = put_off_reply(recipients, count);
+    if (weak.p && lane->destination->route.kind == ROUTE_DOMAIN && !lane->turned)
+        health_note(lane->destination->route.domain_id, HEALTH_WEAK, weak, false);
     if (answered && !lane->turned)
         runner_mark_good(lane->destination, cell, answered == ANSWERED_TAKEN);
     if (silent->batch.count)
-        relayed(lane, DSN_RELAYED, silent);
+        relayed(lane, DSN_RELAYED, silent); /* and goes on to the next without waiting */
     if (traced->batch.count)
         relayed(lane, DSN_TRACED, traced);
     if (refused->batch.count)

@@ -99,7 +99,8 @@ static AWAITS const char *send_one(const struct turn *turn, struct arena *arena,
     struct slice answer;
     unsigned status = 0;
 
-    if (!http_fetch(arena, &request, &status, &answer)) {
+    if (!http_fetch(arena, &request, &status, &answer) &&
+        !status) { /* what it says beyond the status is nothing to us */
         failure->all = true;
         return why;
     }

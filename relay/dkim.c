@@ -61,8 +61,8 @@ struct slice dkim_relaxed_header(struct arena *arena, struct slice field)
 
 struct slice dkim_relaxed_body(struct arena *arena, struct slice body)
 {
-    char *out = arena_alloc(arena, body.n + 2);
-    size_t n = 0, kept = 0; /* kept: up to the end of the last line that is not empty */
+    char *out = arena_alloc(arena, 2 * body.n + 2); /* a bare LF becomes two bytes */
+    size_t n = 0, kept = 0;                         /* kept: up to the end of the last line that is not empty */
 
     while (body.n) {
         const char *end = memchr(body.p, '\n', body.n);

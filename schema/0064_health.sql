@@ -104,7 +104,7 @@ create function outage_counts(o outage, out held bigint, out drained bigint, out
         select e.message_id, e.recipient, e.kind, e.detail, e.at from event e
          where e.cell = o.cell and e.at <= coalesce(o.ended_at, now())
            and e.id >= ((extract(epoch from o.started_at) * 1000)::bigint - 1704067201000) << 22 -- core/id.h, a second before
-           and e.kind in ('held', 'delivered', 'uncertain', 'bounced', 'cancelled', 'rejected')
+           and e.kind in ('held', 'delivered', 'uncertain', 'bounced', 'cancelled', 'rejected', 'discarded')
            and right(e.recipient, length(o.domain) + 1) = '@' || o.domain),
     shown as (select distinct message_id, recipient from happened where kind = 'held' and detail = 'readable in INBOX'),
     copies as (
@@ -116,7 +116,7 @@ create function outage_counts(o outage, out held bigint, out drained bigint, out
            (select count(*) from copies where flags & 1 <> 0), (select count(*) from copies where flags & 2 <> 0),
            (select count(*) from happened where kind = 'uncertain'),
            (select count(*) from shown s where not exists (select from happened h where h.message_id = s.message_id
-               and h.recipient = s.recipient and h.kind in ('delivered', 'bounced', 'cancelled', 'rejected'))
+               and h.recipient = s.recipient and h.kind in ('delivered', 'bounced', 'cancelled', 'rejected', 'discarded'))
               and not exists (select from queue_entry q where q.cell = o.cell and q.message_id = s.message_id
                and q.recipient = s.recipient))
 $$;

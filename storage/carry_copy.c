@@ -27,6 +27,10 @@
     ENDED " join mailbox b on b.cell = q.cell and b.account_id = q.account_id"                                         \
           " join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id and i.message_id = q.message_id"
 
+/* So that who shows them meanwhile is waited for, and is not met with the mailboxes taken the other way round. */
+static const struct db_statement lock = {
+    "carry_copy_lock", "select q.id from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
+                       "  join queue_entry q on q.cell = u.cell and q.id = u.id order by q.cell, q.id for update of q"};
 static const struct db_statement bump = {
     "carry_copy_bump", "update mailbox m set modseq = m.modseq + 1"
                        "  from (select k.cell, k.id from mailbox k where (k.cell, k.id) in (select b.cell, b.id" COPIES
@@ -43,12 +47,13 @@ static const struct db_statement mark = {
 static const struct db_statement keep = {
     "carry_copy_keep",
     "insert into carry (cell, account_id, message_id, domain_id, kind, state, due_at)"
-    " select distinct q.cell, q.account_id, q.message_id, q.domain_id, 'delivered',"
+    " select distinct on (q.cell, q.account_id, q.message_id) q.cell, q.account_id, q.message_id, a.domain_id, 'delivered',"
     "        case when m.domain_id is null then 'kept' else 'waiting' end,"
     "        now() + case when m.domain_id is null"
     "                then make_interval(days => coalesce(p.copy_keep_days, $4::integer)) else interval '0' end" ENDED
-    "   left join continuity_policy p on p.domain_id = q.domain_id"
-    "   left join imap_access m on m.domain_id = q.domain_id"
+    "   join account a on a.id = q.account_id"
+    "   left join continuity_policy p on p.domain_id = a.domain_id"
+    "   left join imap_access m on m.domain_id = a.domain_id"
     "  where u.delivered and q.domain_id is not null"
     "    and exists (select from mailbox b join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id"
     "                 where b.cell = q.cell and b.account_id = q.account_id and i.message_id = q.message_id)"
@@ -59,15 +64,16 @@ static const struct db_statement keep = {
 unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_t *entry_ids, const bool *delivered,
                         unsigned count)
 {
-    static const struct db_statement *const steps[CARRY_COPY_STEPS] = {&bump, &mark, &keep};
-    unsigned first = unit->count;
+    static const struct db_statement *const steps[CARRY_COPY_STEPS] = {&lock, &bump, &mark, &keep};
+    unsigned first = unit->count + 1;
 
     for (unsigned i = 0; i < CARRY_COPY_STEPS; i++) {
         struct params *p = db_unit_add(unit, steps[i]);
 
         params_int16s(p, cells, count);
         params_int64s(p, entry_ids, count);
-        params_bools(p, delivered, count);
+        if (steps[i] != &lock)
+            params_bools(p, delivered, count);
         if (steps[i] == &keep)
             params_int32(p, CARRY_COPY_KEEP_DAYS);
     }

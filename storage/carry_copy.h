@@ -15,7 +15,7 @@ struct rows;
 #define CARRY_HELD "$Held"
 #define CARRY_DELIVERED "$Delivered"
 #define CARRY_COPY_KEEP_DAYS 14 /* continuity_policy.copy_keep_days, when it is not set */
-#define CARRY_COPY_STEPS 3
+#define CARRY_COPY_STEPS 4
 
 /*
  * Adds steps for entries that end now, before they are deleted.  delivered: of each.  Returns the number of the step

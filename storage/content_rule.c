@@ -66,7 +66,7 @@ const struct content_rule *content_rules_of(int64_t customer_id, unsigned *found
 
 static const struct db_statement read_version = {
     "content_rule_version",
-    "select count(*), coalesce(max(extract(epoch from changed_at) * 1000000), 0)::bigint from content_rule"};
+    "select count(*), coalesce(sum(hashtextextended(id || ' ' || changed_at, 0)) % 9223372036854775807, 0)::bigint from content_rule"};
 static const struct db_statement read_list = {
     "content_rule_list", "select " CONTENT_RULE_COLUMNS " from content_rule c left join domain d on d.id = c.domain_id"
                          " order by c.customer_id, c.priority, c.id limit $1::integer"};

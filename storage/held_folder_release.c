@@ -34,19 +34,19 @@ static const struct db_statement look = {
     "  join account a on a.id = f.account_id"
     "  left join continuity_policy p on p.domain_id = a.domain_id"
     "  left join lateral (select q.* from queue_entry q join message m on m.cell = q.cell and m.id = q.message_id"
-    "              where q.cell = i.cell and q.message_id = i.message_id and " HELD_FOLDER_HELD("q")
-    "                and " HELD_FOLDER_ROLE("q") " = f.role"
-    "                and " HELD_FOLDER_OWNER("q", "m") " = f.account_id) q on true"
-    " where f.cell = $1::smallint and f.id = $2::bigint order by i.uid"};
+    "              where q.cell = i.cell and q.message_id = i.message_id and " HELD_FOLDER_HELD("q") "                and " HELD_FOLDER_ROLE(
+        "q") " = f.role"
+             "                and " HELD_FOLDER_OWNER(
+                 "q", "m") " = f.account_id) q on true"
+                           " where f.cell = $1::smallint and f.id = $2::bigint order by i.uid"};
 
 #define THESE " q.cell = $1::smallint and q.id = any($2::bigint[])"
-static const struct db_statement lock = {
-    "held_folder_release_lock",
-    "select q.id from queue_entry q where" THESE " order by q.id for update"};
+static const struct db_statement lock = {"held_folder_release_lock",
+                                         "select q.id from queue_entry q where" THESE " order by q.id for update"};
 static const struct db_statement require = {
     "held_folder_release_require",
-    "select refuse('held_folder_over') from (select count(*) as n from queue_entry q where" THESE " and " HELD_FOLDER_HELD(
-        "q") " and q.held_by in ('limit', 'rule')) t where t.n <> $3::integer"};
+    "select refuse('held_folder_over') from (select count(*) as n from queue_entry q where" THESE
+    " and " HELD_FOLDER_HELD("q") " and q.held_by in ('limit', 'rule')) t where t.n <> $3::integer"};
 static const struct db_statement event = {
     "held_folder_release_event",
     "insert into event (cell, id, at, message_id, recipient, kind, detail)"
@@ -57,6 +57,11 @@ static const struct db_statement decide = {
     "held_folder_release",
     "update queue_entry q set held_until = now(), held_then = 'release', shown = true,"
     "   expires_at = q.expires_at + (now() - q.held_until), delay_at = q.delay_at + (now() - q.held_until) where" THESE};
+/* Behind the copying: else what was decided would be filed by nobody, as it is shown. */
+static const struct db_statement there = {
+    "held_folder_release_there",
+    "select refuse('held_folder_over') from (select count(distinct message_id) as n from mailbox_message"
+    "   where cell = $1::smallint and mailbox_id = $2::bigint and message_id = any($3::bigint[])) t where t.n <> $4::integer"};
 static const struct db_statement audit = {
     "held_folder_audit",
     "insert into audit_log (id, token_id, method, path, status, detail)"
@@ -90,8 +95,8 @@ static void add_event(struct db_unit *unit, const struct release *r)
         ids[i] = id_make((unsigned)r->cell);
     params_int64s(p, ids, r->entry_count);
     params_time(p, clock_now_ms());
-    params_text(p, slice_str(arena_printf(r->arena, "release: %.*s has moved it to INBOX",
-                                          SLICE_ARG(r->account->address))));
+    params_text(
+        p, slice_str(arena_printf(r->arena, "release: %.*s has moved it to INBOX", SLICE_ARG(r->account->address))));
 }
 
 static void add_audit(struct db_unit *unit, const struct release *r)
@@ -111,6 +116,16 @@ static void add_audit(struct db_unit *unit, const struct release *r)
     params_int32(p, STATUS_DONE);
     params_text(p, slice_str(arena_printf(r->arena, "release by %.*s from %s", SLICE_ARG(r->account->address),
                                           r->peer ? r->peer : "nowhere")));
+}
+
+static void add_there(struct db_unit *unit, const struct release *r)
+{
+    struct params *p = db_unit_add(unit, &there);
+
+    params_int16(p, r->cell);
+    params_int64(p, r->account->inbox_id);
+    params_int64s(p, r->messages, r->message_count);
+    params_int32(p, (int32_t)r->message_count);
 }
 
 /* FOUND: r has all that is to be released.  NONE: *refusal says why not. */
@@ -163,10 +178,12 @@ static AWAITS enum db_write release(struct release *r, int64_t folder_id, const 
     step(unit, &decide, r);
     add_audit(unit, r);
     copy_step = mailbox_copy_add(unit, folder_id, uids, count, r->account->inbox_id, r->move);
+    add_there(unit, r);
     written = queue_run_patiently(unit);
     if (written == DB_REFUSED)
         *refusal = HELD_FOLDER_OVER;
-    if (written == DB_DONE && !mailbox_copy_done(unit, copy_step, folder_id, r->account->inbox_id, r->move, first_uid, copied))
+    if (written == DB_DONE &&
+        !mailbox_copy_done(unit, copy_step, folder_id, r->account->inbox_id, r->move, first_uid, copied))
         *refusal = HELD_FOLDER_GONE;
     return written == DB_DONE && !*copied ? DB_REFUSED : written;
 }

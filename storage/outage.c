@@ -13,6 +13,8 @@
 #include "storage/db.h"
 #include "storage/show.h"
 
+#define PLANNED_AGE_MS 500 /* it depends on the clock, too */
+
 static const struct db_statement insert_outage = {
     "outage_insert",
     "with made as ("
@@ -37,7 +39,8 @@ static const struct db_statement end_outage = {
     "outage_end", "select outage_end($1::bigint, $2::smallint, $3::bigint, $4::text, $5::timestamptz)"};
 static const struct db_statement planned = {
     "outage_planned", "select exists (select from outage where cell = $1::smallint and domain_id = $2::bigint"
-                      "   and ended_at is null and detection in ('forced', 'maintenance', 'drill'))"};
+                      "   and ended_at is null and detection in ('forced', 'maintenance', 'drill'))"
+                      "    or coalesce(domain_forced($1::smallint, $2::bigint) = 'down', false)"};
 static const struct db_statement note_back = {
     "outage_note_back", "update outage set back_at = now()"
                         " where cell = $1::smallint and domain_id = $2::bigint and ended_at is null"};
@@ -115,7 +118,7 @@ enum db_status outage_is_planned(int64_t domain_id, bool *out)
     params_init(&params, arena);
     params_int16(&params, (int16_t)id_cell(domain_id));
     params_int64(&params, domain_id);
-    status = cache_read(arena, &planned, &params, 0, &rows);
+    status = cache_read(arena, &planned, &params, PLANNED_AGE_MS, &rows);
     if (status == DB_FOUND)
         *out = row_bool(rows, 0, 0);
     arena_free(&arena);

@@ -40,7 +40,7 @@ static void make_secret(struct arena *arena, struct provision_invitation *one, u
     unsigned char random[BYTES];
 
     secret_random(random, sizeof random);
-    one->text = arena_alloc(arena, PROVISION_INVITATION_TEXT_SIZE);
+    one->text = secret_space(arena, PROVISION_INVITATION_TEXT_SIZE);
     for (unsigned i = 0; i < BYTES; i++)
         snprintf(one->text + (size_t)2 * i, 3, "%02x", random[i]);
     secret_wipe(random, sizeof random);

@@ -242,10 +242,11 @@ static int by_cell(const void *a, const void *b)
     return cx != cy ? (cx < cy ? -1 : 1) : by_entry(a, b);
 }
 
-/* Class 22 is bad data, 23 a broken constraint: it will not be taken later either. */
+/* Class 22 is bad data, 23 a broken constraint, 21 rows that are too many: it will not be taken later either. */
 static bool is_hopeless(enum db_write written, const struct db_error *error)
 {
-    return written == DB_REFUSED || (written == DB_UNDONE && strncmp(error->sqlstate, "22", 2) == 0);
+    return written == DB_REFUSED ||
+           (written == DB_UNDONE && (strncmp(error->sqlstate, "22", 2) == 0 || strncmp(error->sqlstate, "21", 2) == 0));
 }
 
 /* Until it is known how it ended: DONE, or it is hopeless. */

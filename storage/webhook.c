@@ -15,8 +15,8 @@
 #include "storage/hop_credential.h"
 #include "storage/webhook_secret.h"
 
-const char *const webhook_types[] = {"health.changed", "health.forced", "outage.opened", "outage.closed",
-                                     "webhook.test", NULL};
+const char *const webhook_types[] = {"health.changed", "health.forced", "outage.opened",
+                                     "outage.closed",  "webhook.test",  NULL};
 
 bool webhook_type_known(struct slice type)
 {
@@ -57,7 +57,7 @@ static const struct db_statement claim = {
     "update webhook w set lease_until = now() + $2::integer * interval '1 millisecond'"
     "  from (select id from webhook c where c.enabled and c.retry_at <= now() and c.lease_until <= now()"
     "           and exists (select from webhook_delivery d where d.webhook_id = c.id and d.due_at <= now())"
-    "         order by c.retry_at limit $1::integer for no key update skip locked) free"
+    "         order by c.lease_until limit $1::integer for no key update skip locked) free"
     " where w.id = free.id returning w.id, w.url, w.secret, w.failures",
 };
 
@@ -156,7 +156,7 @@ static const struct db_statement note_failure = {
 };
 static const struct db_statement release = {
     "webhook_release",
-    "update webhook set lease_until = '-infinity' where id = $1::bigint",
+    "update webhook set lease_until = now() where id = $1::bigint",
 };
 static const struct db_statement expire = {
     "webhook_expire",

@@ -21,7 +21,7 @@ static const struct db_statement make_accounts = {
     " select case when i < 40 then 200000 + i else 9000000000000000 end, 8, 131100, 131101, 'a' || i || '@some.test', i,"
     "        'hash' || i from generate_series(1, 40) i"};
 static const struct db_statement upgrade = {"test_upgrade",
-                                            "update account set password_hash = 'new' where address = 'a7@some.test'"};
+                                            "update account set password_hash = 'new' where address = 'a15@some.test'"};
 static const struct db_statement no_hash = {"test_no_hash",
                                             "update account set password_hash = null where address = 'a8@some.test'"};
 
@@ -35,7 +35,7 @@ static AWAITS int who(const char *domain, unsigned name)
     if (!hash.p)
         return 0;
     if (slice_equal(hash, SLICE("new")))
-        return 7;
+        return 15;
     return hash.n > 4 ? atoi(arena_slicedup(arena, slice_skip(hash, 4))) : -1;
 }
 
@@ -64,16 +64,16 @@ static void drawn(void *arg)
 
 static void changed(void *arg)
 {
-    unsigned sevens = 0, eights = 0;
+    unsigned new = 0, none = 0; /* 15 and 8 have the widest gaps before them: ids are fixed, so is hashint8() */
 
     (void)arg;
     expect(change(&upgrade) == DB_DONE && change(&no_hash) == DB_DONE);
     for (unsigned i = 0; i < NAMES; i++) {
-        sevens += first[i] == 7;
-        eights += first[i] == 8;
+        new += first[i] == 15;
+        none += first[i] == 8;
         expect(who("some.test", i) == (first[i] == 8 ? 0 : first[i]));
     }
-    expect(sevens && eights);
+    expect(new &&none);
 }
 
 static void test_each_stands_in_for_some(void **state)
