@@ -68,6 +68,8 @@ def test_used_once(node):
 
 def test_secret_is_nowhere(node):
     made = invite(node)
+    for method, path in (("PUT", "/v1/invitations/"), ("DELETE", "/invitations/")):
+        assert node.api.request(method, path + made["token"], {})[0] == 405  # no handler has seen it
     use(node, made["token"])
     browse(node, made["token"])
     stored = node.query("select string_agg(t::text, ' ') from (select i::text from invitation i union all select a::text from audit_log a) r (t)")
