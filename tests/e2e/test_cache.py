@@ -53,7 +53,7 @@ def ready(session):
 def test_what_is_remembered_is_not_asked_for(new_posthouse, own_postgres):
     """Not by a look-up, nor by any statement: among what goes on in the background there is a round of RCPTs without one."""
     faulty = FaultyPostgres(own_postgres)
-    node = new_posthouse(postgres=faulty, settings={"daemon.workers": 1, "smtp.xclient_networks": "127.0.0.1"})
+    node = new_posthouse(postgres=faulty, settings={"daemon.workers": 1, "delivery.default_route": "127.0.0.1:9", "smtp.xclient_networks": "127.0.0.1"})
     try:
         node.start()
         populate(node.api)

@@ -38,6 +38,7 @@ class Proxied(Dialogue):
 def node(postgres, certificate):
     from conftest import _close, _node
     made = _node(postgres, certificate, settings={"daemon.sessions_per_client_max": 2, "daemon.workers": 1,
+                                                  "delivery.default_route": "127.0.0.1:9",
                                                   "listen.proxy_networks": "127.0.0.1 192.0.2.128/25"})
     made.write_config(**{f"listen__{name}": f"proxy:127.0.0.1:{port}" for name, port in made.ports.items()
                          if name not in ("admin", "imaps")})  # imaps: for the tests to look into the INBOX

@@ -13,7 +13,7 @@ from harness.process import run
 def node(postgres, certificate):
     from conftest import _close, _node
     made = _node(postgres, certificate, settings={"daemon.sessions_per_client_max": 1, "daemon.workers": 1,
-                                                  "smtp.xclient_networks": "127.0.0.1"})
+                                                  "delivery.default_route": "127.0.0.1:9", "smtp.xclient_networks": "127.0.0.1"})
     try:
         made.start()
         made.api.customer("xclient")
