@@ -250,13 +250,25 @@ bool router_match(const char *pattern, const char *path, struct slice keys[2])
     }
 }
 
-/* NULL: nothing at this path (*allow NULL), or not by this method (*allow: those it has). */
+static bool is_whole(const char *path)
+{
+    for (unsigned i = 0; i < ROUTES; i++)
+        if (strcmp(routes[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * NULL: nothing at this path (*allow NULL), or not by this method (*allow: those it has).  A path that stands in the table
+ * as it is is nothing else (OpenAPI 3.1, 4.8.8: before templates).
+ */
 static const struct router_route *find(struct request *r, struct slice keys[2], const char **allow)
 {
     const char *method = strcmp(r->method, "HEAD") == 0 ? "GET" : r->method;
+    bool whole = is_whole(r->path);
     *allow = NULL;
     for (unsigned i = 0; i < ROUTES; i++) {
-        if (!router_match(routes[i].path, r->path, keys))
+        if ((whole && strchr(routes[i].path, '{')) || !router_match(routes[i].path, r->path, keys))
             continue;
         if (strcmp(routes[i].method, method) == 0)
             return &routes[i];
