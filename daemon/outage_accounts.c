@@ -10,8 +10,11 @@
  *     its own            sign in and write.
  *
  * Ids of entries grow with time, but a transaction may end a little after one with a later id: the place that is kept
- * is OVERLAP_MS behind.  And from time to time all is looked through again: an address may have become known, or an
- * account have been made by an administrator.  PAGES bound what a tick does.
+ * is OVERLAP_MS behind.  PAGES bound what a tick does.
+ *
+ * And from time to time all is looked through again, a page in each tick: an address may have become known, or an
+ * account have been made by an administrator.  Nobody waits for that as one waits for new mail, and where very much
+ * waits for nobody (100,000 for a dead destination) it must not be felt by others.
  */
 #include "daemon/outage_accounts.h"
 
@@ -32,7 +35,8 @@ struct domain {
     struct domain *next;
     int64_t id;
     int64_t after;     /* entries up to here have been looked at */
-    uint64_t again_at; /* then from the beginning */
+    int64_t again;     /* and up to here once more */
+    uint64_t again_at; /* when that begins, or goes on */
     bool making, made; /* its known recipients get accounts now; have them */
     bool over;         /* to be freed when the task is done */
 };
@@ -74,10 +78,11 @@ static void drop(struct domain *d)
 
 /* ------------------------------------------------------------------ who has mail */
 
-static AWAITS void give(struct domain *d)
+/* True: there are entries behind *after, which is moved on. */
+static AWAITS bool look(const struct domain *d, int64_t *after, unsigned pages)
 {
-    struct outage_account_page page = {.after = d->after};
-    unsigned given = 0, made = 0, pages = 0;
+    struct outage_account_page page = {.after = *after};
+    unsigned given = 0, made = 0;
 
     do {
         if (outage_account_give(d->id, &page) != DB_DONE) {
@@ -86,23 +91,30 @@ static AWAITS void give(struct domain *d)
         }
         given += page.given;
         made += page.made;
-    } while (page.more && ++pages < PAGES);
+    } while (page.more && --pages);
     if (given || made)
         log_info("held mail given to accounts", log_id("domain", d->id), log_int("entries", given),
                  log_int("made", made));
-    d->after = page.after;
-    if (page.more)
-        return;
-    if (clock_steady_ms() >= d->again_at) {
-        d->after = 0;
-        d->again_at = clock_steady_ms() + AGAIN_MS;
-        if (!d->making)
-            d->made = false; /* somebody may be known since */
-    } else {
-        int64_t recent = id_at(clock_now_ms() - OVERLAP_MS);
+    *after = page.after;
+    return page.more;
+}
 
-        d->after = d->after < recent ? d->after : recent;
-    }
+static AWAITS void look_at_new(struct domain *d)
+{
+    int64_t recent = id_at(clock_now_ms() - OVERLAP_MS);
+
+    if (!look(d, &d->after, PAGES) && d->after > recent)
+        d->after = recent;
+}
+
+static AWAITS void look_again(struct domain *d)
+{
+    if (clock_steady_ms() < d->again_at || (look(d, &d->again, 1) && d->again < d->after))
+        return;
+    d->again = 0;
+    d->again_at = clock_steady_ms() + AGAIN_MS;
+    if (!d->making)
+        d->made = false; /* somebody may be known since */
 }
 
 /* ------------------------------------------------------------------ who has none */
@@ -139,7 +151,8 @@ AWAITS void outage_accounts_step(int64_t domain_id)
 
     if (!d)
         d = begin(domain_id);
-    give(d); /* only this task ends it */
+    look_at_new(d); /* only this task ends it */
+    look_again(d);
     if (!d->made && !d->making)
         d->making = task_start(pool, make_known, d);
 }

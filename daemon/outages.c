@@ -208,6 +208,11 @@ unsigned outages_running(void)
     return run_count;
 }
 
+bool outages_may_show(int64_t domain_id)
+{
+    return run_count && (run_find(domain_id) || !is_ours(id_cell(domain_id)));
+}
+
 /* ------------------------------------------------------------------ showing */
 
 static AWAITS bool show_waiting(int64_t domain_id)

@@ -25,6 +25,8 @@ AWAITS void outages_begin(int64_t domain_id, struct slice reason, const char *de
 /* For outages.c: nothing that was accepted before is left for the destination; what is due is claimed. */
 AWAITS bool outages_even(unsigned cell, struct slice key, int64_t back_ms);
 unsigned outages_running(void);
+/* The domain has an outage that this worker knows of, or it could not know: mail for it may have an account and copies since. */
+bool outages_may_show(int64_t domain_id);
 /* The cells that are ours and whose outages are known: only there may be claimed, or a drain would lose its order. */
 unsigned outages_cells(int16_t cells[]); /* ID_CELLS */
 

@@ -161,7 +161,8 @@ static AWAITS void record(struct arena *arena, const struct report *flight, unsi
             .destination = slice_str(flight->entry->destination->key),
             .reply = flight->reply,
             .delay_ms = delay_at(flight->entry, readable),
-            .copied = flight->entry->account_id || (flight->entry->domain_id && outages_running()),
+            .copied =
+                flight->entry->account_id || (flight->entry->domain_id && outages_may_show(flight->entry->domain_id)),
         };
     }
     if (queue_report(results, count) != DB_DONE)

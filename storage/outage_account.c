@@ -186,8 +186,34 @@ static const struct db_statement orphans = {
     "outage_account_orphans",
     "with page as (select id, recipient, account_id is null and not shown as orphan from queue_entry"
     "               where cell = $1::smallint and domain_id = $2::bigint and id > $3::bigint order by id limit $4::integer)"
-    " select id, recipient, 0::bigint from page where orphan"
+    " (select id, recipient, 0::bigint from page where orphan order by recipient)"
     " union all select max(id), null, count(*) from page"};
+
+/* Entries without an account and their recipients, each address once: of one address there may be very many. */
+struct orphans {
+    const int64_t *ids;
+    const unsigned *whose; /* of each: its address's place */
+    unsigned count;
+    const struct slice *addresses;
+    unsigned address_count;
+};
+
+static struct orphans read_orphans(struct arena *arena, const struct rows *rows, unsigned count)
+{
+    int64_t *ids = arena_array(arena, count + 1, sizeof *ids);
+    unsigned *whose = arena_array(arena, count + 1, sizeof *whose), n = 0;
+    struct slice *addresses = arena_array(arena, count + 1, sizeof *addresses);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct slice address = row_text(rows, i, 1);
+
+        ids[i] = row_int64(rows, i, 0);
+        if (!n || !slice_equal(addresses[n - 1], address)) /* they are in the order of their recipients */
+            addresses[n++] = address;
+        whose[i] = n - 1;
+    }
+    return (struct orphans){ids, whose, count, addresses, n};
+}
 
 /* Which of the addresses are known recipients: listed, or said to exist by a primary that means it. */
 static AWAITS enum db_status are_known(struct arena *arena, int64_t domain_id, const struct wants *wants,
@@ -211,35 +237,54 @@ static bool is_wanted(const struct slice *wanted, unsigned count, struct slice a
     return false;
 }
 
-/* Who reads each entry, as far as he is there or may be made. */
-static AWAITS enum db_status find_readers(struct arena *arena, const struct wants *wants, const struct slice *addresses,
-                                          unsigned count, struct outage_account_wish *wish, struct slice *wanted,
-                                          int64_t *entries, struct slice *readers, const int64_t *ids)
+/* Who reads each address's mail, as far as he is there or may be made: readers. */
+static AWAITS enum db_status find_readers(struct arena *arena, const struct wants *wants, const struct orphans *of,
+                                          struct outage_account_wish *wish, struct slice *wanted, struct slice *readers)
 {
-    struct directory_recipient *found = arena_array(arena, count, sizeof *found);
-    bool *known = arena_array(arena, count, sizeof *known);
+    struct directory_recipient *found = arena_array(arena, of->address_count, sizeof *found);
+    bool *known = arena_array(arena, of->address_count, sizeof *known);
 
-    if (directory_recipients(arena, addresses, count, found) != DB_FOUND)
+    if (directory_recipients(arena, of->addresses, of->address_count, found) != DB_FOUND)
         return DB_FAILED;
-    if (wants->accounts && are_known(arena, wish->domain_id, wants, addresses, found, count, known) != DB_FOUND)
+    if (wants->accounts &&
+        are_known(arena, wish->domain_id, wants, of->addresses, found, of->address_count, known) != DB_FOUND)
         return DB_FAILED;
-    for (unsigned i = 0; i < count; i++) {
-        struct slice address = {NULL, 0}, checked;
+    for (unsigned i = 0; i < of->address_count; i++) {
+        struct slice checked;
 
-        if (found[i].has_account)
-            address = found[i].account.address;
-        else if (known[i] && !found[i].has_expansion && wish->count < OUTAGE_ACCOUNT_BATCH &&
-                 name_address(arena, addresses[i], &checked)) {
-            if (!base_of(arena, wants, checked, &address))
-                address = checked;
-            if (!is_wanted(wanted, wish->count, address))
-                wanted[wish->count++] = address;
+        readers[i] = (struct slice){NULL, 0};
+        if (found[i].has_account) {
+            readers[i] = found[i].account.address;
+        } else if (known[i] && !found[i].has_expansion && wish->count < OUTAGE_ACCOUNT_BATCH &&
+                   name_address(arena, of->addresses[i], &checked)) {
+            if (!base_of(arena, wants, checked, &readers[i]))
+                readers[i] = checked;
+            if (!is_wanted(wanted, wish->count, readers[i]))
+                wanted[wish->count++] = readers[i];
         }
-        if (!address.p)
-            continue;
-        entries[wish->entry_count] = ids[i];
-        readers[wish->entry_count++] = address;
     }
+    return DB_FOUND;
+}
+
+/* What is to be made and given.  wish: its domain is set. */
+static AWAITS enum db_status wish_for(struct arena *arena, const struct wants *wants, const struct orphans *of,
+                                      struct outage_account_wish *wish)
+{
+    struct slice *wanted = arena_array(arena, of->address_count, sizeof *wanted);
+    struct slice *readers = arena_array(arena, of->address_count, sizeof *readers);
+    struct slice *of_entries = arena_array(arena, of->count, sizeof *of_entries);
+    int64_t *entries = arena_array(arena, of->count, sizeof *entries);
+
+    if (find_readers(arena, wants, of, wish, wanted, readers) != DB_FOUND)
+        return DB_FAILED;
+    for (unsigned i = 0; i < of->count; i++)
+        if (readers[of->whose[i]].p) {
+            entries[wish->entry_count] = of->ids[i];
+            of_entries[wish->entry_count++] = readers[of->whose[i]];
+        }
+    wish->addresses = wanted;
+    wish->entries = entries;
+    wish->readers = of_entries;
     return DB_FOUND;
 }
 
@@ -249,7 +294,7 @@ static AWAITS enum db_write give_page(struct arena *arena, int64_t domain_id, co
     struct outage_account_wish wish = {.domain_id = domain_id, .domain_max = wants->max};
     struct params params;
     struct rows *rows = NULL;
-    unsigned count, last;
+    unsigned last;
 
     params_init(&params, arena);
     params_int16(&params, (int16_t)id_cell(domain_id));
@@ -259,24 +304,14 @@ static AWAITS enum db_write give_page(struct arena *arena, int64_t domain_id, co
     if (db_read(arena, &orphans, &params, &rows) != DB_FOUND)
         return DB_UNDONE; /* there is always a last row */
     last = rows_count(rows) - 1;
-    count = last;
     if (row_is_null(rows, last, 0))
         return DB_DONE; /* the end */
-    struct slice *addresses = arena_array(arena, count + 1, sizeof *addresses);
-    struct slice *wanted = arena_array(arena, count + 1, sizeof *wanted);
-    struct slice *readers = arena_array(arena, count + 1, sizeof *readers);
-    int64_t *ids = arena_array(arena, count + 1, sizeof *ids),
-            *entries = arena_array(arena, count + 1, sizeof *entries);
+    if (last) {
+        struct orphans of = read_orphans(arena, rows, last);
 
-    for (unsigned i = 0; i < count; i++) {
-        ids[i] = row_int64(rows, i, 0);
-        addresses[i] = row_text(rows, i, 1);
+        if (wish_for(arena, wants, &of, &wish) != DB_FOUND)
+            return DB_UNDONE;
     }
-    wish.addresses = wanted;
-    wish.entries = entries;
-    wish.readers = readers;
-    if (count && find_readers(arena, wants, addresses, count, &wish, wanted, entries, readers, ids) != DB_FOUND)
-        return DB_UNDONE;
     enum db_write written = outage_account_make(&wish, &page->made, &page->given);
     if (written == DB_DONE) {
         bool full = wish.count == OUTAGE_ACCOUNT_BATCH; /* there may be more to make among these */
