@@ -253,8 +253,8 @@ def test_a_database_that_fails_in_between(new_posthouse, own_postgres, sink, sta
     """The copy and the entry go together, or neither does; the reader is told to try again."""
     faulty = FaultyPostgres(own_postgres)
     try:
-        node = new_posthouse(postgres=faulty, settings={"delivery.probe_interval": "300ms", "database.cache_size": 0,
-                                                        "database.statement_timeout": "500ms"})
+        node = new_posthouse(postgres=faulty, settings={"delivery.probe_interval": "300ms", "database.cache_size": 0, "daemon.workers": 1,
+                                                        "database.statement_timeout": "500ms"})  # one that finds the database again
         set_up(node, sink, deleted_mail="ask" if statement == "deletion_hold" else "unless-deleted")
         hold(node, sink, "one")
         fault = faulty.arm(statement, mode)
