@@ -194,6 +194,17 @@ AWAITS enum db_write provision_run(struct db_unit *unit, const struct provision_
     return result;
 }
 
+AWAITS enum db_write provision_remove(struct arena *arena, const struct db_statement *require,
+                                      const struct db_statement *remove, int64_t id,
+                                      const struct provision_actor *actor, struct provision_refusal *refusal)
+{
+    struct db_unit *unit = db_unit_new(arena);
+
+    params_int64(db_unit_add(unit, require), id);
+    params_int64(db_unit_add(unit, remove), id);
+    return provision_run(unit, actor, refusal);
+}
+
 struct slice *provision_words(struct arena *arena, struct slice text, unsigned *count)
 {
     *count = 0;

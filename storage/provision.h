@@ -46,9 +46,15 @@ struct provision_page {
 /* ------------------------------------------------------------------ for the provision_*.c only */
 
 struct db_unit;
+struct db_statement;
 /* Adds the audit row, runs, repeats conflicts, settles UNCERTAIN, explains DB_REFUSED. */
 AWAITS enum db_write provision_run(struct db_unit *unit, const struct provision_actor *actor,
                                    struct provision_refusal *refusal) __attribute__((warn_unused_result));
+/* A change of two statements with an id as their parameter: that it is there (refuses "gone"), and its end. */
+AWAITS enum db_write provision_remove(struct arena *arena, const struct db_statement *require,
+                                      const struct db_statement *remove, int64_t id,
+                                      const struct provision_actor *actor, struct provision_refusal *refusal)
+    __attribute__((warn_unused_result));
 /* "a b c" from string_agg(..., ' ') as slices. {NULL,0}: none. */
 struct slice *provision_words(struct arena *arena, struct slice text, unsigned *count);
 

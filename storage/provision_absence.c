@@ -8,6 +8,7 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define MANY 100
 
@@ -16,8 +17,11 @@
     "  from absence a join domain d on d.id = a.domain_id where a.kind = $1::text"                                     \
     "   and ($2::bigint = 0 or a.domain_id = $2::bigint) "
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_absence *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_absence *out = into;
+
+    (void)arena;
     *out = (struct provision_absence){
         .id = row_int64(rows, row, 0),
         .domain_id = row_int64(rows, row, 1),
@@ -30,6 +34,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_abs
     };
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_absence), read_row};
+
 static const struct db_statement get = {
     "provision_absence_get",
     SELECT "and a.cell = $4::smallint and a.id = $3::bigint",
@@ -40,7 +46,7 @@ AWAITS enum db_status provision_absence_get(struct arena *arena, const char *kin
 {
     int64_t id = 0;
     struct params params;
-    struct rows *rows = NULL;
+
     if (!id_parse(key, &id))
         return DB_NONE;
     params_init(&params, arena);
@@ -48,10 +54,7 @@ AWAITS enum db_status provision_absence_get(struct arena *arena, const char *kin
     params_int64(&params, domain_id);
     params_int64(&params, id);
     params_int16(&params, (int16_t)id_cell(id));
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 static const struct db_statement list = {
@@ -64,20 +67,13 @@ AWAITS enum db_status provision_absence_list(struct arena *arena, const char *ki
                                              unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
     params_text(&params, slice_str(kind));
     params_int64(&params, domain_id);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows) + 1, sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require_domain = {

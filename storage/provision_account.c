@@ -21,6 +21,7 @@
 #include "storage/provision_address.h"
 #include "storage/provision_adopt.h"
 #include "storage/provision_mailbox.h"
+#include "storage/provision_read.h"
 
 #define SELECT                                                                                                         \
     "select a.id, a.customer_id, a.domain_id, a.address, a.state, a.password_hash is not null,"                        \
@@ -28,8 +29,10 @@
     " substring(a.password_hash from '^([$][0-9a-z]+[$]|[{][A-Z0-9]+[}])')"                                            \
     " from account a "
 
-static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_account *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_account *out = into;
+
     out->id = row_int64(rows, row, 0);
     out->customer_id = row_int64(rows, row, 1);
     out->domain_id = row_int64(rows, row, 2);
@@ -40,6 +43,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->aliases = provision_words(arena, row_text(rows, row, 7), &out->alias_count);
     out->scheme = row_text(rows, row, 8);
 }
+
+static const struct provision_read_shape shape = {sizeof(struct provision_account), read_row};
 
 /* ------------------------------------------------------------------ reading */
 
@@ -52,14 +57,11 @@ AWAITS enum db_status provision_account_get(struct arena *arena, struct slice ke
 {
     int64_t id = 0;
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     params_int64(&params, id_parse(key, &id) ? id : 0);
     params_text(&params, name_key(arena, key));
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(arena, rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 static const struct db_statement list_all = {
@@ -85,26 +87,18 @@ AWAITS enum db_status provision_account_list(struct arena *arena, int64_t custom
                                              unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
     const struct db_statement *statement = customer_id && domain_id ? &list_of_both
                                            : customer_id            ? &list_of_customer
                                            : domain_id              ? &list_of_domain
                                                                     : &list_all;
-    *out = NULL;
-    *count = 0;
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     if (customer_id)
         params_int64(&params, customer_id);
     if (domain_id)
         params_int64(&params, domain_id);
-    if (db_read(arena, statement, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(arena, rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, statement, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ addresses */
@@ -346,8 +340,7 @@ AWAITS enum db_write provision_account_delete(struct arena *arena, int64_t id, c
 {
     static const struct db_statement *const steps[] = {
         &lock_mailboxes,   &release_messages,     &remove_items, &free_entries,
-        &remove_mailboxes, &remove_subscriptions, &remove_sent,
-        &remove_row,
+        &remove_mailboxes, &remove_subscriptions, &remove_sent,  &remove_row,
     };
     struct db_unit *unit = db_unit_new(arena);
     params_int64(db_unit_add(unit, &require), id);

@@ -10,11 +10,15 @@
 #include "core/id.h"
 #include "storage/allow.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define COLUMNS "id, coalesce(customer_id, 0), network::text, label, valid_until, created_at"
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_allowed *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_allowed *out = into;
+
+    (void)arena;
     out->id = row_int64(rows, row, 0);
     out->customer_id = row_int64(rows, row, 1);
     out->network = row_text(rows, row, 2);
@@ -23,6 +27,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_all
     out->created_ms = row_time(rows, row, 5);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_allowed), read_row};
+
 static const struct db_statement get = {
     "provision_allowed_get",
     "select " COLUMNS " from allowed_network where id = $1::bigint",
@@ -30,17 +36,7 @@ static const struct db_statement get = {
 
 AWAITS enum db_status provision_allowed_get(struct arena *arena, struct slice key, struct provision_allowed *out)
 {
-    int64_t id = 0;
-    struct params params;
-    struct rows *rows = NULL;
-    if (!id_parse(key, &id))
-        return DB_NONE;
-    params_init(&params, arena);
-    params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_by_id(arena, &get, key, &shape, out);
 }
 
 static const struct db_statement list_all = {
@@ -58,20 +54,13 @@ AWAITS enum db_status provision_allowed_list(struct arena *arena, int64_t custom
                                              unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     if (customer_id)
         params_int64(&params, customer_id);
-    if (db_read(arena, customer_id ? &list_of_customer : &list_all, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, customer_id ? &list_of_customer : &list_all, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require_customer = {
@@ -153,8 +142,5 @@ static const struct db_statement remove_row = {
 AWAITS enum db_write provision_allowed_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                               struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }

@@ -7,6 +7,7 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define STRING(number) STRING_(number)
 #define STRING_(number) #number
@@ -15,8 +16,10 @@
     "id, account_id, label, array_to_string(scopes, ' '), array_to_string(networks, ' '), expires_at, created_at,"     \
     " last_used_at"
 
-static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_app_password *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_app_password *out = into;
+
     out->id = row_int64(rows, row, 0);
     out->account_id = row_int64(rows, row, 1);
     out->label = row_text(rows, row, 2);
@@ -26,6 +29,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->created_ms = row_time(rows, row, 6);
     out->last_used_ms = row_time(rows, row, 7);
 }
+
+static const struct provision_read_shape shape = {sizeof(struct provision_app_password), read_row};
 
 static const struct db_statement get = {
     "provision_app_password_get",
@@ -37,16 +42,13 @@ AWAITS enum db_status provision_app_password_get(struct arena *arena, int64_t ac
 {
     int64_t id = 0;
     struct params params;
-    struct rows *rows = NULL;
+
     if (!id_parse(key, &id))
         return DB_NONE;
     params_init(&params, arena);
     params_int64(&params, account_id);
     params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(arena, rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 static const struct db_statement list = {
@@ -60,19 +62,12 @@ AWAITS enum db_status provision_app_password_list(struct arena *arena, int64_t a
                                                   struct provision_app_password **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
     params_int64(&params, account_id);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(arena, rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require_account = {
@@ -122,8 +117,5 @@ static const struct db_statement remove_row = {
 AWAITS enum db_write provision_app_password_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                                    struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }

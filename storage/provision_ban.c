@@ -6,11 +6,15 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define COLUMNS "id, kind = 'pair', client, account, failures, first_at, banned_until"
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_ban *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_ban *out = into;
+
+    (void)arena;
     out->id = row_int64(rows, row, 0);
     out->of_account = row_bool(rows, row, 1);
     out->client = row_text(rows, row, 2);
@@ -20,6 +24,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_ban
     out->until_ms = row_time(rows, row, 6);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_ban), read_row};
+
 static const struct db_statement get = {
     "provision_ban_get",
     "select " COLUMNS " from auth_failure where id = $1::bigint and banned_until > now()",
@@ -27,17 +33,7 @@ static const struct db_statement get = {
 
 AWAITS enum db_status provision_ban_get(struct arena *arena, struct slice key, struct provision_ban *out)
 {
-    int64_t id = 0;
-    struct params params;
-    struct rows *rows = NULL;
-    if (!id_parse(key, &id))
-        return DB_NONE;
-    params_init(&params, arena);
-    params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_by_id(arena, &get, key, &shape, out);
 }
 
 static const struct db_statement list = {
@@ -49,18 +45,11 @@ AWAITS enum db_status provision_ban_list(struct arena *arena, const struct provi
                                          struct provision_ban **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require = {
@@ -76,8 +65,5 @@ static const struct db_statement lift = {
 AWAITS enum db_write provision_ban_lift(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                         struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &lift), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &lift, id, actor, refusal);
 }

@@ -131,9 +131,5 @@ AWAITS enum db_write provision_content_rule_change(struct arena *arena, const st
 AWAITS enum db_write provision_content_rule_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                                    struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &delete), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &delete, id, actor, refusal);
 }

@@ -65,9 +65,5 @@ AWAITS enum db_write provision_continuity_put(struct arena *arena, int64_t domai
 AWAITS enum db_write provision_continuity_delete(struct arena *arena, int64_t domain_id,
                                                  const struct provision_actor *actor, struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-
-    params_int64(db_unit_add(unit, &require_domain), domain_id);
-    params_int64(db_unit_add(unit, &remove_row), domain_id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require_domain, &remove_row, domain_id, actor, refusal);
 }

@@ -9,11 +9,15 @@
 #include "core/id.h"
 #include "core/secret.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define COLUMNS "id, cell, name, state = 'active', created_at, coalesce(source_addresses, '')"
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_customer *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_customer *out = into;
+
+    (void)arena;
     out->id = row_int64(rows, row, 0);
     out->cell = (unsigned)row_int64(rows, row, 1);
     out->name = row_text(rows, row, 2);
@@ -21,6 +25,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_cus
     out->created_ms = row_time(rows, row, 4);
     out->sources = row_text(rows, row, 5);
 }
+
+static const struct provision_read_shape shape = {sizeof(struct provision_customer), read_row};
 
 static const struct db_statement get = {
     "provision_customer_get",
@@ -31,14 +37,11 @@ AWAITS enum db_status provision_customer_get(struct arena *arena, struct slice k
 {
     int64_t id = 0;
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     params_int64(&params, id_parse(key, &id) ? id : 0);
     params_text(&params, key);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 static const struct db_statement insert = {
@@ -75,18 +78,11 @@ AWAITS enum db_status provision_customer_list(struct arena *arena, const struct 
                                               struct provision_customer **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require = {
@@ -121,8 +117,5 @@ static const struct db_statement remove_row = {
 AWAITS enum db_write provision_customer_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                                struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }

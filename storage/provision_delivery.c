@@ -9,14 +9,18 @@
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/name.h"
+#include "storage/provision_read.h"
 
 #define COLUMNS                                                                                                        \
     "id, domain, coalesce(lifetime, -1), coalesce(delay_notice, -1), coalesce(retry_first, -1), "                      \
     "coalesce(retry_max, -1), label, created_at, tls, coalesce(transaction_recipients, -1),"                           \
     " coalesce(connection_messages, -1)"
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_delivery *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_delivery *out = into;
+
+    (void)arena;
     enum delivery_tls tls = DELIVERY_TLS_NOT_SET;
 
     if (!row_is_null(rows, row, 8) && !delivery_tls_of(row_text(rows, row, 8), &tls))
@@ -31,6 +35,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_del
     };
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_delivery), read_row};
+
 static const struct db_statement get = {
     "provision_delivery_get",
     "select " COLUMNS " from delivery_policy where id = $1::bigint or domain = $2::text limit 1",
@@ -44,14 +50,11 @@ AWAITS enum db_status provision_delivery_get(struct arena *arena, struct slice k
     if (!is_id && !name_domain(arena, key, &domain))
         return DB_NONE;
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     params_int64(&params, id);
     params_text(&params, domain);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 static const struct db_statement list_all = {
@@ -63,18 +66,11 @@ AWAITS enum db_status provision_delivery_list(struct arena *arena, const struct 
                                               struct provision_delivery **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list_all, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list_all, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require_room = {
@@ -149,8 +145,5 @@ static const struct db_statement remove_row = {
 AWAITS enum db_write provision_delivery_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                                struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }

@@ -9,11 +9,14 @@
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/dns_list.h"
+#include "storage/provision_read.h"
 
 #define COLUMNS "id, zone, array_to_string(answers, ' '), score, label, created_at"
 
-static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_dns_list *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_dns_list *out = into;
+
     out->id = row_int64(rows, row, 0);
     out->zone = row_text(rows, row, 1);
     out->answers = provision_words(arena, row_text(rows, row, 2), &out->answer_count);
@@ -22,6 +25,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->created_ms = row_time(rows, row, 5);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_dns_list), read_row};
+
 static const struct db_statement get = {
     "provision_dns_list_get",
     "select " COLUMNS " from dns_list where id = $1::bigint",
@@ -29,17 +34,7 @@ static const struct db_statement get = {
 
 AWAITS enum db_status provision_dns_list_get(struct arena *arena, struct slice key, struct provision_dns_list *out)
 {
-    int64_t id = 0;
-    struct params params;
-    struct rows *rows = NULL;
-    if (!id_parse(key, &id))
-        return DB_NONE;
-    params_init(&params, arena);
-    params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(arena, rows, 0, out);
-    return status;
+    return provision_read_by_id(arena, &get, key, &shape, out);
 }
 
 static const struct db_statement list_all = {
@@ -51,18 +46,11 @@ AWAITS enum db_status provision_dns_list_list(struct arena *arena, const struct 
                                               struct provision_dns_list **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list_all, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(arena, rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list_all, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require_room = {
@@ -137,8 +125,5 @@ static const struct db_statement remove_row = {
 AWAITS enum db_write provision_dns_list_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                                struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }

@@ -17,6 +17,7 @@
 #include "storage/hint.h"
 #include "storage/name.h"
 #include "storage/outage.h"
+#include "storage/provision_read.h"
 #include "storage/provision_route.h"
 #include "storage/queue.h"
 
@@ -71,8 +72,10 @@ static enum directory_kind kind_of(struct slice word)
                                                : DIRECTORY_HOSTED;
 }
 
-static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_domain *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_domain *out = into;
+
     out->id = row_int64(rows, row, 0);
     out->customer_id = row_int64(rows, row, 1);
     out->name = row_text(rows, row, 2);
@@ -93,6 +96,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->route = row_text(rows, row, 17);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_domain), read_row};
+
 /* ------------------------------------------------------------------ reading */
 
 static const struct db_statement get = {
@@ -105,14 +110,11 @@ AWAITS enum db_status provision_domain_get(struct arena *arena, struct slice key
     int64_t id = 0;
     struct slice name;
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     params_int64(&params, id_parse(key, &id) ? id : 0);
     params_text(&params, name_domain(arena, key, &name) ? name : arena_lower(arena, key));
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(arena, rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 static const struct db_statement list_all = {
@@ -128,20 +130,13 @@ AWAITS enum db_status provision_domain_list(struct arena *arena, int64_t custome
                                             struct provision_domain **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     if (customer_id)
         params_int64(&params, customer_id);
-    if (db_read(arena, customer_id ? &list_of_customer : &list_all, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(arena, rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, customer_id ? &list_of_customer : &list_all, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ writing */

@@ -10,6 +10,7 @@
 #include "storage/db.h"
 #include "storage/name.h"
 #include "storage/provision_address.h"
+#include "storage/provision_read.h"
 
 #define SELECT                                                                                                         \
     "select e.id, e.customer_id, e.domain_id, e.kind = 'group', e.address, e.senders, e.created_at,"                   \
@@ -21,8 +22,10 @@ static struct slice word(enum provision_expansion_kind kind)
     return kind == PROVISION_GROUP ? SLICE("group") : SLICE("alias");
 }
 
-static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_expansion *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_expansion *out = into;
+
     out->id = row_int64(rows, row, 0);
     out->customer_id = row_int64(rows, row, 1);
     out->domain_id = row_int64(rows, row, 2);
@@ -32,6 +35,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->created_ms = row_time(rows, row, 6);
     out->targets = provision_words(arena, row_text(rows, row, 7), &out->target_count);
 }
+
+static const struct provision_read_shape shape = {sizeof(struct provision_expansion), read_row};
 
 /* ------------------------------------------------------------------ reading */
 
@@ -46,15 +51,12 @@ AWAITS enum db_status provision_expansion_get(struct arena *arena, enum provisio
 {
     int64_t id = 0;
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     params_int64(&params, id_parse(key, &id) ? id : 0);
     params_text(&params, name_key(arena, key));
     params_text(&params, word(kind));
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(arena, rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 static const struct db_statement list = {
@@ -69,21 +71,14 @@ AWAITS enum db_status provision_expansion_list(struct arena *arena, enum provisi
                                                unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     params_text(&params, word(kind));
     params_int64(&params, customer_id);
     params_int64(&params, domain_id);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(arena, rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ writing */

@@ -11,6 +11,7 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define COLUMNS                                                                                                        \
     "id, customer_id, revision, account_id, domain_id, network::text, label, senders, recipients, at_limit,"           \
@@ -29,8 +30,10 @@ static int64_t number(const struct rows *rows, unsigned row, unsigned column)
     return row_is_null(rows, row, column) ? 0 : row_int64(rows, row, column);
 }
 
-static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_grant *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_grant *out = into;
+
     out->id = row_int64(rows, row, 0);
     out->customer_id = row_int64(rows, row, 1);
     out->revision = (int32_t)row_int64(rows, row, 2);
@@ -57,6 +60,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     out->hold_then = row_text(rows, row, 21 + PROVISION_GRANT_LIMITS);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_grant), read_row};
+
 /* ------------------------------------------------------------------ reading */
 
 static const struct db_statement get = {
@@ -66,17 +71,7 @@ static const struct db_statement get = {
 
 AWAITS enum db_status provision_grant_get(struct arena *arena, struct slice key, struct provision_grant *out)
 {
-    int64_t id = 0;
-    struct params params;
-    struct rows *rows = NULL;
-    if (!id_parse(key, &id))
-        return DB_NONE;
-    params_init(&params, arena);
-    params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(arena, rows, 0, out);
-    return status;
+    return provision_read_by_id(arena, &get, key, &shape, out);
 }
 
 static const struct db_statement list_all = {
@@ -93,20 +88,13 @@ AWAITS enum db_status provision_grant_list(struct arena *arena, int64_t customer
                                            struct provision_grant **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     if (customer_id)
         params_int64(&params, customer_id);
-    if (db_read(arena, customer_id ? &list_of_customer : &list_all, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(arena, rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, customer_id ? &list_of_customer : &list_all, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -234,8 +222,5 @@ static const struct db_statement remove_row = {
 AWAITS enum db_write provision_grant_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                             struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }

@@ -9,6 +9,7 @@
 #include "storage/provision_held_account.h"
 
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define SELECT                                                                                                         \
     "select h.account_id, a.address, h.held_by, h.reason, h.hold_seconds, h.hold_then, h.created_at"                   \
@@ -18,8 +19,11 @@ static const struct db_statement get = {"provision_held_account_get", SELECT "h.
 static const struct db_statement list = {"provision_held_account_list",
                                          SELECT "h.account_id > $1::bigint order by h.account_id limit $2::integer"};
 
-static void read_row(const struct rows *rows, unsigned row, struct held_account *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct held_account *out = into;
+
+    (void)arena;
     *out = (struct held_account){
         .account_id = row_int64(rows, row, 0),
         .address = row_text(rows, row, 1),
@@ -31,36 +35,26 @@ static void read_row(const struct rows *rows, unsigned row, struct held_account 
     hold_then_parse(row_text(rows, row, 5), &out->then);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct held_account), read_row};
+
 AWAITS enum db_status provision_held_account_get(struct arena *arena, int64_t account_id, struct held_account *out)
 {
     struct params params;
-    struct rows *rows = NULL;
 
     params_init(&params, arena);
     params_int64(&params, account_id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 AWAITS enum db_status provision_held_account_list(struct arena *arena, const struct provision_page *page,
                                                   struct held_account **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
 
-    *out = NULL;
-    *count = 0;
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows) + 1, sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require_room = {
@@ -98,9 +92,5 @@ static const struct db_statement end = {"provision_held_account_end",
 AWAITS enum db_write provision_held_account_end(struct arena *arena, int64_t account_id,
                                                 const struct provision_actor *actor, struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-
-    params_int64(db_unit_add(unit, &require), account_id);
-    params_int64(db_unit_add(unit, &end), account_id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &end, account_id, actor, refusal);
 }

@@ -12,6 +12,7 @@
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/hint.h"
+#include "storage/provision_read.h"
 
 #define SELECT                                                                                                         \
     "select c.id, c.name, c.user_name, c.mechanism, c.tls = 'verify', c.secret, c.created_at, c.changed_at,"           \
@@ -19,8 +20,11 @@
     "       c.certificate"                                                                                             \
     "  from hop_credential c left join hop_token t on t.credential_id = c.id "
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_hop_credential *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_hop_credential *out = into;
+
+    (void)arena;
     const struct secret_ring *ring = hop_credential_ring();
     struct slice sealed = row_text(rows, row, 5), refresh = row_text(rows, row, 12);
 
@@ -46,6 +50,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_hop
     secret_ring_name_of(sealed.p ? sealed : refresh, out->key);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_hop_credential), read_row};
+
 /* ------------------------------------------------------------------ reading */
 
 static const struct db_statement get = {
@@ -58,14 +64,11 @@ AWAITS enum db_status provision_hop_credential_get(struct arena *arena, struct s
 {
     int64_t id = 0;
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     params_int64(&params, id_parse(key, &id) ? id : 0);
     params_text(&params, key);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 static const struct db_statement list = {
@@ -77,18 +80,11 @@ AWAITS enum db_status provision_hop_credential_list(struct arena *arena, const s
                                                     struct provision_hop_credential **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -217,10 +213,7 @@ AWAITS enum db_write provision_hop_credential_delete(struct arena *arena, int64_
                                                      const struct provision_actor *actor,
                                                      struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }
 
 /* ------------------------------------------------------------------ sealing anew */

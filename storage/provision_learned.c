@@ -9,6 +9,7 @@
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/name.h"
+#include "storage/provision_read.h"
 
 static const struct db_statement list = {
     "provision_learned_list",
@@ -50,22 +51,25 @@ static void add_domain(struct params *params, int64_t domain_id)
     params_int64(params, domain_id);
 }
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_learned *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_learned *out = into;
+
+    (void)arena;
     out->address = row_text(rows, row, 0);
     out->valid = row_bool(rows, row, 1);
     out->learned_ms = row_time(rows, row, 2);
     out->until_ms = row_time(rows, row, 3);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_learned), read_row};
+
 AWAITS enum db_status provision_learned_list(struct arena *arena, int64_t domain_id, enum provision_learned_which which,
                                              struct slice after, unsigned limit, struct provision_learned **out,
                                              unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
     add_domain(&params, domain_id);
     params_text(&params, after.p ? after : SLICE(""));
@@ -74,26 +78,19 @@ AWAITS enum db_status provision_learned_list(struct arena *arena, int64_t domain
     else
         params_bool(&params, which == PROVISION_LEARNED_VALID);
     params_int32(&params, (int32_t)limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 AWAITS enum db_status provision_learned_get(struct arena *arena, int64_t domain_id, struct slice address,
                                             struct provision_learned *out)
 {
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     add_domain(&params, domain_id);
     params_text(&params, name_key(arena, address));
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 AWAITS enum db_write provision_learned_forget(struct arena *arena, int64_t domain_id, struct slice address,

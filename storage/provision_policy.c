@@ -9,6 +9,7 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define COLUMNS                                                                                                        \
     "id, coalesce(customer_id, 0), coalesce(domain_id, 0), revision, refuse_at, reverse_name, reverse_score, "         \
@@ -20,8 +21,11 @@ static int32_t score(const struct rows *rows, unsigned row, unsigned column)
     return row_is_null(rows, row, column) ? PROVISION_POLICY_NO_SCORE : (int32_t)row_int64(rows, row, column);
 }
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_policy *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_policy *out = into;
+
+    (void)arena;
     out->id = row_int64(rows, row, 0);
     out->customer_id = row_int64(rows, row, 1);
     out->domain_id = row_int64(rows, row, 2);
@@ -37,6 +41,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_pol
     out->label = row_text(rows, row, 12);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_policy), read_row};
+
 static const struct db_statement get = {
     "provision_policy_get",
     "select " COLUMNS " from client_policy where id = $1::bigint",
@@ -44,17 +50,7 @@ static const struct db_statement get = {
 
 AWAITS enum db_status provision_policy_get(struct arena *arena, struct slice key, struct provision_policy *out)
 {
-    int64_t id = 0;
-    struct params params;
-    struct rows *rows = NULL;
-    if (!id_parse(key, &id))
-        return DB_NONE;
-    params_init(&params, arena);
-    params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_by_id(arena, &get, key, &shape, out);
 }
 
 static const struct db_statement list_all = {
@@ -71,20 +67,13 @@ AWAITS enum db_status provision_policy_list(struct arena *arena, int64_t custome
                                             struct provision_policy **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     if (customer_id)
         params_int64(&params, customer_id);
-    if (db_read(arena, customer_id ? &list_of_customer : &list_all, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, customer_id ? &list_of_customer : &list_all, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -198,8 +187,5 @@ static const struct db_statement remove_row = {
 AWAITS enum db_write provision_policy_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                              struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }

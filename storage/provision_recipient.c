@@ -9,6 +9,7 @@
 
 #include "storage/db.h"
 #include "storage/name.h"
+#include "storage/provision_read.h"
 
 static const struct db_statement list = {
     "provision_recipient_list",
@@ -45,29 +46,28 @@ static const struct db_statement remove_row = {
     "delete from recipient_listed where domain_id = $1::bigint and address = $2::text",
 };
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_recipient *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_recipient *out = into;
+
+    (void)arena;
     out->address = row_text(rows, row, 0);
     out->created_ms = row_time(rows, row, 1);
 }
+
+static const struct provision_read_shape shape = {sizeof(struct provision_recipient), read_row};
 
 AWAITS enum db_status provision_recipient_list(struct arena *arena, int64_t domain_id, struct slice after,
                                                unsigned limit, struct provision_recipient **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
     params_int64(&params, domain_id);
     params_text(&params, after.p ? after : SLICE(""));
     params_int32(&params, (int32_t)limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static void add_pair(struct params *params, int64_t domain_id, struct slice address)
@@ -80,13 +80,10 @@ AWAITS enum db_status provision_recipient_get(struct arena *arena, int64_t domai
                                               struct provision_recipient *out)
 {
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     add_pair(&params, domain_id, name_key(arena, address));
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 AWAITS enum db_write provision_recipient_add(struct arena *arena, int64_t domain_id, struct slice address,

@@ -13,13 +13,14 @@
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/hint.h"
+#include "storage/provision_read.h"
 #include "storage/queue.h"
 
-#define SELECT                                                                                                         \
-    "select r.id, coalesce(r.customer_id, 0), r.name, r.created_at,"                                                   \
-    " (select string_agg(concat_ws(' ', h.priority, h.weight, h.port, coalesce(h.credential_id, 0), coalesce(h.tls, '-'),"    \
-    "                                  h.host), ','"                                                                  \
-    "                    order by h.priority, h.host, h.port) from route_hop h where h.route_id = r.id)"               \
+#define SELECT                                                                                                             \
+    "select r.id, coalesce(r.customer_id, 0), r.name, r.created_at,"                                                       \
+    " (select string_agg(concat_ws(' ', h.priority, h.weight, h.port, coalesce(h.credential_id, 0), coalesce(h.tls, '-')," \
+    "                                  h.host), ','"                                                                       \
+    "                    order by h.priority, h.host, h.port) from route_hop h where h.route_id = r.id)"                   \
     ", coalesce(r.source_addresses, '') from route r "
 
 static void read_hops(struct arena *arena, struct slice text, struct provision_route *out)
@@ -41,8 +42,10 @@ static void read_hops(struct arena *arena, struct slice text, struct provision_r
     }
 }
 
-static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_route *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_route *out = into;
+
     *out = (struct provision_route){
         .id = row_int64(rows, row, 0),
         .customer_id = row_int64(rows, row, 1),
@@ -52,6 +55,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     };
     read_hops(arena, row_text(rows, row, 4), out);
 }
+
+static const struct provision_read_shape shape = {sizeof(struct provision_route), read_row};
 
 /* ------------------------------------------------------------------ reading */
 
@@ -64,14 +69,11 @@ AWAITS enum db_status provision_route_get(struct arena *arena, struct slice key,
 {
     int64_t id = 0;
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     params_int64(&params, id_parse(key, &id) ? id : 0);
     params_text(&params, key);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(arena, rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 static const struct db_statement list = {
@@ -83,19 +85,12 @@ AWAITS enum db_status provision_route_list(struct arena *arena, int64_t customer
                                            struct provision_route **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     params_int64(&params, customer_id);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(arena, rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ writing */

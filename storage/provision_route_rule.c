@@ -9,6 +9,7 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 #include "storage/provision_route.h"
 
 #define SELECT                                                                                                         \
@@ -16,8 +17,11 @@
     " (select a.address from account a where a.id = u.account_id), u.sender_domain, u.recipient_domain, u.route_id,"   \
     " r.name, u.created_at from route_rule u join route r on r.id = u.route_id "
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_route_rule *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_route_rule *out = into;
+
+    (void)arena;
     *out = (struct provision_route_rule){
         .id = row_int64(rows, row, 0),
         .customer_id = row_int64(rows, row, 1),
@@ -31,6 +35,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_rou
     };
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_route_rule), read_row};
+
 static const struct db_statement get = {
     "provision_route_rule_get",
     SELECT "where u.id = $1::bigint",
@@ -38,17 +44,7 @@ static const struct db_statement get = {
 
 AWAITS enum db_status provision_route_rule_get(struct arena *arena, struct slice key, struct provision_route_rule *out)
 {
-    int64_t id = 0;
-    struct params params;
-    struct rows *rows = NULL;
-    if (!id_parse(key, &id))
-        return DB_NONE;
-    params_init(&params, arena);
-    params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_by_id(arena, &get, key, &shape, out);
 }
 
 static const struct db_statement list = {
@@ -61,19 +57,12 @@ AWAITS enum db_status provision_route_rule_list(struct arena *arena, int64_t cus
                                                 unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     params_int64(&params, customer_id);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -167,8 +156,5 @@ static const struct db_statement remove_row = {
 AWAITS enum db_write provision_route_rule_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                                  struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }

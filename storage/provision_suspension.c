@@ -9,12 +9,16 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define COLUMNS "id, kind, value, reason, expires_at, created_at"
 #define LIVE "ended_at is null and (expires_at is null or expires_at > now())"
 
-static void read_row(const struct rows *rows, unsigned row, struct suspension *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct suspension *out = into;
+
+    (void)arena;
     *out = (struct suspension){
         .id = row_int64(rows, row, 0),
         .value = row_text(rows, row, 2),
@@ -26,6 +30,8 @@ static void read_row(const struct rows *rows, unsigned row, struct suspension *o
         out->kind = SUSPENSION_DESTINATION; /* the table has no other words */
 }
 
+static const struct provision_read_shape shape = {sizeof(struct suspension), read_row};
+
 static const struct db_statement get = {"provision_suspension_get",
                                         "select " COLUMNS " from suspension where id = $1::bigint and " LIVE};
 static const struct db_statement list = {"provision_suspension_list",
@@ -35,31 +41,21 @@ static const struct db_statement list = {"provision_suspension_list",
 AWAITS enum db_status provision_suspension_get(struct arena *arena, int64_t id, struct suspension *out)
 {
     struct params params;
-    struct rows *rows = NULL;
+
     params_init(&params, arena);
     params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 AWAITS enum db_status provision_suspension_list(struct arena *arena, const struct provision_page *page,
                                                 struct suspension **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows) + 1, sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement end_expired = {
@@ -116,8 +112,5 @@ static const struct db_statement end = {"provision_suspension_end",
 AWAITS enum db_write provision_suspension_end(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                               struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &end), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &end, id, actor, refusal);
 }

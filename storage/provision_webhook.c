@@ -10,6 +10,7 @@
 #include "core/id.h"
 #include "storage/db.h"
 #include "storage/hop_credential.h"
+#include "storage/provision_read.h"
 
 #define RESEAL_PAGE 100
 
@@ -19,8 +20,10 @@
     "       (select count(*) from webhook_delivery d where d.webhook_id = w.id), w.given_up, w.dropped"                \
     "  from webhook w "
 
-static void read_row(struct arena *arena, const struct rows *rows, unsigned row, struct provision_webhook *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_webhook *out = into;
+
     const struct secret_ring *ring = hop_credential_ring();
     struct slice sealed = row_text(rows, row, 5);
 
@@ -45,6 +48,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
     secret_ring_name_of(sealed, out->key);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_webhook), read_row};
+
 /* ------------------------------------------------------------------ reading */
 
 static const struct db_statement get = {
@@ -54,17 +59,7 @@ static const struct db_statement get = {
 
 AWAITS enum db_status provision_webhook_get(struct arena *arena, struct slice key, struct provision_webhook *out)
 {
-    int64_t id = 0;
-    struct params params;
-    struct rows *rows = NULL;
-    if (!id_parse(key, &id))
-        return DB_NONE;
-    params_init(&params, arena);
-    params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(arena, rows, 0, out);
-    return status;
+    return provision_read_by_id(arena, &get, key, &shape, out);
 }
 
 static const struct db_statement list = {
@@ -77,19 +72,12 @@ AWAITS enum db_status provision_webhook_list(struct arena *arena, int64_t custom
                                              unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
-    *out = NULL;
-    *count = 0;
+
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     params_int64(&params, customer_id);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows), sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(arena, rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -178,10 +166,7 @@ static const struct db_statement remove_row = {
 AWAITS enum db_write provision_webhook_delete(struct arena *arena, int64_t id, const struct provision_actor *actor,
                                               struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &remove_row), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &remove_row, id, actor, refusal);
 }
 
 static const struct db_statement require_enabled = {
