@@ -21,8 +21,9 @@
 
 static const char maintenance[] = "maintenance", drill[] = "drill";
 
-static struct json_object *as_json(const struct provision_absence *absence)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_absence *absence = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", absence->id);
     json_put_text(object, "domain", absence->domain);
@@ -35,17 +36,14 @@ static struct json_object *as_json(const struct provision_absence *absence)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_absence), offsetof(struct provision_absence, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, const char *kind, int64_t domain_id, struct slice key,
                        struct provision_absence *out)
 {
-    switch (provision_absence_get(r->arena, kind, domain_id, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_absence_get(r->arena, kind, domain_id, key, out));
 }
 
 static AWAITS void list(struct request *r, const char *kind, int64_t domain_id)
@@ -55,15 +53,9 @@ static AWAITS void list(struct request *r, const char *kind, int64_t domain_id)
     unsigned count = 0;
     if (!request_page(r, &page))
         return;
-    unsigned limit = page.limit++;
-    if (provision_absence_list(r->arena, kind, domain_id, &page, &absences, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&absences[i]));
-    reply_list(r, items, count > limit ? absences[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_absence_list(r->arena, kind, domain_id, &page, &absences, &count);
+    reply_page(r, status, &page, absences, count, &shape);
 }
 
 static AWAITS void create(struct request *r, struct provision_absence *absence, const char *path)

@@ -36,8 +36,9 @@ static struct slice scheme_name(struct slice scheme)
     return scheme.n > 2 ? slice_of(scheme.p + 1, scheme.n - 2) : slice_of(NULL, 0);
 }
 
-static struct json_object *as_json(const struct provision_account *account)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_account *account = item;
     struct json_object *aliases = json_object_new_array(), *object = json_object_new_object();
     for (unsigned i = 0; i < account->alias_count; i++)
         json_object_array_add(aliases, json_object_new_string_len(account->aliases[i].p, (int)account->aliases[i].n));
@@ -53,16 +54,13 @@ static struct json_object *as_json(const struct provision_account *account)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_account), offsetof(struct provision_account, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_account *out)
 {
-    switch (provision_account_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_account_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -111,15 +109,9 @@ AWAITS void accounts_list(struct request *r)
         return;
     if (domain.p && !domains_resolve(r, "domain", domain, &domain_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_account_list(r->arena, customer_id, domain_id, &page, &accounts, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&accounts[i]));
-    reply_list(r, items, count > limit ? accounts[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_account_list(r->arena, customer_id, domain_id, &page, &accounts, &count);
+    reply_page(r, status, &page, accounts, count, &shape);
 }
 
 static struct provision_password read_password(struct json_fields *f)
@@ -193,7 +185,8 @@ AWAITS void accounts_show(struct request *r)
 AWAITS void accounts_change(struct request *r)
 {
     struct json_fields f;
-    static const char *const states[] = {"active", "suspended", "receive-only", "send-only", "closed", "continuity", NULL};
+    static const char *const states[] = {"active",     "suspended", "receive-only", "send-only", "closed",
+                                         "continuity", NULL};
     struct provision_account_change change = {0};
     if (!json_begin(r, &f))
         return;

@@ -15,8 +15,9 @@
 #define NETWORK_MAX_BYTES 64
 #define LABEL_MAX_BYTES 200
 
-static struct json_object *as_json(const struct provision_allowed *allowed)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_allowed *allowed = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", allowed->id);
     json_put_text(object, "network", allowed->network);
@@ -27,16 +28,13 @@ static struct json_object *as_json(const struct provision_allowed *allowed)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_allowed), offsetof(struct provision_allowed, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_allowed *out)
 {
-    switch (provision_allowed_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_allowed_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -62,15 +60,9 @@ AWAITS void allowed_networks_list(struct request *r)
     struct slice customer = request_query(r, "customer");
     if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_allowed_list(r->arena, customer_id, &page, &list, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&list[i]));
-    reply_list(r, items, count > limit ? list[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_allowed_list(r->arena, customer_id, &page, &list, &count);
+    reply_page(r, status, &page, list, count, &shape);
 }
 
 /* What may change; members that are not given stay as they are. */

@@ -18,8 +18,9 @@
 #define LABEL_MAX_BYTES 200
 #define CIDR_MAX_BYTES 64
 
-static struct json_object *as_json(const struct provision_app_password *password)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_app_password *password = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", password->id);
     json_put_id(object, "account", password->account_id);
@@ -32,19 +33,16 @@ static struct json_object *as_json(const struct provision_app_password *password
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_app_password),
+                                         offsetof(struct provision_app_password, id), as_json};
+
 /* The one of the path.  False, and answered. */
 static AWAITS bool get(struct request *r, struct provision_app_password *out)
 {
     int64_t account_id = 0;
     if (!accounts_of_path(r, &account_id))
         return false;
-    switch (provision_app_password_get(r->arena, account_id, r->key2, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_app_password_get(r->arena, account_id, r->key2, out));
 }
 
 AWAITS void app_passwords_list(struct request *r)
@@ -56,15 +54,9 @@ AWAITS void app_passwords_list(struct request *r)
     int64_t account_id = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page) || !accounts_of_path(r, &account_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_app_password_list(r->arena, account_id, &page, &passwords, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&passwords[i]));
-    reply_list(r, items, count > limit ? passwords[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_app_password_list(r->arena, account_id, &page, &passwords, &count);
+    reply_page(r, status, &page, passwords, count, &shape);
 }
 
 AWAITS void app_passwords_show(struct request *r)

@@ -8,8 +8,9 @@
 #include "admin-api/json.h"
 #include "storage/provision_ban.h"
 
-static struct json_object *as_json(const struct provision_ban *ban)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_ban *ban = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", ban->id);
     json_put_text(object, "kind", ban->of_account ? SLICE("account") : SLICE("address"));
@@ -21,16 +22,12 @@ static struct json_object *as_json(const struct provision_ban *ban)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_ban), offsetof(struct provision_ban, id), as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct provision_ban *out)
 {
-    switch (provision_ban_get(r->arena, r->key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_ban_get(r->arena, r->key, out));
 }
 
 AWAITS void bans_list(struct request *r)
@@ -41,15 +38,9 @@ AWAITS void bans_list(struct request *r)
     unsigned count = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page))
         return;
-    unsigned limit = page.limit++;
-    if (provision_ban_list(r->arena, &page, &bans, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&bans[i]));
-    reply_list(r, items, count > limit ? bans[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_ban_list(r->arena, &page, &bans, &count);
+    reply_page(r, status, &page, bans, count, &shape);
 }
 
 AWAITS void bans_show(struct request *r)

@@ -19,8 +19,9 @@
 #define FINGERPRINT_MAX_BYTES 95 /* with colons */
 #define ADDRESS_MAX_BYTES 254
 
-static struct json_object *as_json(const struct provision_certificate *certificate)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_certificate *certificate = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", certificate->id);
     json_put_id(object, "account", certificate->account_id);
@@ -33,16 +34,13 @@ static struct json_object *as_json(const struct provision_certificate *certifica
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_certificate),
+                                         offsetof(struct provision_certificate, id), as_json};
+
 /* False, and answered. */
 static AWAITS bool find(struct request *r, int64_t account_id, struct slice key, struct provision_certificate *out)
 {
-    switch (provision_certificate_get(r->arena, account_id, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_certificate_get(r->arena, account_id, key, out));
 }
 
 /* The one of the path. */
@@ -61,15 +59,9 @@ AWAITS void certificates_list(struct request *r)
     int64_t account_id = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page) || !accounts_of_path(r, &account_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_certificate_list(r->arena, account_id, &page, &certificates, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&certificates[i]));
-    reply_list(r, items, count > limit ? certificates[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_certificate_list(r->arena, account_id, &page, &certificates, &count);
+    reply_page(r, status, &page, certificates, count, &shape);
 }
 
 AWAITS void certificates_show(struct request *r)

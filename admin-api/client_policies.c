@@ -28,8 +28,9 @@ static void put_score(struct json_object *object, const char *name, int32_t scor
         json_put_number(object, name, score);
 }
 
-static struct json_object *as_json(const struct provision_policy *policy)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_policy *policy = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", policy->id);
     json_put_id(object, "customer", policy->customer_id);
@@ -46,16 +47,13 @@ static struct json_object *as_json(const struct provision_policy *policy)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_policy), offsetof(struct provision_policy, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_policy *out)
 {
-    switch (provision_policy_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_policy_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -81,15 +79,9 @@ AWAITS void client_policies_list(struct request *r)
     struct slice customer = request_query(r, "customer");
     if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_policy_list(r->arena, customer_id, &page, &policies, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&policies[i]));
-    reply_list(r, items, count > limit ? policies[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_policy_list(r->arena, customer_id, &page, &policies, &count);
+    reply_page(r, status, &page, policies, count, &shape);
 }
 
 /* ------------------------------------------------------------------ reading what was given */

@@ -97,7 +97,8 @@ AWAITS void content_rules_check(struct request *r)
         return;
     message.sender = slice_equal(sender, SLICE("<>")) ? SLICE("") : name_key(r->arena, sender);
     recipient = name_key(r->arena, recipient);
-    if ((message.sender.n && !memchr(message.sender.p, '@', message.sender.n)) || !memchr(recipient.p, '@', recipient.n))
+    if ((message.sender.n && !memchr(message.sender.p, '@', message.sender.n)) ||
+        !memchr(recipient.p, '@', recipient.n))
         reply_problem(r, 422, memchr(recipient.p, '@', recipient.n) ? "sender" : "recipient", "must be an address");
     else if (known_refresh() == DB_FAILED)
         reply_away(r);

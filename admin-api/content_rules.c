@@ -115,7 +115,8 @@ static bool is_field_name(struct slice name)
 
 static void read_members(struct json_fields *f, struct content_rule *rule)
 {
-    static const char *const directions[] = {"in", "out", NULL}, *const actions[] = {"hold", "quarantine", "refuse", NULL},
+    static const char *const directions[] = {"in", "out", NULL},
+                             *const actions[] = {"hold", "quarantine", "refuse", NULL},
                              *const thens[] = {"release", "reject", "discard", NULL};
     struct slice word = json_choice(f, "direction", directions);
     if (word.p)
@@ -127,7 +128,8 @@ static void read_members(struct json_fields *f, struct content_rule *rule)
         json_reject(f, "header", "must be the name of a header field");
     for (unsigned i = 0; i < CONTENT_PATTERNS; i++)
         read_pattern(f, i, rule);
-    rule->size_over = json_is_null(f, "size_over") ? -1 : json_number(f, "size_over", 0, INT64_MAX / 2, rule->size_over);
+    rule->size_over =
+        json_is_null(f, "size_over") ? -1 : json_number(f, "size_over", 0, INT64_MAX / 2, rule->size_over);
     word = json_choice(f, "action", actions);
     if (word.p && !content_action_parse(word, &rule->action))
         json_reject(f, "action", "must be hold, quarantine or refuse");

@@ -32,8 +32,9 @@ static void put_certificate(struct json_object *object, struct slice certificate
     json_put_time(object, "certificate_expires_at", expires_ms);
 }
 
-static struct json_object *as_json(const struct provision_hop_credential *credential)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_hop_credential *credential = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", credential->id);
     json_put_text(object, "name", credential->name);
@@ -61,16 +62,13 @@ static struct json_object *as_json(const struct provision_hop_credential *creden
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_hop_credential),
+                                         offsetof(struct provision_hop_credential, id), as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_hop_credential *out)
 {
-    switch (provision_hop_credential_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_hop_credential_get(r->arena, key, out));
 }
 
 static bool has_keys(struct request *r)
@@ -118,15 +116,9 @@ AWAITS void credentials_list(struct request *r)
     unsigned count = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page))
         return;
-    unsigned limit = page.limit++;
-    if (provision_hop_credential_list(r->arena, &page, &credentials, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&credentials[i]));
-    reply_list(r, items, count > limit ? credentials[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_hop_credential_list(r->arena, &page, &credentials, &count);
+    reply_page(r, status, &page, credentials, count, &shape);
 }
 
 /* A secret; {NULL,0}: not given. */

@@ -24,8 +24,9 @@ static void put_number(struct json_object *object, const char *name, int32_t num
         json_put_number(object, name, number);
 }
 
-static struct json_object *as_json(const struct provision_delivery *delivery)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_delivery *delivery = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", delivery->id);
     json_put_text(object, "domain", delivery->policy.domain);
@@ -41,16 +42,13 @@ static struct json_object *as_json(const struct provision_delivery *delivery)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_delivery), offsetof(struct provision_delivery, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_delivery *out)
 {
-    switch (provision_delivery_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_delivery_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -72,15 +70,9 @@ AWAITS void delivery_policies_list(struct request *r)
     unsigned count = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page))
         return;
-    unsigned limit = page.limit++;
-    if (provision_delivery_list(r->arena, &page, &list, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&list[i]));
-    reply_list(r, items, count > limit ? list[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_delivery_list(r->arena, &page, &list, &count);
+    reply_page(r, status, &page, list, count, &shape);
 }
 
 static void read_number(struct json_fields *f, const char *name, int32_t min, int32_t max, int32_t *out)

@@ -19,8 +19,9 @@
 #define LABEL_MAX_BYTES 200
 #define SCORE_MAX 1000
 
-static struct json_object *as_json(const struct provision_dns_list *list)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_dns_list *list = item;
     struct json_object *object = json_object_new_object(), *answers = json_object_new_array();
     json_put_id(object, "id", list->id);
     json_put_text(object, "zone", list->zone);
@@ -33,16 +34,13 @@ static struct json_object *as_json(const struct provision_dns_list *list)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_dns_list), offsetof(struct provision_dns_list, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_dns_list *out)
 {
-    switch (provision_dns_list_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_dns_list_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -64,15 +62,9 @@ AWAITS void dns_lists_list(struct request *r)
     unsigned count = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page))
         return;
-    unsigned limit = page.limit++;
-    if (provision_dns_list_list(r->arena, &page, &lists, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&lists[i]));
-    reply_list(r, items, count > limit ? lists[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_dns_list_list(r->arena, &page, &lists, &count);
+    reply_page(r, status, &page, lists, count, &shape);
 }
 
 /* What may change; members that are not given stay as they are. */

@@ -54,8 +54,9 @@ static void put_recipients(struct json_object *object, const struct provision_do
         json_object_object_add(object, "primary_accepts_all", NULL);
 }
 
-static struct json_object *as_json(const struct provision_domain *domain)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_domain *domain = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", domain->id);
     json_put_text(object, "name", domain->name);
@@ -73,16 +74,13 @@ static struct json_object *as_json(const struct provision_domain *domain)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_domain), offsetof(struct provision_domain, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_domain *out)
 {
-    switch (provision_domain_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_domain_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -125,15 +123,9 @@ AWAITS void domains_list(struct request *r)
     struct slice customer = request_query(r, "customer");
     if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_domain_list(r->arena, customer_id, &page, &domains, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&domains[i]));
-    reply_list(r, items, count > limit ? domains[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_domain_list(r->arena, customer_id, &page, &domains, &count);
+    reply_page(r, status, &page, domains, count, &shape);
 }
 
 /* "next_hops":[{"host","port","priority","credential"}]; an error is the list's, with the element's place in its name. */

@@ -43,13 +43,7 @@ static struct json_object *as_json(const struct resource *of, const struct provi
 /* False, and answered. */
 static AWAITS bool get(struct request *r, const struct resource *of, struct slice key, struct provision_expansion *out)
 {
-    switch (provision_expansion_get(r->arena, of->kind, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_expansion_get(r->arena, of->kind, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, const struct resource *of, unsigned status, int64_t id)

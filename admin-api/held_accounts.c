@@ -35,13 +35,7 @@ static struct json_object *as_json(const struct held_account *held)
 /* False, and answered. */
 static AWAITS bool get(struct request *r, int64_t account_id, struct held_account *out)
 {
-    switch (provision_held_account_get(r->arena, account_id, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_held_account_get(r->arena, account_id, out));
 }
 
 static AWAITS bool get_by_path(struct request *r, struct held_account *out)

@@ -13,8 +13,9 @@
 
 #define CIDR_MAX_BYTES 64
 
-static struct json_object *as_json(const struct provision_network *network)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_network *network = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", network->id);
     json_put_text(object, "cidr", network->cidr);
@@ -23,16 +24,13 @@ static struct json_object *as_json(const struct provision_network *network)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_network), offsetof(struct provision_network, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_network *out)
 {
-    switch (provision_network_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_network_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -58,15 +56,9 @@ AWAITS void networks_list(struct request *r)
     struct slice customer = request_query(r, "customer");
     if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_network_list(r->arena, customer_id, &page, &networks, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&networks[i]));
-    reply_list(r, items, count > limit ? networks[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_network_list(r->arena, customer_id, &page, &networks, &count);
+    reply_page(r, status, &page, networks, count, &shape);
 }
 
 AWAITS void networks_create(struct request *r)

@@ -38,8 +38,9 @@ static void put_filter(struct json_object *object, const struct queue_filter *fi
     json_object_object_add(object, "filter", told);
 }
 
-static struct json_object *as_json(const struct queue_bulk *bulk)
+static struct json_object *as_json(const void *item)
 {
+    const struct queue_bulk *bulk = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", bulk->id);
     json_put_text(object, "action", slice_str(queue_act_word(bulk->act.kind)));
@@ -53,6 +54,8 @@ static struct json_object *as_json(const struct queue_bulk *bulk)
     json_put_time(object, "ended_at", bulk->ended_ms);
     return object;
 }
+
+static const struct reply_shape shape = {sizeof(struct queue_bulk), offsetof(struct queue_bulk, id), as_json};
 
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct queue_bulk *out)
@@ -86,15 +89,9 @@ AWAITS void queue_actions_list(struct request *r)
     unsigned count = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page))
         return;
-    unsigned limit = page.limit++;
-    if (queue_bulk_list(r->arena, &page, &list, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&list[i]));
-    reply_list(r, items, count > limit ? list[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = queue_bulk_list(r->arena, &page, &list, &count);
+    reply_page(r, status, &page, list, count, &shape);
 }
 
 AWAITS void queue_actions_create(struct request *r)

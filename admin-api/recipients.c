@@ -64,13 +64,7 @@ AWAITS void recipients_list(struct request *r)
 static AWAITS bool get(struct request *r, const struct provision_domain *domain, struct slice address,
                        struct provision_recipient *out)
 {
-    switch (provision_recipient_get(r->arena, domain->id, address, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_recipient_get(r->arena, domain->id, address, out));
 }
 
 AWAITS void recipients_show(struct request *r)

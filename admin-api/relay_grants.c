@@ -39,8 +39,9 @@ static void put_limit(struct json_object *object, const char *name, int64_t limi
         json_object_object_add(object, name, NULL);
 }
 
-static struct json_object *as_json(const struct provision_grant *grant)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_grant *grant = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", grant->id);
     json_put_id(object, "customer", grant->customer_id);
@@ -69,16 +70,12 @@ static struct json_object *as_json(const struct provision_grant *grant)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_grant), offsetof(struct provision_grant, id), as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_grant *out)
 {
-    switch (provision_grant_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_grant_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -104,15 +101,9 @@ AWAITS void relay_grants_list(struct request *r)
     struct slice customer = request_query(r, "customer");
     if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_grant_list(r->arena, customer_id, &page, &grants, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&grants[i]));
-    reply_list(r, items, count > limit ? grants[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_grant_list(r->arena, customer_id, &page, &grants, &count);
+    reply_page(r, status, &page, grants, count, &shape);
 }
 
 /* ------------------------------------------------------------------ reading what was given */

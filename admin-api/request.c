@@ -81,6 +81,26 @@ void reply_list(struct request *r, struct json_object *items, int64_t next)
     reply_json(r, 200, object);
 }
 
+void reply_page(struct request *r, enum db_status status, const struct provision_page *page, const void *list,
+                unsigned count, const struct reply_shape *shape)
+{
+    struct json_object *items;
+    unsigned shown = count < page->limit ? count : page->limit - 1;
+    const char *at = list;
+    int64_t last = 0;
+
+    if (status != DB_FOUND) {
+        reply_away(r);
+        return;
+    }
+    items = json_object_new_array();
+    for (unsigned i = 0; i < shown; i++, at += shape->size) {
+        json_object_array_add(items, shape->as_json(at));
+        memcpy(&last, at + shape->id, sizeof last);
+    }
+    reply_list(r, items, count > shown ? last : 0);
+}
+
 void reply_list_by_text(struct request *r, struct json_object *items, struct slice next)
 {
     struct json_object *object = json_object_new_object();
@@ -119,6 +139,17 @@ void reply_away(struct request *r)
 void reply_not_found(struct request *r)
 {
     reply_problem(r, 404, NULL, "there is nothing of this id or name");
+}
+
+bool reply_found(struct request *r, enum db_status status)
+{
+    switch (status) {
+    case DB_FOUND: return true;
+    case DB_NONE: reply_not_found(r); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
 }
 
 static void reply_refusal(struct request *r, const struct provision_refusal *refusal)

@@ -7,6 +7,7 @@
  * allocates is in the request's arena.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/arena.h"
@@ -61,6 +62,13 @@ void reply_text(struct request *r, unsigned status, const char *media_type, stru
 void reply_empty(struct request *r, unsigned status);
 /* {"items": items, "next_cursor": next or null}.  Takes over items. */
 void reply_list(struct request *r, struct json_object *items, int64_t next);
+/* What was read for it, of things with ids: 503, or a list.  page->limit is one more than is shown, and count up to it. */
+struct reply_shape {
+    size_t size, id; /* of a struct, and where in it its int64_t id is */
+    struct json_object *(*as_json)(const void *item);
+};
+void reply_page(struct request *r, enum db_status status, const struct provision_page *page, const void *list,
+                unsigned count, const struct reply_shape *shape);
 /* The same for lists whose items have no ids; {NULL,0}: there is no next page. */
 void reply_list_by_text(struct request *r, struct json_object *items, struct slice next);
 /* RFC 9457.  field: of the request, or NULL. */
@@ -70,6 +78,8 @@ void reply_problem(struct request *r, unsigned status, const char *field, const 
 void reply_away(struct request *r);
 /* 404 for the thing that the path names. */
 void reply_not_found(struct request *r);
+/* What a look-up found: true, or 404 or 503 is answered. */
+bool reply_found(struct request *r, enum db_status status) __attribute__((warn_unused_result));
 /* What became of a change, unless it is DONE: true, and answered. */
 bool reply_failed_write(struct request *r, enum db_write result, const struct provision_refusal *refusal);
 

@@ -19,8 +19,9 @@
 
 #define NAME_MAX_BYTES 254
 
-static struct json_object *as_json(const struct provision_route_rule *rule)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_route_rule *rule = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", rule->id);
     json_put_id(object, "customer", rule->customer_id);
@@ -32,16 +33,13 @@ static struct json_object *as_json(const struct provision_route_rule *rule)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_route_rule), offsetof(struct provision_route_rule, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_route_rule *out)
 {
-    switch (provision_route_rule_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_route_rule_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -67,15 +65,9 @@ AWAITS void route_rules_list(struct request *r)
     struct slice customer = request_query(r, "customer");
     if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_route_rule_list(r->arena, customer_id, &page, &rules, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&rules[i]));
-    reply_list(r, items, count > limit ? rules[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_route_rule_list(r->arena, customer_id, &page, &rules, &count);
+    reply_page(r, status, &page, rules, count, &shape);
 }
 
 /* {NULL,0}: not given, or null. */

@@ -49,13 +49,7 @@ static struct json_object *as_json(struct arena *arena, const struct provision_r
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_route *out)
 {
-    switch (provision_route_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_route_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)

@@ -32,8 +32,9 @@ void webhooks_configure(const struct admin_settings *settings)
     in_clear = settings->webhooks_in_clear;
 }
 
-static struct json_object *as_json(const struct provision_webhook *webhook)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_webhook *webhook = item;
     struct json_object *object = json_object_new_object(), *events = NULL;
     json_put_id(object, "id", webhook->id);
     json_put_text(object, "url", webhook->url);
@@ -59,16 +60,13 @@ static struct json_object *as_json(const struct provision_webhook *webhook)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_webhook), offsetof(struct provision_webhook, id),
+                                         as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct provision_webhook *out)
 {
-    switch (provision_webhook_get(r->arena, key, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_webhook_get(r->arena, key, out));
 }
 
 static bool has_keys(struct request *r)
@@ -105,15 +103,9 @@ AWAITS void webhooks_list(struct request *r)
     struct slice customer = request_query(r, "customer");
     if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_webhook_list(r->arena, customer_id, &page, &webhooks, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&webhooks[i]));
-    reply_list(r, items, count > limit ? webhooks[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_webhook_list(r->arena, customer_id, &page, &webhooks, &count);
+    reply_page(r, status, &page, webhooks, count, &shape);
 }
 
 /* A scheme, a host, no user, no fragment, no blanks: RFC 3986 section 3. */
