@@ -6,7 +6,7 @@
  *                                    gets one, where the domain wants accounts for known recipients: he has proved it
  *              the primary says no   no; and if that is what was kept, it is not kept any longer
  *              it says neither       yes if what is kept fits, else no
- *              too many ask          it cannot be told now
+ *              too many ask          yes if what is kept fits, else it cannot be told now
  *
  * SCRAM does not tell us the password, so the primary cannot be asked: kept keys are good in an outage only, else they
  * are as if there were none.
@@ -117,7 +117,7 @@ static AWAITS enum login_answer check(struct login *login, struct slice password
             primary_password_drop(&login->account);
         return LOGIN_NO;
     case LOGIN_PRIMARY_AWAY: return fits ? LOGIN_YES : LOGIN_NO;
-    case LOGIN_PRIMARY_BUSY: break;
+    case LOGIN_PRIMARY_BUSY: return fits ? LOGIN_YES : LOGIN_UNAVAILABLE;
     }
     return LOGIN_UNAVAILABLE;
 }

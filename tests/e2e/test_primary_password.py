@@ -251,6 +251,22 @@ def test_many_at_once(node, server, certificate):
     assert any(isinstance(answer, str) for answer in answers) and server.asked <= 8
 
 
+def test_many_at_once_and_one_who_is_known(new_posthouse, trusting, sink, server, certificate):
+    """Who has the password that was kept need not wait for the others."""
+    node = set_up(new_posthouse(settings={"daemon.workers": 1}), sink, server)
+    assert imap(node, ANN, SECRET) and kept(node)
+    behave(server, certificate, silent_at="auth")
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(imap(node, BOB, "anything"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: any(isinstance(answer, str) for answer in answers), "no more are asked")
+    assert imap(node, ANN, SECRET) is True and imap(node, ANN, OTHER) is not True
+    for thread in threads:
+        thread.join()
+    assert kept(node)
+
+
 # ------------------------------------------------------------------ IMAP, by Dovecot
 
 
