@@ -23,13 +23,18 @@
 #include "storage/held_account.h"
 #include "storage/name.h"
 
-/* A message, and the rules of one customer. */
+/* What a customer's rules have said of the message so far. */
+struct answers {
+    struct answers *next;
+    int64_t customer_id;
+    struct content_match match;
+};
+/* A message, and the rules of each customer that was asked: at most one for each recipient, and the sender's. */
 struct asking {
     struct smtp_session *session;
     struct content_message message;
     bool has_fields, has_parts;
-    int64_t customer_id; /* whose rules match has */
-    struct content_match match;
+    struct answers *all;
     struct slice sender_domain;
 };
 
@@ -72,20 +77,39 @@ static void look_at(struct asking *a, const struct content_rule *rules, unsigned
     }
 }
 
+/* Recipients of several customers may alternate: what is known of one is kept, with what is left of its time. */
+static struct answers *answers_of(struct asking *a, int64_t customer_id, const struct content_rule *rules, unsigned count)
+{
+    struct arena *arena = a->session->transaction_arena;
+    struct answers *found = a->all;
+
+    while (found && found->customer_id != customer_id)
+        found = found->next;
+    if (found)
+        return found;
+    look_at(a, rules, count);
+    found = arena_alloc(arena, sizeof *found);
+    *found = (struct answers){.next = a->all, .customer_id = customer_id};
+    content_match_begin(arena, rules, count, &a->message, &found->match);
+    return a->all = found;
+}
+
 /* NULL: none of this customer's. */
 static const struct content_rule *ask(struct asking *a, int64_t customer_id, bool outgoing, struct slice recipient)
 {
     unsigned count;
-    const struct content_rule *rules = content_rules_of(customer_id, &count);
+    const struct content_rule *rules = content_rules_of(customer_id, &count), *rule;
+    struct answers *answers;
 
     if (!count)
         return NULL;
-    if (customer_id != a->customer_id) {
-        look_at(a, rules, count);
-        content_match_begin(a->session->transaction_arena, rules, count, &a->message, &a->match);
-        a->customer_id = customer_id;
-    }
-    return content_match_find(&a->match, outgoing, a->sender_domain, recipient);
+    answers = answers_of(a, customer_id, rules, count);
+    rule = content_match_find(&answers->match, outgoing, a->sender_domain, recipient);
+    if (answers->match.too_hard)
+        log_warn("patterns of content rules took too long and were given up", log_id("customer", customer_id),
+                 log_int("patterns", answers->match.too_hard));
+    answers->match.too_hard = 0;
+    return rule;
 }
 
 /* Whose senders' mail it is; 0: nobody's here. */
@@ -134,10 +158,6 @@ static bool apply_rules(struct smtp_session *session)
     for (struct smtp_recipient *r = transaction->recipients; r; r = r->next) {
         const struct content_rule *rule = find_rule(&a, r);
 
-        if (a.match.too_hard)
-            log_warn("patterns of content rules took too long and were given up", log_id("customer", a.customer_id),
-                     log_int("patterns", a.match.too_hard));
-        a.match.too_hard = 0;
         if (rule && rule->action == CONTENT_DO_REFUSE) {
             refuse(session, rule);
             return false;

@@ -151,6 +151,18 @@ def test_a_pattern_that_takes_for_ever_is_given_up(node):
     assert "took too long" in node.log()
 
 
+def test_recipients_of_two_customers_in_turn(node):
+    """The message is looked at once for each customer, however they alternate."""
+    for customer in ("rule", "other"):
+        for number in range(5):
+            node.api.post("/v1/content-rules", {"customer": customer, "direction": "in", "action": "refuse", "reason": "slow", "then": "reject",
+                                                "header": "Subject", "header_pattern": f"^(a|aa|a{{3}}a?)+[^a]c?{number}?$"})
+    node.api.account("olaf@other.test", "other")
+    time.sleep(1.5)
+    assert deliver(node, [ANN, OTHER, BOB, "olaf@other.test"], "a" * 900 + "!!")[0] == 250
+    assert node.log().count("took too long") == 2
+
+
 def test_dry_run(node):
     made = rule(node, header="Subject", header_pattern="casino", action="quarantine")
     body = {"customer": "rule", "direction": "in", "sender": "<>", "recipient": ANN, "headers": [{"name": "subject", "value": "a CASINO"}]}
