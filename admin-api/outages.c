@@ -52,6 +52,7 @@ struct json_object *outages_json(const struct outage_view *outage, int64_t plann
     json_put_time(object, "started_at", outage->started_ms);
     json_put_time(object, "ended_at", outage->ended_ms);
     json_put_text(object, "end_reason", outage->end_reason);
+    json_put_time(object, "counted_at", outage->counted_ms);
     put_count(object, "held", outage->held);
     put_count(object, "drained", outage->drained);
     put_count(object, "remaining", outage->remaining);

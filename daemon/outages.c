@@ -49,6 +49,7 @@
 #include "storage/hint.h"
 #include "storage/node.h"
 #include "storage/outage.h"
+#include "storage/outage_report.h"
 
 #define TICK_MS 250
 #define SHOW_BATCH 500
@@ -287,7 +288,7 @@ static AWAITS void come_back(struct run *run)
         log_warn("a destination's return could not be recorded", log_str("domain", run->name));
         return;
     }
-    if (outage_note_back(run->domain_id) != DB_DONE)
+    if (outage_note_back(run->id) != DB_DONE)
         log_debug("when it was back is not noted", log_str("domain", run->name));
     if (d) {
         runner_order_begin(d, d->drain.pace);
@@ -374,6 +375,8 @@ static AWAITS bool drain(struct run *run)
         return false;
     if (outage_close(run->id, run->domain_id, "what waited is delivered") != DB_DONE)
         return false;
+    if (outage_report_begin(run->id) != DB_DONE)
+        log_debug("its report is made later", log_str("domain", run->name));
     health_note(run->domain_id, HEALTH_DRAINED, SLICE("what waited is delivered"), false);
     log_warn("outage closed", log_str("domain", run->name), log_id("outage", run->id));
     return true;

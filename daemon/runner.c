@@ -21,6 +21,7 @@
 #include "core/secret.h"
 #include "daemon/carry.h"
 #include "daemon/health.h"
+#include "daemon/outage_reports.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
 
@@ -170,6 +171,7 @@ void runner_init(const struct runner_settings *s)
     start_for_ever(runner_sts_for_ever);
     start_for_ever(runner_tlsrpt_for_ever);
     outages_init();
+    outage_reports_init();
     carry_init();
     start_for_ever(health_for_ever);
     accept_on_committed(runner_on_committed);

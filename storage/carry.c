@@ -8,9 +8,8 @@
  * A reader goes on reading while his copies are carried.  What is told to the primary is what carry_copies() read;
  * carry_done() compares, and a copy that is not as it was, or is new, makes the row due once more.
  *
- * What was made here is collected when the outage closes, in that transaction: by the time at which it was stored, not
- * by INTERNALDATE, which a client says.  Without a way into the mailboxes what was made here stays here, and only what
- * was sent is of use to anybody (daemon/carry_send.c).
+ * Without a way into the mailboxes what was made here stays here, and only what was sent is of use to anybody
+ * (daemon/carry_send.c).
  */
 #include "storage/carry.h"
 
@@ -69,24 +68,6 @@ static const struct db_statement put_off = {
                      "   and case when $3::bigint = 0 then due_at <= now() else message_id = $3::bigint end"};
 static const struct db_statement sent = {"carry_sent",
                                          "select 1 from message where cell = $1::smallint and id = $2::bigint"};
-static const struct db_statement collect = {
-    "carry_collect",
-    "insert into carry (cell, account_id, message_id, domain_id, kind, state, due_at)"
-    " select distinct o.cell, a.id, i.message_id, o.domain_id,"
-    "        case when s.message_id is not null then 'sent' else 'made' end, 'waiting', now()"
-    "   from outage o join account a on a.domain_id = o.domain_id"
-    "   join mailbox b on b.cell = o.cell and b.account_id = a.id"
-    "   join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id"
-    "   join message x on x.cell = i.cell and x.id = i.message_id"
-    "   left join sent_copy s on s.cell = o.cell and s.account_id = a.id and s.message_id = i.message_id"
-    "         and s.outage_id = o.id and s.submitted"
-    "  where o.cell = $1::smallint and o.id = $2::bigint and o.ended_at = $3::timestamptz"
-    "    and x.received_at >= o.started_at"
-    "    and (s.message_id is not null or (x.protocol = 'IMAP' and x.account_id = a.id"
-    "         and exists (select from imap_access m where m.domain_id = o.domain_id)))"
-    "  order by 1, 2, 3"
-    " on conflict (cell, account_id, message_id) do nothing"};
-
 static struct params *step(struct db_unit *unit, const struct db_statement *statement, int64_t account_id,
                            int64_t message_id)
 {
@@ -288,13 +269,4 @@ enum db_write carry_put_off(int64_t account_id, int64_t message_id, uint64_t del
     written = db_unit_run(unit);
     arena_free(&arena);
     return written;
-}
-
-void carry_collect_add(struct db_unit *unit, int64_t outage_id, int64_t ended_ms)
-{
-    struct params *p = db_unit_add(unit, &collect);
-
-    params_int16(p, (int16_t)id_cell(outage_id));
-    params_int64(p, outage_id);
-    params_time(p, ended_ms);
 }

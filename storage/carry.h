@@ -4,7 +4,7 @@
  * carry: what is to be done at a primary's mailboxes after an outage, message by message.
  *
  *   delivered  the primary has taken it: its flags and folders are carried.  Made with the delivery (carry_copy.h)
- *   made       it exists here only: appended by its reader, a draft.  Made when the outage closes
+ *   made       it exists here only: appended by its reader, a draft.  Made when the outage has ended (outage_report.h)
  *   sent       a copy of what the account sent.  The same
  *
  * A row waits, worked on by whoever carry_begin() gives it to, until the lease is over; then it is kept, until its
@@ -17,8 +17,6 @@
 #include "core/slice.h"
 #include "core/task.h"
 #include "storage/status.h"
-
-struct db_unit;
 
 enum carry_kind { CARRY_KIND_DELIVERED, CARRY_KIND_MADE, CARRY_KIND_SENT };
 
@@ -73,8 +71,5 @@ AWAITS enum db_write carry_put_off(int64_t account_id, int64_t message_id, uint6
     __attribute__((warn_unused_result));
 /* Is there such a message? */
 AWAITS enum db_status carry_sent(int64_t message_id) __attribute__((warn_unused_result));
-
-/* Behind the step that ends an outage, at that time: what accounts of its domain made and sent meanwhile. */
-void carry_collect_add(struct db_unit *unit, int64_t outage_id, int64_t ended_ms);
 
 #endif

@@ -9,7 +9,6 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/cache.h"
-#include "storage/carry.h"
 #include "storage/db.h"
 #include "storage/show.h"
 
@@ -36,14 +35,14 @@ static const struct db_statement is_open = {
     "select exists (select from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null), d.name"
     "  from domain d where d.id = $1::bigint"};
 static const struct db_statement end_outage = {
-    "outage_end", "select outage_end($1::bigint, $2::smallint, $3::bigint, $4::text, $5::timestamptz)"};
+    "outage_end", "select outage_end($1::bigint, $2::smallint, $3::bigint, $4::text, $5::timestamptz, $6::bigint)"};
 static const struct db_statement planned = {
     "outage_planned", "select exists (select from outage where cell = $1::smallint and domain_id = $2::bigint"
                       "   and ended_at is null and detection in ('forced', 'maintenance', 'drill'))"
                       "    or coalesce(domain_forced($1::smallint, $2::bigint) = 'down', false)"};
 static const struct db_statement note_back = {
-    "outage_note_back", "update outage set back_at = now()"
-                        " where cell = $1::smallint and domain_id = $2::bigint and ended_at is null"};
+    "outage_note_back",
+    "update outage set back_at = now() where cell = $1::smallint and id = $2::bigint and ended_at is null"};
 static const struct db_statement note_shown = {
     "outage_note_shown", "update outage set shown_at = now() where cell = $1::smallint and domain_id = $2::bigint"
                          "   and ended_at is null and shown_at is null"};
@@ -81,7 +80,8 @@ enum db_write outage_open(struct arena *arena, int64_t domain_id, struct slice r
     return written;
 }
 
-void outage_end(struct db_unit *unit, int64_t domain_id, const char *why, int64_t ended_ms)
+/* outage_id 0: whichever of the domain is open. */
+static void end(struct db_unit *unit, int64_t outage_id, int64_t domain_id, const char *why, int64_t ended_ms)
 {
     unsigned cell = id_cell(domain_id);
     struct params *p = db_unit_add(unit, &end_outage);
@@ -91,17 +91,21 @@ void outage_end(struct db_unit *unit, int64_t domain_id, const char *why, int64_
     params_int64(p, domain_id);
     params_text(p, slice_str(why));
     params_time(p, ended_ms);
+    params_int64(p, outage_id);
+}
+
+void outage_end(struct db_unit *unit, int64_t domain_id, const char *why, int64_t ended_ms)
+{
+    end(unit, 0, domain_id, why, ended_ms);
 }
 
 enum db_write outage_close(int64_t outage_id, int64_t domain_id, const char *why)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
-    int64_t now = clock_now_ms();
     enum db_write written;
 
-    outage_end(unit, domain_id, why, now);
-    carry_collect_add(unit, outage_id, now);
+    end(unit, outage_id, domain_id, why, clock_now_ms());
     written = db_unit_run(unit);
     cache_outdate(); /* the next RCPT knows */
     arena_free(&arena);
@@ -125,23 +129,24 @@ enum db_status outage_is_planned(int64_t domain_id, bool *out)
     return status;
 }
 
-static AWAITS enum db_write note(const struct db_statement *statement, int64_t domain_id)
+/* id: an outage's or a domain's, which are of one cell. */
+static AWAITS enum db_write note(const struct db_statement *statement, int64_t id)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
     struct params *p = db_unit_add(unit, statement);
     enum db_write written;
 
-    params_int16(p, (int16_t)id_cell(domain_id));
-    params_int64(p, domain_id);
+    params_int16(p, (int16_t)id_cell(id));
+    params_int64(p, id);
     written = db_unit_run(unit);
     arena_free(&arena);
     return written;
 }
 
-enum db_write outage_note_back(int64_t domain_id)
+enum db_write outage_note_back(int64_t outage_id)
 {
-    return note(&note_back, domain_id);
+    return note(&note_back, outage_id);
 }
 
 enum db_write outage_note_shown(int64_t domain_id)

@@ -35,15 +35,16 @@ struct outage_opened {
 /* detection: "delivery", "probe", "forced", "maintenance" or "drill". */
 AWAITS enum db_write outage_open(struct arena *arena, int64_t domain_id, struct slice reason, const char *detection,
                                  struct outage_opened *out) __attribute__((warn_unused_result));
-/* The one place where it ends, with its counts; DONE also when none is open. */
+/* It ends, if it is open.  What it came to is found out afterwards: outage_report.h. */
 AWAITS enum db_write outage_close(int64_t outage_id, int64_t domain_id, const char *why) __attribute__((warn_unused_result));
-/* The same as a part of another transaction. */
+/* The same as a part of another transaction, of whichever is open. */
 struct db_unit;
 void outage_end(struct db_unit *unit, int64_t domain_id, const char *why, int64_t ended_ms);
 /* FOUND.  Is one open that nobody found, but somebody planned?  From the cache, so it costs little. */
 AWAITS enum db_status outage_is_planned(int64_t domain_id, bool *planned) __attribute__((warn_unused_result));
-/* The primary answers; all that waited is readable. */
-AWAITS enum db_write outage_note_back(int64_t domain_id) __attribute__((warn_unused_result));
+/* The primary answers. */
+AWAITS enum db_write outage_note_back(int64_t outage_id) __attribute__((warn_unused_result));
+/* All that waited is readable; of whichever is open. */
 AWAITS enum db_write outage_note_shown(int64_t domain_id) __attribute__((warn_unused_result));
 /* Puts up to limit waiting or leased, not yet shown entries of the domain into their INBOXes. *shown: how many. */
 AWAITS enum db_write outage_show(int64_t domain_id, unsigned limit, unsigned *shown)

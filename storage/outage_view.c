@@ -1,20 +1,24 @@
 /*
  * outage_view: outages as they are shown.
  *
- * What an outage came to is counted when it closes, by the function outage_counts() of the schema, and kept with it.
- * Of one that is open it is counted when it alone is asked for: that reads the events of its time, which a list of a
- * thousand does not.
+ * What an outage came to is counted when it has ended (outage_report.h), and kept with it.  Before that it is counted
+ * when it alone is asked for: that reads the events of its time, page by page as the report does, which a list of a
+ * thousand does not, and not for longer than COUNT_MS, as somebody waits.
  */
 #include "storage/outage_view.h"
 
+#include "core/clock.h"
 #include "core/id.h"
 #include "storage/db.h"
+
+#define PAGE 1000
+#define COUNT_MS 3000
 
 #define COLUMNS                                                                                                        \
     "select o.id, o.domain_id, coalesce(o.customer_id, 0), o.domain, o.reason, o.detection, o.end_reason,"             \
     "       o.started_at, o.ended_at, o.failing_at, o.shown_at, o.back_at,"
 #define KEPT                                                                                                           \
-    " coalesce(o.held, -1), coalesce(o.drained, -1), coalesce(o.remaining, -1), coalesce(o.read, -1),"                 \
+    " o.counted_at, coalesce(o.held, -1), coalesce(o.drained, -1), coalesce(o.remaining, -1), coalesce(o.read, -1),"                 \
     " coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1) from outage o "
 
 static const struct db_statement list = {
@@ -25,13 +29,16 @@ static const struct db_statement list = {
 };
 static const struct db_statement get = {
     "outage_view_get",
-    COLUMNS " n.held, n.drained, n.remaining, n.read, n.answered, n.uncertain, n.lost"
-            "  from outage o cross join lateral (select (c).* from (select outage_counts(o) as c"
-            "    where o.ended_at is null) counted"
-            "   union all select coalesce(o.held, -1), coalesce(o.drained, -1), coalesce(o.remaining, -1),"
-            "     coalesce(o.read, -1), coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1)"
-            "    where o.ended_at is not null) n"
-            " where o.cell = $1::smallint and o.id = $2::bigint",
+    COLUMNS " o.counted_at, coalesce(o.held, -1), coalesce(o.drained, -1),"
+            " case when o.ended_at is null then (select count(*) from (select from queue_entry q where q.cell = o.cell"
+            "      and q.domain_id = o.domain_id limit 100000) q) else coalesce(o.remaining, -1) end,"
+            " coalesce(o.read, -1), coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1)"
+            "  from outage o where o.cell = $1::smallint and o.id = $2::bigint",
+};
+static const struct db_statement count_page = {
+    "outage_view_count",
+    "select n.last, n.looked, n.held, n.drained, n.read, n.answered, n.uncertain, n.lost"
+    "  from outage o, outage_count_page(o, $3::bigint, $4::integer) n where o.cell = $1::smallint and o.id = $2::bigint",
 };
 
 static void read_row(const struct rows *rows, unsigned row, struct outage_view *out)
@@ -49,13 +56,14 @@ static void read_row(const struct rows *rows, unsigned row, struct outage_view *
         .failing_ms = row_time(rows, row, 9),
         .shown_ms = row_time(rows, row, 10),
         .back_ms = row_time(rows, row, 11),
-        .held = row_int64(rows, row, 12),
-        .drained = row_int64(rows, row, 13),
-        .remaining = row_int64(rows, row, 14),
-        .read = row_int64(rows, row, 15),
-        .answered = row_int64(rows, row, 16),
-        .uncertain = row_int64(rows, row, 17),
-        .lost = row_int64(rows, row, 18),
+        .counted_ms = row_time(rows, row, 12),
+        .held = row_int64(rows, row, 13),
+        .drained = row_int64(rows, row, 14),
+        .remaining = row_int64(rows, row, 15),
+        .read = row_int64(rows, row, 16),
+        .answered = row_int64(rows, row, 17),
+        .uncertain = row_int64(rows, row, 18),
+        .lost = row_int64(rows, row, 19),
     };
 }
 
@@ -81,6 +89,44 @@ AWAITS enum db_status outage_view_list(struct arena *arena, const struct outage_
     return DB_FOUND;
 }
 
+/* FOUND: all of it.  NONE: the time was over before. */
+static AWAITS enum db_status count(struct arena *arena, int64_t id, struct outage_view *out)
+{
+    struct outage_view sums = {0};
+    uint64_t give_up = clock_steady_ms() + COUNT_MS;
+    int64_t after = 0, looked = PAGE;
+
+    while (looked == PAGE) {
+        struct params params;
+        struct rows *rows = NULL;
+
+        if (clock_steady_ms() >= give_up)
+            return DB_NONE;
+        params_init(&params, arena);
+        params_int16(&params, (int16_t)id_cell(id));
+        params_int64(&params, id);
+        params_int64(&params, after);
+        params_int32(&params, PAGE);
+        if (db_read(arena, &count_page, &params, &rows) != DB_FOUND)
+            return DB_FAILED;
+        after = row_int64(rows, 0, 0);
+        looked = row_int64(rows, 0, 1);
+        sums.held += row_int64(rows, 0, 2);
+        sums.drained += row_int64(rows, 0, 3);
+        sums.read += row_int64(rows, 0, 4);
+        sums.answered += row_int64(rows, 0, 5);
+        sums.uncertain += row_int64(rows, 0, 6);
+        sums.lost += row_int64(rows, 0, 7);
+    }
+    out->held = sums.held;
+    out->drained = sums.drained;
+    out->read = sums.read;
+    out->answered = sums.answered;
+    out->uncertain = sums.uncertain;
+    out->lost = sums.lost;
+    return DB_FOUND;
+}
+
 AWAITS enum db_status outage_view_get(struct arena *arena, int64_t id, struct outage_view *out)
 {
     struct params params;
@@ -89,7 +135,10 @@ AWAITS enum db_status outage_view_get(struct arena *arena, int64_t id, struct ou
     params_int16(&params, (int16_t)id_cell(id));
     params_int64(&params, id);
     enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    if (status != DB_FOUND)
+        return status;
+    read_row(rows, 0, out);
+    if (out->counted_ms == INT64_MIN && count(arena, id, out) == DB_FAILED)
+        return DB_FAILED;
+    return DB_FOUND;
 }

@@ -15,8 +15,9 @@ struct outage_view {
     int64_t id, domain_id, customer_id; /* customer_id 0: not known */
     struct slice domain, reason, detection, end_reason;
     int64_t started_ms, ended_ms; /* ended: INT64_MIN while open */
-    int64_t failing_ms, shown_ms, back_ms;
-    /* UNCOUNTED in a list of those that are open, and of those that closed before they were counted. */
+    int64_t failing_ms, shown_ms, back_ms, counted_ms;
+    /* Until counted_ms UNCOUNTED in a list, and of one that is too large to be counted while somebody waits.  What remains
+       is told of one all the same, and of those that have ended.  Up to 100,000. */
     int64_t held, drained, remaining, read, answered, uncertain, lost;
 };
 struct outage_view_filter {
@@ -27,7 +28,7 @@ struct outage_view_filter {
 AWAITS enum db_status outage_view_list(struct arena *arena, const struct outage_view_filter *filter, int64_t before,
                                        unsigned limit, struct outage_view **out, unsigned *count)
     __attribute__((warn_unused_result));
-/* With its counts, as they are now. */
+/* With its counts, as they are now; that takes a few seconds at most. */
 AWAITS enum db_status outage_view_get(struct arena *arena, int64_t id, struct outage_view *out)
     __attribute__((warn_unused_result));
 

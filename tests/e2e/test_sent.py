@@ -164,3 +164,16 @@ def test_accounts_rows_go_with_it(away):
     away.submit(ANN, OUT, make_message("mine", ANN, OUT))
     away.api.delete(f"/v1/accounts/{ANN}")
     assert rows(away) == []
+
+
+def test_sent_in_the_second_in_which_the_outage_ends(away, sink):
+    """Its transaction ends after the outage has: its copy goes home all the same."""
+    waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%insert into sent_copy%'"
+    with away.locked("sent_copy"):
+        thread = threading.Thread(target=away.submit, args=(ANN, OUT, make_message("late", ANN, OUT)))
+        thread.start()
+        wait_until(lambda: away.query(waiting), "it is being sent")
+        sink.start()
+        wait_until(lambda: not away.query("select 1 from outage where ended_at is null"), "the outage is over", timeout=40)
+    thread.join(60)
+    wait_until(lambda: sorted(subject_of(message.data) for message in sink.messages) == ["first", "late"], "its copy is at home", timeout=60)

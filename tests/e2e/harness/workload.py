@@ -34,7 +34,7 @@ DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was 
 API_SOURCES = ("provision*", "queue_act", "queue_bulk*", "queue_filter", "queue_view", "suspension*", "continuity_policy")
 API_STATEMENTS = ("decision_find", "event_list", "event_attempts", "audit_list", "node_count", "queue_claim_rejected")
 API_STATEMENTS += ("hold_discarded_read", "hold_discard_lock", "hold_discard_event", "hold_discard_message", "hold_discard_entry")
-API_STATEMENTS += ("outage_view_list", "outage_view_get")
+API_STATEMENTS += ("outage_view_list", "outage_view_get", "outage_view_count")
 
 # Statements that no step reaches, or not often enough to be struck.
 ELSEWHERE = {
@@ -130,6 +130,12 @@ ELSEWHERE = {
     "maintenance_health": "every some minutes",
     "provision_domain_forget_health": "a part of the transaction of provision_domain_set",
     "outage_is_open": "a part of the transaction of outage_insert",
+    "outage_report_list": "every second; test_outage_report.py strikes it",
+    "outage_count": "the same",
+    "outage_report_sent": "the same",
+    "outage_report_made": "the same",
+    "outage_report_again": "a minute after an outage, and again a second later",
+    "outage_report_end": "the same",
     "webhook_expire": "every half minute, and may fail",
     "webhook_emit": "a part of whatever transaction tells something",
     "hop_size_find": "for large messages: test_door.py strikes it",

@@ -1,0 +1,100 @@
+"""What an outage came to is found out after it has ended: also after one that is too large for one statement."""
+import pytest
+
+from harness.faults import FaultyPostgres
+from harness.posthouse import make_message
+from harness.process import wait_equal, wait_until
+from harness.requests import pages
+from harness.sink import Sink
+
+LARGE, SMALL = "large.test", "small.test"
+EVENTS = 20_000
+
+# As if so many messages had been held, and delivered but ten; and the mail of others in the same cell meanwhile.
+MADE_UP = f"""
+insert into event (cell, id, at, message_id, recipient, kind, detail)
+select o.cell, b.id + n, o.started_at + interval '1 ms', n, 'u' || n % 100 || '@{LARGE}', 'held', 'readable in INBOX'
+  from outage o, generate_series(1, {EVENTS}) n,
+       lateral (select ((extract(epoch from o.started_at) * 1000)::bigint - 1704067200000) << 22 as id) b where o.domain = '{LARGE}';
+insert into event (cell, id, at, message_id, recipient, kind)
+select o.cell, b.id + n, o.started_at + interval '1 ms', n, 'u' || n % 100 || '@{LARGE}', 'delivered'
+  from outage o, generate_series(11, {EVENTS}) n,
+       lateral (select ((extract(epoch from o.started_at) * 1000)::bigint - 1704067199980) << 22 as id) b where o.domain = '{LARGE}';
+"""
+STRUCK = (("outage_count", "refused"), ("outage_count", "lost"), ("outage_report_sent", "refused"), ("outage_report_made", "lost"),
+          ("outage_report_list", "refused"))
+
+
+@pytest.fixture
+def other():
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def node(new_posthouse, sink, other):
+    node = new_posthouse(settings={"delivery.probe_interval": "300ms", "database.statement_timeout": "250ms"}).start()
+    node.api.customer("one")
+    for domain, primary in ((LARGE, sink), (SMALL, other)):
+        node.api.relay_domain(domain, "one", primary.port)
+        node.api.account(f"ann@{domain}", "one")
+    return node
+
+
+def hold(node, *domains):
+    for domain in domains:
+        node.send("joe@outside.test", f"ann@{domain}", make_message("hello"))
+    wait_equal(lambda: node.query("select count(*) from queue_entry where shown"), [[str(len(domains))]], "all is readable")
+
+
+def test_a_large_outage(node, sink, other):
+    """It ends at once, the next one does not wait for it, and its report comes when it is made."""
+    sink.stop()
+    other.stop()
+    hold(node, LARGE, SMALL)
+    node.query(MADE_UP)
+    (outage,) = pages(node.api, "/v1/outages", domain=LARGE)
+    assert outage["counted_at"] is None and outage["held"] is None
+    sink.start()
+    other.start()
+    wait_until(lambda: not pages(node.api, "/v1/outages", state="open"), "both are over", timeout=60)
+    path = f"/v1/outages/{outage['id']}"
+    wait_until(lambda: node.api.get(path)["counted_at"], "its report is there", timeout=60)
+    over = node.api.get(path)
+    assert [over[name] for name in ("held", "drained", "remaining", "uncertain", "lost")] == [EVENTS + 1, EVENTS - 10 + 1, 0, 0, 10]
+    ((small,),) = [[each] for each in pages(node.api, "/v1/outages", domain=SMALL)]
+    assert [small[name] for name in ("held", "drained", "remaining", "lost")] == [1, 1, 0, 0]
+    assert pages(node.api, f"/v1/domains/{LARGE}/health/events")[0]["type"] in ("outage.closed", "health.changed")
+    assert node.query("select count(*) from health_event where type = 'outage.closed'") == [["2"]], "told once each"
+
+
+def test_a_late_holder_ends_no_other_outage(node, sink):
+    sink.stop()
+    hold(node, LARGE)
+    ((cell, domain, outage),) = node.query("select cell, domain_id, id from outage where ended_at is null")
+    end = f"select outage_end(1, {cell}::smallint, {domain}, 'late', now(), %s)"
+    assert node.query(end % 5) == [["0"]]
+    assert node.query("select id from outage where ended_at is null") == [[outage]]
+    assert node.query(end % outage) == [["1"]] and node.query(end % outage) == [["0"]]
+
+
+def test_a_database_that_fails_in_between(new_posthouse, own_postgres, sink):
+    """The report is made later, once."""
+    faulty = FaultyPostgres(own_postgres)
+    try:
+        node = new_posthouse(postgres=faulty, settings={"delivery.probe_interval": "300ms", "database.statement_timeout": "500ms"}).start()
+        node.api.customer("one")
+        node.api.relay_domain(SMALL, "one", sink.port)
+        node.api.account(f"ann@{SMALL}", "one")
+        for statement, mode in STRUCK:
+            sink.stop()
+            hold(node, SMALL)
+            fault = faulty.arm(statement, mode)
+            sink.start()
+            wait_until(lambda: fault.struck, f"{statement} {mode} struck", timeout=60)
+            wait_until(lambda: not node.query("select 1 from outage where counted_at is null"), "the report is there", timeout=60)
+        assert node.query("select held, drained, lost from outage") == [["1", "1", "0"]] * len(STRUCK)
+        assert node.query("select count(*) from health_event where type = 'outage.closed'") == [[str(len(STRUCK))]]
+        node.close()
+    finally:
+        faulty.close()
