@@ -31,9 +31,10 @@ struct listener {
     char address[80]; /* as in the configuration, without "proxy:" */
     int fd;
 };
+#define LISTENERS_MAX 64
 struct listeners {
     unsigned count;
-    struct listener list[64];
+    struct listener list[LISTENERS_MAX];
 };
 
 /* "[proxy:]ADDRESS:PORT ...": false with the reason.  proxy becomes true if one of them asks for it. */

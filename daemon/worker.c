@@ -14,14 +14,7 @@
  *
  * Periodic work is one task each that sleeps in between, so none ever overlaps itself.
  */
-#include <errno.h>
-#include <event2/event.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define LOG_MODULE "worker"
 #include "core/cidr.h"
@@ -34,6 +27,7 @@
 #include "core/spool.h"
 #include "core/stream.h"
 #include "core/task.h"
+#include "daemon/doors.h"
 #include "daemon/held_folders.h"
 #include "daemon/primary_login.h"
 #include "daemon/prober.h"
@@ -73,116 +67,13 @@
 #define CLOSING_MS 20
 #define DATABASE_POLL_MS 100
 #define DATABASE_PATIENCE_MS 1000 /* that a connection takes at every start is not worth a warning */
-#define ACCEPT_PAUSE_MS 100
 
 static const struct process_plan *plan;
 static struct server_settings *settings;
-static struct cidr_list proxies, exempt;
+static struct cidr_list exempt;
 static struct task_pool *housekeeping;
-static struct {
-    struct event *event;
-    const struct listener *listener;
-} doors[64];
-static struct loop_timer reopen_timer, stats_timer, closing_timer, limit_timer;
+static struct loop_timer stats_timer, closing_timer, limit_timer;
 static bool serving, closing, runner_running, runner_done, leaving;
-
-/* ------------------------------------------------------------------ doors */
-
-static void doors_set(bool open)
-{
-    for (unsigned i = 0; i < plan->listeners->count; i++)
-        if (doors[i].event) {
-            if (open)
-                event_add(doors[i].event, NULL);
-            else
-                event_del(doors[i].event);
-        }
-}
-
-static void on_reopen(void *arg)
-{
-    (void)arg;
-    if (serving && !closing)
-        doors_set(true);
-}
-
-static void serve(int fd, enum listen_service service, const struct proxy_header *via)
-{
-    switch (service) {
-    case LISTEN_SMTP: smtp_serve(fd, SMTP_ROLE_MX, false, via, settings); return;
-    case LISTEN_SUBMISSION: smtp_serve(fd, SMTP_ROLE_SUBMISSION, false, via, settings); return;
-    case LISTEN_SUBMISSIONS: smtp_serve(fd, SMTP_ROLE_SUBMISSION, true, via, settings); return;
-    case LISTEN_ODMR: smtp_serve(fd, SMTP_ROLE_ODMR, false, via, settings); return;
-    case LISTEN_IMAP: imap_serve(fd, false, via, settings); return;
-    case LISTEN_IMAPS: imap_serve(fd, true, via, settings); return;
-    case LISTEN_POP3: pop3_serve(fd, false, via, settings); return;
-    case LISTEN_POP3S: pop3_serve(fd, true, via, settings); return;
-    case LISTEN_ADMIN: break; /* the admin process's; no door is opened for it here */
-    }
-    close(fd);
-}
-
-static void on_header(int fd, const struct proxy_header *header, void *arg)
-{
-    serve(fd, ((const struct listener *)arg)->service, header);
-}
-
-/* Who may say where its clients come from. */
-static bool is_believed(const struct sockaddr *address)
-{
-    if (cidr_list_contains(&proxies, address))
-        return true;
-    log_info("connection refused", log_str("reason", "not one of proxy_networks"));
-    return false;
-}
-
-/* One connection a turn: the socket is shared, and whoever is less busy comes back first. */
-static void on_connection(evutil_socket_t door, short what, void *arg)
-{
-    const struct listener *listener = arg;
-    struct sockaddr_storage peer = {0};
-    socklen_t length = sizeof peer;
-    int fd = accept4((int)door, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-    (void)what;
-    if (fd >= 0 && !listener->proxy) {
-        serve(fd, listener->service, NULL);
-        return;
-    }
-    if (fd >= 0 && is_believed((struct sockaddr *)&peer)) {
-        proxy_receive(fd, on_header, (void *)listener);
-        return;
-    }
-    if (fd >= 0) {
-        close(fd);
-        return;
-    }
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        log_warn("no descriptor for a connection", log_str("error", strerror(errno)));
-        doors_set(false);
-        loop_timer_set(&reopen_timer, ACCEPT_PAUSE_MS, on_reopen, NULL);
-    }
-}
-
-static void doors_make(void)
-{
-    for (unsigned i = 0; i < plan->listeners->count; i++) {
-        const struct listener *listener = &plan->listeners->list[i];
-
-        if (listener->service == LISTEN_ADMIN)
-            continue;
-        doors[i].event = event_new(loop_base(), listener->fd, EV_READ | EV_PERSIST, on_connection, (void *)listener);
-        if (!doors[i].event)
-            log_fatal(1, "cannot watch a listening socket");
-    }
-}
-
-static void doors_close(void)
-{
-    doors_set(false);
-    for (unsigned i = 0; i < plan->listeners->count; i++)
-        close(plan->listeners->list[i].fd);
-}
 
 /* ------------------------------------------------------------------ ending */
 
@@ -431,7 +322,7 @@ static AWAITS void boot(void *arg)
         !task_start(housekeeping, held_folders_for_ever, NULL) ||
         !task_start(housekeeping, greylist_write_for_ever, NULL))
         log_fatal(1, "no stack for housekeeping");
-    doors_set(true);
+    doors_open();
 }
 
 int worker_run(const struct process_plan *p)
@@ -447,8 +338,7 @@ int worker_run(const struct process_plan *p)
     hop_credential_keys(settings_secrets(p->config));
     (void)settings_dkim(p->config); /* reads its key, too */
     process_drop_privileges(p->config);
-    if (!cidr_list_parse(p->config->proxy_networks, &proxies, error, sizeof error))
-        log_fatal(78, "[listen] proxy_networks: %s", error);
+    doors_believe(p->config->proxy_networks);
     if (*p->config->spool_directory)
         spool_set_directory(p->config->spool_directory);
     process_open_storage(p->config, (unsigned)p->config->read_connections, (unsigned)p->config->write_connections);
@@ -474,7 +364,7 @@ int worker_run(const struct process_plan *p)
     null_mx_set_waiters_max((unsigned)p->config->tasks / 4);
     server_set_tasks(task_pool_new("session", (unsigned)p->config->tasks, (unsigned)p->config->sessions_max));
     housekeeping = task_pool_new("housekeeping", 9, 4);
-    doors_make();
+    doors_make(p->listeners, settings);
     collect(NULL);
     if (!task_start(housekeeping, boot, NULL))
         return 1;

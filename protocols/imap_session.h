@@ -52,6 +52,7 @@ struct imap_selected {
     bool expunged_elsewhere; /* something may be gone that could not be told yet */
 };
 
+struct evbuffer;
 struct imap_fetching; /* imap_fetch.c */
 
 struct imap_session {
@@ -100,10 +101,20 @@ struct imap_session {
 void imap_session_settle(struct imap_session *session);
 /* Runs fn in a task; the session is busy until it has ended. */
 void imap_session_run(struct imap_session *session, AWAITS void (*fn)(struct imap_session *session));
+/* Runs the command that was gathered; for imap_session_run(). */
+AWAITS void imap_session_command(struct imap_session *session);
 void imap_session_hold(struct imap_session *session, unsigned ms, void (*after)(struct imap_session *session));
 void imap_session_logged_in(struct imap_session *session, const char *mechanism);
 /* After the last produce(): what others changed, then the tagged response. */
 void imap_session_finish(struct imap_session *session);
+
+/* ------------------------------------------------------------------ imap_gather.c: a command from its lines and literals */
+
+/* A line, without its end.  The command runs when it was the last. */
+void imap_gather_line(struct imap_session *session, const char *line, size_t length);
+/* Bytes of a literal: the stream's on_data. */
+void imap_gather_data(void *session, struct evbuffer *input);
+void imap_gather_drop(struct imap_session *session);
 
 /* ------------------------------------------------------------------ imap_reply.c: what goes back to the client */
 
