@@ -49,9 +49,9 @@ struct stream {
 
     struct tls *tls; /* as long as ssl, which asks it for certificates */
     struct ssl_st *ssl;
-    const char *name;            /* driven: of the peer, while the handshake begins */
+    const char *name;                    /* driven: of the peer, while the handshake begins */
     const struct tls_identity *identity; /* driven: what is shown to a server that asks; NULL: nothing */
-    const struct tls_dane *dane; /* driven: the same, if there are records for it; NULL: none */
+    const struct tls_dane *dane;         /* driven: the same, if there are records for it; NULL: none */
     size_t clear_left;
     bool handshake_wants_write, read_wants_write, write_wants_read;
     size_t lingered;
@@ -85,6 +85,12 @@ void stream_turn(struct stream *stream, short what);
 void stream_fail(struct stream *stream, enum stream_end end, enum stream_status status);
 void stream_begin_tls(struct stream *stream, struct tls *tls); /* common to both kinds */
 void stream_bury(struct stream *stream);
+
+/* stream_watch.c: for the next turn */
+size_t stream_sendable(const struct stream *stream); /* bytes of the output that may go now */
+bool stream_wants_read(const struct stream *stream);
+void stream_arm(struct stream *stream);
+void stream_check_time(struct stream *stream); /* the timer rang: ends what has waited too long */
 
 /* stream_serve.c: true when the turn's share is used up and more could be dispatched at once. */
 bool stream_dispatch(struct stream *stream);
