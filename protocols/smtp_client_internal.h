@@ -1,8 +1,8 @@
 #ifndef PROTOCOLS_SMTP_CLIENT_INTERNAL_H
 #define PROTOCOLS_SMTP_CLIENT_INTERNAL_H
 /*
- * smtp_client_internal: what smtp_client.c (the connection), smtp_client_send.c (one transaction) and
- * smtp_client_chunk.c share.
+ * smtp_client_internal: what smtp_client.c (the connection), smtp_client_send.c (one transaction),
+ * smtp_client_fit.c and smtp_client_chunk.c share.
  */
 #include "core/stream.h"
 #include "protocols/smtp_client.h"
@@ -36,6 +36,19 @@ struct smtp_client {
  */
 AWAITS bool smtp_client_await(struct smtp_client *client, unsigned timeout_ms, struct smtp_client_features *features)
     __attribute__((warn_unused_result));
+
+/* -------- smtp_client_fit.c: what becomes of recipients */
+
+/* Nothing has been decided about him yet. */
+bool smtp_client_is_open(const struct smtp_client_recipient *recipient);
+void smtp_client_decide(struct smtp_client_recipient *recipient, enum smtp_client_outcome outcome, struct slice reply,
+                        struct slice status);
+/* About all who are open. */
+void smtp_client_decide_all(struct smtp_client_message *message, enum smtp_client_outcome outcome, struct slice reply,
+                            struct slice status);
+/* False: the server could carry it to nobody, and all are decided.  utf8: it goes with SMTPUTF8. */
+bool smtp_client_fits(const struct smtp_client *client, struct arena *arena, struct smtp_client_message *message,
+                      size_t size, bool *utf8) __attribute__((warn_unused_result));
 
 /* -------- a message's content */
 

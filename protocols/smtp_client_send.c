@@ -15,15 +15,9 @@
  *     If MAIL had been refused before, the server is out of step, and a dot would make an empty message of it: we go.
  *   - 452 to RCPT after others were accepted is "enough for one transaction" (RFC 5321 4.5.3.1.10): AGAIN.  With none
  *     accepted before it is what it says, LATER, so AGAIN always makes progress.
- *   - A message that was submitted as 8BITMIME and does hold 8-bit bytes may not go to a server without 8BITMIME
- *     (RFC 6152 section 3).  Converting it would break its signatures, so it is refused (5.6.3), which tells
- *     the sender; undeclared 8-bit bytes are passed as they came, as every relay does.
- *   - SMTPUTF8 (RFC 6531 3.2) is said if it is needed.  Where it is not offered nothing of that goes: recipients who
- *     need it are refused (5.6.7), or all if the sender's address (5.6.7) or the header (5.6.9) does.  Domains:
- *     U-labels with it (3.7), else A-labels.
- *   - DELIVERBY (RFC 2852): a message that is to be returned when it is late goes only to a server that knows how.
- *   - SIZE (RFC 1870): a message over the server's limit is refused here, without sending it first.
  *   - The content cannot be read to its end: the connection is dropped without the final dot, or in a chunk.
+ *
+ * What a server cannot carry is not begun (smtp_client_fit.c).
  *
  * Memory: a piece of the content and its encoded form; more is not made while STREAM_OUTPUT_HIGH bytes wait to be sent.
  */
@@ -49,24 +43,9 @@ struct transaction {
 
 /* ------------------------------------------------------------------ deciding */
 
-static bool is_open(const struct smtp_client_recipient *recipient)
-{
-    return !recipient->reply.p;
-}
-
-static void decide(struct smtp_client_recipient *recipient, enum smtp_client_outcome outcome, struct slice reply,
-                   struct slice status)
-{
-    recipient->outcome = outcome;
-    recipient->reply = reply;
-    recipient->status = status;
-}
-
 static void decide_all(struct transaction *t, enum smtp_client_outcome outcome, struct slice reply, struct slice status)
 {
-    for (unsigned i = 0; i < t->message->count; i++)
-        if (is_open(&t->message->recipients[i]))
-            decide(&t->message->recipients[i], outcome, reply, status);
+    smtp_client_decide_all(t->message, outcome, reply, status);
     t->accepted = 0;
 }
 
@@ -105,7 +84,7 @@ static void lose(struct transaction *t, enum smtp_client_outcome outcome, const 
     decide_all(t, outcome, reply, SLICE("4.4.2"));
     for (unsigned i = 0; i < t->message->count; i++)
         if (t->message->recipients[i].outcome == SMTP_CLIENT_AGAIN)
-            decide(&t->message->recipients[i], SMTP_CLIENT_CUT, reply, SLICE("4.4.2"));
+            smtp_client_decide(&t->message->recipients[i], SMTP_CLIENT_CUT, reply, SLICE("4.4.2"));
     if (!t->client->broken) { /* 421: it closes; so do we */
         t->client->broken = true;
         t->client->trouble = "the server closed the session";
@@ -190,16 +169,16 @@ static void on_recipient(struct transaction *t, struct smtp_client_recipient *re
     enum retry_verdict v = verdict(t, RETRY_STAGE_RECIPIENT);
     unsigned code = t->client->reply.code;
 
-    if (!is_open(recipient)) /* MAIL was refused; this is the 503 that follows */
+    if (!smtp_client_is_open(recipient)) /* MAIL was refused; this is the 503 that follows */
         return;
     if (v == RETRY_VERDICT_ACCEPTED) {
         t->accepted++;
         return;
     }
     if (v == RETRY_VERDICT_LATER && (code == 452 || code == 552) && t->accepted)
-        decide(recipient, SMTP_CLIENT_AGAIN, words(t), SLICE("4.5.3"));
+        smtp_client_decide(recipient, SMTP_CLIENT_AGAIN, words(t), SLICE("4.5.3"));
     else
-        decide(recipient, outcome_of(v), words(t), status(t, RETRY_STAGE_RECIPIENT));
+        smtp_client_decide(recipient, outcome_of(v), words(t), status(t, RETRY_STAGE_RECIPIENT));
 }
 
 static const char *const when_step[] = {"after MAIL", "after RCPT", "after DATA"};
@@ -259,29 +238,6 @@ struct slice smtp_client_content_at(const struct smtp_client_message *m, size_t 
     }
     *failed = !spool_read(m->spool, m->offset + position - m->prefix.n, SMTP_CLIENT_PIECE, buffer, &piece);
     return piece;
-}
-
-static bool has_eight_bit(struct slice piece)
-{
-    for (size_t i = 0; i < piece.n; i++)
-        if ((unsigned char)piece.p[i] > 0x7f)
-            return true;
-    return false;
-}
-
-static bool content_is_eight_bit(struct transaction *t)
-{
-    char *buffer = malloc(SMTP_CLIENT_PIECE);
-    bool found = false, failed = false;
-    struct slice piece;
-
-    if (!buffer)
-        abort();
-    for (size_t at = 0; !found && (piece = smtp_client_content_at(t->message, at, buffer, &failed)).n && !failed;
-         at += piece.n)
-        found = has_eight_bit(piece);
-    free(buffer);
-    return found;
 }
 
 /* Everything but the final dot. */
@@ -376,81 +332,6 @@ static AWAITS void send_chunk(struct transaction *t)
 
 /* ------------------------------------------------------------------ a transaction */
 
-/* An address or a header that only SMTPUTF8 can carry, and no SMTPUTF8: it is not stripped.  False: all is decided. */
-static bool may_go_in_ascii(struct transaction *t)
-{
-    struct smtp_client_message *m = t->message;
-    struct slice reply =
-        slice_str(arena_printf(t->arena, "%s does not offer SMTPUTF8, which this message needs", t->client->host));
-    bool sender = !idn_is_ascii(m->sender);
-    unsigned left = 0;
-
-    if (sender || m->envelope->utf8) {
-        decide_all(t, SMTP_CLIENT_REFUSED, reply, sender ? SLICE("5.6.7") : SLICE("5.6.9"));
-        return false;
-    }
-    for (unsigned i = 0; i < m->count; i++) {
-        m->recipients[i].withheld = !idn_is_ascii(m->recipients[i].address);
-        if (m->recipients[i].withheld)
-            decide(&m->recipients[i], SMTP_CLIENT_REFUSED, reply, SLICE("5.6.7"));
-        left += !m->recipients[i].withheld;
-    }
-    return left > 0;
-}
-
-static bool needs_utf8(const struct smtp_client_message *m)
-{
-    bool needed = m->envelope->utf8 || !idn_is_ascii(m->sender);
-
-    for (unsigned i = 0; i < m->count && !needed; i++)
-        needed = !idn_is_ascii(m->recipients[i].address);
-    return needed;
-}
-
-/* RFC 2852 4.1.4.2: what may be too late is not given to a server that would not know.  NULL: it may go. */
-static const char *too_slow(const struct transaction *t)
-{
-    const struct smtp_client_features *features = &t->client->features;
-    const struct envelope_mail *envelope = t->message->envelope;
-
-    if (envelope->by != ENVELOPE_BY_RETURN)
-        return NULL;
-    if (!(features->envelope & ENVELOPE_DELIVERBY))
-        return arena_printf(t->arena, "%s does not offer DELIVERBY, which this message needs", t->client->host);
-    if (envelope->by_seconds < features->by_min)
-        return arena_printf(t->arena, "%s takes messages with at least %lld seconds left; this one has %lld",
-                            t->client->host, (long long)features->by_min, (long long)envelope->by_seconds);
-    return NULL;
-}
-
-/* What need not be asked. False: all is decided. */
-static bool may_begin(struct transaction *t, size_t size)
-{
-    const struct smtp_client_features *features = &t->client->features;
-    const char *slow = too_slow(t);
-
-    if (slow) {
-        decide_all(t, SMTP_CLIENT_REFUSED, slice_str(slow), SLICE("5.4.7"));
-        return false;
-    }
-    if (features->size_max && size > features->size_max) {
-        decide_all(t, SMTP_CLIENT_REFUSED,
-                   slice_str(arena_printf(t->arena, "%s takes messages up to %llu bytes; this one has %zu",
-                                          t->client->host, (unsigned long long)features->size_max, size)),
-                   SLICE("5.3.4"));
-        return false;
-    }
-    if (t->message->eight_bit && !features->eight_bit && content_is_eight_bit(t)) {
-        decide_all(
-            t, SMTP_CLIENT_REFUSED,
-            slice_str(arena_printf(t->arena, "%s does not offer 8BITMIME, which this message needs", t->client->host)),
-            SLICE("5.6.3"));
-        return false;
-    }
-    t->utf8 = needs_utf8(t->message) && features->envelope & ENVELOPE_SMTPUTF8;
-    return t->utf8 || !needs_utf8(t->message) || may_go_in_ascii(t);
-}
-
 /* Ends what an earlier transaction left open. */
 static AWAITS bool clean(struct smtp_client *client)
 {
@@ -477,7 +358,7 @@ void smtp_client_send(struct smtp_client *client, struct arena *arena, struct sm
         message->recipients[i].by = client->features.envelope & ENVELOPE_DELIVERBY;
         message->recipients[i].dsn = client->features.envelope & ENVELOPE_DSN;
     }
-    if (!may_begin(&t, size))
+    if (!smtp_client_fits(client, arena, message, size, &t.utf8))
         return;
     if (!clean(client)) {
         lose(&t, SMTP_CLIENT_AWAY, "after RSET");
