@@ -1,7 +1,8 @@
 /*
  * health: how primaries are.
  *
- *     a delivery was taken, put off, or reached nobody     health_note()
+ *     a delivery was taken, put off, or answered slowly    health_delivery()
+ *     it reached nobody (daemon/outages.c)                 health_note()
  *     a probe, in an outage or by check_interval           health_probe(), health_note()
  *     TICK_MS, the holder of the cell                      what is forced down, absent or down gets an outage; what
  *                                                          recovers without one is settled; what wants it is probed
@@ -127,6 +128,29 @@ void health_note(int64_t domain_id, enum health_outcome outcome, struct slice wh
     arena_free(&arena);
 }
 
+static bool is_slow(const struct continuity_policy *policy, uint64_t ms)
+{
+    return policy->slow_after && ms > (uint64_t)policy->slow_after;
+}
+
+static struct slice how_slow(struct arena *arena, uint64_t ms)
+{
+    return slice_str(arena_printf(arena, "it took %llu ms to answer", (unsigned long long)ms));
+}
+
+void health_delivery(int64_t domain_id, bool taken, struct slice put_off, unsigned slowest_ms)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct continuity_policy policy;
+    bool slow = continuity_policy_of(arena, domain_id, &policy) == DB_FOUND && is_slow(&policy, slowest_ms);
+
+    if (put_off.p || slow)
+        health_note(domain_id, HEALTH_WEAK, put_off.p ? put_off : how_slow(arena, slowest_ms), false);
+    if (taken && !slow)
+        health_note(domain_id, HEALTH_GOOD, SLICE("mail is taken"), false);
+    arena_free(&arena);
+}
+
 /* ------------------------------------------------------------------ probing */
 
 unsigned health_probe_interval_ms(int64_t domain_id)
@@ -161,8 +185,8 @@ static AWAITS void ask(struct arena *arena, struct smtp_client **client, const s
     ms = clock_steady_ms() - begun;
     if (said.code / 100 != 2)
         weak(out, false, said.text);
-    else if (policy->slow_after && ms > (uint64_t)policy->slow_after)
-        weak(out, true, slice_str(arena_printf(arena, "it took %llu ms to answer", (unsigned long long)ms)));
+    else if (is_slow(policy, ms))
+        weak(out, true, how_slow(arena, ms));
     else
         *out = (struct health_probe){true, HEALTH_GOOD, said.text};
 }

@@ -18,6 +18,12 @@
  */
 AWAITS void health_note(int64_t domain_id, enum health_outcome outcome, struct slice why, bool probed);
 
+/*
+ * A message was answered: taken for somebody, put off for somebody ({NULL,0}: for nobody), and how long the slowest of
+ * its replies took.
+ */
+AWAITS void health_delivery(int64_t domain_id, bool taken, struct slice put_off, unsigned slowest_ms);
+
 struct health_probe {
     bool answers;              /* mail may go */
     enum health_outcome found; /* GOOD, WEAK or FAILED */

@@ -26,7 +26,6 @@
 #define LOG_MODULE "runner"
 #include "core/clock.h"
 #include "core/log.h"
-#include "daemon/health.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
 #include "relay/retry.h"
@@ -208,8 +207,6 @@ void runner_mark_good(struct runner_destination *d, unsigned cell, bool taken)
     if (taken) {
         d->good_at = clock_steady_ms();
         concurrency_taken(&d->concurrency, runner_settings()->per_destination_max, d->good_at);
-        if (d->route.kind == ROUTE_DOMAIN)
-            health_note(d->route.domain_id, HEALTH_GOOD, SLICE("mail is taken"), false);
     }
     if (!d->failing)
         return;

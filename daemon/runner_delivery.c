@@ -91,7 +91,7 @@ static bool may_finish(void *arg)
 {
     struct runner_batch *batch = arg;
 
-    batch->finishing_at = clock_steady_ms();
+    batch->finished = true;
     batch->finishing = leases_good(batch) && !runner_too_late(batch);
     for (unsigned i = 0; batch->finishing && i < batch->offered_count; i++)
         if (!batch->offered[i].reply.p) /* accepted, and not decided yet */
@@ -346,7 +346,7 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     struct apart *refused = arena_alloc(lane->arena, sizeof *refused);
     struct apart *silent = arena_alloc(lane->arena, sizeof *silent);
     struct apart *traced = arena_alloc(lane->arena, sizeof *traced);
-    unsigned cell = id_cell(batch->entries[0]->id), count = batch->count;
+    unsigned cell = id_cell(batch->entries[0]->id), count = batch->count, slowest;
     enum answered answered;
     struct slice weak;
     struct runner_remote remote = runner_remote_of(lane->arena, lane->client);
@@ -373,19 +373,21 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     for (unsigned i = message.count; i < batch->count; i++)
         recipients[i].outcome = SMTP_CLIENT_AGAIN;
     runner_count.attempts += message.count;
-    batch->finishing_at = 0;
+    batch->finished = false;
     batch->offered = recipients;
     batch->offered_count = message.count;
+    smtp_client_watch(lane->client);
     smtp_client_send(lane->client, lane->arena, &message);
     batch->finishing = false;
     batch->offered_count = 0;
-    runner_order_answered(lane->destination, batch, recipients);
+    slowest = smtp_client_slowest_ms(lane->client);
+    runner_order_answered(lane->destination, batch, recipients, slowest);
     answered = sort_outcomes(lane, batch, recipients, refused, silent, traced, failed);
     /* What was taken and is not reported yet is in neither the batch nor the reports: an orderly stop waits for it. */
     batch->finishing = silent->batch.count || traced->batch.count;
     weak = put_off_reply(recipients, count);
-    if (weak.p && lane->destination->route.kind == ROUTE_DOMAIN && !lane->turned)
-        health_note(lane->destination->route.domain_id, HEALTH_WEAK, weak, false);
+    if (answered && lane->destination->route.kind == ROUTE_DOMAIN && !lane->turned)
+        health_delivery(lane->destination->route.domain_id, answered == ANSWERED_TAKEN, weak, slowest);
     if (answered && !lane->turned)
         runner_mark_good(lane->destination, cell, answered == ANSWERED_TAKEN);
     if (silent->batch.count)

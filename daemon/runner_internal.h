@@ -139,7 +139,7 @@ struct runner_batch {
     struct runner_entry *entries[RUNNER_BATCH_MAX];
     unsigned count;
     bool finishing;                              /* the final dot is on its way */
-    uint64_t finishing_at;                       /* since then; 0: it never was */
+    bool finished;                               /* it ever was */
     const struct smtp_client_recipient *offered; /* of the transaction that goes on: those of the first entries */
     unsigned offered_count;
 };
@@ -203,9 +203,12 @@ void runner_order_freed(struct runner_destination *destination);
 void runner_order_begin(struct runner_destination *destination, enum drain_pace pace);
 void runner_order_set(struct runner_destination *destination, enum drain_pace pace, bool newest_first);
 void runner_order_end(struct runner_destination *destination);
-/* What the primary said to the recipients of a batch, which are still in it: it paces the drain. */
+/*
+ * What the primary said to the recipients of a batch, which are still in it, and how long its slowest reply took: it
+ * paces the drain.
+ */
 void runner_order_answered(struct runner_destination *destination, const struct runner_batch *batch,
-                           const struct smtp_client_recipient *recipients);
+                           const struct smtp_client_recipient *recipients, unsigned ms);
 
 /* ------------------------------------------------------------------ running */
 

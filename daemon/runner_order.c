@@ -142,13 +142,12 @@ static bool is_put_off(const struct smtp_client_recipient *r, unsigned count)
 }
 
 void runner_order_answered(struct runner_destination *d, const struct runner_batch *batch,
-                           const struct smtp_client_recipient *r)
+                           const struct smtp_client_recipient *r, unsigned ms)
 {
     bool put_off = is_put_off(r, batch->count);
 
-    if (d->ordered && (batch->finishing_at || put_off))
-        drain_answered(&d->drain, runner_settings()->per_destination_max,
-                       put_off ? 0 : (unsigned)(clock_steady_ms() - batch->finishing_at), put_off);
+    if (d->ordered && (batch->finished || put_off))
+        drain_answered(&d->drain, runner_settings()->per_destination_max, put_off ? 0 : ms, put_off);
 }
 
 void runner_order_end(struct runner_destination *d)

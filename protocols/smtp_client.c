@@ -40,7 +40,7 @@ static bool give_up(struct smtp_client *client, const char *trouble)
     return false;
 }
 
-bool smtp_client_await(struct smtp_client *client, unsigned timeout_ms, struct smtp_client_features *features)
+static AWAITS bool await(struct smtp_client *client, unsigned timeout_ms, struct smtp_client_features *features)
 {
     uint64_t deadline = clock_steady_ms() + timeout_ms, now;
 
@@ -66,6 +66,16 @@ bool smtp_client_await(struct smtp_client *client, unsigned timeout_ms, struct s
         }
     }
     return give_up(client, stream_status_text(STREAM_TIMED_OUT));
+}
+
+bool smtp_client_await(struct smtp_client *client, unsigned timeout_ms, struct smtp_client_features *features)
+{
+    uint64_t begun = clock_steady_ms(), took;
+    bool answered = await(client, timeout_ms, features);
+
+    took = clock_steady_ms() - begun;
+    client->slowest_ms = took > client->slowest_ms ? took : client->slowest_ms;
+    return answered;
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -304,6 +314,16 @@ bool smtp_client_adopt(const struct smtp_client_settings *settings, struct arena
 bool smtp_client_usable(const struct smtp_client *client)
 {
     return !client->broken && (!client->features.mail_max || client->mails < client->features.mail_max);
+}
+
+void smtp_client_watch(struct smtp_client *client)
+{
+    client->slowest_ms = 0;
+}
+
+unsigned smtp_client_slowest_ms(const struct smtp_client *client)
+{
+    return client->slowest_ms < UINT32_MAX ? (unsigned)client->slowest_ms : UINT32_MAX;
 }
 
 unsigned smtp_client_mails(const struct smtp_client *client)

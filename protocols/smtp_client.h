@@ -154,6 +154,9 @@ AWAITS bool smtp_client_noop(struct smtp_client *client, struct arena *arena, st
  * given up by the caller.
  */
 bool smtp_client_usable(const struct smtp_client *client);
+/* How long the reply took that it was waited for longest, since it is watched. */
+void smtp_client_watch(struct smtp_client *client);
+unsigned smtp_client_slowest_ms(const struct smtp_client *client);
 /* MAIL commands that it was sent. */
 unsigned smtp_client_mails(const struct smtp_client *client);
 /* How many of the first recipients it takes in one transaction (RFC 9422 RCPTMAX, RCPTDOMAINMAX): at least one. */

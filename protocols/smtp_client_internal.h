@@ -28,6 +28,7 @@ struct smtp_client {
     int64_t credential_id;  /* with which it was signed in */
     int credential_version;
     bool signed_in;
+    uint64_t slowest_ms; /* of its replies, since smtp_client_watch() */
 };
 
 /*

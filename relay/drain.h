@@ -26,7 +26,7 @@ struct drain {
 struct drain drain_begin(enum drain_pace pace, unsigned most);
 /* The other pace from now on; what is known of the primary stays. */
 void drain_repace(struct drain *drain, enum drain_pace pace, unsigned most);
-/* A message was answered, so long after its last byte; put_off: for some recipient by a 4xx, and ms does not count. */
+/* A message was answered, its slowest reply after so long; put_off: for some recipient by a 4xx, and ms does not count. */
 void drain_answered(struct drain *drain, unsigned most, unsigned ms, bool put_off);
 
 #endif

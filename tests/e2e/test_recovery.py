@@ -105,6 +105,36 @@ def test_a_primary_that_puts_much_off_is_not_crowded(node, primary):
     assert primary.most <= 2
 
 
+def test_the_estimate_and_what_came_of_it(node, primary):
+    """A primary with one pair of hands: while it drains, the time that is left is told, and gets less; it is about what it was then."""
+    path, count, hands = f"/v1/outages/{hold(node, primary, 150)}", 150, threading.Lock()
+    waiting = node.api.get(path)
+    assert (waiting["remaining"], waiting["drained_in_seconds"]) == (count, None), "nothing is known before"
+
+    def answer():
+        with hands:
+            time.sleep(0.05)
+
+    primary.behave.at_end = answer
+    primary.start()
+    told = []
+
+    def look():
+        now = node.api.get(path)
+        if now["ended_at"] is None and now["drained"] >= count // 5:
+            told.append((time.monotonic(), now["remaining"], now["drained_in_seconds"]))
+        return now["ended_at"]
+
+    wait_until(look, "it is over", timeout=120, interval=0.1)
+    assert node.api.get(path)["drained_in_seconds"] is None
+    waited = [each for each in told if each[1]]
+    assert len(waited) >= 5 and all(left is not None for _, _, left in told)
+    assert waited[0][2] > waited[-1][2] and all(left == 0 for _, remaining, left in told if not remaining)
+    came = next(at for at, remaining, _ in told if not remaining) if not told[-1][1] else told[-1][0]
+    for at, _, left in waited:
+        assert (came - at) / 5 - 2 <= left <= (came - at) * 5 + 2, (came - at, left)
+
+
 def test_newest_first_and_fast_by_request(node, primary):
     outage = hold(node, primary, 120)
     path = f"/v1/outages/{outage}/drain"

@@ -3,6 +3,7 @@
 Its own configuration, queue and data directories, one loopback port, and a Maildir for everything. The machine's own
 Postfix, if there is one, is not touched. Needs root, as Postfix's master does.
 """
+import contextlib
 import os
 import pwd
 import re
@@ -10,7 +11,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from .process import Process, alive, free_port, make_folder, port_open, remove_folder, run, wait_until
+from .process import Process, alive, children, free_port, make_folder, port_open, remove_folder, run, wait_until
 
 MAIN = """
 compatibility_level = 3.6
@@ -123,6 +124,13 @@ class Postfix:
         with open(self.config / "main.cf", "a") as file:
             file.write(f"virtual_transport = lmtp:inet:127.0.0.1:{dovecot.lmtp_port}\n")
 
+    def ask(self, port):
+        """A policy service (trouble.py) at MAIL, RCPT and the end of data, each when it comes; before start()."""
+        service = f"check_policy_service inet:127.0.0.1:{port}"
+        with open(self.config / "main.cf", "a") as file:
+            file.write(f"smtpd_delay_reject = no\nsmtpd_sender_restrictions = {service}\nsmtpd_recipient_restrictions = {service}\n"
+                       f"smtpd_end_of_data_restrictions = {service}\nsmtpd_error_sleep_time = 0\nsmtpd_policy_service_retry_delay = 1\n")
+
     def start(self):
         self.process = Process("postfix", ["/usr/sbin/postfix", "-c", self.config, "start-fg"], self.folder / "log")
         wait_until(self._listening, "Postfix listens", timeout=60)
@@ -155,6 +163,18 @@ class Postfix:
         self.process.wait()
         self.process = None
         wait_until(lambda: not port_open(self.port), "the killed Postfix no longer listens")
+
+    def kill_all(self):
+        """The same of all that it has started: nobody answers any more who is in mid-message."""
+        family = [self._master()]
+        for pid in family:
+            family += children(pid)
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+        wait_until(lambda: not port_open(self.port) and not any(alive(pid) for pid in family), "the killed Postfix is gone")
 
     def close(self):
         self.stop()
