@@ -1,4 +1,5 @@
 """Fixtures of the end-to-end tests; README tells which to use when."""
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import posthouse as posthouse_module  # noqa: E402
 from harness import dovecot as dovecot_module  # noqa: E402
+from harness import template  # noqa: E402
 from harness.certificate import Certificate  # noqa: E402
 from harness.postfix import Postfix, unavailable  # noqa: E402
 from harness.postgres import Postgres  # noqa: E402
@@ -21,6 +23,15 @@ _living = []
 def pytest_configure(config):
     if not posthouse_module.PROGRAM.exists():
         raise pytest.UsageError(f"{posthouse_module.PROGRAM} is not there: build it, or set POSTHOUSED")
+    if template.FOLDER not in os.environ:  # those that run side by side get it from their parent
+        config.template = make_folder("template")
+        os.environ[template.FOLDER] = str(config.template)
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "template"):
+        del os.environ[template.FOLDER]
+        remove_folder(config.template)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -48,7 +59,7 @@ def certificate():
 @pytest.fixture(scope="session")
 def postgres():
     """One cluster for the whole run; each posthoused gets a database of its own in it. Do not stop it."""
-    server = Postgres()
+    server = Postgres(durable=False)
     try:
         yield server.start()
     finally:
@@ -58,7 +69,7 @@ def postgres():
 @pytest.fixture
 def own_postgres():
     """A cluster for this test alone, which it may stop, kill and start."""
-    server = Postgres()
+    server = Postgres(durable=False)
     try:
         yield server.start()
     finally:

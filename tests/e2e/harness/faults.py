@@ -177,5 +177,11 @@ class FaultyPostgres:
     def new_database(self):
         return self.postgres.new_database()
 
+    def create(self, name, empty=False):
+        return self.postgres.create(name, empty)
+
+    def leave(self, name):
+        self.postgres.leave(name)
+
     def query(self, database, sql):
         return self.postgres.query(database, sql)

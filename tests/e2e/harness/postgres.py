@@ -1,12 +1,21 @@
-"""A private PostgreSQL: its own data directory, a Unix socket and no port, durable as in earnest (fsync on)."""
+"""A private PostgreSQL: its own data directory, a Unix socket and no port.
+
+What it has said is committed stays so when any process is killed, its own as well: the kernel has it then. That a disk has it, too
+(fsync), is for `durable`, as benchmarks want it: no test cuts the power.
+
+In a run of tests it begins as a copy of what template.py has made, and so does each database in it.
+"""
 import contextlib
 import itertools
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
+from . import template
 from .process import Process, make_folder, remove_folder, run, unprivileged, wait_until
+from .sql import Sql, SqlError
 
 
 def _binaries():
@@ -17,14 +26,20 @@ def _binaries():
 
 
 class Postgres:
-    def __init__(self, settings=()):
+    def __init__(self, settings=(), durable=True, copied=True):
         self.user = unprivileged("postgres", "nobody")
         self.folder = make_folder("pg", self.user)
         self.binaries = _binaries()
         self.data = self.folder / "data"
-        self.settings = list(settings)
+        self.settings = list(settings) + ([] if durable else ["fsync=off"])
         self._numbers = itertools.count(1)
+        self._made, self._making = set(), threading.Lock()
+        self._sql = Sql()
         self.process = None
+        self.copied = copied and template.data_directory()
+        if self.copied:
+            run(["cp", "-a", "--reflink=auto", self.copied, self.data], timeout=120)
+            return
         entry = {"user": self.user, "group": os.stat(self.folder).st_gid, "extra_groups": []} if self.user else {}
         run([self.binaries / "initdb", "-D", self.data, "-U", "posthouse", "--auth=trust", "--no-locale", "-E", "UTF8",
              "--no-sync"], timeout=120, cwd="/", **entry)
@@ -43,16 +58,21 @@ class Postgres:
     def answers(self):
         if not self.process.running():
             raise RuntimeError("PostgreSQL ended:\n" + self.process.log())
-        return self._psql("postgres", "select 1", check=False).returncode == 0
+        try:
+            return self.query("postgres", "select 1") == [["1"]]
+        except SqlError:
+            return False
 
     def stop(self):
         """Fast shutdown: open transactions are rolled back."""
+        self._sql.close()
         if self.process:
             self.process.stop(signal.SIGINT)
             self.process = None
 
     def kill(self):
         """kill -9 of the postmaster. Its children end when they see it gone; until then no other may start."""
+        self._sql.close()
         pid = self.process.pid
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -78,13 +98,22 @@ class Postgres:
         return f"host={self.folder} dbname={database} user=posthouse"
 
     def new_database(self):
-        name = f"posthouse_{next(self._numbers)}"
-        self._psql("postgres", f"create database {name}")
-        return name
+        """A name; create() makes it."""
+        return f"posthouse_{next(self._numbers)}"
 
-    def _psql(self, database, sql, check=True):
-        return run(["psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo(database),
-                    "-c", sql], check=check)
+    def create(self, name, empty=False):
+        """Makes it unless it is there; whether it has our tables now."""
+        with self._making:
+            if name in self._made:
+                return False
+            full = bool(self.copied and not empty)
+            self.query("postgres", f"create database {name}" + (f" template {template.DATABASE}" if full else ""))
+            self._made.add(name)
+            return full
+
+    def leave(self, name):
+        """Nobody asks it any more."""
+        self._sql.close(self.conninfo(name))
 
     @contextlib.contextmanager
     def locked(self, database, table):
@@ -101,4 +130,4 @@ class Postgres:
 
     def query(self, database, sql):
         """Rows as lists of text; for what the API does not tell."""
-        return [line.split("\t") for line in self._psql(database, sql).stdout.splitlines()]
+        return self._sql.ask(self.conninfo(database), sql)

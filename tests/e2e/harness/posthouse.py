@@ -89,12 +89,16 @@ class Posthouse:
         return dict(SANITIZERS, POSTHOUSE_SCHEMA_DIR=str(ROOT / "schema"))
 
     def command(self, *arguments, check=True):
-        """Runs posthoused for something that ends, such as --migrate."""
+        """Runs posthoused for something that ends, such as --migrate, which finds an empty database unless it is not the first."""
+        if "--migrate" in arguments or "--create-admin-token" in arguments:
+            self.postgres.create(self.database, empty=True)
         return run([PROGRAM, "--config", self.config_path, *arguments], timeout=60, check=check,
                    env=dict(os.environ, **self.environment()))
 
     def migrate(self):
-        self.command("--migrate")
+        """Its database is a copy of one that --migrate made, when there is such a one (harness/template.py)."""
+        if not self.postgres.create(self.database):
+            self.command("--migrate")
         self.token = self.command("--create-admin-token", "test").stdout.strip()
         return self
 
@@ -155,6 +159,7 @@ class Posthouse:
         finally:
             if self.process:
                 self.process.stop(signal.SIGKILL)
+            self.postgres.leave(self.database)
             remove_folder(self.folder)
 
     def query(self, sql):
