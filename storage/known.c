@@ -8,6 +8,8 @@
  */
 #include "storage/known.h"
 
+#include <unistd.h>
+
 #define LOG_MODULE "known"
 #include "core/arena.h"
 #include "core/log.h"
@@ -46,6 +48,7 @@ static AWAITS enum db_status refresh(struct arena *arena)
         return DB_FAILED;
     known = true;
     number = now;
+    log_debug("read anew", log_int("changes", now), log_int("pid", getpid()));
     return DB_FOUND;
 }
 

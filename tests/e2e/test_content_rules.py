@@ -32,7 +32,7 @@ def node(new_posthouse, outside):
 def rule(node, **members):
     made = node.api.post("/v1/content-rules", {"customer": "rule", "direction": "in", "action": "refuse", "reason": "We do not want that",
                                                "then": "reject", **members})
-    time.sleep(1.5)  # it is known within a second
+    node.wait_known()
     return made
 
 
@@ -144,7 +144,7 @@ def test_a_pattern_that_takes_for_ever_is_given_up(node):
     for number in range(5):
         node.api.post("/v1/content-rules", {"customer": "rule", "direction": "in", "action": "refuse", "reason": "slow", "header": "Subject",
                                             "header_pattern": f"^(a|aa|a{{3}}a?)+[^a]c?{number}?$", "then": "reject"})
-    time.sleep(1.5)
+    node.wait_known()
     began = time.monotonic()
     assert deliver(node, [ANN], "a" * 900 + "!!")[0] == 250
     assert time.monotonic() - began < 5

@@ -1,5 +1,4 @@
 """How long, and how often, mail to a domain is tried, where that is not as the configuration says."""
-import time
 
 import pytest
 
@@ -29,7 +28,7 @@ def set_up(node):
 
 def policy(node, domain="slow.test", **members):
     made = node.api.post("/v1/delivery-policies", {"domain": domain, **members})
-    time.sleep(1.1)  # what is promised: known within a second
+    node.wait_known()
     return made
 
 
@@ -88,7 +87,7 @@ def test_times_between_tries(node):
     assert 780 < put_off(node, DAN) <= 1000  # up to a fifth less, by chance
     assert put_off(node, EVE) <= 2
     node.api.patch("/v1/delivery-policies/slow.test", {"retry_first": None, "retry_max": 1})
-    time.sleep(1.1)
+    node.wait_known()
     node.api.post(f"/v1/queue/{entries(node)[DAN]['id']}/retry", {})
     wait_until(lambda: entries(node)[DAN]["attempts"] >= 3, "it is tried as the configuration says, a second at most apart")
     node.api.delete(f"/v1/delivery-policies/{made['id']}")

@@ -1,7 +1,6 @@
 """Accounts that are thought to be compromised: what they send is held, what they receive is not."""
 import os
 import subprocess
-import time
 
 import pytest
 
@@ -83,7 +82,7 @@ def test_decided_together(node, outside):
     for number in range(3):
         submit(node, [DAN], f"n{number}")
     node.api.delete(f"/v1/held-accounts/{ANN}")
-    time.sleep(1.5)  # it is known within a second
+    node.wait_known()
     submit(node, [BOB], "after")
     wait_equal(lambda: node.subjects(BOB)[-1:], ["after"], "what comes later goes")
     made = node.api.post("/v1/queue-actions", {"action": "release", "account": ANN, "held_by": "compromised"})

@@ -1,5 +1,4 @@
 """Routes and their rules: who sends, then where it goes, then the default route; the dry run says the same as what happens."""
-import time
 
 import pytest
 
@@ -239,7 +238,7 @@ def test_tls_of_a_hop(node, sinks, certificate):
     wait_until(lambda: [m for m in secure.messages if subject_of(m.data) == "in clear" and not m.tls], "by its route")
     wait_idle(secure)
     node.api.post("/v1/delivery-policies", {"domain": "outside.test", "tls": "encrypt", "retry_first": 1, "retry_max": 1})
-    time.sleep(1.1)  # what is promised: known within a second
+    node.wait_known()
     send(node, ANN, DAN, "not in clear")
     wait_until(lambda: [e for e in queue(node) if (e["last_reply"] or "").endswith("the message requires TLS, and its route is to send in clear")], "it waits")
     node.api.patch("/v1/routes/strict", {"next_hops": [hop(secure)]})
@@ -289,7 +288,7 @@ def test_a_dead_route_is_one_destination(node, sinks, outside):
     send(node, CAT, DAN, "goes")
     wait_equal(lambda: subjects(good), ["goes"], "another route is not away")
     node.api.post("/v1/suspensions", {"kind": "destination", "value": key(node, "good"), "reason": "test"})
-    time.sleep(1.1)  # what is promised: known within a second
+    node.wait_known()
     send(node, CAT, DAN, "suspended")
     wait_until(lambda: [e for e in queue(node) if e["state"] == "suspended"], "it waits")
     assert node.api.get("/v1/queue", destination=key(node, "dead"))["items"][0]["sender"] == ANN

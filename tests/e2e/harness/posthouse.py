@@ -123,6 +123,18 @@ class Posthouse:
         """What /readyz says, as a truth value."""
         return self.api.request("GET", "/readyz", token="")[0] == 200
 
+    def wait_known(self):
+        """Until each worker knows the directory as it is now: what it has in memory of it (storage/known.c)."""
+        ((now,),) = self.query("select sum(number) from directory_change")
+        workers = {pid for (pid,) in self.query("select pid from worker where delivers and lease_until > now()")
+                   if int(pid) in self.family()}
+
+        def known():
+            read = re.findall(r' module=known msg="read anew" changes=(\d+) pid=(\d+)', self.log())
+            return workers <= {pid for changes, pid in read if int(changes) >= int(now)}
+        assert workers
+        wait_until(known, "each worker has read what was changed")
+
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
 
