@@ -55,6 +55,7 @@ class Behaviour:
 
 class _Handler(socketserver.StreamRequestHandler):
     ended_well = False
+    over = False  # at or after the end of a message
     peer = None  # the certificate that was shown, as ssl has it
 
     def setup(self):
@@ -85,13 +86,41 @@ class _Handler(socketserver.StreamRequestHandler):
     def at(self, place):
         """True: end the connection here."""
         behave = self.server.sink.behave
-        if behave.silent_at == place:
-            self.server.sink.hold.wait()
-        if behave.cut_at != place or behave.cut_times == 0:
+        self.wait(behave, place)
+        if not self.cuts(behave, place):
             return False
-        behave.cut_times -= 1
         self.break_off(behave.cut_how)
         return True
+
+    def wait(self, behave, place):
+        if behave.silent_at == place:
+            self.server.sink.hold.wait()
+
+    def cuts(self, behave, place):
+        """Is it this connection, of those that are there at the same time, that is cut there?"""
+        with self.server.sink._lock:
+            if behave.cut_at != place or behave.cut_times == 0:
+                return False
+            behave.cut_times -= 1
+            return True
+
+    def end(self, message, last):
+        """All of a message is there: it is stored, unless it is what is cut and not stored. The last that was stored."""
+        behave = self.server.sink.behave
+        cut = self.cuts(behave, "end")
+        if behave.end_reply.startswith("2") and (behave.store or not cut):
+            last = message
+            self.server.sink._store(message)
+        self.wait(behave, "end")
+        if cut:
+            self.break_off(behave.cut_how)
+            self.over = True
+            return last
+        if behave.at_end:
+            behave.at_end()
+        self.say(behave.end_reply)
+        self.over = self.at("after")
+        return last
 
     def break_off(self, how):
         if how == "rst":
@@ -205,17 +234,9 @@ class _Handler(socketserver.StreamRequestHandler):
                     data += line[1:] if line.startswith(b".") else line
                     if self.at("body"):
                         return
-                behave = sink.behave
-                if behave.end_reply.startswith("2") and (behave.store or behave.cut_times == 0):
-                    last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls(),
-                                    list(recipient_parameters))
-                    sink._store(last)
-                if self.at("end"):
-                    return
-                if behave.at_end:
-                    behave.at_end()
-                self.say(behave.end_reply)
-                if self.at("after"):
+                last = self.end(Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls(),
+                                         list(recipient_parameters)), last)
+                if self.over:
                     return
                 sender, recipients = None, []
             elif verb == "BDAT":
@@ -223,17 +244,9 @@ class _Handler(socketserver.StreamRequestHandler):
                 if outcome is None:
                     return
                 if outcome == "last":
-                    behave = sink.behave
-                    if behave.end_reply.startswith("2") and (behave.store or behave.cut_times == 0):
-                        last = Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls(),
-                                        list(recipient_parameters), list(chunks))
-                        sink._store(last)
-                    if self.at("end"):
-                        return
-                    if behave.at_end:
-                        behave.at_end()
-                    self.say(behave.end_reply)
-                    if self.at("after"):
+                    last = self.end(Received(sender, list(recipients), bytes(data), helo, parameters.strip(), self, self.tls(),
+                                             list(recipient_parameters), list(chunks)), last)
+                    if self.over:
                         return
                 if outcome != "chunk":
                     sender, recipients, data, chunks = None, [], bytearray(), []
