@@ -1,17 +1,17 @@
 """A failed login tells by neither its words nor its time whose name it was: each answer comes a delay after its check began, and
 the dearest hash that is taken costs less than that."""
 import crypt
-import statistics
+import os
 import time
 
 import pytest
 
 from harness.posthouse import PASSWORD
-from harness.process import PATIENCE
+from harness.process import PATIENCE, hurry
 from harness.signing import PROTOCOLS, Signing
 
 DELAY = 1.0  # of the first failure in a session
-ROUNDS = 3
+AGAIN = 12  # so often a login that took longer than others is tried once more
 DEAR = {"bcrypt": crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=2 ** 14), "sha512": crypt.mksalt(crypt.METHOD_SHA512, rounds=300000)}
 LOGINS = ["nobody@hints.test", "nobody@nowhere.test", "ours@hints.test", "bcrypt@hints.test", "sha512@hints.test",
           "suspended@hints.test", "closed@hints.test", "none@hints.test"]
@@ -29,7 +29,8 @@ def node(posthouse):
     for name, setting in DEAR.items():
         posthouse.api.post("/v1/accounts", {"address": f"{name}@hints.test", "customer": "hints",
                                             "password_hash": crypt.crypt(PASSWORD, setting)})
-    return posthouse
+    with hurry(os.getpid(), posthouse.process.pid, *posthouse.family()):
+        yield posthouse
 
 
 def dearest():
@@ -50,17 +51,28 @@ def attempt(node, protocol, way, login, password):
 @pytest.mark.parametrize("password", ["wrong", "wr\u00f6ng\u00a0"], ids=["plain", "prepared"])
 @pytest.mark.parametrize("protocol, way", [("smtp", "plain"), ("imap", "by_name"), ("pop3", "by_name")])
 def test_nothing_tells_whose_name_it_is(node, protocol, way, password):
+    """What the machine does beside makes a time longer, never shorter; what the program tells is in each of them."""
     way = way if password.isascii() else "plain"  # IMAP's LOGIN has no octets beyond ASCII
-    answers, medians = set(), {}
+    answers, times = set(), {}
+
+    def once(login):
+        answer, took = attempt(node, protocol, way, login, password)
+        answers.add(answer)
+        assert took >= DELAY * 0.99, (login, took)  # clocks in whole milliseconds
+        times[login] = min(took, times.get(login, took))
+
+    def spread():
+        return max(times.values()) - min(times.values())
+
     for login in LOGINS:
-        tried = [attempt(node, protocol, way, login, password) for _ in range(ROUNDS if password == "wrong" else 1)]
-        answers |= {answer for answer, _ in tried}
-        times = [took for _, took in tried]
-        assert min(times) >= DELAY * 0.99, (login, times)  # clocks in whole milliseconds
-        medians[login] = statistics.median(times)
+        once(login)
+    may_differ = dearest() / 2 * PATIENCE
+    for _ in range(AGAIN):
+        if spread() < may_differ:
+            break
+        once(max(times, key=times.get))
     assert len(answers) == 1 and answers.pop()[0] == "no"
-    spread = max(medians.values()) - min(medians.values())
-    assert spread < dearest() / 2 * PATIENCE, medians
+    assert spread() < may_differ, times
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
