@@ -4,6 +4,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+from .process import DEADLINE
+
 
 class ApiError(AssertionError):
     def __init__(self, method, path, status, body):
@@ -29,7 +31,7 @@ class Api:
         for name, value in (headers or {}).items():
             request.add_header(name, value)
         try:
-            reply = urllib.request.urlopen(request, timeout=30)
+            reply = urllib.request.urlopen(request, timeout=DEADLINE)
         except urllib.error.HTTPError as error:
             reply = error
         with reply:

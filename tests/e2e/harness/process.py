@@ -53,24 +53,37 @@ def wait_equal(get, expected, what, timeout=None, interval=0.05):
         raise AssertionError(f"{error}\nexpected {expected!r}\n    last {seen and seen[0]!r}") from None
 
 
-_ports_given = set()
+PORTS = range(10240, 32768)  # below those from which the kernel takes ports for outgoing connections
+LANES = 20
+_lane = []  # the socket that stands for it, and its ports, in turn
+
+
+def _take_lane():
+    """Ports that are this process's alone, of all processes of tests on this machine, until it ends: whoever binds the name has them."""
+    size = len(PORTS) // LANES
+    for number in random.sample(range(LANES), LANES):
+        guard = socket.socket(socket.AF_UNIX)
+        try:
+            guard.bind(f"\0posthouse-test-ports-{number}")
+        except OSError:
+            guard.close()
+            continue
+        break
+    ports = PORTS[number * size:(number + 1) * size]
+    return guard, itertools.cycle(ports)
 
 
 def free_port():
-    """A free loopback port, below the range from which the kernel takes ports for outgoing connections.
-
-    Test processes that run side by side draw from ranges of their own, so that none takes what another has just found."""
-    lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    """A free loopback port. It comes again after a thousand others."""
+    if not _lane:
+        _lane.extend(_take_lane())
     for _ in range(1000):
-        port = random.randrange(10240 + lane * 5000, 10240 + (lane + 1) * 5000)
-        if port in _ports_given:
-            continue
+        port = next(_lane[1])
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        _ports_given.add(port)
         return port
     raise RuntimeError("no free port found")
 
