@@ -257,7 +257,7 @@ def test_many_are_walked_through(node):
     submit(node, [BOB], "held")
     (entry,) = node.query("select id, message_id from queue_entry")
     node.query("create temporary table made as select n, "
-               f"{entry[0]} - (n::bigint << 22) as id from generate_series(1, 1200) n;"
+               f"{entry[0]} - (3600000 + n::bigint << 22) as id from generate_series(1, 1200) n;"  # milliseconds: an hour ago
                " insert into message (cell, id, customer_id, sender, size, received_at, protocol)"
                f" select m.cell, made.id, m.customer_id, m.sender, 10, now(), 'ESMTP' from made, message m where m.id = {entry[1]};"
                " insert into queue_entry (cell, id, message_id, recipient, destination, account_id, due_at, expires_at, sender, customer_id,"
