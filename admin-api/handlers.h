@@ -161,6 +161,15 @@ AWAITS void content_rules_show(struct request *r);
 AWAITS void content_rules_change(struct request *r);
 AWAITS void content_rules_delete(struct request *r);
 AWAITS void content_rules_check(struct request *r);
+AWAITS void breaker_policies_list(struct request *r);
+AWAITS void breaker_policies_create(struct request *r);
+AWAITS void breaker_policies_show(struct request *r);
+AWAITS void breaker_policies_change(struct request *r);
+AWAITS void breaker_policies_delete(struct request *r);
+AWAITS void breakers_list(struct request *r);
+AWAITS void breakers_show(struct request *r);
+AWAITS void breakers_change(struct request *r);
+
 AWAITS void held_accounts_list(struct request *r);
 AWAITS void held_accounts_create(struct request *r);
 AWAITS void held_accounts_show(struct request *r);

@@ -6,13 +6,14 @@
  *
  * What such an account submits is accepted, and held for approval; the client is not told.  It is decided about in
  * /v1/queue and /v1/queue-actions, with "account" and "held_by" in the filter; so DELETE lets go only what comes
- * later.
+ * later.  An open breaker (/v1/breakers) is one of these: DELETE closes it, and a mark takes its place.
  */
 #include <json-c/json.h>
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
 #include "core/id.h"
+#include "storage/provision_breaker.h"
 #include "storage/provision_held_account.h"
 
 #define REASON_MAX_BYTES 500
@@ -28,6 +29,7 @@ static struct json_object *as_json(const struct held_account *held)
     json_put_text(object, "reason", held->reason);
     json_put_number(object, "hold_seconds", held->hold_ms / 1000);
     json_put_text(object, "then", slice_str(hold_then_word(held->then)));
+    json_put_time(object, "until", held->until_ms);
     json_put_time(object, "created_at", held->created_ms);
     return object;
 }
@@ -102,6 +104,9 @@ AWAITS void held_accounts_delete(struct request *r)
     if (!get_by_path(r, &held))
         return;
     r->actor.status = 204;
-    if (!reply_failed_write(r, provision_held_account_end(r->arena, held.account_id, &r->actor, &refusal), &refusal))
+    enum db_write written =
+        held.breaker ? provision_breaker_close(r->arena, held.account_id, false, &r->actor, &refusal)
+                     : provision_held_account_end(r->arena, held.account_id, &r->actor, &refusal);
+    if (!reply_failed_write(r, written, &refusal))
         reply_empty(r, 204);
 }

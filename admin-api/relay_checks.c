@@ -24,6 +24,7 @@
 #include "relay/smtp_address.h"
 #include "relay/srs_way.h"
 #include "storage/certificate.h"
+#include "storage/held_account.h"
 #include "storage/known.h"
 #include "storage/provision_account.h"
 
@@ -133,9 +134,13 @@ static AWAITS void answer(struct request *r, struct permit *permit, const struct
     if (recipient->target_count == 1) /* the usual case has its route at hand */
         json_object_object_get_ex(json_object_array_get_idx(targets, 0), "route", &route);
     struct json_object *object = json_object_new_object(), *reply = json_object_new_object();
+    struct held_account held;
+    bool of_account = permit->account && recipient->target_count &&
+                      held_account_find(r->arena, permit->account->id, &held); /* smtp_policy.c: all of it, untold */
     json_put_text(object, "verdict",
-                  decision->held ? SLICE("held") : slice_str(authorize_verdict_word(decision->verdict)));
-    json_put_text(object, "why", slice_str(decision->reason));
+                  decision->held || of_account ? SLICE("held") : slice_str(authorize_verdict_word(decision->verdict)));
+    json_put_text(object, "why",
+                  slice_str(of_account ? hold_by_word(held_account_hold(&held, 0).by) : decision->reason));
     json_put_id(object, "grant", decision->grant ? decision->grant->id : 0);
     json_put_text(object, "limit", slice_str(decision->limit));
     json_object_object_add(object, "route", json_object_get(route));

@@ -195,6 +195,15 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/content-rules/{rule}", "changeContentRule", ROUTER_TOKEN, content_rules_change},
     {"DELETE", "/v1/content-rules/{rule}", "deleteContentRule", ROUTER_TOKEN, content_rules_delete},
 
+    {"GET", "/v1/breaker-policies", "listBreakerPolicies", ROUTER_TOKEN, breaker_policies_list},
+    {"POST", "/v1/breaker-policies", "createBreakerPolicy", ROUTER_TOKEN, breaker_policies_create},
+    {"GET", "/v1/breaker-policies/{breaker_policy}", "getBreakerPolicy", ROUTER_TOKEN, breaker_policies_show},
+    {"PATCH", "/v1/breaker-policies/{breaker_policy}", "changeBreakerPolicy", ROUTER_TOKEN, breaker_policies_change},
+    {"DELETE", "/v1/breaker-policies/{breaker_policy}", "deleteBreakerPolicy", ROUTER_TOKEN, breaker_policies_delete},
+    {"GET", "/v1/breakers", "listBreakers", ROUTER_TOKEN, breakers_list},
+    {"GET", "/v1/breakers/{account}", "getBreaker", ROUTER_TOKEN, breakers_show},
+    {"PATCH", "/v1/breakers/{account}", "changeBreaker", ROUTER_TOKEN, breakers_change},
+
     {"GET", "/v1/held-accounts", "listHeldAccounts", ROUTER_TOKEN, held_accounts_list},
     {"POST", "/v1/held-accounts", "createHeldAccount", ROUTER_TOKEN, held_accounts_create},
     {"GET", "/v1/held-accounts/{account}", "getHeldAccount", ROUTER_TOKEN, held_accounts_show},

@@ -79,6 +79,8 @@ static const struct {
     [STAT_WEBHOOKS] = {"posthouse_webhooks_sent_total", true, "Events that webhooks were told."},
     [STAT_WEBHOOKS_FAILED] = {"posthouse_webhooks_failed_total", true, "Tries to tell one that failed."},
     [STAT_WEBHOOKS_GIVEN_UP] = {"posthouse_webhooks_given_up_total", true, "Events that nobody took in time."},
+    [STAT_BREAKERS_OPENED] = {"posthouse_breakers_opened_total", true,
+                              "Accounts whose mail is held, as their sending has left its pattern."},
     [STAT_SMTP_TARPITTED] = {"posthouse_smtp_tarpitted_total", true, "Refusals whose answer was held back."},
     [STAT_DNS_LISTS_ASKED] = {"posthouse_dns_lists_asked_total", true, "Look-ups of clients in DNS lists."},
     [STAT_DNS_LISTS_FAILED] = {"posthouse_dns_lists_failed_total", true, "Of these without an answer."},

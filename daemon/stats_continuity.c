@@ -2,6 +2,7 @@
 #include "daemon/health.h"
 #include "daemon/stats.h"
 #include "daemon/webhooks.h"
+#include "relay/breaker_watch.h"
 
 void stats_continuity(void)
 {
@@ -13,6 +14,7 @@ void stats_continuity(void)
     stats_set(STAT_HEALTH_PROBES, health.probes);
     stats_set(STAT_HEALTH_PROBES_FAILED, health.probes_failed);
     stats_set(STAT_HEALTH_CHANGES, health.changes);
+    stats_set(STAT_BREAKERS_OPENED, breaker_watch_opened());
     stats_set(STAT_WEBHOOKS, webhooks.sent);
     stats_set(STAT_WEBHOOKS_FAILED, webhooks.failed);
     stats_set(STAT_WEBHOOKS_GIVEN_UP, webhooks.given_up);

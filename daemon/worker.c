@@ -27,6 +27,7 @@
 #include "core/spool.h"
 #include "core/stream.h"
 #include "core/task.h"
+#include "daemon/breaker.h"
 #include "daemon/doors.h"
 #include "daemon/held_folders.h"
 #include "daemon/primary_login.h"
@@ -314,6 +315,7 @@ static AWAITS void boot(void *arg)
     log_info("serving", log_int("worker", id_worker()));
     runner_init(settings_runner(plan->config));
     webhooks_init(settings_webhooks(plan->config));
+    breaker_init();
     runner_running = true;
     serving = true;
     if (!task_start(housekeeping, guard_for_ever, NULL) || !task_start(housekeeping, renew_for_ever, NULL) ||

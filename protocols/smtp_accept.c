@@ -227,6 +227,8 @@ static AWAITS void commit(struct smtp_session *session)
     enum db_write written = commit_once(session, &messages, &count);
     if (written == DB_REFUSED && session->authenticated) /* its mail program has just filed what it sends */
         written = commit_once(session, &messages, &count);
+    if (written != DB_DONE)
+        smtp_policy_take_back(session);
     if (!count)
         return;
     switch (written) {

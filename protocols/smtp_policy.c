@@ -3,12 +3,15 @@
  *
  * Asked once, at the end of data and before 250.  What an account submits that is thought to be compromised
  * (storage/held_account.h) is taken as ever and held for approval; so an account that is marked while its session is
- * open is held from that moment on.  The client is not told: who has stolen a password would take the next one.
+ * open is held from that moment on.  The client is not told: who has stolen a password would take the next one.  So it
+ * is with an account whose sending leaves its own pattern (relay/breaker_watch.h): that is written before the message
+ * is held for it.
  *
  * Then content rules (relay/content_match.h): those of the recipient's customer for what comes in for one of our
  * domains, and those of the sender's for what goes out by its accounts and networks.  A message may be both; then what
  * comes in is asked first.  A rule that refuses refuses the message, for all recipients: there is one reply, and to
- * take it for some would have to be told to the others by a report.  Where a customer has no rules nothing is looked at.
+ * take it for some would have to be told to the others by a report.  Where a customer has no rules nothing is looked
+ * at.
  *
  * Of several reasons to hold a recipient the first counts: the sender's account, a rule, the limit of a grant, his own
  * FUTURERELEASE.
@@ -20,6 +23,7 @@
 #include "protocols/mime_content.h"
 #include "protocols/smtp_counters.h"
 #include "protocols/smtp_session.h"
+#include "relay/breaker_watch.h"
 #include "storage/held_account.h"
 #include "storage/name.h"
 
@@ -44,14 +48,38 @@ static bool hold_account(const struct smtp_session *session, struct hold *out)
 
     if (!session->authenticated || !held_account_find(session->transaction_arena, session->account.id, &held))
         return false;
-    *out = (struct hold){
-        .until_ms = clock_now_ms() + held.hold_ms,
-        .by = HOLD_BY_COMPROMISED,
-        .then = held.then,
-        .reason = held.reason,
-        .approval = true,
-    };
+    *out = held_account_hold(&held, clock_now_ms());
     return true;
+}
+
+/* ------------------------------------------------------------------ the circuit breaker */
+
+/* *held: with this message the account's sending has left its pattern.  False: it could not be said so; answered. */
+static AWAITS bool count_message(struct smtp_session *session, struct hold *out, bool *held)
+{
+    *held = false;
+    if (!session->authenticated)
+        return true;
+    session->transaction->counted = true;
+    if (!breaker_watch_message(&session->account, session->transaction->recipient_count))
+        return true;
+    if (breaker_watch_open(&session->account) == DB_DONE) {
+        *held = hold_account(session, out);
+        return true;
+    }
+    smtp_policy_take_back(session);
+    smtp_counters.messages_deferred++;
+    log_warn("message not accepted", log_slice("sender", session->transaction->sender.address),
+             log_str("reason", "the account's breaker could not be opened"));
+    smtp_reply(session, 451, "4.3.0", "Temporary failure, try again later");
+    return false;
+}
+
+void smtp_policy_take_back(struct smtp_session *session)
+{
+    if (session->transaction->counted)
+        breaker_watch_take_back(&session->account, session->transaction->recipient_count);
+    session->transaction->counted = false;
 }
 
 /* ------------------------------------------------------------------ content rules */
@@ -168,13 +196,17 @@ static bool apply_rules(struct smtp_session *session)
     return true;
 }
 
-bool smtp_policy_apply(struct smtp_session *session)
+AWAITS bool smtp_policy_apply(struct smtp_session *session)
 {
     struct hold hold;
+    bool held;
 
     if (!apply_rules(session))
         return false;
-    if (hold_account(session, &hold))
+    held = hold_account(session, &hold);
+    if (!held && !count_message(session, &hold, &held))
+        return false;
+    if (held)
         for (struct smtp_recipient *r = session->transaction->recipients; r; r = r->next)
             r->policy = hold;
     return true;

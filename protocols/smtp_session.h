@@ -68,6 +68,7 @@ struct smtp_transaction {
     struct smtp_path sender;
     struct envelope_mail envelope;
     bool eight_bit;             /* what is stored is declared so */
+    bool counted;               /* as what its account has sent */
     struct mime_binary *binary; /* BODY=BINARYMIME; else NULL */
     bool utf8;                  /* MAIL had SMTPUTF8; envelope.utf8 tells in the end whether it was needed */
     struct smtp_recipient *recipients, **tail;
@@ -215,7 +216,9 @@ void smtp_refuse_too_big(struct smtp_session *session);
  * at once. Apply: what that means for it as it would be without.
  */
 /* At the end of data: fills in the recipients' policy.  False: refused, and answered. */
-bool smtp_policy_apply(struct smtp_session *session);
+AWAITS bool smtp_policy_apply(struct smtp_session *session);
+/* It was not accepted: the account has not sent it. */
+void smtp_policy_take_back(struct smtp_session *session);
 const char *smtp_hold_offer(const struct smtp_session *session);
 const struct smtp_fault *smtp_hold_check(const struct smtp_session *session, const struct envelope_mail *envelope);
 bool smtp_hold_is(const struct smtp_session *session, const struct smtp_recipient *recipient, int64_t now_ms);

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 
+#include "core/clock.h"
 #include "storage/db.h"
 
 static struct arena *memory;
@@ -32,17 +33,29 @@ bool held_account_find(struct arena *arena, int64_t account_id, struct held_acco
     const struct held_account key = {.account_id = account_id};
     const struct held_account *found = count ? bsearch(&key, list, count, sizeof *list, compare) : NULL;
 
-    if (!found)
+    if (!found || (found->until_ms != INT64_MIN && found->until_ms <= clock_now_ms()))
         return false;
     *out = *found;
     out->reason = arena_slice(arena, found->reason);
     return true;
 }
 
+struct hold held_account_hold(const struct held_account *held, int64_t now_ms)
+{
+    return (struct hold){
+        .until_ms = now_ms + held->hold_ms,
+        .by = held->breaker ? HOLD_BY_BREAKER : HOLD_BY_COMPROMISED,
+        .then = held->then,
+        .reason = held->reason,
+        .approval = true,
+    };
+}
+
 /* ------------------------------------------------------------------ knowing */
 
 static const struct db_statement read_list = {"held_account_list",
-                                              "select account_id, reason, hold_seconds, hold_then, created_at"
+                                              "select account_id, reason, hold_seconds, hold_then, created_at,"
+                                              "       until, held_by = 'breaker'"
                                               "  from held_account order by account_id limit $1::integer"};
 
 AWAITS enum db_status held_account_read(struct arena *arena)
@@ -64,6 +77,8 @@ AWAITS enum db_status held_account_read(struct arena *arena)
             .reason = arena_slice(memory, row_text(rows, i, 1)),
             .hold_ms = row_int64(rows, i, 2) * 1000,
             .created_ms = row_time(rows, i, 4),
+            .until_ms = row_time(rows, i, 5),
+            .breaker = row_bool(rows, i, 6),
         };
         hold_then_parse(row_text(rows, i, 3), &list[i].then);
     }

@@ -82,6 +82,7 @@ const char *hold_by_word(enum hold_by by)
     case HOLD_BY_READER: return "reader";
     case HOLD_BY_COMPROMISED: return "compromised";
     case HOLD_BY_RULE: return "rule";
+    case HOLD_BY_BREAKER: return "breaker";
     }
     return "";
 }
@@ -104,6 +105,7 @@ bool hold_by_parse(struct slice word, enum hold_by *out)
            : slice_equal(word, SLICE("reader"))        ? HOLD_BY_READER
            : slice_equal(word, SLICE("compromised"))   ? HOLD_BY_COMPROMISED
            : slice_equal(word, SLICE("rule"))          ? HOLD_BY_RULE
+           : slice_equal(word, SLICE("breaker"))       ? HOLD_BY_BREAKER
                                                        : HOLD_BY_SENDER;
     return slice_equal(word, slice_str(hold_by_word(*out)));
 }

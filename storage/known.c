@@ -14,6 +14,7 @@
 #include "core/arena.h"
 #include "core/log.h"
 #include "storage/allow.h"
+#include "storage/breaker_policy.h"
 #include "storage/client_policy.h"
 #include "storage/content_rule.h"
 #include "storage/db.h"
@@ -44,7 +45,7 @@ static AWAITS enum db_status refresh(struct arena *arena)
     if (allow_read(arena) == DB_FAILED || dns_list_read(arena) == DB_FAILED || client_policy_read(arena) == DB_FAILED ||
         suspension_read(arena) == DB_FAILED || delivery_policy_read(arena) == DB_FAILED ||
         srs_key_read(arena) == DB_FAILED || held_account_read(arena) == DB_FAILED ||
-        content_rule_read(arena) == DB_FAILED)
+        content_rule_read(arena) == DB_FAILED || breaker_policy_read(arena) == DB_FAILED)
         return DB_FAILED;
     known = true;
     number = now;

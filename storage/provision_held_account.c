@@ -8,11 +8,12 @@
  */
 #include "storage/provision_held_account.h"
 
+#include "storage/breaker_open.h"
 #include "storage/db.h"
 #include "storage/provision_read.h"
 
 #define SELECT                                                                                                         \
-    "select h.account_id, a.address, h.held_by, h.reason, h.hold_seconds, h.hold_then, h.created_at"                   \
+    "select h.account_id, a.address, h.held_by, h.reason, h.hold_seconds, h.hold_then, h.created_at, h.until"          \
     "  from held_account h join account a on a.id = h.account_id where "
 
 static const struct db_statement get = {"provision_held_account_get", SELECT "h.account_id = $1::bigint"};
@@ -31,6 +32,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
         .reason = row_text(rows, row, 3),
         .hold_ms = row_int64(rows, row, 4) * 1000,
         .created_ms = row_time(rows, row, 6),
+        .until_ms = row_time(rows, row, 7),
+        .breaker = slice_equal(row_text(rows, row, 2), SLICE("breaker")),
     };
     hold_then_parse(row_text(rows, row, 5), &out->then);
 }
@@ -72,6 +75,7 @@ AWAITS enum db_write provision_held_account_create(struct arena *arena, const st
     struct params *params;
 
     params_int32(db_unit_add(unit, &require_room), HELD_ACCOUNTS_MAX);
+    breaker_close_add(unit, held->account_id, false, false); /* what somebody says goes before it */
     params = db_unit_add(unit, &insert);
     params_int64(params, held->account_id);
     params_text(params, held->reason);

@@ -21,6 +21,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/log.h"
+#include "storage/breaker.h"
 #include "storage/carry_copy.h"
 #include "storage/db.h"
 #include "storage/maintenance.h"
@@ -158,6 +159,20 @@ static unsigned add_copies(struct arena *arena, struct db_unit *unit, const stru
     return c.count ? carry_copy_add(unit, c.cells, c.ids, delivered, c.count) : UINT_MAX;
 }
 
+/* Before they are deleted. */
+static void add_failures(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
+{
+    struct columns c = columns_new(arena, count);
+
+    for (unsigned i = 0; i < count; i++)
+        if (list[i]->outcome == QUEUE_BOUNCED) {
+            c.cells[c.count] = (int16_t)id_cell(list[i]->entry_id);
+            c.ids[c.count++] = list[i]->entry_id;
+        }
+    if (c.count)
+        breaker_add_failures(unit, c.cells, c.ids, c.count);
+}
+
 static void add_put_back(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
 {
     struct columns c = columns_new(arena, count);
@@ -257,6 +272,7 @@ static AWAITS enum db_write record(struct arena *arena, const struct queue_resul
     unsigned copies = add_copies(arena, unit, list, count);
     enum db_write written;
 
+    add_failures(arena, unit, list, count);
     add_ended(arena, unit, list, count);
     add_put_back(arena, unit, list, count);
     if (events)

@@ -126,7 +126,7 @@ struct json_object *body_creation(const struct resource *resource, const char *n
     bool many = strcmp(resource->name, "queue-actions") == 0;
     if (options.domain &&
         (many || strncmp(resource->name, "relay-", 6) == 0 || strcmp(resource->name, "client-policies") == 0 ||
-         strcmp(resource->name, "content-rules") == 0))
+         strcmp(resource->name, "content-rules") == 0 || strcmp(resource->name, "breaker-policies") == 0))
         put(body, "domain", options.domain);
     grant_put(body);
     if (many)

@@ -272,6 +272,22 @@ class ApiWorkload(Workload):
         self.api("GET", f"/v1/queue?account={BOB}")
         self.api("DELETE", f"/v1/held-accounts/{BOB}", None, GONE)
 
+    def step_breakers(self):
+        policy = {"customer": "faults", "label": "fault", "messages": 1000000, "recipients": 1000000, "failures": 1000000}
+        self.api("POST", "/v1/breaker-policies", policy, DONE)
+        for made in self.api("GET", "/v1/breaker-policies?customer=faults")["items"]:
+            path = f"/v1/breaker-policies/{made['id']}"
+            self.api("GET", path)
+            self.api("PATCH", path, {"factor": 5})
+            self.api("DELETE", path, None, GONE)
+        self.node.query("with h as (insert into held_account (account_id, held_by, reason, hold_seconds, hold_then)"
+                        f" select id, 'breaker', 'a fault', 60, 'reject' from account where address = '{BOB}' on conflict do nothing returning account_id)"
+                        " insert into breaker_open (account_id, measure, value, most, notice_id, told_at) select account_id, 'messages', 2, 1, 1, now()"
+                        " from h returning 1")
+        self.api("GET", "/v1/breakers")
+        self.api("GET", f"/v1/breakers/{BOB}")
+        self.api("PATCH", f"/v1/breakers/{BOB}", {"state": "closed"}, DONE)
+
     def step_health(self):
         path = "/v1/domains/primary.faults.test"
         self.api("PUT", f"{path}/health", {"force": "up", "reason": "x"})

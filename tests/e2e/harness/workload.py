@@ -73,6 +73,10 @@ ELSEWHERE = {
     "allow_list": "the same",
     "suspension_list": "the same",
     "held_account_list": "the same",
+    "breaker_policy_list": "the same",
+    "breaker_failing": "every second; what fails is asked again",
+    "breaker_over": "every second, of breakers that close by themselves; what fails is done at the next: test_breaker.py",
+    "breaker_failures": "a part of the transaction of report_delete, when mail bounces",
     "held_folder_drop": "every forty seconds; test_held_folders.py",
     "content_rule_version": "the same",
     "content_rule_list": "the same",
@@ -157,6 +161,9 @@ ELSEWHERE.update({name: "what is not known now is met again: test_health.py stri
     "health_read", "health_write", "health_tasks", "outage_note_back", "outage_note_shown", "outage_planned")})
 ELSEWHERE.update({name: "test_webhooks.py strikes it in every way" for name in (
     "webhook_claim", "webhook_messages", "webhook_remove", "webhook_succeeded", "webhook_put_off", "webhook_failed", "webhook_release")})
+ELSEWHERE.update({name: "only where there is a breaker policy: test_breaker.py strikes it in every way" for name in (
+    "breaker_read", "breaker_write_new", "breaker_write", "breaker_open", "breaker_work", "breaker_notice_there", "breaker_told", "breaker_walk",
+    "breaker_hold_waiting", "breaker_looked", "breaker_forget", "breaker_close")})
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
     "maintenance_gone", "maintenance_history", "maintenance_idle", "maintenance_lock", "maintenance_lost_mail",
     "maintenance_orphans", "maintenance_partitions", "maintenance_purge", "maintenance_released", "maintenance_sent", "maintenance_unlist",

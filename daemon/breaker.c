@@ -1,0 +1,90 @@
+/*
+ * breaker: two tasks of each worker.
+ *
+ *     every BREAKER_WATCH_MS   what accounts have sent is written, read and judged (relay/breaker_watch.h)
+ *     every CHORE_MS           breakers whose time is over are closed; of open ones of this worker's cells the owner is
+ *                              told, and what they have waiting is held (storage/breaker_work.c)
+ *
+ * Nobody's message waits for either: what is held is held by what workers have in memory.
+ */
+#include "daemon/breaker.h"
+
+#define LOG_MODULE "breaker"
+#include "core/log.h"
+#include "daemon/breaker_notice.h"
+#include "daemon/runner_internal.h"
+#include "relay/breaker_watch.h"
+#include "storage/db.h"
+#include "storage/node.h"
+
+#define CHORE_MS 1000
+#define FAILING_TICKS 4 /* failures come slowly */
+
+static struct task_pool *pool;
+
+static AWAITS void watch_for_ever(void *unused)
+{
+    int16_t cells[ID_CELLS];
+
+    (void)unused;
+    for (unsigned tick = 0; !runner_draining(); tick++) {
+        if (db_ready() && node_alive())
+            breaker_watch_flush(cells, tick % FAILING_TICKS ? 0 : runner_cells(cells));
+        task_sleep(BREAKER_WATCH_MS);
+    }
+}
+
+/* ------------------------------------------------------------------ chores */
+
+static AWAITS void hold_waiting(const struct breaker_work *work)
+{
+    unsigned held = 0;
+    int64_t after = 0;
+
+    do {
+        if (!node_alive() || breaker_hold_waiting(work, &after, &held) != DB_DONE)
+            return;
+    } while (after);
+    if (held)
+        log_info("what an account has waiting is held", log_id("account", work->account_id), log_int("count", held));
+}
+
+static AWAITS void chores(struct arena *arena)
+{
+    int16_t *cells = arena_array(arena, ID_CELLS, sizeof *cells);
+    unsigned cell_count = runner_cells(cells), closed = 0, count = 0;
+    struct breaker_work *list = NULL;
+
+    if (!cell_count)
+        return;
+    if (breaker_close_over(&closed) == DB_DONE && closed)
+        log_info("what accounts send is not held any more, as their time is over", log_int("count", closed));
+    if (breaker_work_list(arena, cells, cell_count, &list, &count) != DB_FOUND)
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        if (list[i].look)
+            hold_waiting(&list[i]);
+        if (!list[i].told && !breaker_notice(&list[i]))
+            return;
+    }
+}
+
+static AWAITS void chores_for_ever(void *unused)
+{
+    (void)unused;
+    while (!runner_draining()) {
+        struct arena *arena = arena_new(SIZE_MAX);
+
+        if (db_ready() && node_alive())
+            chores(arena);
+        arena_free(&arena);
+        task_sleep(CHORE_MS);
+    }
+}
+
+void breaker_init(void)
+{
+    pool = task_pool_new("breaker", 2, 0);
+    if (!task_start(pool, watch_for_ever, NULL) || !task_start(pool, chores_for_ever, NULL))
+        log_fatal(1, "no stack for the breaker");
+}

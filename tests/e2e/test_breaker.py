@@ -1,0 +1,389 @@
+"""The circuit breaker: what an account sends is held when its sending leaves its own pattern, and its owner and the administrator hear of it."""
+import collections
+import os
+import re
+import smtplib
+import subprocess
+
+import pytest
+
+from harness.faults import MODES, Fault, FaultyPostgres
+from harness.posthouse import PASSWORD, PROGRAM, make_message, subject_of
+from harness.process import wait_equal, wait_until
+from harness.receiver import Receiver
+from harness.requests import problem
+from harness.sink import Behaviour
+
+ANN, BOB, DAN, ABUSE = "ann@burst.test", "bob@burst.test", "dan@outside.test", "abuse@burst.test"
+TOLD = "What your account sends is being held"
+LEAST = {"messages": 5, "recipients": 1000, "failures": 1000, "factor": 2}
+
+
+@pytest.fixture
+def receiver():
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+    assert not receiver.bad
+
+
+def prepare(node):
+    node.api.customer("burst")
+    node.api.hosted_domain("burst.test", "burst")
+    for address in (ANN, BOB, ABUSE):
+        node.api.account(address, "burst")
+
+
+@pytest.fixture
+def node(new_posthouse, outside):
+    outside.clear()
+    outside.behave = Behaviour()
+    node = new_posthouse(default_route=outside.port, settings={"webhooks.networks": "127.0.0.0/8"})
+    node.start()
+    prepare(node)
+    return node
+
+
+def policy(node, **members):
+    made = node.api.post("/v1/breaker-policies", {**LEAST, **members})
+    node.wait_known()
+    return made
+
+
+def breaker(node, account=ANN):
+    return node.api.get(f"/v1/breakers/{account}")
+
+
+def queue(node, **filter):
+    return node.api.get("/v1/queue", limit="500", **filter)["items"]
+
+
+def burst(node, account=ANN, to=DAN, start=0):
+    """Sends, over one connection, until something is held.  Returns the subjects, in order."""
+    sent = []
+    with node.submission(account) as client:
+        def more():
+            subject = f"n{start + len(sent)}"
+            client.mail(account)
+            assert client.rcpt(to)[0] == 250
+            code, text = client.data(make_message(subject, sender=account))
+            assert code == 250 and b"held" not in text, "the client is not told"
+            sent.append(subject)
+            return len(queue(node, account=account, held_by="breaker")) > before
+        before = len(queue(node, account=account, held_by="breaker"))
+        client.ehlo()
+        wait_until(more, "something is held", interval=0.01)
+    return sent
+
+
+def subjects(outside):
+    return [subject_of(message.data) for message in outside.messages]
+
+
+def decide(node, action, **members):
+    made = node.api.post("/v1/queue-actions", {"action": action, "account": ANN, "held_by": "breaker", **members})
+    node.api.post(f"/v1/queue-actions/{made['id']}/start", {"count": made["count"]})
+    wait_equal(lambda: node.api.get(f"/v1/queue-actions/{made['id']}")["state"], "done", "it is carried out")
+    return made["count"]
+
+
+def test_a_burst_is_held_and_told(node, outside, receiver):
+    hook = node.api.post("/v1/webhooks", {"url": receiver.url + "/hook", "events": ["breaker.opened", "breaker.closed"]})
+    receiver.secrets["/hook"] = hook["secret"]
+    made = policy(node, customer="burst", notify=ABUSE)
+    for number in range(3):
+        node.submit(ANN, DAN, make_message(f"usual{number}", sender=ANN))
+    wait_equal(lambda: breaker(node)["last_hour"]["messages"], 3, "they are counted")
+    assert (breaker(node)["state"], breaker(node)["limits"]["messages"], breaker(node)["policy"]) == ("closed", 5, made["id"])
+    sent = burst(node)
+    open_ = breaker(node)
+    assert (open_["state"], open_["measure"], open_["limit"]) == ("open", "messages", 5) and open_["value"] > 5
+    assert node.api.get("/v1/breakers")["items"][0]["account"] == open_["account"]
+    held = queue(node, account=ANN, held_by="breaker")
+    assert [e["hold"]["approval"] for e in held] == [True] * len(held) and held[0]["hold"]["reason"] == open_["reason"]
+    events = node.api.get(f"/v1/messages/{held[0]['message']}/events")["items"]
+    assert any(e["kind"] == "held" and open_["reason"] in e["detail"] for e in events)
+    # nothing is dropped: what is not held has gone
+    wait_equal(lambda: len(outside.messages) + len(queue(node, account=ANN, held_by="breaker")), 3 + len(sent), "all of it is somewhere")
+    assert len(outside.messages) >= 5, "up to the limit it went"
+    # the owner is told, once, and reads it; so is who the policy names, and the log
+    wait_equal(lambda: node.subjects(ANN), [TOLD], "its owner is told")
+    assert f"{open_['value']} messages in an hour".encode() in node.inbox(ANN)[0]
+    wait_equal(lambda: node.subjects(ABUSE), ["An account's mail is being held"], "the administrator is told")
+    assert re.search(f'what an account sends is held.*address={ANN} measure=messages', node.log())
+    metrics = node.api.request("GET", "/metrics")[2]
+    assert re.search(r"^posthouse_breakers_opened_total 1$", metrics, re.M)
+    check = node.api.post("/v1/relay-checks", {"account": ANN, "sender": ANN, "recipient": DAN})
+    assert (check["verdict"], check["why"], check["reply"]["code"]) == ("held", "breaker", 250)
+    wait_until(lambda: receiver.told, "webhooks are told")
+    (told,) = receiver.told
+    assert told.type == "breaker.opened" and (told.data["account"], told.data["measure"], told.data["limit"]) == (ANN, "messages", 5)
+    # others send as before, and closing lets what comes later go
+    node.submit(BOB, DAN, make_message("of bob", sender=BOB))
+    wait_until(lambda: "of bob" in subjects(outside), "another's goes")
+    now = node.api.patch(f"/v1/breakers/{ANN}", {"state": "closed"})
+    assert now["state"] == "closed" and now["last_hour"]["messages"] == 0 and not node.api.get("/v1/breakers")["items"]
+    problem(node, 409, "PATCH", f"/v1/breakers/{ANN}", {"state": "closed"})
+    wait_equal(lambda: [told.type for told in receiver.told], ["breaker.opened", "breaker.closed"], "webhooks are told")
+    before = len(queue(node, held_by="breaker"))
+
+    def goes():
+        node.submit(ANN, DAN, make_message("after", sender=ANN))
+        return "after" in subjects(outside)
+    wait_until(goes, "what comes later goes", interval=0.5)
+    assert before <= len(queue(node, held_by="breaker")) <= before + 2
+    # what is held is decided about by itself, and is delivered once
+    decide(node, "release")
+    wait_equal(lambda: collections.Counter(s for s in subjects(outside) if s[0] == "n"), collections.Counter(sent), "released, once each")
+    assert node.subjects(ANN) == [TOLD]
+    audited = node.query("select method, path from audit_log where path like '/v1/breakers/%' and status = 200")
+    assert audited == [["PATCH", f"/v1/breakers/{ANN}"]]
+
+
+def test_what_comes_back(node, outside):
+    """Failures open it, though nothing more is sent."""
+    policy(node, customer="burst", messages=1000, failures=3)
+    outside.behave.other_recipients = "550 5.1.1 nobody"
+    with node.submission(ANN) as client:
+        client.ehlo()
+        client.mail(ANN)
+        for number in range(6):
+            assert client.rcpt(f"x{number}@outside.test")[0] == 250
+        client.data(make_message("to nobody", sender=ANN))
+    wait_equal(lambda: breaker(node)["state"], "open", "it is opened")
+    assert (breaker(node)["measure"], breaker(node)["limit"]) == ("failures", 3)
+    outside.behave.other_recipients = "250 2.1.5 Ok"
+    burst(node)
+    # what an administrator rejects is no failure of its mail
+    node.api.patch(f"/v1/breakers/{ANN}", {"state": "closed"})
+    decide(node, "reject")
+    wait_equal(lambda: queue(node, account=ANN), [], "it is rejected")
+    assert breaker(node)["state"] == "closed"
+
+
+def test_recipients_and_what_waits(node, outside):
+    policy(node, domain="burst.test", messages=1000, recipients=20)
+    outside.stop()
+    for number in range(2):
+        node.submit(ANN, DAN, make_message(f"waits{number}", sender=ANN))
+    node.submit(BOB, DAN, make_message("of bob", sender=BOB))
+    wait_equal(lambda: [e["state"] for e in queue(node)], ["waiting"] * 3, "all wait")
+    wait_equal(lambda: breaker(node)["last_hour"]["messages"], 2, "they are counted")
+    with node.submission(ANN) as client:
+        client.ehlo()
+        client.mail(ANN)
+        for number in range(30):
+            assert client.rcpt(f"x{number}@outside.test")[0] == 250
+        client.data(make_message("many", sender=ANN))
+    wait_equal(lambda: breaker(node)["measure"], "recipients", "it is opened")
+    wait_equal(lambda: {e["hold"] and e["hold"]["by"] for e in queue(node, account=ANN)}, {"breaker"}, "what it has waiting is held")
+    assert [e["state"] for e in queue(node, account=BOB)] == ["waiting"], "another's waits"
+    outside.start()
+    wait_equal(lambda: subjects(outside), ["of bob"], "it goes")
+    assert decide(node, "cancel", bounce=False) == 32
+    wait_equal(lambda: queue(node), [], "purged")
+    assert subjects(outside) == ["of bob"] and node.subjects(ANN) == [TOLD], "and nobody is told"
+
+
+def test_its_own_pattern(node, outside):
+    """Who usually sends much may, and who was stopped wrongly is not stopped again."""
+    policy(node)  # for everybody
+    node.submit(ANN, DAN, make_message("first", sender=ANN))
+    wait_equal(lambda: breaker(node)["last_hour"]["messages"], 1, "it is counted")
+    node.query(f"update breaker_account set version = version + 1, usual_messages = 10, days = 9"
+               f" where account_id = (select id from account where address = '{ANN}') returning 1")
+    assert breaker(node)["limits"]["messages"] == 20 and breaker(node)["usual_hour"]["messages"] == 10
+    for number in range(15):
+        node.submit(ANN, DAN, make_message(f"much{number}", sender=ANN))
+    wait_equal(lambda: breaker(node)["last_hour"]["messages"], 16, "they are counted")
+    assert breaker(node)["state"] == "closed" and breaker(node)["days"] == 9
+    burst(node, BOB)
+    had = breaker(node, BOB)["value"]
+    now = node.api.patch(f"/v1/breakers/{BOB}", {"state": "closed", "learn": True})
+    assert now["usual_hour"]["messages"] >= 5 and now["limits"]["messages"] >= 10, had
+    # an account's own policy goes before everybody's
+    policy(node, account=BOB, enabled=False)
+    wait_equal(lambda: breaker(node, BOB)["limits"], None, "nothing is asked of it")
+
+
+def test_it_closes_by_itself(node, outside, receiver):
+    hook = node.api.post("/v1/webhooks", {"url": receiver.url + "/hook", "events": ["breaker.closed"]})
+    receiver.secrets["/hook"] = hook["secret"]
+    policy(node, customer="burst", open_seconds=2, then="release", hold_seconds=86400)
+    burst(node)
+    wait_equal(lambda: breaker(node)["state"], "closed", "its time is over")
+    wait_equal(lambda: [(told.type, told.data["by"]) for told in receiver.told], [("breaker.closed", "time")], "webhooks are told")
+    assert queue(node, held_by="breaker"), "what is held stays"
+
+
+def test_a_mark_goes_before_it(node):
+    policy(node, customer="burst")
+    burst(node)
+    listed = node.api.get("/v1/held-accounts")["items"]
+    assert [(held["address"], held["by"], held["until"]) for held in listed] == [(ANN, "breaker", None)]
+    node.api.post("/v1/held-accounts", {"account": ANN, "reason": "it is stolen", "then": "discard"})
+    assert breaker(node)["state"] == "closed" and node.api.get(f"/v1/held-accounts/{ANN}")["by"] == "administrator"
+    node.api.delete(f"/v1/held-accounts/{ANN}")
+    node.wait_known()
+    burst(node, start=100)
+    node.api.delete(f"/v1/held-accounts/{ANN}")
+    assert breaker(node)["state"] == "closed" and breaker(node)["last_hour"]["messages"] == 0, "as if it was closed"
+
+
+def test_two_nodes_and_a_restart(new_posthouse, postgres, outside):
+    outside.clear()
+    outside.behave = Behaviour()
+    nodes = [new_posthouse(default_route=outside.port, settings={"daemon.hostname": f"node{number}.test"}) for number in range(2)]
+    nodes[1].database = nodes[0].database
+    nodes[1].write_config(database__conninfo=postgres.conninfo(nodes[0].database))
+    nodes[0].start()
+    nodes[1].start()
+    nodes[1].token = nodes[0].token
+    prepare(nodes[0])
+    policy(nodes[0], customer="burst", messages=12)
+    nodes[1].wait_known()
+    for number in range(8):
+        nodes[number % 2].submit(ANN, DAN, make_message(f"both{number}", sender=ANN))
+    wait_equal(lambda: breaker(nodes[0])["last_hour"]["messages"], 8, "both count into one")
+    assert breaker(nodes[1])["state"] == "closed"
+    burst(nodes[0], start=100)
+    assert breaker(nodes[1])["measure"] == "messages"
+
+    def held_there():
+        nodes[1].submit(ANN, DAN, make_message("there", sender=ANN))
+        return queue(nodes[1], account=ANN, newer_than="2") and not [s for s in subjects(outside) if s == "never"]
+    wait_until(held_there, "the other node holds it, too")
+    for node in nodes:
+        node.stop()
+    nodes[1].start()
+    before = len(queue(nodes[1], held_by="breaker"))
+    assert breaker(nodes[1])["state"] == "open"
+    nodes[1].submit(ANN, DAN, make_message("later", sender=ANN))
+    assert len(queue(nodes[1], held_by="breaker")) == before + 1, "from the first message on"
+    wait_until(lambda: nodes[1].subjects(ANN) == [TOLD], "once, whatever number of nodes")
+
+
+def test_policies(node):
+    made = policy(node, customer="burst", label="ours")
+    assert (made["enabled"], made["then"], made["hold_seconds"], made["open_seconds"], made["notify"]) == (True, "reject", 30 * 86400, None, None)
+    assert node.api.get(f"/v1/breaker-policies/{made['id']}") == made and node.api.get("/v1/breaker-policies")["items"] == [made]
+    assert node.api.get("/v1/breaker-policies", customer="burst")["items"] == [made]
+    problem(node, 409, "POST", "/v1/breaker-policies", {"customer": "burst"})
+    problem(node, 422, "POST", "/v1/breaker-policies", {"customer": "burst", "account": ANN}, field="account")
+    for member, value in (("messages", 0), ("recipients", 10**7), ("failures", -1), ("factor", 1), ("then", "burn"), ("notify", "nobody"),
+                          ("open_seconds", 0), ("hold_seconds", 1), ("account", "nobody@burst.test"), ("domain", "no.test"), ("customer", "none")):
+        problem(node, 422, "POST", "/v1/breaker-policies", {member: value}, field=member)
+    changed = node.api.patch(f"/v1/breaker-policies/{made['id']}", {"factor": 9, "open_seconds": 600, "notify": "Abuse@Burst.test", "enabled": False})
+    assert changed == {**made, "factor": 9, "open_seconds": 600, "notify": ABUSE, "enabled": False}
+    assert node.api.patch(f"/v1/breaker-policies/{made['id']}", {"notify": None, "open_seconds": None, "label": None})["notify"] is None
+    node.api.delete(f"/v1/breaker-policies/{made['id']}")
+    for path in (f"/v1/breaker-policies/{made['id']}", "/v1/breakers/nobody@burst.test"):
+        problem(node, 404, "GET", path, None)
+    problem(node, 422, "PATCH", f"/v1/breakers/{ANN}", {"state": "open"}, field="state")
+    problem(node, 409, "PATCH", f"/v1/breakers/{ANN}", {"state": "closed"})
+    of_account = policy(node, account=ANN)
+    node.api.delete(f"/v1/accounts/{ANN}")
+    problem(node, 404, "GET", f"/v1/breaker-policies/{of_account['id']}", None)
+
+
+def test_the_command_line(node):
+    environment = dict(os.environ, POSTHOUSE_URL=f"http://127.0.0.1:{node.ports['admin']}", POSTHOUSE_TOKEN=node.token)
+
+    def run(*words):
+        done = subprocess.run([PROGRAM.parent / "posthouse", *words], env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    run("breaker-policies", "create", "ours", "--domain", "burst.test", "--least-messages", "5", "--least-recipients", "50", "--least-failures", "5",
+        "--factor", "3", "--then", "discard", "--hold-seconds", "600", "--open-seconds", "900", "--notify", ABUSE)
+    (made,) = node.api.get("/v1/breaker-policies")["items"]
+    assert (made["messages"], made["factor"], made["open_seconds"], made["then"]) == (5, 3, 900, "discard")
+    run("breaker-policies", "change", made["id"], "--open-seconds", "", "--least-messages", "6")
+    assert "ours" in run("breaker-policies", "list") and "discard" in run("breaker-policies", "show", made["id"])
+    burst(node)
+    assert ANN in run("breakers", "list") and "open" in run("breakers", "show", ANN)
+    run("breakers", "change", ANN, "--state", "closed", "--learn")
+    assert ANN not in run("breakers", "list")
+    run("breaker-policies", "delete", made["id"])
+
+
+STRUCK = ("breaker_read", "breaker_write_new", "breaker_write", "breaker_open", "breaker_work", "breaker_notice_there", "breaker_told", "breaker_walk",
+          "breaker_hold_waiting", "breaker_looked")
+STRUCK_BY_CLOSING = ("breaker_forget", "breaker_close")
+
+
+class Several(FaultyPostgres):
+    """Strikes each of several statements, once."""
+
+    def __init__(self, postgres):
+        self.armed = {}
+        super().__init__(postgres)
+
+    def arm(self, statement, mode):
+        with self._lock:
+            self.armed[statement] = Fault(statement, mode)
+            return self.armed[statement]
+
+    def meet(self, statement):
+        with self._lock:
+            fault = self.armed.pop(statement, None)
+            if fault:
+                fault.struck = True
+            return fault
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_faults(own_postgres, new_posthouse, outside):
+    """Each statement fails, in each way, once: what the account sends is held all the same, once, and its owner is told once."""
+    outside.clear()
+    outside.stop()  # so that all of it stays, and something waits
+    faulty = Several(own_postgres)
+    try:
+        node = new_posthouse(postgres=faulty, default_route=outside.port, settings={"daemon.workers": 1, "database.statement_timeout": "500ms"})
+        node.start()
+        prepare(node)
+        policy(node, customer="burst")
+        for mode in MODES:
+            account = f"{mode}@burst.test"
+            node.api.account(account, "burst")
+            faults, taken = [faulty.arm(statement, mode) for statement in STRUCK], []
+
+            def send(number):
+                code, _ = submit_once(node, account, f"m{number}")
+                if code == 250:
+                    taken.append(number)
+                return code == 250
+            for number in range(14):
+                wait_until(lambda number=number: send(number), "it is taken, sooner or later", timeout=60)
+            wait_equal(lambda faults=faults: [fault.statement for fault in faults if not fault.struck], [], f"{mode}: all are met", timeout=60)
+            wait_equal(lambda account=account: breaker(node, account)["state"], "open", f"{mode}: it is open", timeout=60)
+
+            def all_held(account=account, taken=taken):
+                return sorted(e["state"] for e in queue(node, account=account)), len(taken)
+            # "lost", "silent": the client was told to send again, and so has sent twice; never less than once
+            wait_until(lambda: (lambda states, n: set(states) == {"held"} and len(states) >= n)(*all_held()), f"{mode}: all of it is held", timeout=90)
+            wait_equal(lambda account=account: node.subjects(account), [TOLD], f"{mode}: told once", timeout=60)
+            faults = [faulty.arm(statement, mode) for statement in STRUCK_BY_CLOSING]
+
+            def closed(account=account):
+                status = node.api.request("PATCH", f"/v1/breakers/{account}", {"state": "closed"})[0]
+                assert status in (200, 409, 503)
+                return status == 409  # it is closed
+            wait_until(closed, f"{mode}: it is closed", timeout=60)
+            assert all(fault.struck for fault in faults)
+        node.close()
+    finally:
+        faulty.close()
+        outside.start()
+
+
+def submit_once(node, account, subject):
+    with node.submission() as client:
+        client.ehlo()
+        try:
+            client.login(account, PASSWORD)
+            client.mail(account)
+            client.rcpt(DAN)
+            return client.data(make_message(subject, sender=account))
+        except smtplib.SMTPException as error:
+            return 451, str(error)
