@@ -50,7 +50,8 @@ static AWAITS bool carry_one(struct carry_session *session, struct carry_item *i
     enum carry_answer answer;
     uint64_t delay;
 
-    switch (carry_begin(item, CARRY_LEASE_MS, false)) {
+    session->until = clock_steady_ms() + CARRY_LEASE_MS - CARRY_LEASE_MARGIN_MS;
+    switch (carry_begin(item, CARRY_LEASE_MS)) {
     case DB_DONE: break;
     case DB_REFUSED: return true; /* another's */
     case DB_CONFLICT:
@@ -63,11 +64,11 @@ static AWAITS bool carry_one(struct carry_session *session, struct carry_item *i
     delay = session->refused ? runner_settings()->retry_max_ms : delay_of(item->attempts);
     log_info("not carried yet", log_id("message", item->message_id), log_slice("account", session->account->address),
              log_int("next_ms", (int64_t)delay), log_slice("reason", session->why));
-    if (carry_put_off(item->account_id, item->message_id, delay, session->why) != DB_DONE)
-        return false; /* then the lease runs out */
+    if (carry_put_off(item, delay, session->why) != DB_DONE)
+        return false; /* then the lease runs out; or somebody else is at it */
     if (answer == CARRY_LATER)
         return true;
-    if (carry_put_off(item->account_id, 0, delay, session->why) != DB_DONE)
+    if (carry_put_off_all(item->account_id, delay, session->why) != DB_DONE)
         log_warn("what waits for an account could not be put off", log_slice("account", session->account->address));
     return false;
 }
@@ -152,7 +153,7 @@ static AWAITS void look(void)
     unsigned cell_count = runner_cells(cells), count = 0;
     struct carry_account *accounts = NULL;
 
-    if (cell_count && carry_accounts(arena, cells, cell_count, 2 * ACCOUNTS_AT_ONCE, &accounts, &count) == DB_FOUND)
+    if (cell_count && carry_accounts(arena, cells, cell_count, &accounts, &count) == DB_FOUND)
         for (unsigned i = 0; i < count; i++)
             start(&accounts[i]);
     arena_free(&arena);

@@ -12,11 +12,11 @@
  * First it is looked for in the mailboxes where its copies belong: one that is there was carried before, perhaps by a
  * worker that died then, or the server has filed it there itself; only its flags are told.  So each step may be
  * repeated.  One that is not found yet is on its way inside the primary, which has queues, too: later.  After
- * NOT_FOUND_MS it was redirected or deleted there; it is kept here for its time, and its row says so.
+ * NOT_FOUND_MS it was redirected or deleted there, if every mailbox says that it is not in it; it is kept here for its
+ * time, and its row says so.
  *
- * A message that is here only (made, sent) is looked for where it belongs, and appended if it is not there.  Without a
- * Message-ID it is known by its exact size, and only if somebody may have appended it before: two notes of one length
- * are two notes.
+ * Where a copy has been put is known (carry_again.c).  Copies that are there as they are here are not listed any more, so
+ * a message with very many is carried CARRY_COPIES_MAX at a time.
  *
  * Flags are added, none is taken away: what its user has marked at the primary meanwhile stays.
  */
@@ -28,24 +28,9 @@
 #include "daemon/carry_session.h"
 #include "protocols/mime.h"
 #include "storage/body.h"
-#include "storage/carry_copy.h"
 #include "storage/mailbox.h"
 
 #define NOT_FOUND_MS (24 * 60 * 60 * (int64_t)1000)
-#define BYTES_A_MS 20      /* a mailbox that takes less than 20 kB/s is too slow */
-#define LEASE_MARGIN 10000 /* what is left of a lease when the server's time is over */
-
-struct work {
-    struct carry_session *session;
-    struct carry_item *item;
-    struct arena *arena;
-    struct carry_copy *copies;
-    unsigned count;
-    bool placed[50];   /* of each copy: its flags are at the primary, at its place */
-    struct slice head; /* the first of the message */
-    uint64_t skip;     /* of what is stored: the Return-Path line */
-    struct carry_sought sought;
-};
 
 /* ------------------------------------------------------------------ the message */
 
@@ -75,7 +60,7 @@ static struct slice message_id_of(struct arena *arena, struct slice header)
     return value.n <= 900 ? value : (struct slice){NULL, 0};
 }
 
-static AWAITS enum carry_answer read_head(struct work *w)
+static AWAITS enum carry_answer read_head(struct carry_work *w)
 {
     struct slice bytes;
 
@@ -89,8 +74,8 @@ static AWAITS enum carry_answer read_head(struct work *w)
 
         w->skip = end ? (uint64_t)(end + 1 - bytes.p) : 0;
     }
-    w->head = header_of(slice_skip(bytes, w->skip));
-    w->sought = (struct carry_sought){.id = message_id_of(w->arena, w->head), .size = w->item->size - w->skip};
+    w->sought = (struct carry_sought){.id = message_id_of(w->arena, header_of(slice_skip(bytes, w->skip))),
+                                      .size = w->item->size - w->skip};
     return CARRY_DONE;
 }
 
@@ -100,16 +85,16 @@ static bool is_plain(const struct carry_copy *copy)
 }
 
 /* \Deleted is a mark for a server's EXPUNGE, which a message that is still wanted would fall to. */
-static unsigned flags_of(const struct work *w, const struct carry_copy *copy)
+unsigned carry_item_flags(const struct carry_item *item, const struct carry_copy *copy)
 {
     unsigned flags = copy->flags & ~(unsigned)MAILBOX_DELETED;
 
-    return w->item->kind == CARRY_KIND_SENT ? flags | MAILBOX_SEEN : flags;
+    return item->kind == CARRY_KIND_SENT ? flags | MAILBOX_SEEN : flags;
 }
 
-static AWAITS enum carry_answer store(struct work *w, uint32_t uid, const struct carry_copy *copy)
+enum carry_answer carry_item_store(struct carry_work *w, uint32_t uid, const struct carry_copy *copy)
 {
-    unsigned flags = flags_of(w, copy);
+    unsigned flags = carry_item_flags(w->item, copy);
 
     if (!flags && !copy->keyword_count)
         return CARRY_DONE;
@@ -121,270 +106,212 @@ static AWAITS enum carry_answer store(struct work *w, uint32_t uid, const struct
 /* ------------------------------------------------------------------ delivered */
 
 /* Is it where the copy belongs already?  An INBOX copy belongs wherever delivery has put it. */
-static AWAITS enum carry_answer look_in_place(struct work *w, unsigned i)
+static AWAITS enum carry_answer look_in_place(struct carry_work *w, unsigned i)
 {
-    const struct imap_client_mailbox *target = carry_session_target(w->session, &w->copies[i]);
+    const struct carry_copy *copy = &w->copies.list[i];
+    const struct imap_client_mailbox *target = carry_session_target(w->session, copy);
     enum carry_answer answer;
     uint32_t uid = 0;
 
-    if (!target || target->no_select || slice_equal(w->copies[i].mailbox, SLICE("INBOX")))
+    if (!target || target->no_select || slice_equal(copy->mailbox, SLICE("INBOX")))
         return CARRY_DONE;
-    answer = carry_session_look(w->session, target, &w->sought, &uid);
+    answer = carry_find_in(w->session, w->item, CARRY_THIS_COPYS, copy, target, &w->sought, &uid);
     if (answer == CARRY_DONE && uid) {
-        carry_session_use(w->session, target->raw, uid);
-        answer = store(w, uid, &w->copies[i]);
-        w->placed[i] = answer == CARRY_DONE;
+        answer = carry_item_store(w, uid, copy);
+        if (answer == CARRY_DONE)
+            carry_again_put(w, i, target->raw, 0, uid);
     }
     return answer;
 }
 
-static bool is_last_resort(const struct imap_client_mailbox *mailbox)
-{
-    return mailbox->use.p &&
-           (slice_equal_nocase(mailbox->use, SLICE("\\All")) || slice_equal_nocase(mailbox->use, SLICE("\\Flagged")));
-}
-
-/* INBOX, then the others, then those that only show what is elsewhere. */
-static AWAITS enum carry_answer find(struct work *w, const struct imap_client_mailbox **where, uint32_t *uid)
-{
-    struct imap_client_mailboxes *all = &w->session->mailboxes;
-    enum carry_answer answer = CARRY_DONE;
-
-    *uid = 0;
-    for (unsigned pass = 0; pass < 3; pass++)
-        for (unsigned i = 0; i < all->count; i++) {
-            const struct imap_client_mailbox *mailbox = &all->list[i];
-            unsigned rank = slice_equal(mailbox->name, SLICE("INBOX")) ? 0 : is_last_resort(mailbox) ? 2 : 1;
-
-            if (rank != pass || mailbox->no_select)
-                continue;
-            answer = carry_session_look(w->session, mailbox, &w->sought, uid);
-            if (answer == CARRY_LOST)
-                return answer;
-            if (answer == CARRY_DONE && *uid) { /* one that cannot be opened hides nothing from the others */
-                *where = mailbox;
-                return CARRY_DONE;
-            }
-        }
-    return CARRY_DONE;
-}
-
-static unsigned left(const struct work *w)
+static unsigned left(const struct carry_work *w)
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < w->count; i++)
+    for (unsigned i = 0; i < w->copies.count; i++)
         n += !w->placed[i];
     return n;
 }
 
-/* From where it was found to where copy i belongs; keep: it stays there, too. */
-static AWAITS enum carry_answer place(struct work *w, const struct imap_client_mailbox *where, uint32_t uid, unsigned i,
-                                      bool keep)
+/* What COPY has made. */
+static AWAITS enum carry_answer tell_copied(struct carry_work *w, unsigned i, const struct imap_client_mailbox *target,
+                                            struct imap_client_uid there)
 {
-    const struct carry_copy *copy = &w->copies[i];
-    const struct imap_client_mailbox *target;
     enum carry_answer answer;
-    uint32_t there = 0;
 
-    if (slice_equal(copy->mailbox, SLICE("INBOX")))
-        return store(w, uid, copy);
+    if (!there.uid)
+        return look_in_place(w, i);
+    answer = carry_session_select(w->session, target);
+    if (answer == CARRY_DONE)
+        answer = carry_item_store(w, there.uid, &w->copies.list[i]);
+    if (answer == CARRY_DONE)
+        carry_again_put(w, i, target->raw, there.validity, there.uid);
+    return answer;
+}
+
+/* From where it was found, which is selected, to where copy i belongs; keep: it stays there, too. */
+static AWAITS enum carry_answer place(struct carry_work *w, const struct imap_client_mailbox *where, uint32_t uid,
+                                      unsigned i, bool keep)
+{
+    const struct carry_copy *copy = &w->copies.list[i];
+    const struct imap_client_mailbox *target;
+    struct imap_client_uid there = {0};
+    enum carry_answer answer;
+
+    if (slice_equal(copy->mailbox, SLICE("INBOX"))) {
+        answer = carry_item_store(w, uid, copy);
+        if (answer == CARRY_DONE)
+            carry_again_put(w, i, where->raw, 0, uid);
+        return answer;
+    }
     answer = carry_session_make(w->session, copy, &target);
     if (answer == CARRY_DONE && !keep)
-        answer = carry_session_select(w->session, where);
-    if (answer == CARRY_DONE && !keep)
-        answer = store(w, uid, copy);
-    if (answer == CARRY_DONE)
-        answer = carry_session_select(w->session, where);
+        answer = carry_item_store(w, uid, copy);
     if (answer == CARRY_DONE)
         answer = carry_session_answer(w->session,
                                       keep ? imap_client_copy(w->session->client, uid, target->raw, &there)
                                            : imap_client_move(w->session->client, uid, target->raw, &there),
                                       keep ? "copying" : "moving");
-    if (answer != CARRY_DONE)
-        return answer;
-    if (!keep) {
-        carry_session_use(w->session, target->raw, there);
-        return CARRY_DONE;
-    }
-    return look_in_place(w, i);
+    if (answer == CARRY_DONE && keep)
+        return tell_copied(w, i, target, there);
+    if (answer == CARRY_DONE)
+        carry_again_put(w, i, target->raw, there.validity, there.uid);
+    return answer;
 }
 
-static AWAITS enum carry_answer place_all(struct work *w)
+/* One that is no copy's place, as the primary delivered it; else one that is: that stays where it is. */
+static AWAITS enum carry_answer find_source(struct carry_work *w, const struct imap_client_mailbox **where, uint32_t *uid,
+                                            bool *shared)
 {
+    enum carry_answer answer = carry_find(w->session, w->item, CARRY_NOBODYS, &w->sought, where, uid, &w->nowhere);
+
+    *shared = false;
+    if (*uid || answer != CARRY_DONE || (!w->item->placed && left(w) == w->copies.count))
+        return answer;
+    *shared = true;
+    return carry_find(w->session, w->item, CARRY_ANY_COPYS, &w->sought, where, uid, &w->nowhere);
+}
+
+static AWAITS enum carry_answer place_all(struct carry_work *w)
+{
+    const struct carry_copies *copies = &w->copies;
     const struct imap_client_mailbox *where = NULL;
-    enum carry_answer answer = CARRY_DONE;
-    bool in_inbox = false;
+    enum carry_answer answer = carry_again(w);
+    bool shared;
     uint32_t uid = 0;
 
-    for (unsigned i = 0; i < w->count && answer == CARRY_DONE; i++)
-        answer = look_in_place(w, i);
+    for (unsigned i = 0; i < copies->count && answer == CARRY_DONE; i++)
+        if (!w->placed[i])
+            answer = look_in_place(w, i);
     if (answer != CARRY_DONE || !left(w))
         return answer;
-    answer = find(w, &where, &uid);
+    answer = find_source(w, &where, &uid, &shared);
     if (answer != CARRY_DONE)
         return answer;
-    for (unsigned i = 0; i < w->count; i++)
-        in_inbox |= slice_equal(w->copies[i].mailbox, SLICE("INBOX"));
-    if (!uid && in_inbox && left(w) == 1 && left(w) < w->count && is_plain(&w->copies[0]))
+    if (!uid && left(w) == 1 && copies->total > 1 && !w->placed[0] && is_plain(&copies->list[0]))
         return CARRY_DONE; /* the others are in place, and of this one there is nothing to tell */
     if (!uid) {
         w->session->why = SLICE("the primary has taken it, and it is in none of its mailboxes yet");
         return CARRY_LATER;
     }
-    carry_session_use(w->session, where->raw, uid);
-    for (unsigned i = w->count; i-- > 0 && answer == CARRY_DONE;)
+    for (unsigned i = copies->count; i-- > 0 && answer == CARRY_DONE;)
         if (!w->placed[i]) {
+            bool last = left(w) == 1 && copies->untold == copies->count;
+
             answer = carry_session_select(w->session, where);
             if (answer == CARRY_DONE)
-                answer = place(w, where, uid, i, in_inbox || left(w) > 1);
-            w->placed[i] = answer == CARRY_DONE;
+                answer = place(w, where, uid, i, shared || copies->in_inbox || !last);
         }
     return answer;
 }
 
-static AWAITS enum carry_answer carry_delivered(struct work *w, struct slice *note)
+/* *final: whatever its copies are by now. */
+static AWAITS enum carry_answer carry_delivered(struct carry_work *w, struct slice *note, bool *final)
 {
     enum carry_answer answer;
 
-    if (!w->count || (w->count == 1 && is_plain(&w->copies[0])))
+    if (!w->copies.count || (w->copies.count == 1 && is_plain(&w->copies.list[0])))
         return CARRY_DONE;
     if ((answer = read_head(w)) != CARRY_DONE)
         return answer;
     if (!w->sought.id.p) {
         *note = SLICE("it has no Message-ID by which it could be found at the primary");
+        *final = true;
         return CARRY_DONE;
     }
     if ((answer = carry_session_open(w->session)) != CARRY_DONE)
         return answer;
     answer = place_all(w);
-    if (answer == CARRY_LATER && w->item->made_ms + NOT_FOUND_MS < clock_now_ms()) {
+    if (answer == CARRY_LATER && w->nowhere && w->item->made_ms + NOT_FOUND_MS < clock_now_ms()) {
         *note = w->session->why;
+        *final = true;
         return CARRY_DONE;
     }
     return answer;
 }
 
-/* ------------------------------------------------------------------ what is here only */
-
-static AWAITS bool read_content(void *arg, uint64_t offset, struct slice *out)
+static AWAITS enum carry_answer carry_made(struct carry_work *w)
 {
-    struct work *w = arg;
+    enum carry_answer answer = w->copies.count ? read_head(w) : CARRY_DONE;
 
-    *out = (struct slice){NULL, 0};
-    arena_reset(w->arena);
-    return body_read(w->arena, w->item->message_id, offset + w->skip, out) == DB_FOUND;
-}
-
-/* The lease lasts longer than the server is given. */
-static AWAITS enum carry_answer extend(struct work *w, uint64_t bytes)
-{
-    unsigned lease = CARRY_LEASE_MS + (unsigned)(bytes / BYTES_A_MS);
-
-    if (carry_begin(w->item, lease, true) != DB_DONE) {
-        w->session->why = SLICE("its time could not be made longer");
-        return CARRY_LATER;
-    }
-    imap_client_until(w->session->client, clock_steady_ms() + lease - LEASE_MARGIN);
-    return CARRY_DONE;
-}
-
-static AWAITS enum carry_answer append(struct work *w, const struct carry_copy *copy, struct slice raw)
-{
-    struct carry_session *session = w->session;
-    struct imap_client_append content = {
-        .raw = raw,
-        .flags = flags_of(w, copy),
-        .keywords = copy->keywords,
-        .keyword_count = copy->keyword_count,
-        .internal_ms = copy->internal_ms,
-        .size = w->sought.size,
-        .read = read_content,
-        .arg = w,
-    };
-    enum carry_answer answer = extend(w, content.size);
-    struct arena *whole = w->arena;
-
-    if (answer != CARRY_DONE)
-        return answer;
-    w->arena = arena_new(SIZE_MAX); /* of one piece at a time */
-    answer = carry_session_answer(session, imap_client_append(session->client, &content), "appending");
-    arena_free(&w->arena);
-    w->arena = whole;
-    return answer;
-}
-
-static AWAITS enum carry_answer put_there(struct work *w, const struct carry_copy *copy)
-{
-    const struct imap_client_mailbox *target;
-    enum carry_answer answer = carry_session_make(w->session, copy, &target);
-    uint32_t uid = 0;
-
-    if (answer != CARRY_DONE)
-        return answer;
-    w->sought.exact = true;
-    w->sought.any_size = w->item->kind == CARRY_KIND_SENT && w->sought.id.p;
-    if (w->sought.id.p || w->item->attempts)
-        answer = carry_session_look(w->session, target, &w->sought, &uid);
-    if (answer != CARRY_DONE)
-        return answer;
-    if (!uid)
-        return append(w, copy, target->raw);
-    carry_session_use(w->session, target->raw, uid);
-    return store(w, uid, copy);
-}
-
-static AWAITS enum carry_answer carry_own(struct work *w)
-{
-    enum carry_answer answer = w->count ? read_head(w) : CARRY_DONE;
-
-    if (answer == CARRY_DONE && w->count)
+    if (answer == CARRY_DONE && w->copies.count)
         answer = carry_session_open(w->session);
-    for (unsigned i = 0; i < w->count && answer == CARRY_DONE; i++)
-        answer = put_there(w, &w->copies[i]);
-    return answer;
+    return answer == CARRY_DONE && w->copies.count ? carry_own(w) : answer;
 }
 
 /* ------------------------------------------------------------------ one message */
 
-static AWAITS enum carry_answer carry(struct work *w)
+static enum carry_answer recorded(struct carry_session *session, enum db_write written)
+{
+    switch (written) {
+    case DB_DONE: return CARRY_DONE;
+    case DB_REFUSED: /* somebody else has begun, who knows what was done */
+        log_info("another has taken it over", log_slice("account", session->account->address));
+        return CARRY_DONE;
+    case DB_CONFLICT:
+    case DB_UNDONE:
+    case DB_UNCERTAIN: break;
+    }
+    return carry_again_unrecorded(session);
+}
+
+static AWAITS enum carry_answer carry(struct carry_work *w)
 {
     struct slice note = {NULL, 0};
     enum carry_answer answer;
+    bool final = false;
 
-    switch (carry_copies(w->arena, w->item, &w->copies, &w->count)) {
-    case DB_FOUND:
-    case DB_NONE: break;
-    case DB_FAILED: w->session->why = SLICE("its copies could not be looked up"); return CARRY_LATER;
-    }
-    if (!w->session->has_access && w->item->kind == CARRY_KIND_SENT && w->count)
-        return carry_send(w->session, w->item);
-    if (!w->session->has_access && w->item->kind != CARRY_KIND_DELIVERED) {
-        answer = carry_forget(w->item) == DB_DONE ? CARRY_DONE : CARRY_LATER;
-        w->session->why = SLICE("that could not be recorded");
-        return answer;
-    }
-    answer = !w->session->has_access                 ? CARRY_DONE
-             : w->item->kind == CARRY_KIND_DELIVERED ? carry_delivered(w, &note)
-                                                     : carry_own(w);
-    if (answer != CARRY_DONE)
-        return answer;
-    if (carry_done(w->item, w->copies, w->count, note) != DB_DONE) {
-        w->session->why = SLICE("that could not be recorded");
+    if (w->item->gone)
+        return recorded(w->session, carry_forget(w->item));
+    if (carry_copies(w->arena, w->item, &w->copies) == DB_FAILED) {
+        w->session->why = SLICE("its copies could not be looked up");
         return CARRY_LATER;
     }
-    log_info("carried", log_id("message", w->item->message_id), log_slice("account", w->session->account->address),
-             log_int("copies", w->count), log_slice("note", note));
-    return CARRY_DONE;
+    if (!w->session->has_access && w->item->kind == CARRY_KIND_SENT && w->copies.count)
+        return carry_send(w->session, w->item);
+    if (!w->session->has_access && w->item->kind != CARRY_KIND_DELIVERED)
+        return recorded(w->session, carry_forget(w->item));
+    answer = !w->session->has_access                 ? CARRY_DONE
+             : w->item->kind == CARRY_KIND_DELIVERED ? carry_delivered(w, &note, &final)
+                                                     : carry_made(w);
+    if (!carry_again_record(w) && answer == CARRY_DONE)
+        answer = carry_again_unrecorded(w->session);
+    if (answer != CARRY_DONE)
+        return answer;
+    answer = recorded(w->session, carry_done(w->item, w->copies.list, w->copies.count, final || !w->session->has_access, note));
+    if (answer == CARRY_DONE)
+        log_info("carried", log_id("message", w->item->message_id), log_slice("account", w->session->account->address),
+                 log_int("copies", w->copies.count), log_slice("note", note));
+    return answer;
 }
 
 enum carry_answer carry_item_run(struct carry_session *session, struct carry_item *item)
 {
-    struct work w = {.session = session, .item = item, .arena = arena_new(SIZE_MAX)};
+    struct carry_work w = {.session = session, .item = item, .arena = arena_new(SIZE_MAX)};
     enum carry_answer answer;
 
     if (session->client)
-        imap_client_until(session->client, clock_steady_ms() + CARRY_LEASE_MS - LEASE_MARGIN);
+        imap_client_until(session->client, session->until);
     answer = carry(&w);
     arena_free(&w.arena);
     return answer;

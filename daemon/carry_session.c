@@ -4,11 +4,6 @@
  * Names.  Here they have '/' between levels and no prefix; there both are the server's (NAMESPACE, LIST).  A mailbox
  * with a special use (RFC 6154: \Sent, \Drafts, \Trash, \Junk, \Archive) is the one that has it there, whatever its
  * name.  The server's separator inside a name becomes '_', as it would make levels that nobody wanted.  INBOX is INBOX.
- *
- * Finding.  Servers search for what contains a Message-ID, and several messages may have one: what a mailing list sent,
- * and what came directly.  So the size decides: as delivered it is that of what was sent and a few fields that servers
- * add in front (Received, Delivered-To, what a spam filter says), never much less.  Of several that fit, the nearest
- * that has not been taken for another.
  */
 #include "daemon/carry_session.h"
 
@@ -24,9 +19,6 @@
 
 #define CONNECT_MS 15000
 #define REPLY_MS 30000
-#define FOUND_MAX 200
-#define LESS_MAX 2048           /* a message may lose so much on its way to the mailbox */
-#define MORE_MAX (256 * 1024)   /* and gain so much */
 #define SEPARATOR_OF_MASTER "*" /* "user*master" (Dovecot's auth_master_user_separator, Cyrus has the other form) */
 
 /* ------------------------------------------------------------------ the connection */
@@ -59,6 +51,7 @@ static AWAITS enum carry_answer connect_to(struct carry_session *session, const 
         .implicit_tls = session->access.implicit_tls,
         .connect_timeout_ms = CONNECT_MS,
         .reply_timeout_ms = REPLY_MS,
+        .deadline = session->until,
     };
     struct dns_address *addresses = NULL;
     unsigned count = 0;
@@ -68,6 +61,8 @@ static AWAITS enum carry_answer connect_to(struct carry_session *session, const 
 
     if (dns_addresses(session->arena, host, &addresses, &count) != DNS_FOUND)
         return lost(session, arena_printf(session->arena, "%s: its address could not be looked up", host));
+    if (clock_steady_ms() >= session->until)
+        return lost(session, arena_printf(session->arena, "%s: it took too long to look up its address", host));
     settings.tls = tls_client_new(credential->verify, error, sizeof error);
     if (!settings.tls)
         return lost(session, arena_printf(session->arena, "%s", error));
@@ -159,6 +154,14 @@ const struct imap_client_mailbox *carry_session_target(const struct carry_sessio
     return by_name(session, name_there(session, copy->mailbox));
 }
 
+const struct imap_client_mailbox *carry_session_mailbox(const struct carry_session *session, struct slice raw)
+{
+    for (unsigned i = 0; i < session->mailboxes.count; i++)
+        if (slice_equal(session->mailboxes.list[i].raw, raw))
+            return &session->mailboxes.list[i];
+    return NULL;
+}
+
 enum carry_answer carry_session_make(struct carry_session *session, const struct carry_copy *copy,
                                      const struct imap_client_mailbox **out)
 {
@@ -196,69 +199,4 @@ enum carry_answer carry_session_select(struct carry_session *session, const stru
     if (answer == CARRY_DONE)
         session->selected = mailbox->raw;
     return answer;
-}
-
-/* ------------------------------------------------------------------ finding */
-
-static bool is_used(const struct carry_session *session, struct slice raw, uint32_t uid)
-{
-    for (unsigned i = 0; i < session->used_count; i++)
-        if (session->used[i].uid == uid && slice_equal(session->used[i].raw, raw))
-            return true;
-    return false;
-}
-
-void carry_session_use(struct carry_session *session, struct slice raw, uint32_t uid)
-{
-    if (!uid || is_used(session, raw, uid))
-        return;
-    session->used[session->used_count % CARRY_USED_MAX].raw = raw;
-    session->used[session->used_count % CARRY_USED_MAX].uid = uid;
-    if (session->used_count < CARRY_USED_MAX)
-        session->used_count++;
-}
-
-static bool fits(const struct carry_sought *sought, uint64_t size)
-{
-    if (sought->any_size)
-        return true;
-    if (sought->exact)
-        return size == sought->size;
-    return size + LESS_MAX >= sought->size && size <= sought->size + MORE_MAX;
-}
-
-static uint64_t distance(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : b - a;
-}
-
-enum carry_answer carry_session_look(struct carry_session *session, const struct imap_client_mailbox *mailbox,
-                                     const struct carry_sought *sought, uint32_t *uid)
-{
-    struct imap_client_item items[FOUND_MAX];
-    uint32_t uids[FOUND_MAX];
-    unsigned count = 0, found = 0;
-    enum carry_answer answer = carry_session_select(session, mailbox);
-    const struct imap_client_item *best = NULL;
-
-    *uid = 0;
-    if (answer != CARRY_DONE)
-        return answer;
-    answer = carry_session_answer(session,
-                                  sought->id.p
-                                      ? imap_client_search_id(session->client, sought->id, uids, FOUND_MAX, &count)
-                                      : imap_client_search_size(session->client, sought->size, uids, FOUND_MAX, &count),
-                                  "searching");
-    if (answer == CARRY_DONE && count)
-        answer = carry_session_answer(session, imap_client_fetch(session->client, uids, count, items, &found),
-                                      "asking for sizes");
-    if (answer != CARRY_DONE)
-        return answer;
-    for (unsigned i = 0; i < found; i++)
-        if (fits(sought, items[i].size) && !is_used(session, mailbox->raw, items[i].uid) &&
-            (!best || distance(items[i].size, sought->size) < distance(best->size, sought->size)))
-            best = &items[i];
-    if (best)
-        *uid = best->uid;
-    return CARRY_DONE;
 }

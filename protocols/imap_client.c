@@ -40,6 +40,7 @@ enum imap_client_answer imap_client_lose(struct imap_client *client, const char 
 enum imap_client_answer imap_client_refuse(struct imap_client *client, const char *why)
 {
     snprintf(client->text, sizeof client->text, "%s", why);
+    client->code[0] = '\0';
     return IMAP_CLIENT_NO;
 }
 
@@ -121,13 +122,18 @@ bool imap_client_read(struct imap_client *client, struct imap_client_response *o
     return true;
 }
 
+static struct imap_client_uid uid_of(struct slice arguments)
+{
+    return (struct imap_client_uid){imap_client_validity_of(arguments), imap_client_uid_of(arguments)};
+}
+
 static void note_answer(struct imap_client *client, const struct imap_client_response *response)
 {
     memcpy(client->text, response->text, sizeof client->text);
     snprintf(client->code, sizeof client->code, "%.*s", SLICE_ARG(response->code));
-    client->code_uid = 0;
+    client->code_uid = (struct imap_client_uid){0};
     if (slice_equal_nocase(response->code, SLICE("COPYUID")) || slice_equal_nocase(response->code, SLICE("APPENDUID")))
-        client->code_uid = imap_client_uid_of(response->arguments);
+        client->code_uid = uid_of(response->arguments);
 }
 
 static bool is_ours(const struct imap_client *client, struct slice tag)
@@ -143,7 +149,7 @@ static AWAITS enum imap_client_answer await(struct imap_client *client, bool wan
                                             void *arg, bool *continued)
 {
     uint64_t deadline = imap_client_command_deadline(client);
-    uint32_t copied = 0;
+    struct imap_client_uid copied = {0};
 
     *continued = false;
     for (unsigned i = 0; i < RESPONSES_MAX; i++) {
@@ -161,7 +167,7 @@ static AWAITS enum imap_client_answer await(struct imap_client *client, bool wan
             if (response.status == IMAP_CLIENT_SAYS_BYE)
                 return imap_client_lose(client, response.text);
             if (slice_equal_nocase(response.code, SLICE("COPYUID"))) /* of MOVE (RFC 6851 4.3) */
-                copied = imap_client_uid_of(response.arguments);
+                copied = uid_of(response.arguments);
             if (data)
                 data(client, &response, arg);
             continue;
@@ -169,7 +175,7 @@ static AWAITS enum imap_client_answer await(struct imap_client *client, bool wan
         if (!is_ours(client, response.tag))
             return imap_client_lose(client, "the server answers what was not asked");
         note_answer(client, &response);
-        if (!client->code_uid)
+        if (!client->code_uid.uid)
             client->code_uid = copied;
         return response.status == IMAP_CLIENT_SAYS_OK ? IMAP_CLIENT_OK : IMAP_CLIENT_NO;
     }
@@ -229,11 +235,21 @@ bool imap_client_learn(struct imap_client *client)
     return imap_client_await(client, imap_client_on_capability, NULL) == IMAP_CLIENT_OK;
 }
 
+/* A step of opening. */
+static unsigned step_ms(const struct imap_client_settings *settings)
+{
+    uint64_t now = clock_steady_ms(), end = now + settings->connect_timeout_ms;
+
+    if (settings->deadline && settings->deadline < end)
+        end = settings->deadline > now ? settings->deadline : now + 1;
+    return (unsigned)(end - now);
+}
+
 static AWAITS bool greet(struct imap_client *client)
 {
     struct imap_client_response response;
 
-    if (!imap_client_read(client, &response, clock_steady_ms() + client->settings.connect_timeout_ms))
+    if (!imap_client_read(client, &response, clock_steady_ms() + step_ms(&client->settings)))
         return false;
     memcpy(client->text, response.text, sizeof client->text);
     if (response.form == IMAP_CLIENT_UNTAGGED && response.status == IMAP_CLIENT_SAYS_OK)
@@ -246,7 +262,7 @@ static AWAITS bool greet(struct imap_client *client)
 static AWAITS bool turn_to_tls(struct imap_client *client)
 {
     enum stream_status status =
-        stream_connect_tls(client->stream, client->settings.tls, client->host, client->settings.connect_timeout_ms);
+        stream_connect_tls(client->stream, client->settings.tls, client->host, step_ms(&client->settings));
 
     if (status != STREAM_OK) {
         snprintf(client->text, sizeof client->text, "TLS handshake failed: %s", stream_status_text(status));
@@ -304,7 +320,7 @@ static AWAITS enum stream_status connect_any(const struct imap_client_settings *
         targets[i].address = (const struct sockaddr *)&addresses[i].address;
         targets[i].length = addresses[i].length;
     }
-    return stream_race(targets, count, settings->connect_timeout_ms, out, &winner);
+    return stream_race(targets, count, step_ms(settings), out, &winner);
 }
 
 bool imap_client_open(const struct imap_client_settings *settings, struct arena *arena, struct dns_address *addresses,
@@ -323,6 +339,7 @@ bool imap_client_open(const struct imap_client_settings *settings, struct arena 
     if (!client || !(client->host = strdup(host)))
         abort();
     client->settings = *settings;
+    client->deadline = settings->deadline;
     client->settings.tls = tls_ref(settings->tls);
     client->stream = stream;
     client->scratch = arena_new(SIZE_MAX);
@@ -345,6 +362,11 @@ void imap_client_until(struct imap_client *client, uint64_t deadline)
 const char *imap_client_text(const struct imap_client *client)
 {
     return client->text;
+}
+
+const char *imap_client_code(const struct imap_client *client)
+{
+    return client->code;
 }
 
 bool imap_client_can(const struct imap_client *client, enum imap_client_capability capability)

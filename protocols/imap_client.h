@@ -21,12 +21,17 @@
 
 struct imap_client;
 
+struct imap_client_uid { /* 0: the server has not told */
+    uint32_t validity, uid;
+};
+
 struct imap_client_settings {
     struct tls *tls;   /* verifies, or does not (core/tls.h) */
     bool verify;       /* not without a certificate for the host's name */
     bool implicit_tls; /* else STARTTLS, which must be offered */
     unsigned connect_timeout_ms;
     unsigned reply_timeout_ms; /* to a command */
+    uint64_t deadline;         /* as imap_client_until(), also of opening */
 };
 
 /*
@@ -43,6 +48,7 @@ void imap_client_abort(struct imap_client **client);
 void imap_client_until(struct imap_client *client, uint64_t deadline);
 /* What the server, or we, said last; one line of ASCII, until the next command. */
 const char *imap_client_text(const struct imap_client *client);
+const char *imap_client_code(const struct imap_client *client); /* of the last tagged answer (RFC 5530), or "" */
 bool imap_client_can(const struct imap_client *client, enum imap_client_capability capability);
 
 enum imap_client_answer {
@@ -70,6 +76,7 @@ struct imap_client_mailboxes {
 };
 AWAITS enum imap_client_answer imap_client_list(struct imap_client *client, struct arena *arena,
                                                 struct imap_client_mailboxes *out) __attribute__((warn_unused_result));
+uint32_t imap_client_validity(const struct imap_client *client); /* of the mailbox that was selected last; 0: not told */
 /* raw: as imap_client_mailbox.raw. */
 AWAITS enum imap_client_answer imap_client_select(struct imap_client *client, struct slice raw, bool read_only)
     __attribute__((warn_unused_result));
@@ -95,11 +102,11 @@ AWAITS enum imap_client_answer imap_client_fetch(struct imap_client *client, con
 AWAITS enum imap_client_answer imap_client_store(struct imap_client *client, uint32_t uid, unsigned flags,
                                                  const struct slice *keywords, unsigned keyword_count)
     __attribute__((warn_unused_result));
-/* *to: its UID there; 0: the server has not told.  Without MOVE: by COPY, \Deleted and UID EXPUNGE. */
+/* *to: its UID there.  Without MOVE: by COPY, \Deleted and UID EXPUNGE. */
 AWAITS enum imap_client_answer imap_client_move(struct imap_client *client, uint32_t uid, struct slice raw,
-                                                uint32_t *to) __attribute__((warn_unused_result));
+                                                struct imap_client_uid *to) __attribute__((warn_unused_result));
 AWAITS enum imap_client_answer imap_client_copy(struct imap_client *client, uint32_t uid, struct slice raw,
-                                                uint32_t *to) __attribute__((warn_unused_result));
+                                                struct imap_client_uid *to) __attribute__((warn_unused_result));
 
 /* -------- APPEND */
 
@@ -115,7 +122,7 @@ struct imap_client_append {
     void *arg;
 };
 /* LOST, too, when the content cannot be read: the server must not take half of it. */
-AWAITS enum imap_client_answer imap_client_append(struct imap_client *client, const struct imap_client_append *append)
-    __attribute__((warn_unused_result));
+AWAITS enum imap_client_answer imap_client_append(struct imap_client *client, const struct imap_client_append *append,
+                                                  struct imap_client_uid *to) __attribute__((warn_unused_result));
 
 #endif

@@ -42,13 +42,15 @@ static AWAITS bool send_content(struct imap_client *client, const struct imap_cl
     return true;
 }
 
-enum imap_client_answer imap_client_append(struct imap_client *client, const struct imap_client_append *append)
+enum imap_client_answer imap_client_append(struct imap_client *client, const struct imap_client_append *append,
+                                           struct imap_client_uid *to)
 {
     char date[CLOCK_IMAP_SIZE];
     bool at_once = imap_client_can(client, IMAP_CLIENT_LITERAL_PLUS) ||
                    (imap_client_can(client, IMAP_CLIENT_LITERAL_MINUS) && append->size <= SMALL_LITERAL);
     enum imap_client_answer answer;
 
+    *to = (struct imap_client_uid){0};
     imap_client_begin(client);
     stream_write(client->stream, SLICE("APPEND "));
     if (!imap_client_quote(client, append->raw))
@@ -65,5 +67,8 @@ enum imap_client_answer imap_client_append(struct imap_client *client, const str
     if (!send_content(client, append))
         return IMAP_CLIENT_LOST;
     stream_write(client->stream, SLICE("\r\n"));
-    return imap_client_await(client, NULL, NULL);
+    answer = imap_client_await(client, NULL, NULL);
+    if (answer == IMAP_CLIENT_OK)
+        *to = client->code_uid;
+    return answer;
 }

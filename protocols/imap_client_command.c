@@ -18,7 +18,8 @@
 
 #define FETCH_AT_ONCE 50 /* UIDs in one command: a line that every server takes */
 
-static AWAITS enum imap_client_answer with_mailbox(struct imap_client *client, const char *verb, struct slice raw)
+static AWAITS enum imap_client_answer with_mailbox(struct imap_client *client, const char *verb, struct slice raw,
+                                                   imap_client_data_fn *data)
 {
     imap_client_begin(client);
     stream_printf(client->stream, "%s ", verb);
@@ -28,7 +29,7 @@ static AWAITS enum imap_client_answer with_mailbox(struct imap_client *client, c
         return client->broken ? IMAP_CLIENT_LOST : imap_client_refuse(client, "a name that cannot be sent");
     }
     stream_write(client->stream, SLICE("\r\n"));
-    return imap_client_await(client, NULL, NULL);
+    return imap_client_await(client, data, NULL);
 }
 
 /* ------------------------------------------------------------------ mailboxes */
@@ -90,18 +91,31 @@ enum imap_client_answer imap_client_list(struct imap_client *client, struct aren
     return imap_client_await(client, on_list, &listing);
 }
 
+static void on_select(struct imap_client *client, const struct imap_client_response *response, void *arg)
+{
+    (void)arg;
+    if (response->status == IMAP_CLIENT_SAYS_OK && slice_equal_nocase(response->code, SLICE("UIDVALIDITY")))
+        client->validity = imap_client_validity_of(response->arguments);
+}
+
 enum imap_client_answer imap_client_select(struct imap_client *client, struct slice raw, bool read_only)
 {
-    return with_mailbox(client, read_only ? "EXAMINE" : "SELECT", raw);
+    client->validity = 0;
+    return with_mailbox(client, read_only ? "EXAMINE" : "SELECT", raw, on_select);
+}
+
+uint32_t imap_client_validity(const struct imap_client *client)
+{
+    return client->validity;
 }
 
 enum imap_client_answer imap_client_create(struct imap_client *client, struct slice raw)
 {
-    enum imap_client_answer answer = with_mailbox(client, "CREATE", raw);
+    enum imap_client_answer answer = with_mailbox(client, "CREATE", raw, NULL);
 
     if (answer != IMAP_CLIENT_OK)
         return answer;
-    return with_mailbox(client, "SUBSCRIBE", raw) == IMAP_CLIENT_LOST ? IMAP_CLIENT_LOST : IMAP_CLIENT_OK;
+    return with_mailbox(client, "SUBSCRIBE", raw, NULL) == IMAP_CLIENT_LOST ? IMAP_CLIENT_LOST : IMAP_CLIENT_OK;
 }
 
 /* ------------------------------------------------------------------ searching */
@@ -233,24 +247,27 @@ enum imap_client_answer imap_client_store(struct imap_client *client, uint32_t u
 }
 
 static AWAITS enum imap_client_answer transfer(struct imap_client *client, const char *verb, uint32_t uid,
-                                               struct slice raw, uint32_t *to)
+                                               struct slice raw, struct imap_client_uid *to)
 {
     char command[40];
     enum imap_client_answer answer;
 
-    client->code_uid = 0;
+    client->code_uid = *to = (struct imap_client_uid){0};
     snprintf(command, sizeof command, "UID %s %u", verb, uid);
-    answer = with_mailbox(client, command, raw);
-    *to = answer == IMAP_CLIENT_OK ? client->code_uid : 0;
+    answer = with_mailbox(client, command, raw, NULL);
+    if (answer == IMAP_CLIENT_OK)
+        *to = client->code_uid;
     return answer;
 }
 
-enum imap_client_answer imap_client_copy(struct imap_client *client, uint32_t uid, struct slice raw, uint32_t *to)
+enum imap_client_answer imap_client_copy(struct imap_client *client, uint32_t uid, struct slice raw,
+                                         struct imap_client_uid *to)
 {
     return transfer(client, "COPY", uid, raw, to);
 }
 
-enum imap_client_answer imap_client_move(struct imap_client *client, uint32_t uid, struct slice raw, uint32_t *to)
+enum imap_client_answer imap_client_move(struct imap_client *client, uint32_t uid, struct slice raw,
+                                         struct imap_client_uid *to)
 {
     enum imap_client_answer answer;
 

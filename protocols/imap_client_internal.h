@@ -19,7 +19,8 @@ struct imap_client {
     bool broken;
     char text[IMAP_CLIENT_TEXT_MAX + 1];
     char code[32]; /* of the last tagged answer */
-    uint32_t code_uid;
+    struct imap_client_uid code_uid; /* of COPYUID, APPENDUID */
+    uint32_t validity;               /* of the mailbox that was selected last */
 };
 
 /* What an untagged response is given to; it lives until return. */

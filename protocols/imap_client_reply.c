@@ -365,6 +365,13 @@ bool imap_client_fetch_read(struct slice rest, struct imap_client_item *out)
     return cursor_take(&rest, ')');
 }
 
+uint32_t imap_client_validity_of(struct slice arguments)
+{
+    uint32_t validity;
+
+    return take_u32(&arguments, &validity) && (!arguments.n || *arguments.p == ' ') ? validity : 0;
+}
+
 uint32_t imap_client_uid_of(struct slice arguments)
 {
     uint32_t uid = 0;

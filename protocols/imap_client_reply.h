@@ -83,5 +83,6 @@ struct imap_client_item {
 bool imap_client_fetch_read(struct slice rest, struct imap_client_item *out);
 /* "UIDVALIDITY UID" of APPENDUID, or "UIDVALIDITY UID UID" of COPYUID: the last one.  0: it cannot be read. */
 uint32_t imap_client_uid_of(struct slice arguments);
+uint32_t imap_client_validity_of(struct slice arguments); /* the first one */
 
 #endif

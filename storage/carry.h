@@ -24,8 +24,11 @@ struct carry_account {
     int64_t id, domain_id, customer_id;
     struct slice address;
 };
-/* Accounts of these cells for which something is due, and whose primary is not known to be away. */
-AWAITS enum db_status carry_accounts(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
+/*
+ * Accounts of these cells for which something is due, and whose primary is not known to be away: some of them, each time
+ * the next ones, in a circle.
+ */
+AWAITS enum db_status carry_accounts(struct arena *arena, const int16_t *cells, unsigned cell_count,
                                      struct carry_account **out, unsigned *count) __attribute__((warn_unused_result));
 
 struct carry_item {
@@ -35,39 +38,36 @@ struct carry_item {
     uint64_t size;     /* of the message as it is stored */
     bool traced;       /* it begins with Return-Path, which is ours */
     unsigned attempts; /* begun before, and perhaps done */
-    int64_t sent_as;   /* after carry_begin() */
+    bool placed;       /* some of its copies are at the primary: carry_place.h */
+    bool gone;         /* there is no such message any more */
+    int64_t holder, sent_as; /* after carry_begin() */
 };
+/* In the order in which they are due. */
 AWAITS enum db_status carry_items(struct arena *arena, int64_t account_id, unsigned limit, struct carry_item **out,
                                   unsigned *count) __attribute__((warn_unused_result));
 /*
- * Nobody else has it for lease_ms; also for making that longer (again).  REFUSED: it is another's, or done.  An answer
- * that was lost (UNCERTAIN) means that nobody has it for so long.
+ * Nobody else has it for lease_ms.  REFUSED: it is another's, or done.  An answer that was lost (UNCERTAIN) means that
+ * nobody has it for so long.
  */
-AWAITS enum db_write carry_begin(struct carry_item *item, unsigned lease_ms, bool again)
-    __attribute__((warn_unused_result));
-
-struct carry_copy {
-    int64_t mailbox_id, uid, modseq;
-    struct slice mailbox, special_use; /* special_use {NULL,0}: none */
-    unsigned flags;
-    struct slice *keywords; /* without those of carry_copy.h */
-    unsigned keyword_count;
-    int64_t internal_ms;
-};
-/* Its copies as they are now, INBOX first. */
-AWAITS enum db_status carry_copies(struct arena *arena, const struct carry_item *item, struct carry_copy **out,
-                                   unsigned *count) __attribute__((warn_unused_result));
+AWAITS enum db_write carry_begin(struct carry_item *item, unsigned lease_ms) __attribute__((warn_unused_result));
+/* Longer, from now on.  REFUSED, as by the others below: it is not held any more, somebody else may have it. */
+AWAITS enum db_write carry_extend(const struct carry_item *item, unsigned lease_ms) __attribute__((warn_unused_result));
 
 /*
- * It is carried: it is kept from now on.  Copies that are not as they were told are carried again.
+ * It is carried: it is kept from now on; unless, if it is not final, there are copies that are neither at the primary as
+ * they are (carry_place.h) nor of the `count` that were looked at: then it is due once more.
  * note: what was not done, or {NULL,0}.
  */
-AWAITS enum db_write carry_done(const struct carry_item *item, const struct carry_copy *copies, unsigned count,
+struct carry_copy;
+AWAITS enum db_write carry_done(const struct carry_item *item, const struct carry_copy *copies, unsigned count, bool final,
                                 struct slice note) __attribute__((warn_unused_result));
 /* There is nothing more to do, and what copies there are are their reader's. */
 AWAITS enum db_write carry_forget(const struct carry_item *item) __attribute__((warn_unused_result));
-/* Again after delay_ms.  message_id 0: all that is due of the account. */
-AWAITS enum db_write carry_put_off(int64_t account_id, int64_t message_id, uint64_t delay_ms, struct slice note)
+/* Again after delay_ms. */
+AWAITS enum db_write carry_put_off(const struct carry_item *item, uint64_t delay_ms, struct slice note)
+    __attribute__((warn_unused_result));
+/* The same of all that is due of the account. */
+AWAITS enum db_write carry_put_off_all(int64_t account_id, uint64_t delay_ms, struct slice note)
     __attribute__((warn_unused_result));
 /* Is there such a message? */
 AWAITS enum db_status carry_sent(int64_t message_id) __attribute__((warn_unused_result));

@@ -58,7 +58,7 @@ static const struct db_statement keep = {
     "    and exists (select from mailbox b join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id"
     "                 where b.cell = q.cell and b.account_id = q.account_id and i.message_id = q.message_id)"
     "  order by 1, 2, 3 on conflict (cell, account_id, message_id)"
-    "  do update set kind = 'delivered', state = excluded.state, due_at = excluded.due_at"
+    "  do update set kind = 'delivered', state = excluded.state, due_at = excluded.due_at, holder = null"
     "   where carry.kind <> 'delivered'"};
 
 unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_t *entry_ids, const bool *delivered,

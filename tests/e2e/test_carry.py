@@ -281,7 +281,7 @@ def test_killed_in_between(make, victim):
     assert all(flags == {r"\Seen"} for name in ("INBOX", "Work") for flags in found[name].values())
 
 
-STATEMENTS = ["carry_accounts", "carry_items", "carry_begin", "carry_copies", "carry_done", "imap_access_of", "outage_report_made",
+STATEMENTS = ["carry_accounts", "carry_items", "carry_begin", "carry_copies", "carry_place", "carry_done", "imap_access_of", "outage_report_made",
               "hop_credential_get"]
 
 

@@ -35,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)imap_client_fetch_read(response.rest, &item);
         imap_client_search_read(response.rest, uids, &count, 8);
         (void)imap_client_uid_of(response.arguments);
+        (void)imap_client_validity_of(response.arguments);
         if (count > 8)
             abort();
     }

@@ -129,6 +129,7 @@ struct job {
     void (*run)(struct imap_client *client, struct arena *arena);
     bool verify, open, done;
     unsigned timeout_ms;
+    uint64_t deadline;
     char why[200];
 };
 
@@ -140,7 +141,8 @@ static void job_task(void *arg)
                                             .verify = job->verify,
                                             .implicit_tls = server.implicit,
                                             .connect_timeout_ms = 10000,
-                                            .reply_timeout_ms = job->timeout_ms};
+                                            .reply_timeout_ms = job->timeout_ms,
+                                            .deadline = job->deadline};
     struct dns_address address = {.length = sizeof server.address};
     struct imap_client *client = NULL;
     struct slice why = {NULL, 0};

@@ -119,6 +119,16 @@ static void test_servers_that_do_not_serve(void **state)
     job = (struct job){.timeout_ms = 50};
     PLAY(&job, mute, false, "* OK hi\r\n");
     assert_string_equal(job.why, "timed out");
+    /* a deadline holds from the beginning: 10 seconds would be too long for the test, too */
+    job = (struct job){.deadline = clock_steady_ms() + 100};
+    PLAY(&job, mute, false, "* OK hi\r\n");
+    assert_string_equal(job.why, "timed out");
+    job.deadline = clock_steady_ms();
+    serve_script(NULL, 0, false, "");
+    play(&job);
+    serve_no_more();
+    assert_false(job.open);
+    assert_true(clock_steady_ms() < job.deadline + 9000);
     job = (struct job){0};
     PLAY(&job, no, false, "* OK [CAPABILITY " CAPABLE "] hi\r\n");
     assert_string_equal(job.why, "not now");
@@ -133,7 +143,8 @@ static void look(struct imap_client *client, struct arena *arena)
 {
     struct imap_client_mailboxes mailboxes;
     struct imap_client_item items[4];
-    uint32_t uids[4], to;
+    uint32_t uids[4];
+    struct imap_client_uid to;
     unsigned count, found;
 
     assert_int_equal(imap_client_list(client, arena, &mailboxes), IMAP_CLIENT_OK);
@@ -143,6 +154,7 @@ static void look(struct imap_client *client, struct arena *arena)
     assert_true(slice_equal(mailboxes.list[1].use, SLICE("\\Sent")));
     assert_true(slice_equal(mailboxes.list[2].name, SLICE("a\"b")));
     assert_int_equal(imap_client_select(client, SLICE("a\"b"), false), IMAP_CLIENT_OK);
+    assert_int_equal(imap_client_validity(client), 3);
     assert_int_equal(imap_client_search_id(client, SLICE("<x@y>"), uids, 4, &count), IMAP_CLIENT_OK);
     assert_int_equal(count, 2);
     assert_int_equal(imap_client_fetch(client, uids, count, items, &found), IMAP_CLIENT_OK);
@@ -155,9 +167,11 @@ static void look(struct imap_client *client, struct arena *arena)
     assert_int_equal(imap_client_store(client, 9, MAILBOX_SEEN | MAILBOX_FLAGGED, keywords, 3), IMAP_CLIENT_OK);
     assert_int_equal(imap_client_move(client, 9, SLICE("x"), &to), IMAP_CLIENT_NO);
     assert_string_equal(imap_client_text(client), "[TRYCREATE] none");
+    assert_string_equal(imap_client_code(client), "TRYCREATE");
     assert_int_equal(imap_client_create(client, SLICE("x")), IMAP_CLIENT_OK);
     assert_int_equal(imap_client_move(client, 9, SLICE("x"), &to), IMAP_CLIENT_OK);
-    assert_int_equal(to, 4);
+    assert_int_equal(to.uid, 4);
+    assert_int_equal(to.validity, 5);
     assert_int_equal(imap_client_copy(client, 9, SLICE("x"), &to), IMAP_CLIENT_LOST);
     assert_int_equal(imap_client_select(client, SLICE("x"), true), IMAP_CLIENT_LOST);
 }
@@ -193,7 +207,7 @@ static void test_commands(void **state)
 
 static void move_by_hand(struct imap_client *client, struct arena *arena)
 {
-    uint32_t to;
+    struct imap_client_uid to;
 
     (void)arena;
     assert_int_equal(imap_client_move(client, 9, SLICE("x"), &to), IMAP_CLIENT_OK);
@@ -226,6 +240,7 @@ static bool read_content(void *arg, uint64_t offset, struct slice *out)
 }
 
 static size_t readable;
+static struct imap_client_uid appended;
 
 static void append(struct imap_client *client, struct arena *arena)
 {
@@ -237,7 +252,7 @@ static void append(struct imap_client *client, struct arena *arena)
                                    .arg = &readable};
 
     (void)arena;
-    answered = imap_client_append(client, &a);
+    answered = imap_client_append(client, &a, &appended);
 }
 
 static void test_append(void **state)

@@ -208,6 +208,11 @@ static void test_uids_of_codes(void **state)
     assert_int_equal(imap_client_uid_of(SLICE("38505 304 3956")), 3956);
     assert_int_equal(imap_client_uid_of(SLICE("38505 304,319 3956:3957")), 0);
     assert_int_equal(imap_client_uid_of(SLICE("")), 0);
+    assert_int_equal(imap_client_validity_of(SLICE("38505 3955")), 38505);
+    assert_int_equal(imap_client_validity_of(SLICE("38505")), 38505);
+    assert_int_equal(imap_client_validity_of(SLICE("38505x 1")), 0);
+    assert_int_equal(imap_client_validity_of(SLICE("4294967296 1")), 0);
+    assert_int_equal(imap_client_validity_of(SLICE("")), 0);
 }
 
 int main(void)

@@ -152,8 +152,12 @@ ELSEWHERE.update({name: "only for a domain that wants anything but delivery: tes
     "deletion_some", "deletion_lock", "deletion_event", "deletion_cancel", "deletion_hold")})
 ELSEWHERE["deletion_all"] = "the same, when a mailbox goes: the twin of deletion_some"
 ELSEWHERE.update({name: "only with IMAP access to a primary: test_carry.py strikes it" for name in (
-    "imap_access_of", "carry_items", "carry_begin", "carry_copies", "carry_done", "carry_accounts")})
-ELSEWHERE.update({name: "the same, when that is in trouble, and may be lost: its time is over then" for name in ("carry_put_off",)})
+    "imap_access_of", "carry_items", "carry_begin", "carry_copies", "carry_done", "carry_accounts",
+    "carry_place")})
+ELSEWHERE.update({name: "the same, when that is in trouble, and may be lost: its time is over then" for name in (
+    "carry_put_off", "carry_put_off_all")})
+ELSEWHERE.update({name: "the same, and is asked or done anew in the next turn: test_carry_once.py" for name in (
+    "carry_extend", "carry_left", "carry_left_drop", "carry_taken", "carry_drop_account")})
 ELSEWHERE.update({name: "only for what was sent to a primary without it; the id makes it once: test_carry.py" for name in ("carry_sent", "carry_forget")})
 ELSEWHERE.update({name: "by time, and what fails is done at the next run: test_deleted_mail.py" for name in (
     "carry_keep_due", "carry_keep_lock", "carry_keep_bump", "carry_keep_release", "carry_keep_expunge", "carry_keep_end")})

@@ -1,0 +1,191 @@
+/*
+ * carry_find: which message at the primary is which.
+ *
+ * Servers search for what contains a Message-ID, and several messages may have one: what a mailing list sent, and what
+ * came directly.  So the size decides: as delivered it is that of what was sent and a few fields that servers add in
+ * front (Received, Delivered-To, what a spam filter says), never much less.  Of several that fit, the nearest that is
+ * not known to be another's: what this session has met (used), and what the database knows (storage/carry_place.h).
+ *
+ * Three answers are told apart: it is there, it is not, and it cannot be told now.  Only a search of every mailbox says
+ * that it is not; a mailbox that is not for us, or has gone meanwhile (RFC 5530: NOPERM, NONEXISTENT), is none.
+ */
+#include <string.h>
+
+#include "daemon/carry_session.h"
+
+#define FOUND_MAX 200
+#define LESS_MAX 2048         /* a message may lose so much on its way to the mailbox */
+#define MORE_MAX (256 * 1024) /* and gain so much */
+
+static struct carry_use *find_use(struct carry_session *session, struct slice raw, uint32_t uid)
+{
+    for (unsigned i = 0; i < session->used_count; i++)
+        if (session->used[i].uid == uid && slice_equal(session->used[i].raw, raw))
+            return &session->used[i];
+    return NULL;
+}
+
+void carry_find_use(struct carry_session *session, const struct carry_item *item, const struct carry_copy *copy)
+{
+    const struct carry_spot *spot = &copy->there;
+    struct carry_use *use = find_use(session, spot->mailbox, spot->uid);
+
+    if (!spot->uid)
+        return;
+    if (!use && session->used_count < CARRY_USED_MAX)
+        use = &session->used[session->used_count++];
+    if (!use) { /* the oldest, about */
+        memmove(session->used, session->used + 1, (CARRY_USED_MAX - 1) * sizeof *session->used);
+        use = &session->used[CARRY_USED_MAX - 1];
+    }
+    *use = (struct carry_use){arena_slice(session->arena, spot->mailbox), spot->uid, item->message_id, copy->mailbox_id,
+                              copy->uid};
+}
+
+static bool is_anothers(struct carry_session *session, const struct carry_item *item, enum carry_whose whose,
+                        const struct carry_copy *copy, struct slice raw, uint32_t uid)
+{
+    const struct carry_use *use = find_use(session, raw, uid);
+
+    if (!use)
+        return false;
+    switch (whose) {
+    case CARRY_NOBODYS: break;
+    case CARRY_THIS_COPYS:
+        return use->message_id != item->message_id || use->mailbox_id != copy->mailbox_id || use->copy_uid != copy->uid;
+    case CARRY_ANY_COPYS: return use->message_id != item->message_id;
+    }
+    return true;
+}
+
+static bool fits(const struct carry_sought *sought, uint64_t size)
+{
+    if (sought->any_size)
+        return true;
+    if (sought->exact)
+        return size == sought->size;
+    return size + LESS_MAX >= sought->size && size <= sought->size + MORE_MAX;
+}
+
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* What the database knows of those that were found.  False: it cannot be asked. */
+static AWAITS bool ask_taken(const struct carry_item *item, enum carry_whose whose, const struct carry_copy *copy,
+                             struct slice raw, uint32_t validity, const struct imap_client_item *items, unsigned count,
+                             bool taken[])
+{
+    static const struct carry_copy nobody = {.mailbox_id = -1, .uid = -1};
+    uint32_t uids[FOUND_MAX];
+
+    for (unsigned i = 0; i < count; i++)
+        uids[i] = items[i].uid;
+    if (whose == CARRY_NOBODYS)
+        copy = &nobody;
+    return carry_taken(item, whose == CARRY_ANY_COPYS ? NULL : copy, raw, validity, uids, count, taken) == DB_FOUND;
+}
+
+enum carry_answer carry_find_in(struct carry_session *session, const struct carry_item *item, enum carry_whose whose,
+                                const struct carry_copy *copy, const struct imap_client_mailbox *mailbox,
+                                const struct carry_sought *sought, uint32_t *uid)
+{
+    struct imap_client_item items[FOUND_MAX];
+    uint32_t uids[FOUND_MAX];
+    bool taken[FOUND_MAX];
+    unsigned count = 0, found = 0;
+    enum carry_answer answer = carry_session_select(session, mailbox);
+    const struct imap_client_item *best = NULL;
+
+    *uid = 0;
+    if (answer != CARRY_DONE)
+        return answer;
+    answer = carry_session_answer(session,
+                                  sought->id.p
+                                      ? imap_client_search_id(session->client, sought->id, uids, FOUND_MAX, &count)
+                                      : imap_client_search_size(session->client, sought->size, uids, FOUND_MAX, &count),
+                                  "searching");
+    if (answer == CARRY_DONE && count)
+        answer = carry_session_answer(session, imap_client_fetch(session->client, uids, count, items, &found),
+                                      "asking for sizes");
+    if (answer != CARRY_DONE || !found)
+        return answer;
+    if (!ask_taken(item, whose, copy, mailbox->raw, imap_client_validity(session->client), items, found, taken)) {
+        session->why = SLICE("what is known of the primary's mailboxes could not be looked up");
+        return CARRY_LATER;
+    }
+    for (unsigned i = 0; i < found; i++)
+        if (fits(sought, items[i].size) && !taken[i] &&
+            !is_anothers(session, item, whose, copy, mailbox->raw, items[i].uid) &&
+            (!best || distance(items[i].size, sought->size) < distance(best->size, sought->size)))
+            best = &items[i];
+    if (best)
+        *uid = best->uid;
+    return CARRY_DONE;
+}
+
+static bool is_last_resort(const struct imap_client_mailbox *mailbox)
+{
+    return mailbox->use.p &&
+           (slice_equal_nocase(mailbox->use, SLICE("\\All")) || slice_equal_nocase(mailbox->use, SLICE("\\Flagged")));
+}
+
+static bool is_none_of_ours(const struct carry_session *session)
+{
+    struct slice code = slice_str(imap_client_code(session->client));
+
+    return slice_equal_nocase(code, SLICE("NOPERM")) || slice_equal_nocase(code, SLICE("NONEXISTENT"));
+}
+
+/* INBOX, then the others, then those that only show what is elsewhere. */
+enum carry_answer carry_find(struct carry_session *session, const struct carry_item *item, enum carry_whose whose,
+                             const struct carry_sought *sought, const struct imap_client_mailbox **where, uint32_t *uid,
+                             bool *nowhere)
+{
+    struct imap_client_mailboxes *all = &session->mailboxes;
+    bool searched = true;
+
+    *nowhere = false;
+    *uid = 0;
+    for (unsigned pass = 0; pass < 3; pass++)
+        for (unsigned i = 0; i < all->count; i++) {
+            const struct imap_client_mailbox *mailbox = &all->list[i];
+            unsigned rank = slice_equal(mailbox->name, SLICE("INBOX")) ? 0 : is_last_resort(mailbox) ? 2 : 1;
+
+            if (rank != pass || mailbox->no_select)
+                continue;
+            switch (carry_find_in(session, item, whose, NULL, mailbox, sought, uid)) {
+            case CARRY_DONE:
+                if (*uid) {
+                    *where = mailbox;
+                    return CARRY_DONE;
+                }
+                break;
+            case CARRY_LATER: searched &= is_none_of_ours(session); break; /* it hides nothing from the others */
+            case CARRY_LOST: return CARRY_LOST;
+            }
+        }
+    *nowhere = searched && all->count < IMAP_CLIENT_MAILBOXES_MAX;
+    return *nowhere ? CARRY_DONE : CARRY_LATER;
+}
+
+enum carry_answer carry_find_again(struct carry_session *session, const struct carry_spot *spot,
+                                   const struct carry_sought *sought, bool *there)
+{
+    const struct imap_client_mailbox *mailbox = carry_session_mailbox(session, spot->mailbox);
+    struct imap_client_item item;
+    unsigned found = 0;
+    enum carry_answer answer;
+
+    *there = false;
+    if (!mailbox || mailbox->no_select || !spot->uid)
+        return CARRY_DONE;
+    answer = carry_session_select(session, mailbox);
+    if (answer == CARRY_DONE && spot->validity == imap_client_validity(session->client)) {
+        answer = carry_session_answer(session, imap_client_fetch(session->client, &spot->uid, 1, &item, &found),
+                                      "asking for sizes");
+        *there = answer == CARRY_DONE && found && item.uid == spot->uid && fits(sought, item.size);
+    }
+    return answer;
+}

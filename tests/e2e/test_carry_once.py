@@ -1,0 +1,124 @@
+"""What is carried to the primary's mailboxes is there once: whatever changes meanwhile, however many copies there are, whoever dies."""
+import contextlib
+import os
+import signal
+
+import pytest
+
+from harness.posthouse import make_message
+from harness.process import wait_equal, wait_until
+from test_carry import ACCESS, ERIN, flag, make, move, number_of  # noqa: F401 (make is a fixture)
+
+AT_ONCE = "update carry set due_at = now() where state = 'waiting'"
+
+
+def note(subject, body="Hello.\r\n"):
+    """Without a Message-ID."""
+    return f"From: {ERIN}\r\nSubject: {subject}\r\n\r\n{body}".encode()
+
+
+def draft(home, *messages):
+    with home.node.imap(ERIN) as connection:
+        for message in messages:
+            assert connection.append("Drafts", r"(\Draft)", None, message)[0] == "OK"
+
+
+@pytest.mark.parametrize("message", [note("draft"), make_message("draft")], ids=["without Message-ID", "with Message-ID"])
+def test_changed_while_it_is_carried(make, message):  # noqa: F811
+    """Its reader moves and flags it between its APPEND and the end; and another worker believes that it is his turn."""
+    home = make()
+    home.access()
+    home.hold("first")
+    with home.node.imap(ERIN) as connection:
+        connection.create("Work")
+    draft(home, message)
+    with home.node.locked("carry_place"):
+        home.recover()
+        wait_until(lambda: home.at_home().get("Drafts"), "it is appended", timeout=60)
+        home.node.query("with m as (update mailbox set uidnext = uidnext + 1, modseq = modseq + 1 where name = 'Work' returning *)"
+                        " update mailbox_message i set mailbox_id = m.id, uid = m.uidnext - 1, modseq = m.modseq, flags = i.flags | 4"
+                        "   from m, mailbox d where d.name = 'Drafts' and i.mailbox_id = d.id")
+        home.node.query("update carry set holder = 5 where kind = 'made'")
+    wait_until(lambda: "another has taken it over" in home.node.log(), "who is late sees it", timeout=60)
+    assert home.at_home()["Drafts"] == {"draft": {r"\Draft"}}
+    home.node.query(AT_ONCE)
+    home.carried()
+    assert home.at_home() == {"INBOX": {"first": set()}, "Work": {"draft": {r"\Draft", r"\Flagged"}}}
+
+
+def test_killed_between_the_append_and_its_note(make):  # noqa: F811
+    """Two notes of one length, neither with a Message-ID: each is there once."""
+    home = make()
+    home.access()
+    home.hold("first")
+    draft(home, note("note 1"), note("note 2"))
+    with home.node.locked("carry_place"):
+        home.recover()
+        wait_until(lambda: home.at_home().get("Drafts"), "one is appended", timeout=60)
+        for pid in home.node.family():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    home.node.query(AT_ONCE)
+    home.carried()
+    assert home.at_home() == {"INBOX": {"first": set()}, "Drafts": {"note 1": {r"\Draft"}, "note 2": {r"\Draft"}}}
+
+
+def test_more_copies_than_are_carried_at_a_time(make):  # noqa: F811
+    home = make()
+    home.access()
+    home.hold("delivered")
+    names = [f"M{number:02d}" for number in range(55)]
+    draft(home, note("made"))
+    with home.node.imap(ERIN) as connection:
+        for name in names:
+            connection.create(name)
+        for mailbox, subject in (("INBOX", "delivered"), ("Drafts", "made")):
+            connection.select(mailbox)
+            flag(connection, subject, r"\Seen")
+            for name in names:
+                assert connection.copy(number_of(connection, subject), name)[0] == "OK"
+        move(connection, "made", "M00")  # twice there
+    home.recover()
+    home.carried()
+    found = {name: sorted(item.subject for item in items) for name, items in home.dovecot.store(ERIN).items() if items}
+    assert found == {"INBOX": ["delivered"], "M00": ["delivered", "made", "made"], **{name: ["delivered", "made"] for name in names[1:]}}
+    assert all(r"\Seen" in item.flags for items in home.dovecot.store(ERIN).values() for item in items)
+
+
+def test_a_passing_no_is_not_that_it_is_gone(make):  # noqa: F811
+    """A mailbox that cannot be opened for a while, two days after the delivery."""
+    home = make(sieve='require ["fileinto", "mailbox"]; if header :contains "Subject" "list" { fileinto :create "Lists"; }')
+    home.access(password="wrong")
+    home.hold("list")
+    with home.node.imap(ERIN) as connection:
+        connection.select("INBOX")
+        flag(connection, "list", r"\Seen")
+    home.recover()
+    wait_until(lambda: "signing in" in (home.node.query("select note from carry") or [[""]])[0][0], "it waits", timeout=60)
+    home.node.query("update carry set made_at = now() - interval '2 days'")
+    cur = home.dovecot.folder / "mail" / ERIN / "Maildir/.Lists/cur"
+    cur.rename(cur.with_name("away"))
+    cur.write_text("a file")
+    home.node.api.patch("/v1/credentials/home", {"password": "dovecot master password"})
+    home.node.api.patch(ACCESS, {"port": home.dovecot.imap_port})
+    wait_until(lambda: "opening a mailbox" in (home.node.query("select note from carry where state = 'waiting'") or [[""]])[0][0],
+               "it could not be told", timeout=60)
+    cur.unlink()
+    cur.with_name("away").rename(cur)
+    home.node.query(AT_ONCE)
+    home.carried()
+    assert home.at_home() == {"Lists": {"list": {r"\Seen"}}}
+
+
+def test_rows_that_nobody_could_carry(new_posthouse):
+    """Messages and accounts that are gone; more accounts that wait than a look goes through."""
+    node = new_posthouse(settings={"daemon.workers": 1}).start()
+    node.api.customer("gone")
+    node.api.relay_domain("gone.test", "gone", 9)
+    node.api.account("ann@gone.test", "gone")
+    row = "insert into carry (cell, account_id, message_id, domain_id, kind, state, due_at) select cell, {}, {}, domain_id, 'made', 'waiting', {} from account"
+    node.query(row.format("id - 1 - n", "n", "'infinity'") + ", generate_series(1, 1100) n")
+    node.query(row.format("id", "5", "now()"))
+    node.query(row.format("5", "n", "now()") + ", generate_series(1, 2) n")
+    wait_equal(lambda: node.query("select count(*), count(*) filter (where due_at = 'infinity') from carry"), [["1100", "1100"]],
+               "what is due is gone")
