@@ -27,6 +27,7 @@
 #include "storage/queue_internal.h"
 
 #define ACCOUNTS_MAX 16
+#define CERTAIN_WAIT_MS 5000
 #define ACCOUNTS_WALKED 1000
 
 /*
@@ -76,7 +77,7 @@ static const struct db_statement due_items = {
 static const struct db_statement begin = {
     "carry_begin", "update carry set due_at = now() + $5::integer * interval '1 ms', attempts = attempts + 1,"
                    "       holder = $4::bigint, sent_as = coalesce(sent_as, $6::bigint)" THIS
-                   "   and state = 'waiting' and due_at <= now() returning sent_as"};
+                   "   and state = 'waiting' and (due_at <= now() or holder = $4::bigint) returning sent_as"};
 static const struct db_statement extend = {
     "carry_extend",
     "update carry set due_at = greatest(due_at, now() + $5::integer * interval '1 ms')" HELD " returning 1"};
@@ -248,7 +249,10 @@ enum db_write carry_begin(struct carry_item *item, unsigned lease_ms)
     p = step(unit, &begin, item);
     params_int32(p, (int32_t)lease_ms);
     params_int64(p, id_make(id_cell(item->account_id)));
-    written = held(unit, db_unit_run(unit));
+    written = db_unit_run(unit);
+    if (written == DB_UNCERTAIN && db_certain_wait(CERTAIN_WAIT_MS))
+        written = db_unit_run(unit); /* it may be ours already: the number says so */
+    written = held(unit, written);
     if (written == DB_DONE)
         item->sent_as = row_int64(unit->steps[0].rows, 0, 0);
     arena_free(&arena);

@@ -46,8 +46,8 @@ struct carry_item {
 AWAITS enum db_status carry_items(struct arena *arena, int64_t account_id, unsigned limit, struct carry_item **out,
                                   unsigned *count) __attribute__((warn_unused_result));
 /*
- * Nobody else has it for lease_ms.  REFUSED: it is another's, or done.  An answer that was lost (UNCERTAIN) means that
- * nobody has it for so long.
+ * Nobody else has it for lease_ms.  REFUSED: it is another's, or done.  UNCERTAIN: it is not known, also after a second
+ * try; perhaps nobody has it for so long.
  */
 AWAITS enum db_write carry_begin(struct carry_item *item, unsigned lease_ms) __attribute__((warn_unused_result));
 /* Longer, from now on.  REFUSED, as by the others below: it is not held any more, somebody else may have it. */

@@ -1,4 +1,4 @@
--- Posthouse, migration 66: where at the primary a copy has been put, so that it is put there once; and whose turn it is.
+-- Posthouse, migration 67: where at the primary a copy has been put, so that it is put there once; and whose turn it is.
 --
 -- carry_place has a row for each copy that is at the primary as it is here, or was as of modseq.  It goes with its row of carry.
 
