@@ -5,6 +5,8 @@
  *   GET {account}   any account's, open or closed: what it sends in an hour, what is usual, and its limits
  *   PATCH           {"state": "closed"}: what it sends from now on goes; "learn": what it has sent is usual from now on
  *
+ *   GET {account}/groups   what is held of it, by what is alike; "group" of the queue's filters is such a one
+ *
  * Closing releases nothing: what is held is decided about by /v1/queue-actions.  Opening is not for administrators:
  * they have /v1/held-accounts, where an open breaker is shown, too.
  */
@@ -17,6 +19,7 @@
 #include "relay/breaker.h"
 #include "storage/known.h"
 #include "storage/provision_breaker.h"
+#include "storage/similar.h"
 
 static void put_numbers(struct json_object *object, const char *name, const uint32_t numbers[BREAKER_HOURLY])
 {
@@ -129,4 +132,39 @@ AWAITS void breakers_change(struct request *r)
     if (!reply_failed_write(r, provision_breaker_close(r->arena, account_id, learn, &r->actor, &refusal), &refusal) &&
         get(r, account_id, &breaker))
         reply_json(r, 200, as_json(&breaker));
+}
+
+/* ------------------------------------------------------------------ groups */
+
+static struct json_object *group_json(const struct similar_group *group)
+{
+    struct json_object *object = json_object_new_object();
+    json_put_id(object, "id", group->id);
+    json_put_text(object, "subject", group->subject);
+    json_put_id(object, "message", group->message_id);
+    json_put_number(object, "messages", group->messages);
+    json_put_number(object, "recipients", group->recipients);
+    json_put_time(object, "first_at", group->first_ms);
+    json_put_time(object, "last_at", group->last_ms);
+    return object;
+}
+
+AWAITS void breakers_groups(struct request *r)
+{
+    static const char *const parameters[] = {"cursor", "limit", NULL};
+    struct provision_page page;
+    struct similar_group *list = NULL;
+    unsigned count = 0;
+    int64_t account_id = 0;
+    if (!request_query_check(r, parameters) || !request_page(r, &page) || !accounts_of_path(r, &account_id))
+        return;
+    unsigned limit = page.limit++;
+    if (similar_list(r->arena, account_id, &page, &list, &count) != DB_FOUND) {
+        reply_away(r);
+        return;
+    }
+    struct json_object *items = json_object_new_array();
+    for (unsigned i = 0; i < count && i < limit; i++)
+        json_object_array_add(items, group_json(&list[i]));
+    reply_list(r, items, count > limit ? list[limit - 1].id : 0);
 }

@@ -169,6 +169,7 @@ AWAITS void breaker_policies_delete(struct request *r);
 AWAITS void breakers_list(struct request *r);
 AWAITS void breakers_show(struct request *r);
 AWAITS void breakers_change(struct request *r);
+AWAITS void breakers_groups(struct request *r);
 
 AWAITS void held_accounts_list(struct request *r);
 AWAITS void held_accounts_create(struct request *r);

@@ -71,6 +71,7 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
     json_put_text(object, "state", state_word(entry));
     json_put_bool(object, "held", entry->shown);
     object_put_hold(object, &entry->hold);
+    json_put_id(object, "group", entry->group_id);
     object_put_suspension(object, entry);
     json_put_number(object, "size", (int64_t)entry->size);
     json_put_number(object, "priority", entry->priority);
@@ -87,9 +88,9 @@ struct json_object *queue_entry_json(const struct queue_view_entry *entry)
 
 AWAITS void queue_list(struct request *r)
 {
-    static const char *const parameters[] = {"cursor",      "limit",      "domain",      "sender",  "customer",
-                                             "state",       "held_by",    "quarantined", "message", "account",
-                                             "destination", "older_than", "newer_than",  NULL};
+    static const char *const parameters[] = {"cursor", "limit",       "domain",      "sender",     "customer",
+                                             "state",  "held_by",     "quarantined", "message",    "account",
+                                             "group",  "destination", "older_than",  "newer_than", NULL};
     struct provision_page page;
     struct queue_filter filter;
     struct queue_view_entry *entries = NULL;
@@ -106,6 +107,7 @@ AWAITS void queue_list(struct request *r)
         .quarantined = request_query(r, "quarantined"),
         .message = request_query(r, "message"),
         .account = request_query(r, "account"),
+        .group = request_query(r, "group"),
         .destination = request_query(r, "destination"),
         .older_than = request_query(r, "older_than"),
         .newer_than = request_query(r, "newer_than"),

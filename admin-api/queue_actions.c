@@ -32,6 +32,7 @@ static void put_filter(struct json_object *object, const struct queue_filter *fi
                            filter->quarantine ? json_object_new_boolean(filter->quarantine > 0) : NULL);
     json_put_id(told, "message", filter->message_id);
     json_put_id(told, "account", filter->account_id);
+    json_put_id(told, "group", filter->group_id);
     json_put_text(told, "destination", filter->destination);
     json_put_time(told, "since", filter->since_ms);
     json_put_time(told, "before", filter->before_ms);
@@ -118,6 +119,7 @@ AWAITS void queue_actions_create(struct request *r)
                                                              : SLICE("false"),
         .message = json_text(&f, "message", false, WORD_MAX_BYTES),
         .account = json_text(&f, "account", false, WORD_MAX_BYTES),
+        .group = json_text(&f, "group", false, WORD_MAX_BYTES),
         .destination = json_text(&f, "destination", false, WORD_MAX_BYTES),
         .older_than = json_text(&f, "older_than", false, WORD_MAX_BYTES),
         .newer_than = json_text(&f, "newer_than", false, WORD_MAX_BYTES),

@@ -69,6 +69,8 @@ AWAITS bool queue_words_read(struct request *r, const struct queue_words *words,
         reply_problem(r, 422, "quarantined", "must be true or false");
     else if (words->message.p && !id_parse(words->message, &out->message_id))
         reply_problem(r, 422, "message", "must be the id of a message");
+    else if (words->group.p && !id_parse(words->group, &out->group_id))
+        reply_problem(r, 422, "group", "must be the id of a group");
     else if (words->older_than.p && !queue_words_age(words->older_than, &out->before_ms))
         reply_problem(r, 422, "older_than", "%s", age);
     else if (words->newer_than.p && !queue_words_age(words->newer_than, &out->since_ms))

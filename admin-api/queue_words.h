@@ -6,7 +6,8 @@
 
 struct queue_words {
     /* {NULL,0}: not given */
-    struct slice domain, sender, customer, state, held_by, quarantined, message, account, destination, older_than, newer_than;
+    struct slice domain, sender, customer, state, held_by, quarantined, message, account, group, destination, older_than,
+        newer_than;
 };
 
 /* False, and answered: one of them is none. */

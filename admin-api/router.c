@@ -203,6 +203,7 @@ static const struct router_route routes[] = {
     {"GET", "/v1/breakers", "listBreakers", ROUTER_TOKEN, breakers_list},
     {"GET", "/v1/breakers/{account}", "getBreaker", ROUTER_TOKEN, breakers_show},
     {"PATCH", "/v1/breakers/{account}", "changeBreaker", ROUTER_TOKEN, breakers_change},
+    {"GET", "/v1/breakers/{account}/groups", "listHeldGroups", ROUTER_TOKEN, breakers_groups},
 
     {"GET", "/v1/held-accounts", "listHeldAccounts", ROUTER_TOKEN, held_accounts_list},
     {"POST", "/v1/held-accounts", "createHeldAccount", ROUTER_TOKEN, held_accounts_create},

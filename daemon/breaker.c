@@ -3,7 +3,8 @@
  *
  *     every BREAKER_WATCH_MS   what accounts have sent is written, read and judged (relay/breaker_watch.h)
  *     every CHORE_MS           breakers whose time is over are closed; of open ones of this worker's cells the owner is
- *                              told, and what they have waiting is held (storage/breaker_work.c)
+ *                              told, and what they have waiting is held (storage/breaker_work.c); what is held for the
+ *                              account that sent it is grouped (daemon/breaker_groups.c)
  *
  * Nobody's message waits for either: what is held is held by what workers have in memory.
  */
@@ -11,6 +12,7 @@
 
 #define LOG_MODULE "breaker"
 #include "core/log.h"
+#include "daemon/breaker_groups.h"
 #include "daemon/breaker_notice.h"
 #include "daemon/runner_internal.h"
 #include "relay/breaker_watch.h"
@@ -60,13 +62,14 @@ static AWAITS void chores(struct arena *arena)
     if (breaker_close_over(&closed) == DB_DONE && closed)
         log_info("what accounts send is not held any more, as their time is over", log_int("count", closed));
     if (breaker_work_list(arena, cells, cell_count, &list, &count) != DB_FOUND)
-        return;
+        count = 0;
     for (unsigned i = 0; i < count; i++) {
         if (list[i].look)
             hold_waiting(&list[i]);
         if (!list[i].told && !breaker_notice(&list[i]))
-            return;
+            break;
     }
+    breaker_groups();
 }
 
 static AWAITS void chores_for_ever(void *unused)

@@ -25,6 +25,7 @@ void queue_bulk_read(const struct rows *rows, unsigned row, struct queue_bulk *o
                    .before_ms = row_time(rows, row, 8),
                    .message_id = row_int64(rows, row, 22),
                    .account_id = row_int64(rows, row, 27),
+                   .group_id = row_int64(rows, row, 28),
                    .held_by = row_text(rows, row, 23),
                    .quarantine = row_is_null(rows, row, 24) ? 0
                                  : row_bool(rows, row, 24)  ? 1
@@ -63,10 +64,11 @@ static const struct db_statement insert = {
     "queue_bulk_insert",
     "insert into queue_action (id, kind, domain, sender, destination, customer_id, in_state, since, before, held_until,"
     "                          held_then, reason, to_destination, priority, matched, message_id, held_by, in_quarantine,"
-    "                          held_approval, quarantined, account_id)"
+    "                          held_approval, quarantined, account_id, similar_id)"
     " values ($1::bigint, $2::text, $3::text, $4::text, $5::text, nullif($6::bigint, 0), $7::smallint, $8::timestamptz,"
     "         $9::timestamptz, $10::timestamptz, $11::text, $12::text, $13::text, $14::smallint, $15::bigint,"
-    "         nullif($16::bigint, 0), $17::text, $18::boolean, $19::boolean, $20::boolean, nullif($21::bigint, 0))"};
+    "         nullif($16::bigint, 0), $17::text, $18::boolean, $19::boolean, $20::boolean, nullif($21::bigint, 0),"
+    "         nullif($22::bigint, 0))"};
 
 AWAITS enum db_write queue_bulk_create(struct arena *arena, struct queue_bulk *bulk,
                                        const struct provision_actor *actor, struct provision_refusal *refusal)
@@ -108,6 +110,7 @@ AWAITS enum db_write queue_bulk_create(struct arena *arena, struct queue_bulk *b
     params_bool(p, bulk->act.hold.approval);
     params_bool(p, bulk->act.hold.quarantine);
     params_int64(p, bulk->filter.account_id);
+    params_int64(p, bulk->filter.group_id);
     return provision_run(unit, actor, refusal);
 }
 

@@ -6,7 +6,8 @@
 #define QUEUE_BULK_COLUMNS                                                                                             \
     "id, kind, domain, sender, destination, coalesce(customer_id, 0), in_state, since, before, held_until, held_then," \
     " reason, to_destination, priority, state, matched, cursor_id, done, skipped, created_at, started_at, ended_at,"   \
-    " coalesce(message_id, 0), held_by, in_quarantine, held_approval, quarantined, coalesce(account_id, 0)"
+    " coalesce(message_id, 0), held_by, in_quarantine, held_approval, quarantined, coalesce(account_id, 0)," \
+    " coalesce(similar_id, 0)"
 
 struct rows;
 void queue_bulk_read(const struct rows *rows, unsigned row, struct queue_bulk *out);

@@ -4,7 +4,7 @@
  * Pages are keyset pages: they begin behind the last id of the page before, so the thousandth costs what the first
  * did, and entries that come and go meanwhile neither repeat nor hide others.  The order is that of ids, oldest first.
  *
- * A filter goes by the index of its narrowest part (message, sender, recipient's domain, destination, customer, what is held;
+ * A filter goes by the index of its narrowest part (message, group, sender, recipient's domain, destination, customer, what is held;
  * else by age), and the rest is compared entry by entry.  A page looks at 2,000 entries at most, gives what it found,
  * and says where to go on.  An index for each combination was rejected: it would be paid by all mail for the sake of
  * rare questions.
@@ -30,6 +30,7 @@
 #define BY_CUSTOMER "customer_id = $7::bigint"
 #define BY_HOLD "held_until is not null"
 #define BY_MESSAGE "message_id = $9::bigint and cell = $10::smallint"
+#define BY_GROUP "similar_id = $14::bigint"
 #define SUSPENDS QUEUE_VIEW_SUSPENDS("sender", "customer_id", "destination", "recipient")
 #define MATCHES                                                                                                        \
     "(($4::text is null or " BY_SENDER ") and ($5::text is null or " BY_DOMAIN ")"                                     \
@@ -39,6 +40,7 @@
     " and ($12::boolean is null or quarantined = $12::boolean)"                                                        \
     " and ($13::bigint is null or exists (select from message m where m.cell = looked_at.cell"                         \
     "                                        and m.id = looked_at.message_id and m.account_id = $13::bigint))"         \
+    " and ($14::bigint is null or " BY_GROUP ")"                                                                       \
     " and ($8::text is null or $8::text = case when worker is not null then 'active'"                                  \
     "                                          when (select count(*) from suspension) > 0"                             \
     "                                           and exists (select from suspension s where " SUSPENDS                  \
@@ -60,6 +62,7 @@
 
 static const struct db_statement list_all = {"queue_filter_all", LIST_BY("true")};
 static const struct db_statement list_message = {"queue_filter_message", LIST_BY(BY_MESSAGE)};
+static const struct db_statement list_group = {"queue_filter_group", LIST_BY(BY_GROUP)};
 static const struct db_statement list_sender = {"queue_filter_sender", LIST_BY(BY_SENDER)};
 static const struct db_statement list_domain = {"queue_filter_domain", LIST_BY(BY_DOMAIN)};
 static const struct db_statement list_destination = {"queue_filter_destination", LIST_BY(BY_DESTINATION)};
@@ -73,6 +76,8 @@ static const struct db_statement *choose(const struct queue_filter *filter)
         return &list_active;
     if (filter->message_id)
         return &list_message;
+    if (filter->group_id)
+        return &list_group;
     if (filter->sender.p)
         return &list_sender;
     if (filter->domain.p)
@@ -117,6 +122,10 @@ static void put_params(struct params *params, const struct queue_filter *filter,
         params_null(params);
     if (filter->account_id)
         params_int64(params, filter->account_id);
+    else
+        params_null(params);
+    if (filter->group_id)
+        params_int64(params, filter->group_id);
     else
         params_null(params);
 }

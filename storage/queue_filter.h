@@ -19,6 +19,7 @@ struct queue_filter {
     int64_t customer_id;      /* 0: any */
     int64_t message_id;       /* all recipients of one message; 0: any */
     int64_t account_id;       /* who submitted it; 0: anybody */
+    int64_t group_id;         /* held messages that are alike (storage/similar.h); 0: any */
     struct slice held_by;     /* a word of hold_by_word(); {NULL,0}: any, held or not */
     int quarantine;           /* 1: only what is in quarantine, -1: only what is not, 0: any */
     int64_t since_ms;         /* accepted at or after; INT64_MIN: any time */

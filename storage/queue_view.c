@@ -42,6 +42,7 @@ void queue_view_read(const struct rows *rows, unsigned row, struct queue_view_en
     hold_then_parse(row_text(rows, row, 17), &out->hold.then);
     out->hold.approval = row_bool(rows, row, 25);
     out->hold.quarantine = row_bool(rows, row, 26);
+    out->group_id = row_int64(rows, row, 27);
     /* What will be, if nobody decides before. */
     if (out->due_ms < out->hold.until_ms)
         out->due_ms = out->hold.until_ms;

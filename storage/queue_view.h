@@ -25,6 +25,7 @@ struct queue_view_entry {
         struct slice reason;
     } suspension;
     struct hold hold; /* until_ms 0: not held */
+    int64_t group_id; /* of what is held and alike (storage/similar.h); 0: none */
     int32_t attempts;
     int priority;
     int64_t received_ms, expires_ms;

@@ -7,7 +7,8 @@
     "q.id, q.message_id, m.sender, q.recipient, q.destination, m.size, q.worker is not null, q.shown, q.attempts,"     \
     " m.received_at, q.expires_at, greatest(q.due_at, d.due_at), q.last_attempt_at, q.last_reply,"                     \
     " q.held_until, q.held_by, q.held_reason, q.held_then, q.deliver_by, q.priority, q.redirected_from,"               \
-    " s.id, s.reason, s.expires_at, q.uncertain_at, q.held_approval, q.quarantined"
+    " s.id, s.reason, s.expires_at, q.uncertain_at, q.held_approval, q.quarantined,"                 \
+    " coalesce(q.similar_id, 0)"
 /* Of the suspensions s: those that an entry with these columns waits for. */
 #define QUEUE_VIEW_SUSPENDS(sender, customer, destination, recipient)                                                  \
     "s.ended_at is null and (s.expires_at is null or s.expires_at > now()) and " destination " <> 'mailbox'"           \
@@ -18,7 +19,7 @@
     " left join destination d on d.cell = q.cell and d.key = q.destination "                                           \
     " left join lateral (select s.id, s.reason, s.expires_at from suspension s where " QUEUE_VIEW_SUSPENDS(            \
         "q.sender", "q.customer_id", "q.destination", "q.recipient") " order by s.id limit 1) s on true "
-#define QUEUE_VIEW_COLUMNS 27
+#define QUEUE_VIEW_COLUMNS 28
 
 struct rows;
 void queue_view_read(const struct rows *rows, unsigned row, struct queue_view_entry *out);

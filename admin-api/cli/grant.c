@@ -38,6 +38,7 @@ static struct {
     {"--quarantined", "quarantined", FLAG, NULL},
     {"--not-quarantined", "quarantined", NO_FLAG, NULL},
     {"--message", "message", TEXT, NULL},
+    {"--group", "group", TEXT, NULL},
     {"--tls-required", "tls_required", FLAG, NULL},
     {"--valid-from", "valid_from", TEXT, NULL},
     {"--valid-until", "valid_until", TEXT, NULL},

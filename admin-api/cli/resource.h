@@ -34,7 +34,7 @@ struct resource {
     const char *name, *path; /* "%s": the account, or the domain */
     unsigned verbs;          /* bits, by verb; and RESOURCE_SINGLE */
     const char *key;         /* member that the NAME of `create` becomes */
-    const char *filters[12]; /* options of `list` that become query parameters */
+    const char *filters[13]; /* options of `list` that become query parameters */
     const char *columns[10]; /* of the table */
 };
 

@@ -206,6 +206,48 @@ def test_its_own_pattern(node, outside):
     wait_equal(lambda: breaker(node, BOB)["limits"], None, "nothing is asked of it")
 
 
+def pattern(name, number):
+    """What a bot makes of one pattern, and what the account's owner writes meanwhile."""
+    return make_message(f"Parcel {number} for {name}", sender=ANN, body=f"Dear {name},\n\nyour parcel {number} could not be delivered, as the fee of"
+                        f" EUR {number} was not paid.\nPlease pay at https://parcel.example/pay/{name}{number} within two days, or it goes back.\n")
+
+
+def test_what_is_alike_is_decided_about_together(node, outside):
+    policy(node, customer="burst", messages=1)
+    outside.stop()
+    node.submit(ANN, DAN, pattern("first", 1))  # waits, and is held with the others
+    wait_equal(lambda: breaker(node)["last_hour"]["messages"], 1, "it is counted")
+    own = make_message("Friday", sender=ANN, body="Are you free on Friday? We could try the new place by the river.\n")
+    burst(node, to="seed@outside.test")
+    for number in range(6):
+        node.submit(ANN, [DAN, f"x{number}@outside.test"], pattern(f"name{number}", 100 + 7 * number))
+    node.submit(ANN, BOB, own)
+
+    def groups():
+        return {group["subject"]: group for group in node.api.get(f"/v1/breakers/{ANN}/groups")["items"]}
+    wait_until(lambda: all(entry["group"] for entry in queue(node, account=ANN)) and len(queue(node, account=ANN)) > 13, "all is held and in a group")
+    found = groups()
+    (parcel,) = [group for subject, group in found.items() if subject.startswith("Parcel")]
+    assert (parcel["messages"], parcel["recipients"]) == (7, 13), found
+    assert (found["Friday"]["messages"], found["Friday"]["recipients"]) == (1, 1)
+    assert node.api.get(f"/v1/breakers/{ANN}/groups", limit="1")["next_cursor"]
+    entries = queue(node, group=parcel["id"])
+    assert len(entries) == 13 and {entry["group"] for entry in entries} == {parcel["id"]}
+    assert node.api.request("GET", f"/v1/messages/{parcel['message']}")[0] == 200
+    problem(node, 422, "GET", "/v1/queue?group=x", None, field="group")
+    # one group is purged, and nobody is told; another is released, and delivered once
+    made = node.api.post("/v1/queue-actions", {"action": "cancel", "bounce": False, "group": parcel["id"]})
+    assert made["count"] == 13 and made["filter"]["group"] == parcel["id"]
+    node.api.post(f"/v1/queue-actions/{made['id']}/start", {"count": 13})
+    wait_equal(lambda: queue(node, group=parcel["id"]), [], "they are gone")
+    decide(node, "release", group=found["Friday"]["id"])
+    wait_equal(lambda: node.subjects(BOB), ["Friday"], "what she wrote is there")
+    assert list(groups()) == [subject for subject in found if not subject.startswith("Parcel") and subject != "Friday"]
+    assert node.query("select count(*) from audit_log where path like '/v1/queue-actions%'") == [["4"]]
+    outside.start()
+    assert not outside.messages and node.subjects(ANN) == [TOLD]
+
+
 def test_it_closes_by_itself(node, outside, receiver):
     hook = node.api.post("/v1/webhooks", {"url": receiver.url + "/hook", "events": ["breaker.closed"]})
     receiver.secrets["/hook"] = hook["secret"]
@@ -301,13 +343,17 @@ def test_the_command_line(node):
     assert "ours" in run("breaker-policies", "list") and "discard" in run("breaker-policies", "show", made["id"])
     burst(node)
     assert ANN in run("breakers", "list") and "open" in run("breakers", "show", ANN)
+    wait_until(lambda: [entry for entry in queue(node) if entry["group"]], "it is in a group")
+    (group,) = node.api.get(f"/v1/breakers/{ANN}/groups")["items"]
+    assert group["id"] in run("held-groups", "list", "--account", ANN) and ANN in run("queue", "list", "--group", group["id"])
+    run("queue-actions", "create", "cancel", "--no-bounce", "--group", group["id"])
     run("breakers", "change", ANN, "--state", "closed", "--learn")
     assert ANN not in run("breakers", "list")
     run("breaker-policies", "delete", made["id"])
 
 
 STRUCK = ("breaker_read", "breaker_write_new", "breaker_write", "breaker_open", "breaker_work", "breaker_notice_there", "breaker_told", "breaker_walk",
-          "breaker_hold_waiting", "breaker_looked")
+          "breaker_hold_waiting", "breaker_looked", "similar_ungrouped", "similar_lock", "similar_make", "similar_join")
 STRUCK_BY_CLOSING = ("breaker_forget", "breaker_close")
 
 
@@ -348,21 +394,19 @@ def test_faults(own_postgres, new_posthouse, outside):
             node.api.account(account, "burst")
             faults, taken = [faulty.arm(statement, mode) for statement in STRUCK], []
 
-            def send(number):
-                code, _ = submit_once(node, account, f"m{number}")
-                if code == 250:
-                    taken.append(number)
-                return code == 250
-            for number in range(14):
-                wait_until(lambda number=number: send(number), "it is taken, sooner or later", timeout=60)
+            def send(account=account, taken=taken):
+                code, _ = submit_once(node, account, "again")
+                taken += [1] * (code == 250)
+                return node.api.request("GET", f"/v1/breakers/{account}")[2].get("state") == "open" and len(taken) > 6
+            wait_until(send, f"{mode}: it is opened, whatever counts were lost", timeout=60)
             wait_equal(lambda faults=faults: [fault.statement for fault in faults if not fault.struck], [], f"{mode}: all are met", timeout=60)
-            wait_equal(lambda account=account: breaker(node, account)["state"], "open", f"{mode}: it is open", timeout=60)
 
             def all_held(account=account, taken=taken):
                 return sorted(e["state"] for e in queue(node, account=account)), len(taken)
             # "lost", "silent": the client was told to send again, and so has sent twice; never less than once
             wait_until(lambda: (lambda states, n: set(states) == {"held"} and len(states) >= n)(*all_held()), f"{mode}: all of it is held", timeout=90)
             wait_equal(lambda account=account: node.subjects(account), [TOLD], f"{mode}: told once", timeout=60)
+            wait_equal(lambda account=account: len({e["group"] for e in queue(node, account=account)} - {None}), 1, f"{mode}: in one group", timeout=60)
             faults = [faulty.arm(statement, mode) for statement in STRUCK_BY_CLOSING]
 
             def closed(account=account):

@@ -286,6 +286,8 @@ class ApiWorkload(Workload):
                         " from h returning 1")
         self.api("GET", "/v1/breakers")
         self.api("GET", f"/v1/breakers/{BOB}")
+        self.api("GET", f"/v1/breakers/{BOB}/groups")
+        self.api("GET", "/v1/queue?group=0000000000001")
         self.api("PATCH", f"/v1/breakers/{BOB}", {"state": "closed"}, DONE)
 
     def step_health(self):

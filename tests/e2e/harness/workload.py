@@ -34,6 +34,7 @@ DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was 
 API_SOURCES = ("provision*", "queue_act", "queue_bulk*", "queue_filter", "queue_view", "suspension*", "continuity_policy")
 API_STATEMENTS = ("decision_find", "event_list", "event_attempts", "audit_list", "node_count", "queue_claim_rejected")
 API_STATEMENTS += ("hold_discarded_read", "hold_discard_lock", "hold_discard_event", "hold_discard_message", "hold_discard_entry")
+API_STATEMENTS += ("similar_list",)
 API_STATEMENTS += ("outage_view_list", "outage_view_get", "outage_view_count")
 
 # Statements that no step reaches, or not often enough to be struck.
@@ -75,6 +76,7 @@ ELSEWHERE = {
     "held_account_list": "the same",
     "breaker_policy_list": "the same",
     "breaker_failing": "every second; what fails is asked again",
+    "similar_clean": "every five minutes; groups of which nothing is held stay until the next",
     "breaker_over": "every second, of breakers that close by themselves; what fails is done at the next: test_breaker.py",
     "breaker_failures": "a part of the transaction of report_delete, when mail bounces",
     "held_folder_drop": "every forty seconds; test_held_folders.py",
@@ -167,7 +169,7 @@ ELSEWHERE.update({name: "test_webhooks.py strikes it in every way" for name in (
     "webhook_claim", "webhook_messages", "webhook_remove", "webhook_succeeded", "webhook_put_off", "webhook_failed", "webhook_release")})
 ELSEWHERE.update({name: "only where there is a breaker policy: test_breaker.py strikes it in every way" for name in (
     "breaker_read", "breaker_write_new", "breaker_write", "breaker_open", "breaker_work", "breaker_notice_there", "breaker_told", "breaker_walk",
-    "breaker_hold_waiting", "breaker_looked", "breaker_forget", "breaker_close")})
+    "breaker_hold_waiting", "breaker_looked", "similar_ungrouped", "similar_lock", "similar_make", "similar_join", "breaker_forget", "breaker_close")})
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
     "maintenance_gone", "maintenance_history", "maintenance_idle", "maintenance_lock", "maintenance_lost_mail",
     "maintenance_orphans", "maintenance_partitions", "maintenance_purge", "maintenance_released", "maintenance_sent", "maintenance_unlist",
