@@ -30,6 +30,7 @@ static struct json_object *as_json(const struct breaker_policy *policy)
     json_put_number(object, "recipients", policy->least[BREAKER_RECIPIENTS]);
     json_put_number(object, "failures", policy->least[BREAKER_FAILURES]);
     json_put_number(object, "factor", policy->factor);
+    json_put_number(object, "countries", policy->countries);
     json_put_number(object, "hold_seconds", policy->hold_ms / 1000);
     json_put_text(object, "then", slice_str(hold_then_word(policy->then)));
     if (policy->open_ms)
@@ -116,6 +117,7 @@ static void read_members(struct json_fields *f, struct breaker_policy *policy)
     read_number(f, "recipients", 1, NUMBER_MAX, &policy->least[BREAKER_RECIPIENTS]);
     read_number(f, "failures", 1, NUMBER_MAX, &policy->least[BREAKER_FAILURES]);
     read_number(f, "factor", 2, 100, &policy->factor);
+    read_number(f, "countries", 0, 1000, &policy->countries);
     policy->hold_ms = json_number(f, "hold_seconds", 60, SECONDS_MAX, policy->hold_ms / 1000) * 1000;
     struct slice then = json_choice(f, "then", words);
     if (then.p)

@@ -48,6 +48,7 @@ static void put_pattern(struct json_object *object, const struct breaker_account
         put_numbers(object, "limits", limits);
     else
         json_object_object_add(object, "limits", NULL);
+    json_put_number(object, "new_countries", account->countries);
     json_put_number(object, "days", pattern.days);
     json_put_id(object, "policy", policy ? policy->id : 0);
 }

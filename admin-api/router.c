@@ -195,6 +195,10 @@ static const struct router_route routes[] = {
     {"PATCH", "/v1/content-rules/{rule}", "changeContentRule", ROUTER_TOKEN, content_rules_change},
     {"DELETE", "/v1/content-rules/{rule}", "deleteContentRule", ROUTER_TOKEN, content_rules_delete},
 
+    {"GET", "/v1/address-countries", "listAddressCountries", ROUTER_TOKEN, address_countries_list},
+    {"GET", "/v1/address-countries/{country}", "getAddressCountry", ROUTER_TOKEN, address_countries_show},
+    {"PUT", "/v1/address-countries/{country}", "replaceAddressCountry", ROUTER_TOKEN, address_countries_replace},
+    {"DELETE", "/v1/address-countries/{country}", "deleteAddressCountry", ROUTER_TOKEN, address_countries_delete},
     {"GET", "/v1/breaker-policies", "listBreakerPolicies", ROUTER_TOKEN, breaker_policies_list},
     {"POST", "/v1/breaker-policies", "createBreakerPolicy", ROUTER_TOKEN, breaker_policies_create},
     {"GET", "/v1/breaker-policies/{breaker_policy}", "getBreakerPolicy", ROUTER_TOKEN, breaker_policies_show},

@@ -20,7 +20,8 @@
 #include "storage/node.h"
 
 #define CHORE_MS 1000
-#define FAILING_TICKS 4 /* failures come slowly */
+#define FORGET_LOOKS 3600 /* once an hour */
+#define FAILING_TICKS 4   /* failures come slowly */
 
 static struct task_pool *pool;
 
@@ -53,6 +54,7 @@ static AWAITS void hold_waiting(const struct breaker_work *work)
 
 static AWAITS void chores(struct arena *arena)
 {
+    static unsigned looks;
     int16_t *cells = arena_array(arena, ID_CELLS, sizeof *cells);
     unsigned cell_count = runner_cells(cells), closed = 0, count = 0;
     struct breaker_work *list = NULL;
@@ -70,6 +72,8 @@ static AWAITS void chores(struct arena *arena)
             break;
     }
     breaker_groups();
+    if (++looks % FORGET_LOOKS == 0 && breaker_country_forget(cells, cell_count) != DB_DONE)
+        log_debug("countries that were not seen for long stay for now");
 }
 
 static AWAITS void chores_for_ever(void *unused)

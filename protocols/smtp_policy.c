@@ -61,7 +61,7 @@ static AWAITS bool count_message(struct smtp_session *session, struct hold *out,
     if (!session->authenticated)
         return true;
     session->transaction->counted = true;
-    if (!breaker_watch_message(&session->account, session->transaction->recipient_count))
+    if (!breaker_watch_message(&session->account, session->transaction->recipient_count, session->peer))
         return true;
     if (breaker_watch_open(&session->account) == DB_DONE) {
         *held = hold_account(session, out);

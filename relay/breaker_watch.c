@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #define LOG_MODULE "breaker"
+#include "core/cidr.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "relay/breaker.h"
@@ -35,14 +36,20 @@
 #define FRESH_MS 5000
 #define IDLE_MS (10 * 60 * 1000)
 #define FLIGHT_MAX 200
+#define PEERS 8
+#define DAY_MS (24 * BREAKER_HOUR_MS)
 
 struct watched {
     struct watched *next; /* in its bucket */
     int64_t account_id;
     struct breaker_pattern pattern;
-    uint32_t more[BREAKER_HOURLY]; /* not written yet */
-    bool known;                    /* the pattern was read, */
-    uint64_t read_ms, used_ms;     /* then; and when it was counted last: steady clock */
+    uint32_t more[BREAKER_HOURLY];      /* not written yet */
+    uint32_t countries;                 /* new to it today */
+    char seen[PEERS][INET6_ADDRSTRLEN]; /* addresses that it has sent from today, the last ones */
+    unsigned seen_count, seen_noted;    /* how many there were; of how many the country is noted */
+    int64_t day;                        /* of these */
+    bool known;                         /* the pattern was read, */
+    uint64_t read_ms, used_ms;          /* then; and when it was counted last: steady clock */
 };
 
 static struct watched *buckets[BUCKETS];
@@ -110,10 +117,27 @@ static bool judge(const struct watched *w, const struct breaker_policy *policy, 
 
     breaker_advance(&pattern, now_ms);
     breaker_add(&pattern, w->more);
-    return breaker_judge(&pattern, policy, 0, now_ms, trip);
+    return breaker_judge(&pattern, policy, w->countries, now_ms, trip);
 }
 
-bool breaker_watch_message(const struct directory_account *account, unsigned recipients)
+static void count_peer(struct watched *w, const char *peer)
+{
+    int64_t day = clock_now_ms() / DAY_MS;
+    char plain[INET6_ADDRSTRLEN];
+
+    if (w->day != day)
+        w->seen_count = w->seen_noted = w->countries = 0;
+    w->day = day;
+    if (!peer || !cidr_plain_address(peer, plain))
+        return;
+    for (unsigned i = 0; i < PEERS && i < w->seen_count; i++)
+        if (strcmp(w->seen[i], plain) == 0)
+            return;
+    if (w->seen_count - w->seen_noted < PEERS) /* more at once come again, or are as many as it takes */
+        memcpy(w->seen[w->seen_count++ % PEERS], plain, sizeof plain);
+}
+
+bool breaker_watch_message(const struct directory_account *account, unsigned recipients, const char *peer)
 {
     const struct breaker_policy *policy = breaker_policy_of(account->customer_id, account->domain_id, account->id);
     struct breaker_trip trip;
@@ -124,6 +148,7 @@ bool breaker_watch_message(const struct directory_account *account, unsigned rec
     w->more[BREAKER_MESSAGES]++;
     w->more[BREAKER_RECIPIENTS] += recipients;
     w->used_ms = clock_steady_ms();
+    count_peer(w, peer);
     return w->known && w->used_ms - w->read_ms < FRESH_MS && judge(w, policy, &trip);
 }
 
@@ -175,6 +200,7 @@ AWAITS enum db_write breaker_watch_open(const struct directory_account *account)
         written = DB_UNDONE;
     else if (found && (w = find(account->id))) {
         w->pattern = now->pattern;
+        w->countries = now->countries;
         w->read_ms = clock_steady_ms();
         policy = breaker_policy_of(account->customer_id, account->domain_id, account->id);
         if (policy && judge(w, policy, &trip))
@@ -254,6 +280,7 @@ static void settle(const struct flight *flight, bool certain)
         for (unsigned m = 0; m < BREAKER_HOURLY; m++)
             w->more[m] -= w->more[m] < flight->taken[i][m] ? w->more[m] : flight->taken[i][m];
         w->pattern = flight->accounts[i].pattern;
+        w->countries = flight->accounts[i].countries;
         w->known = certain;
         w->read_ms = clock_steady_ms();
     }
@@ -270,9 +297,37 @@ static AWAITS void judge_all(struct arena *arena, const struct flight *flight)
         struct breaker_trip trip;
 
         if (policy && flight->written[i] && !held_account_find(arena, account->account_id, &held) &&
-            breaker_judge(&account->pattern, policy, 0, clock_now_ms(), &trip) &&
+            breaker_judge(&account->pattern, policy, account->countries, clock_now_ms(), &trip) &&
             open_now(account->account_id, account->address, &trip, policy) != DB_DONE)
             log_warn("an account's breaker could not be opened yet", log_id("account", account->account_id));
+    }
+}
+
+/* Before patterns are read, which tell how many countries are new. */
+static AWAITS void note_countries(struct arena *arena, const int64_t *ids, unsigned count)
+{
+    int64_t *accounts = arena_array(arena, (size_t)count * PEERS, sizeof *accounts);
+    struct slice *addresses = arena_array(arena, (size_t)count * PEERS, sizeof *addresses);
+    unsigned *upto = arena_array(arena, count, sizeof *upto), n = 0;
+    enum db_write written;
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct watched *w = find(ids[i]);
+
+        upto[i] = w ? w->seen_count : 0;
+        for (unsigned k = w ? w->seen_noted : 0; k < upto[i]; k++, n++) {
+            accounts[n] = ids[i];
+            addresses[n] = slice_str(arena_strdup(arena, w->seen[k % PEERS]));
+        }
+    }
+    if (!n)
+        return;
+    written = breaker_country_note(accounts, addresses, n);
+    for (unsigned i = 0; i < count; i++) {
+        struct watched *w = find(ids[i]);
+
+        if (w && written == DB_DONE && upto[i] <= w->seen_count)
+            w->seen_noted = upto[i];
     }
 }
 
@@ -283,6 +338,8 @@ AWAITS void breaker_watch_flush(const int16_t *cells, unsigned cell_count)
     struct flight flight = {0};
     unsigned count = collect_failing(arena, cells, cell_count, ids, collect(ids));
 
+    if (count)
+        note_countries(arena, ids, count);
     if (count && breaker_read(arena, ids, count, &flight.accounts, &flight.count) == DB_FOUND) {
         flight.taken = arena_array(arena, flight.count, sizeof *flight.taken);
         flight.written = arena_array(arena, flight.count, sizeof *flight.written);

@@ -17,10 +17,10 @@
 #define BREAKER_WATCH_MS 250
 
 /*
- * One more message of the account, to so many recipients, before it is accepted.  True: with it the account's sending
- * seems to have left its pattern, and breaker_watch_open() is to be asked.  Does not wait.
+ * One more message of the account, from the address peer to so many recipients, before it is accepted.  True: with it
+ * the account's sending seems to have left its pattern, and breaker_watch_open() is to be asked.  Does not wait.
  */
-bool breaker_watch_message(const struct directory_account *account, unsigned recipients);
+bool breaker_watch_message(const struct directory_account *account, unsigned recipients, const char *peer);
 /* It was not accepted. */
 void breaker_watch_take_back(const struct directory_account *account, unsigned recipients);
 

@@ -12,6 +12,7 @@
 #include "storage/breaker.h"
 
 #include "core/id.h"
+#include "storage/breaker_open.h"
 #include "storage/db.h"
 
 static const char *const words[] = {"messages", "recipients", "failures", "countries"};
@@ -37,7 +38,7 @@ bool breaker_measure_parse(struct slice word, enum breaker_measure *out)
 static const struct db_statement read_patterns = {
     "breaker_read",
     "select a.id, a.customer_id, a.domain_id, b.version, b.new_failures, b.hour, " NUMBERS("hour") ", " NUMBERS(
-        "before") ", " NUMBERS("day") ", " NUMBERS("usual") ", b.days, a.address"
+        "before") ", " NUMBERS("day") ", " NUMBERS("usual") ", b.days, a.address, " BREAKER_NEW_COUNTRIES
                                                             "  from account a left join breaker_account b"
                                                             "    on b.cell = a.cell and b.account_id = a.id"
                                                             " where a.id = any($1::bigint[])"};
@@ -56,7 +57,8 @@ static void read_row(const struct rows *rows, unsigned row, struct breaker_accou
     *out = (struct breaker_account){.account_id = row_int64(rows, row, 0),
                                     .customer_id = row_int64(rows, row, 1),
                                     .domain_id = row_int64(rows, row, 2),
-                                    .address = row_text(rows, row, 19)};
+                                    .address = row_text(rows, row, 19),
+                                    .countries = (uint32_t)row_int64(rows, row, 20)};
     if (row_is_null(rows, row, 3))
         return;
     out->version = row_int64(rows, row, 3);
@@ -123,12 +125,11 @@ static const struct db_statement write_new = {
 static const struct db_statement write_known = {
     "breaker_write",
     "update breaker_account b set version = b.version + 1, new_failures = b.new_failures - u.taken, hour = u.hour,"
-    " " SET(
-        "hour") ", " SET("before") ", " SET("day") ", " SET("usual") ", days = u.days from " GIVEN
-                                                                     " where b.cell = u.cell and b.account_id ="
-                                                                     " u.account_id"
-                                                                     "   and b.version = u.version and u.version >"
-                                                                     " 0 returning b.account_id"};
+    " " SET("hour") ", " SET("before") ", " SET("day") ", " SET("usual") ", days = u.days from " GIVEN
+                                                                         " where b.cell = u.cell and b.account_id ="
+                                                                         " u.account_id"
+                                                                         "   and b.version = u.version and u.version >"
+                                                                         " 0 returning b.account_id"};
 
 static void add_numbers(struct params *params, struct arena *arena, const struct breaker_account *accounts,
                         unsigned count, size_t offset)

@@ -36,6 +36,7 @@ struct breaker_account {
     int64_t customer_id, domain_id;
     struct slice address;
     struct breaker_pattern pattern;
+    uint32_t countries; /* new to it today */
 };
 
 const char *breaker_measure_word(enum breaker_measure measure);
@@ -63,6 +64,13 @@ AWAITS enum db_write breaker_open(int64_t account_id, const struct breaker_trip 
     __attribute__((warn_unused_result));
 /* Those whose time is over are closed.  *count: how many. */
 AWAITS enum db_write breaker_close_over(unsigned *count) __attribute__((warn_unused_result));
+
+/* Notes that these have sent from there; the same account may be there with several. */
+AWAITS enum db_write breaker_country_note(const int64_t *accounts, const struct slice *addresses, unsigned count)
+    __attribute__((warn_unused_result));
+/* What has not been seen for long. */
+AWAITS enum db_write breaker_country_forget(const int16_t *cells, unsigned cell_count)
+    __attribute__((warn_unused_result));
 
 /* Counts failures, for storage/queue_report.c: before the entries are deleted, so that to repeat it counts nothing. */
 struct db_unit;

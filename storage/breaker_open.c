@@ -87,6 +87,7 @@ void breaker_close_add(struct db_unit *unit, int64_t account_id, bool learn, boo
     params_int64(params, account_id);
     params_bool(params, learn);
     params_int16(params, (int16_t)id_cell(account_id));
+    breaker_country_own_add(unit, account_id);
     params = db_unit_add(unit, &close_it);
     params_int64(params, account_id);
     params_int64(params, id_make(0));
@@ -110,7 +111,7 @@ AWAITS enum db_write breaker_close_over(unsigned *count)
 
         breaker_close_add(unit, row_int64(rows, i, 0), false, true);
         written = db_unit_run(unit);
-        *count += written == DB_DONE && rows_count(unit->steps[1].rows);
+        *count += written == DB_DONE && rows_count(unit->steps[2].rows);
     }
     arena_free(&arena);
     return written;

@@ -10,12 +10,12 @@
 #include "storage/db.h"
 
 #define NUMBERS(p) "b." p "_messages, b." p "_recipients, b." p "_failures"
-#define SELECT                                                                                                         \
-    "select a.id, a.customer_id, a.domain_id, a.address, coalesce(b.version, 0), coalesce(b.hour, 0), " NUMBERS(       \
-        "hour") ", " NUMBERS("before") ", " NUMBERS("day") ", " NUMBERS("usual") ", b.days, o.measure, o.value,"       \
-    " o.most, o.told_at, h.created_at, h.until, h.hold_then, h.reason"                                                 \
-    "  from account a left join breaker_account b on b.cell = a.cell and b.account_id = a.id"                          \
-    "  left join breaker_open o on o.account_id = a.id left join held_account h on h.account_id = o.account_id where "
+#define SELECT                                                                                                                                         \
+    "select a.id, a.customer_id, a.domain_id, a.address, coalesce(b.version, 0), coalesce(b.hour, 0), " NUMBERS("hour") ", " NUMBERS(                  \
+        "before") ", " NUMBERS("day") ", " NUMBERS("usual") ", b.days, o.measure, o.value,"                                                            \
+                                                            " o.most, o.told_at, h.created_at, h.until, h.hold_then, h.reason, " BREAKER_NEW_COUNTRIES \
+                                                            "  from account a left join breaker_account b on b.cell = a.cell and b.account_id = a.id"  \
+                                                            "  left join breaker_open o on o.account_id = a.id left join held_account h on h.account_id = o.account_id where "
 
 static const struct db_statement get = {"provision_breaker_get", SELECT "a.id = $1::bigint"};
 static const struct db_statement list = {
@@ -37,7 +37,8 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_bre
                                                   .customer_id = row_int64(rows, row, 1),
                                                   .domain_id = row_int64(rows, row, 2),
                                                   .address = row_text(rows, row, 3),
-                                                  .version = row_int64(rows, row, 4)}};
+                                                  .version = row_int64(rows, row, 4),
+                                                  .countries = (uint32_t)row_int64(rows, row, 27)}};
     if (account->version) {
         account->pattern.hour = row_int64(rows, row, 5);
         read_numbers(rows, row, 6, account->pattern.now);

@@ -158,13 +158,13 @@ struct json_object *body_creation(const struct resource *resource, const char *n
     return body;
 }
 
-struct json_object *body_lines(void)
+struct json_object *body_lines(const struct resource *resource)
 {
     struct json_object *body = json_object_new_object(), *list = json_object_new_array();
     for (char *line; (line = input_line(stdin)); free(line))
         if (*line)
             json_object_array_add(list, json_object_new_string(line));
-    json_object_object_add(body, "addresses", list);
+    json_object_object_add(body, strcmp(resource->key, "networks") == 0 ? "networks" : "addresses", list);
     return body;
 }
 

@@ -10,6 +10,6 @@ struct json_object *body_alteration(void);
 /* Of what is done to a queue entry. */
 struct json_object *body_action(void);
 /* The lines of the standard input, as addresses. */
-struct json_object *body_lines(void);
+struct json_object *body_lines(const struct resource *resource);
 
 #endif

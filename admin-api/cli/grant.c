@@ -147,6 +147,7 @@ static struct {
     {"--least-recipients", "recipients", NUMBER, NULL},
     {"--least-failures", "failures", NUMBER, NULL},
     {"--factor", "factor", NUMBER, NULL},
+    {"--countries", "countries", NUMBER, NULL},
     {"--open-seconds", "open_seconds", NONE_OR_NUMBER, NULL},
     {"--notify", "notify", NONE_OR_TEXT, NULL},
     {"--learn", "learn", FLAG, NULL},

@@ -156,7 +156,7 @@ static void run(const struct resource *resource, enum verb verb, const char *nam
         answer = must("PATCH", path, body);
         break;
     case VERB_REPLACE:
-        body = body_lines();
+        body = body_lines(resource);
         answer = must("PUT", path, body);
         break;
     case VERB_FORCE:
@@ -199,7 +199,7 @@ int main(int argc, char **argv)
         input_misuse(words[0] ? "unknown resource" : "what?", words[0]);
     if (!words[1] || !resource_verb(resource, words[1], &verb))
         input_misuse("not a verb of this resource", words[1] ? words[1] : resource->name);
-    if (resource_takes_name(verb) != (words[2] != NULL))
+    if (resource_takes_name(resource, verb) != (words[2] != NULL))
         input_misuse(words[2] ? "too many words" : "a name is missing", words[2]);
 
     const char *url = options.url ? options.url : getenv("POSTHOUSE_URL");

@@ -173,6 +173,12 @@ static const struct resource resources[] = {
      "label",
      {"customer", NULL},
      {"id", "label", "customer", "domain", "direction", "priority", "action", "reason", NULL}},
+    {"address-countries",
+     "/v1/address-countries",
+     MAY(VERB_LIST) | MAY(VERB_SHOW) | MAY(VERB_REPLACE) | MAY(VERB_DELETE),
+     "networks",
+     {NULL},
+     {"country", "networks", NULL}},
     {"breaker-policies",
      "/v1/breaker-policies",
      ALL_FOUR | MAY(VERB_CHANGE),
@@ -260,8 +266,10 @@ bool resource_verb(const struct resource *resource, const char *word, enum verb 
     return false;
 }
 
-bool resource_takes_name(enum verb verb)
+bool resource_takes_name(const struct resource *resource, enum verb verb)
 {
+    if (verb == VERB_REPLACE) /* the list of something, or something that is a list */
+        return !strchr(resource->path, '%');
     return !(MAY(verb) & NAMELESS);
 }
 

@@ -42,7 +42,7 @@ struct resource {
 const struct resource *resource_find(const char *name);
 /* False: no verb, or none of this resource. */
 bool resource_verb(const struct resource *resource, const char *word, enum verb *verb);
-bool resource_takes_name(enum verb verb);
+bool resource_takes_name(const struct resource *resource, enum verb verb);
 const char *resource_verb_name(enum verb verb);
 
 #endif

@@ -272,6 +272,13 @@ class ApiWorkload(Workload):
         self.api("GET", f"/v1/queue?account={BOB}")
         self.api("DELETE", f"/v1/held-accounts/{BOB}", None, GONE)
 
+    def step_address_countries(self):
+        self.api("PUT", "/v1/address-countries/XY", {"networks": ["198.51.100.0/24"]})
+        self.api("GET", "/v1/address-countries")
+        self.api("GET", "/v1/address-countries/XY")
+        self.api("GET", "/v1/address-countries/198.51.100.7")
+        self.api("DELETE", "/v1/address-countries/XY", None, GONE)
+
     def step_breakers(self):
         policy = {"customer": "faults", "label": "fault", "messages": 1000000, "recipients": 1000000, "failures": 1000000}
         self.api("POST", "/v1/breaker-policies", policy, DONE)

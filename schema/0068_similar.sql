@@ -1,4 +1,4 @@
--- Posthouse, migration 67: held messages of an account that are like each other, so that they are decided about together.
+-- Posthouse, migration 68: held messages of an account that are like each other, so that they are decided about together.
 --
 -- A group is its first message; an entry of the queue says in which group it is, once somebody has looked (storage/similar.c).
 
