@@ -18,6 +18,9 @@ struct smtp_header {
     bool eight_bit;       /* it is not ASCII */
     bool eight_bit_after; /* what follows it is not */
     bool tls_optional;    /* "TLS-Required: No" (RFC 8689 section 3) */
+    bool missing;         /* the message does not begin with a field: it is all body */
+
+    bool first_seen;
 
     bool new_line; /* a line has ended, and nothing came since */
     char start[SMTP_HEADER_START_MAX];

@@ -265,7 +265,8 @@ AWAITS enum smtp_fits smtp_next_size(struct smtp_session *session, const struct 
 /* smtp_trace.c: Return-Path and Received for one stored copy; recipient empty: not told. */
 struct slice smtp_trace(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms,
                         struct slice recipient);
-/* What a submission lacks of Date and Message-ID, RFC 6409 sections 8.2 and 8.3; id: of any one copy. */
+/* What a submission lacks of Date and Message-ID, RFC 6409 sections 8.2 and 8.3; id: of any one copy.  And the empty
+ * line, if the message does not begin with a header. */
 struct slice smtp_trace_missing(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms);
 /* "ESMTPSA" and so on, RFC 3848, RFC 6531 4.3. */
 const char *smtp_trace_protocol(const struct smtp_session *session);

@@ -16,7 +16,8 @@
  *
  * So does "PRIORITY" the priority that was asked for, or what became of it (RFC 6710 section 7).
  *
- * A submission may lack Date and Message-ID; they then follow, the same in all copies.
+ * A submission may lack Date and Message-ID; they then follow, the same in all copies.  Behind them comes an empty line if
+ * the message has no header that would end them: else its first lines were part of ours (smtp_header.c).
  *
  * The name after "from" is what the client called itself.  The grammar wants a domain or an address literal there; any
  * other word was accepted in EHLO (see smtp_parse.h), and is then replaced by the client's address.  What the client
@@ -99,14 +100,14 @@ struct slice smtp_trace(struct arena *arena, const struct smtp_session *session,
 struct slice smtp_trace_missing(struct arena *arena, const struct smtp_session *session, int64_t id, int64_t now_ms)
 {
     const struct smtp_fields *fields = &session->transaction->fields;
-    const char *message_id = "", *date_line = "";
+    const char *message_id = "", *date_line = "", *end = session->transaction->header.missing ? "\r\n" : "";
     char id_text[ID_TEXT_SIZE], date[CLOCK_RFC5322_SIZE];
 
     if (session->role != SMTP_ROLE_SUBMISSION)
-        return (struct slice){"", 0};
+        return slice_str(end);
     if (!fields->message_id)
         message_id = arena_printf(arena, "Message-ID: <%s@%s>\r\n", id_print(id, id_text), session->settings->hostname);
     if (!fields->date)
         date_line = arena_printf(arena, "Date: %s\r\n", clock_rfc5322(now_ms, date));
-    return slice_str(arena_printf(arena, "%s%s", date_line, message_id));
+    return slice_str(arena_printf(arena, "%s%s%s", date_line, message_id, end));
 }

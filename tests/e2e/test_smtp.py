@@ -263,6 +263,25 @@ def test_port_25_changes_no_header(node):
     assert find(node, BOB, "untouched").endswith(b" +0000\r\n" + plain)
 
 
+@pytest.mark.parametrize("port", ["smtp", "submissions"])
+def test_a_message_without_header_is_all_body(node, outside, port):
+    """Its first lines become no part of ours: a blank would continue Received or Message-ID, text is skipped by readers."""
+    for begin in (f"Printer of {port}: no paper\r\nTray: 2\r\n", f" To: {port}\r\nSubject: of mine\r\n\r\nText.\r\n"):
+        with Dialogue(node, port) as client:
+            client.hello()
+            if port != "smtp":
+                client.plain(ALICE, PASSWORD)
+            assert client.message(ALICE, BOB, begin.encode()).startswith("250 2.0.0")
+        stored = wait_until(lambda: next((m for m in node.inbox(BOB) if begin.encode() in m), None), "it is stored")
+        header, _, body = stored.partition(b"\r\n\r\n")
+        assert body == begin.encode() and b"\r\n\tby mail.posthouse.test with ESMTP" in header
+        assert (b"\r\nMessage-ID: <" in header) == (port != "smtp")
+        with node.imap(BOB) as imap:
+            imap.select("INBOX", readonly=True)
+            number = imap.search(None, "TEXT", '"of mine"' if begin[0] == " " else f'"Printer of {port}"')[1][0].split()[-1]
+            assert imap.fetch(number.decode(), "(BODY.PEEK[TEXT])")[1][0][1] == begin.encode()
+
+
 def test_account_of_a_relay_domain_submits(node, outside):
     node.submit(CAROL, ["x@outside.test", BOB], make_message("from carol", CAROL))
     text = find_outside(outside, "from carol").data.decode()

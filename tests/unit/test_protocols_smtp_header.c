@@ -76,11 +76,54 @@ static void test_eight_bit(void **state)
         }
 }
 
+static void test_no_header(void **state)
+{
+    static const struct {
+        const char *in;
+        bool missing;
+    } cases[] = {
+        {"Subject: x\r\n\r\nx", false},
+        {"Subject:x", false},
+        {"Subject \t: x\r\n", false},
+        {"\xef\xbb\xbfSubject: x\r\n\r\n", false},
+        {"From ann Mon Nov 23 20:25:14 2026\r\nSubject: x\r\n\r\n", false},
+        {">From ann\r\nSubject: x\r\n\r\n", false},
+        {"\r\nx", false},
+        {"\r\n x: y\r\n", false},
+        {"", false},
+        {" Subject: x\r\nTo: y\r\n\r\n", true},
+        {"\tSubject: x\r\n", true},
+        {": x\r\n", true},
+        {"x", true},
+        {"Hello world\r\nSubject: x\r\n\r\n", true},
+        {"Dear Bob, the result: none\r\n", true},
+        {"Hello\r\nTo: x\r\n", true},
+        {"Received: x\r\nHello world\r\n", false},
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (size_t step = 1; step < 8; step++) {
+            struct smtp_header header = {0};
+
+            for (struct slice rest = slice_str(cases[i].in); rest.n;) {
+                size_t n = rest.n < step ? rest.n : step;
+                smtp_header_feed(&header, slice_of(rest.p, n));
+                rest = slice_skip(rest, n);
+            }
+            smtp_header_finish(&header);
+            if (header.missing != cases[i].missing)
+                fail_msg("\"%s\" in steps of %zu: %d", cases[i].in, step, header.missing);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tls_required),
         cmocka_unit_test(test_eight_bit),
+        cmocka_unit_test(test_no_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
