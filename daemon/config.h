@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONFIG_SETTINGS_MAX 128
+#define CONFIG_SETTINGS_MAX 160
 
 struct config {
     /* [daemon] */
@@ -43,7 +43,8 @@ struct config {
     /* [clients] */
     int64_t network_ipv4, network_ipv6, sessions_per_network_max, connections_per_minute,
         network_connections_per_minute;
-    int64_t messages_per_minute, recipients_per_minute, tarpit_after, tarpit_max_ms, dns_wait_ms;
+    int64_t messages_per_minute, recipients_per_minute, network_messages_per_minute, network_recipients_per_minute;
+    int64_t tarpit_after, tarpit_max_ms, dns_wait_ms;
     /* [secrets] */
     char *secrets_key_file;
     /* [oauth] */

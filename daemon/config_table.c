@@ -149,6 +149,10 @@ const struct setting config_settings[] = {
            "MAILs on port 25 from one IPv4 address or IPv6 /64."),
     NUMBER("clients", "recipients_per_minute", recipients_per_minute, "12000", 0, 60000000,
            "RCPTs on port 25 from one IPv4 address or IPv6 /64."),
+    NUMBER("clients", "network_messages_per_minute", network_messages_per_minute, "6000", 0, 60000000,
+           "MAILs on port 25 from one network."),
+    NUMBER("clients", "network_recipients_per_minute", network_recipients_per_minute, "60000", 0, 60000000,
+           "RCPTs on port 25 from one network."),
     NUMBER(
         "clients", "tarpit_after", tarpit_after, "20", 0, 1000000,
         "Refusals on port 25 that one IPv4 address or IPv6 /64 is told at once, about in a minute; each further one takes twice as long."),

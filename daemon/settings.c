@@ -252,6 +252,8 @@ struct limit_settings settings_limits(const struct config *c)
         .network_connections = (unsigned)c->network_connections_per_minute,
         .address_messages = (unsigned)c->messages_per_minute,
         .address_recipients = (unsigned)c->recipients_per_minute,
+        .network_messages = (unsigned)c->network_messages_per_minute,
+        .network_recipients = (unsigned)c->network_recipients_per_minute,
         .tarpit_after = (unsigned)c->tarpit_after,
         .tarpit_max_ms = (unsigned)c->tarpit_max_ms,
     };

@@ -20,7 +20,15 @@
 #include "core/rate.h"
 #include "storage/allow.h"
 
-enum kind { ADDRESS_CONNECTIONS = 1, NETWORK_CONNECTIONS, ADDRESS_MESSAGES, ADDRESS_RECIPIENTS, ADDRESS_REFUSALS };
+enum kind {
+    ADDRESS_CONNECTIONS = 1,
+    NETWORK_CONNECTIONS,
+    ADDRESS_MESSAGES,
+    NETWORK_MESSAGES,
+    ADDRESS_RECIPIENTS,
+    NETWORK_RECIPIENTS,
+    ADDRESS_REFUSALS,
+};
 
 #define TARPIT_FIRST_MS 250
 #define TARPIT_STEPS 10
@@ -68,6 +76,11 @@ static bool take(const struct limit_client *client, enum kind kind, const char *
     return client->loopback || rate_take(kind, name, per_minute) || limit_exempt(client);
 }
 
+static bool take_network(const struct limit_client *client, enum kind kind, unsigned per_minute)
+{
+    return !*client->network || take(client, kind, client->network, per_minute);
+}
+
 bool limit_address_connection(const struct limit_client *client)
 {
     return take(client, ADDRESS_CONNECTIONS, client->address, settings.address_connections);
@@ -75,17 +88,27 @@ bool limit_address_connection(const struct limit_client *client)
 
 bool limit_network_connection(const struct limit_client *client)
 {
-    return !*client->network || take(client, NETWORK_CONNECTIONS, client->network, settings.network_connections);
+    return take_network(client, NETWORK_CONNECTIONS, settings.network_connections);
 }
 
-bool limit_message(const struct limit_client *client)
+bool limit_address_message(const struct limit_client *client)
 {
     return take(client, ADDRESS_MESSAGES, client->address, settings.address_messages);
 }
 
-bool limit_recipient(const struct limit_client *client)
+bool limit_network_message(const struct limit_client *client)
+{
+    return take_network(client, NETWORK_MESSAGES, settings.network_messages);
+}
+
+bool limit_address_recipient(const struct limit_client *client)
 {
     return take(client, ADDRESS_RECIPIENTS, client->address, settings.address_recipients);
+}
+
+bool limit_network_recipient(const struct limit_client *client)
+{
+    return take_network(client, NETWORK_RECIPIENTS, settings.network_recipients);
 }
 
 /*

@@ -16,6 +16,7 @@ struct limit_settings {
     unsigned address_sessions, network_sessions;       /* at once */
     unsigned address_connections, network_connections; /* in a minute */
     unsigned address_messages, address_recipients;     /* in a minute, on port 25 */
+    unsigned network_messages, network_recipients;
     unsigned tarpit_after;                             /* refusals that are answered at once */
     unsigned tarpit_max_ms;                            /* the longest that an answer waits; 0: none does */
 };
@@ -35,8 +36,10 @@ bool limit_exempt(const struct limit_client *client);
 /* One more of them comes.  False: it is too much. */
 bool limit_address_connection(const struct limit_client *client) __attribute__((warn_unused_result));
 bool limit_network_connection(const struct limit_client *client) __attribute__((warn_unused_result));
-bool limit_message(const struct limit_client *client) __attribute__((warn_unused_result));
-bool limit_recipient(const struct limit_client *client) __attribute__((warn_unused_result));
+bool limit_address_message(const struct limit_client *client) __attribute__((warn_unused_result));
+bool limit_network_message(const struct limit_client *client) __attribute__((warn_unused_result));
+bool limit_address_recipient(const struct limit_client *client) __attribute__((warn_unused_result));
+bool limit_network_recipient(const struct limit_client *client) __attribute__((warn_unused_result));
 
 /* One more refusal; how long its answer should wait. */
 unsigned limit_refusal(const struct limit_client *client);

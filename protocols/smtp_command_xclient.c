@@ -7,7 +7,7 @@
  * XCLIENT tells never decides about XCLIENT, and a proxy that keeps its connection may say it again for its next
  * client.
  *
- * It begins the session anew: everything that was said is forgotten, a sign-in included, and the client is greeted
+ * It begins the session anew: everything that was said is forgotten, a sign-in and mistakes included, and the client is greeted
  * with 220 or refused as if it had come by itself (421: too many connections of this address).  TLS stays; it is the
  * proxy's, and must come first: STARTTLS would have to forget what was told in clear (RFC 3207 section 4.2).  HELO and
  * PROTO count until the next XCLIENT, whatever the proxy says in an EHLO of its own.
@@ -42,7 +42,7 @@ static void begin_again(struct smtp_session *session, struct smtp_xclient *clien
     log_info("speaks for a client", log_str("client", session->peer), log_int("port", client->port),
              log_slice("name", client->name));
     smtp_session_forget(session);
-    session->refused = 0;
+    session->refused = session->errors = session->attempts_failed = 0; /* those were another one's */
     session->told = true;
     session->client_name = slice_str(arena_slicedup(session->arena, client->name));
     session->told_helo = slice_str(arena_slicedup(session->arena, client->helo));

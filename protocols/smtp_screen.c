@@ -17,8 +17,9 @@
 #include "protocols/smtp_session.h"
 #include "relay/screen_client.h"
 
+/* from: the address or the network that has sent so much. */
 static void refuse_rate(struct smtp_session *session, const char *command, struct slice recipient, const char *what,
-                        const char *limit)
+                        const char *from, const char *limit)
 {
     struct authorize_decision decision = {
         .verdict = AUTHORIZE_DENIED,
@@ -28,8 +29,7 @@ static void refuse_rate(struct smtp_session *session, const char *command, struc
         .limit = limit,
     };
 
-    decision.text = arena_printf(session->command, "Too many %s from %s within a minute, try again later", what,
-                                 session->server.client.address);
+    decision.text = arena_printf(session->command, "Too many %s from %s within a minute, try again later", what, from);
     log_info("client refused", log_str("reason", decision.reason), log_str("limit", limit));
     smtp_counters.refused[SMTP_REFUSED_RATE]++;
     smtp_refuse(session, command, recipient, 0, &decision);
@@ -37,17 +37,31 @@ static void refuse_rate(struct smtp_session *session, const char *command, struc
 
 bool smtp_screen_message(struct smtp_session *session)
 {
-    if (session->role != SMTP_ROLE_MX || limit_message(&session->server.client))
+    const struct limit_client *client = &session->server.client;
+
+    if (session->role != SMTP_ROLE_MX)
         return true;
-    refuse_rate(session, "MAIL", slice_of(NULL, 0), "messages", "messages_per_minute");
+    if (!limit_address_message(client))
+        refuse_rate(session, "MAIL", slice_of(NULL, 0), "messages", client->address, "messages_per_minute");
+    else if (!limit_network_message(client))
+        refuse_rate(session, "MAIL", slice_of(NULL, 0), "messages", "your network", "network_messages_per_minute");
+    else
+        return true;
     return false;
 }
 
 bool smtp_screen_recipient(struct smtp_session *session, struct slice address)
 {
-    if (session->role != SMTP_ROLE_MX || limit_recipient(&session->server.client))
+    const struct limit_client *client = &session->server.client;
+
+    if (session->role != SMTP_ROLE_MX)
         return true;
-    refuse_rate(session, "RCPT", address, "recipients", "recipients_per_minute");
+    if (!limit_address_recipient(client))
+        refuse_rate(session, "RCPT", address, "recipients", client->address, "recipients_per_minute");
+    else if (!limit_network_recipient(client))
+        refuse_rate(session, "RCPT", address, "recipients", "your network", "network_recipients_per_minute");
+    else
+        return true;
     return false;
 }
 

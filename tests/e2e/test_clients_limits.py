@@ -11,7 +11,8 @@ from harness.process import wait_until
 from harness.requests import must, pages, problem
 
 GENEROUS = {"clients.connections_per_minute": 0, "clients.network_connections_per_minute": 0, "daemon.sessions_per_client_max": 0,
-            "smtp.xclient_networks": "127.0.0.1", "daemon.workers": 1, "clients.sessions_per_network_max": 0, "clients.messages_per_minute": 0, "clients.recipients_per_minute": 0}
+            "smtp.xclient_networks": "127.0.0.1", "daemon.workers": 1, "clients.sessions_per_network_max": 0, "clients.messages_per_minute": 0, "clients.recipients_per_minute": 0,
+            "clients.network_messages_per_minute": 0, "clients.network_recipients_per_minute": 0}
 
 
 @pytest.fixture
@@ -175,6 +176,35 @@ def test_messages_and_recipients(new_node):
     with node.submission("ann@limits.test") as submission:  # not port 25
         for number in range(4):
             submission.sendmail("ann@limits.test", ["ann@limits.test"], make_message(f"own {number}", sender="ann@limits.test"))
+
+
+def test_messages_and_recipients_of_a_network(new_node):
+    """Many addresses of one network may not send together what one of them could not."""
+    node = new_node(**{"clients.network_messages_per_minute": 4, "clients.network_recipients_per_minute": 2})
+    api, limits = node.api, []
+    for number in (1, 2, 3):
+        with connect(node, f"198.51.100.{number}") as dialogue:
+            dialogue.ask("EHLO client.test", "250")
+            dialogue.ask("MAIL FROM:<joe@outside.test>", "250")
+            reply = dialogue.ask("RCPT TO:<ann@limits.test>", "250" if number < 3 else "451 4.7.1 Too many recipients from your network within")
+    limits.append(told(node, reply)["limit"])
+    with connect(node, "198.51.100.4") as dialogue:
+        dialogue.ask("EHLO client.test", "250")
+        dialogue.ask("MAIL FROM:<joe@outside.test>", "250")
+        dialogue.ask("RSET", "250")
+        limits.append(told(node, dialogue.ask("MAIL FROM:<joe@outside.test>", "451 4.7.1 Too many messages from your network"))["limit"])
+    with connect(node, "198.51.101.1") as dialogue:
+        dialogue.ask("EHLO client.test", "250")
+        assert dialogue.message("joe@outside.test", "ann@limits.test", make_message("another network")).startswith("250")
+    assert limits == ["network_recipients_per_minute", "network_messages_per_minute"]
+    api.post("/v1/allowed-networks", {"network": "198.51.100.5"})
+
+    def exempt():
+        with connect(node, "198.51.100.5") as dialogue:
+            dialogue.ask("EHLO client.test", "250")
+            return dialogue.ask("MAIL FROM:<joe@outside.test>").startswith("250")
+    wait_until(exempt, "the allow-list is exempt")
+    wait_until(lambda: metric(node, 'posthouse_smtp_refused_total{reason="client-rate"}') >= 2, "they are counted")
 
 
 def test_the_allow_list_is_exempt(new_node):

@@ -69,6 +69,16 @@ def test_limits_are_the_clients(node):
             three.ask("XCLIENT ADDR=198.51.100.9", "220")
 
 
+def test_mistakes_are_the_clients(node):
+    """A proxy that keeps its connection is not hung up on for what all of its clients together have done."""
+    with Dialogue(node) as dialogue:
+        dialogue.hello()
+        for number in range(4):
+            dialogue.ask(f"XCLIENT ADDR=198.51.100.{number + 20}", "220")
+            for _ in range(15):  # errors_max is 20
+                dialogue.ask("WHAT", "500 5.5.2")
+
+
 def test_a_sign_in_is_forgotten(node):
     with Dialogue(node, "submissions") as dialogue:
         dialogue.hello()
