@@ -244,7 +244,8 @@ AWAITS void smtp_accept(struct smtp_session *session)
 {
     if (!node_alive())
         deferred(session, "this worker has no number"); /* no ids can be made */
-    else if (smtp_author_permitted(session))
+    else if (smtp_author_permitted(session) && smtp_limit_permitted(session))
         commit(session);
+    smtp_limit_done(session);
     smtp_session_reset(session);
 }

@@ -257,6 +257,10 @@ AWAITS bool smtp_notice_add(struct smtp_session *session, struct accept_message 
 /* smtp_author.c: may the account send in the name of From and Sender?  False, and answered: no. */
 AWAITS bool smtp_author_permitted(struct smtp_session *session) __attribute__((warn_unused_result));
 
+/* smtp_limit.c: do the limits of grants permit it still?  False, and answered: no.  After the commit, or without: done. */
+AWAITS bool smtp_limit_permitted(struct smtp_session *session) __attribute__((warn_unused_result));
+void smtp_limit_done(const struct smtp_session *session);
+
 /* smtp_next_size.c.  NOT: nobody would take it, and it is answered; UNKNOWN: that could not be asked. */
 enum smtp_fits { SMTP_FITS, SMTP_FITS_NOT, SMTP_FITS_UNKNOWN };
 AWAITS enum smtp_fits smtp_next_size(struct smtp_session *session, const struct accept_message *messages,

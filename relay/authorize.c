@@ -59,8 +59,6 @@ const char *authorize_verdict_word(enum authorize_verdict verdict)
 
 /* ------------------------------------------------------------------ grants */
 
-#define HOLD_TIMES 10 /* a limit that holds is passed by so much at most: who sends on must not fill the queue */
-
 /* How far a grant carries; of those that fail the one that fails last is told. */
 enum step {
     STEP_CUSTOMER,
@@ -123,35 +121,9 @@ static bool permits_recipient(const struct question *q, const struct directory_g
     return false;
 }
 
-/* A limit that this message would pass. */
-struct window {
-    const char *limit; /* NULL: none */
-    const char *unit, *span;
-    uint64_t permitted;
-};
-
-/*
- * What was used is what was committed when the grants were looked up: transactions that are open at the same time do
- * not see each other, and may pass a limit by as much as they hold.  The longest span first: it says when to come
- * back.
- */
-static struct window find_full(const struct question *q, const struct directory_grant *grant, uint64_t times)
+static struct authorize_window find_full(const struct question *q, const struct directory_grant *grant, uint64_t times)
 {
-    static const char *const spans[] = {"minute", "hour", "day"};
-    static const char *const messages[] = {"messages_per_minute", "messages_per_hour", "messages_per_day"};
-    static const char *const recipients[] = {"recipients_per_minute", "recipients_per_hour", "recipients_per_day"};
-    const struct directory_amounts *limits = &grant->limits, *used = &grant->used;
-    uint64_t more = q->recipient ? q->sender->recipients + 1 : 1, size = q->sender->size ? q->sender->size : 1;
-
-    if (limits->bytes_day && used->bytes_day + size > limits->bytes_day * times)
-        return (struct window){"bytes_per_day", "octets", "day", limits->bytes_day};
-    for (unsigned i = DIRECTORY_SPANS; i-- > 0;) {
-        if (limits->messages[i] && used->messages[i] + 1 > limits->messages[i] * times)
-            return (struct window){messages[i], "messages", spans[i], limits->messages[i]};
-        if (limits->recipients[i] && used->recipients[i] + more > limits->recipients[i] * times)
-            return (struct window){recipients[i], "recipients", spans[i], limits->recipients[i]};
-    }
-    return (struct window){0};
+    return authorize_window(grant, q->recipient ? q->sender->recipients + 1 : 1, q->sender->size, times);
 }
 
 static enum step try_grant(const struct question *q, const struct directory_grant *grant)
@@ -208,7 +180,7 @@ static void explain(const struct question *q, const struct directory_grant *gran
 {
     struct arena *arena = q->arena;
     char id[ID_TEXT_SIZE];
-    struct window window;
+    struct authorize_window window;
     struct slice who = q->client->account ? q->client->account->address : slice_str(q->client->address);
 
     id_print(grant->id, id);
@@ -242,11 +214,7 @@ static void explain(const struct question *q, const struct directory_grant *gran
         break;
     case STEP_WINDOW:
         window = find_full(q, grant, 1);
-        refuse(out, AUTHORIZE_DENIED, "rate-limit", grant->at_limit == DIRECTORY_LIMIT_REFUSE ? 550 : 451,
-               grant->at_limit == DIRECTORY_LIMIT_REFUSE ? "5.7.1" : "4.7.1",
-               arena_printf(arena, "Limit reached: grant %s permits %llu %s in a %s", id,
-                            (unsigned long long)window.permitted, window.unit, window.span));
-        out->limit = window.limit;
+        authorize_window_refuse(arena, grant, &window, out);
         break;
     case STEP_GRANTED: break;
     }
@@ -268,7 +236,7 @@ static const struct directory_grant *choose(const struct question *q, struct aut
         if (step == STEP_GRANTED)
             return &grants->list[i];
         if (step == STEP_WINDOW && grants->list[i].at_limit == DIRECTORY_LIMIT_HOLD && !holds &&
-            !find_full(q, &grants->list[i], HOLD_TIMES).limit)
+            !find_full(q, &grants->list[i], AUTHORIZE_HOLD_TIMES).limit)
             holds = &grants->list[i];
         if (!nearest || step > farthest) {
             nearest = &grants->list[i];
@@ -286,7 +254,7 @@ static const struct directory_grant *choose(const struct question *q, struct aut
 static void take(const struct question *q, const struct directory_grant *grant, bool held,
                  struct authorize_decision *out)
 {
-    struct window window;
+    struct authorize_window window;
     char id[ID_TEXT_SIZE];
 
     out->grant = grant;

@@ -72,6 +72,12 @@ struct authorize_decision {
 /* The message is bigger than the grant permits, or without one (NULL) than size_max, the server's limit. */
 void authorize_too_big(struct arena *arena, const struct directory_grant *grant, uint64_t size_max,
                        struct authorize_decision *out);
+/*
+ * The end of data: is the message, with so many recipients taken by this grant, too much by what was used meanwhile?
+ * held: how many of them are held by it already.  out->held: the others are to be held as well.
+ */
+void authorize_message(struct arena *arena, const struct directory_grant *grant, unsigned recipients, unsigned held,
+                       uint64_t size, struct authorize_decision *out);
 void authorize_sender(struct arena *arena, const struct authorize_client *client, const struct authorize_sender *sender,
                       struct authorize_decision *out);
 

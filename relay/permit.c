@@ -14,6 +14,9 @@
  *     end of data of a submission
  *     in another's name         one for each address in From and Sender that is not the sender
  *
+ *     end of data, if a grant
+ *     with limits permitted it      one: what was used of the grants by now
+ *
  * What is remembered (storage/cache.h) costs none: all of these but the account's own row, which is asked for when the
  * sender is null, and what was used of a grant with limits.
  *
@@ -217,6 +220,11 @@ AWAITS bool permit_known(struct arena *arena, struct permit *permit, bool *known
 AWAITS bool permit_client(struct arena *arena, struct permit *permit)
 {
     return look_up_client(arena, permit);
+}
+
+AWAITS bool permit_usage(struct arena *arena, struct permit *permit)
+{
+    return directory_grants_usage(arena, &permit->grants) != DB_FAILED;
 }
 
 /* A group among them may ask whose network the client is in. */

@@ -101,6 +101,9 @@ AWAITS bool permit_known(struct arena *arena, struct permit *permit, bool *known
 AWAITS bool permit_existing(struct arena *arena, const struct slice *addresses, struct directory_recipient *found,
                             unsigned count) __attribute__((warn_unused_result));
 
+/* The end of data: what was used of the grants by now.  False: 451. */
+AWAITS bool permit_usage(struct arena *arena, struct permit *permit) __attribute__((warn_unused_result));
+
 /* An address in the header of a submission, by what permitted a recipient: see authorize_author(). */
 AWAITS bool permit_author(struct arena *arena, struct permit *permit, const struct directory_grant *grant,
                           const char *field, struct slice address, struct authorize_decision *out)

@@ -1,7 +1,8 @@
 /*
  * The relay grants of a client: one round trip, asked once for a transaction, and on port 25 only when a recipient is
  * not ours, unless it was remembered (storage/cache.h).  If one of them has limits a second one asks what was used of
- * them; that is never remembered, as what was used is what the overshoot of a limit depends on.
+ * them, and does so again at the end of data; that is never remembered, as what was used is what the overshoot of a
+ * limit depends on.
  *
  * "The most specific kind" is worked out here and not in SQL: rows come ordered by a rank that is the kind's (and a
  * network's length), and reading stops where it changes.  So each of the parts can use its index.
@@ -120,8 +121,8 @@ static const struct db_statement usage = {
     " group by q.grant_id",
 };
 
-/* What was used of those that have limits; none of them has: nothing is asked. */
-static AWAITS enum db_status read_usage(struct arena *arena, struct directory_grants *grants)
+/* Of those that have limits; none of them has: nothing is asked. */
+AWAITS enum db_status directory_grants_usage(struct arena *arena, struct directory_grants *grants)
 {
     int16_t cells[DIRECTORY_GRANTS_MAX];
     int64_t ids[DIRECTORY_GRANTS_MAX], accounts[DIRECTORY_GRANTS_MAX];
@@ -143,6 +144,8 @@ static AWAITS enum db_status read_usage(struct arena *arena, struct directory_gr
     params_int64s(&params, accounts, n);
     if (db_read(arena, &usage, &params, &rows) == DB_FAILED)
         return DB_FAILED;
+    for (unsigned i = 0; i < grants->count; i++)
+        grants->list[i].used = (struct directory_amounts){0};
     for (unsigned row = 0; row < rows_count(rows); row++)
         for (unsigned i = 0; i < grants->count; i++)
             if (grants->list[i].id == row_int64(rows, row, 0))
@@ -162,7 +165,7 @@ static AWAITS enum db_status read_grants(struct arena *arena, const struct db_st
         read_row(arena, rows, out->count, account_id, &out->list[out->count]);
         out->count++;
     }
-    return read_usage(arena, out);
+    return directory_grants_usage(arena, out);
 }
 
 AWAITS enum db_status directory_grants_of_account(struct arena *arena, const struct directory_account *account,

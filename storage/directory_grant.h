@@ -83,4 +83,8 @@ AWAITS enum db_status directory_grants_of_client(struct arena *arena, const char
                                                  int64_t at_ms, struct directory_grants *out)
     __attribute__((warn_unused_result));
 
+/* What was used of them, as of now. */
+AWAITS enum db_status directory_grants_usage(struct arena *arena, struct directory_grants *grants)
+    __attribute__((warn_unused_result));
+
 #endif
