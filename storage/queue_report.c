@@ -6,8 +6,9 @@
  *
  * A report is a fact about the outside world (the next hop said 250) that nobody else knows.  Losing it means
  * delivering twice, so a flight that fails is repeated until it succeeds, for as long as the process lives.
- * Everything in it may be repeated: deleting a row that is gone does nothing, entries that are put back must still be
- * leased to this worker, and events have their ids from here.  Only what the database will never take (its content is
+ * Everything in it may be repeated: deleting a row that is gone does nothing, events have their ids from here, and
+ * entries that are put back must be leased to this worker and their event not there yet: this worker may have claimed
+ * one anew since it was put back, by the first of the two.  Only what the database will never take (its content is
  * refused, not its time) is given up, and alone: after such an answer each report of the flight goes by itself, and at
  * last without its event.
  *
@@ -48,9 +49,11 @@ static const struct db_statement report_back = {
     "       delay_at = coalesce(q.delay_at, u.delay_at)," /* infinity, once told, stays */
     "       uncertain_at = coalesce(u.uncertain_at, q.uncertain_at)"
     "  from " QUEUE_LIST(
-        "$1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[], $7::timestamptz[]",
-        "cell, id, due_at, reply, delay_at, uncertain_at") " where " QUEUE_ENTRY_IS
-                                                           " and " QUEUE_ENTRY_OF("$5::smallint")};
+        "$1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[], $7::timestamptz[], $8::bigint[]",
+        "cell, id, due_at, reply, delay_at, uncertain_at, event_id") " where " QUEUE_ENTRY_IS
+                                                                     " and " QUEUE_ENTRY_OF("$5::smallint")
+    /* a look for each: a join might read the history */
+    "   and coalesce((select false from event e where e.cell = u.cell and e.id = u.event_id and e.at = $9::timestamptz), true)"};
 static const struct db_statement report_destination = {
     "report_destination",
     "insert into destination (cell, key, due_at)"
@@ -173,10 +176,11 @@ static void add_failures(struct arena *arena, struct db_unit *unit, const struct
         breaker_add_failures(unit, c.cells, c.ids, c.count);
 }
 
-static void add_put_back(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
+static void add_put_back(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count,
+                         const int64_t *events, int64_t now)
 {
     struct columns c = columns_new(arena, count);
-    int64_t *due = arena_array(arena, count, sizeof *due), now = clock_now_ms();
+    int64_t *due = arena_array(arena, count, sizeof *due), *event = arena_array(arena, count, sizeof *event);
     int64_t *delay = arena_array(arena, count, sizeof *delay),
             *uncertain = arena_array(arena, count, sizeof *uncertain);
     struct params *p;
@@ -192,6 +196,7 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
             c.more[c.count] = list[i]->destination;
             delay[c.count] = list[i]->delay_ms ? list[i]->delay_ms : INT64_MIN; /* null */
             uncertain[c.count] = list[i]->outcome == QUEUE_UNCERTAIN ? now : INT64_MIN;
+            event[c.count] = events[i];
             due[c.count++] = deferred ? list[i]->due_ms : now + REPORT_AWAY_MS;
         }
     if (!c.count)
@@ -204,16 +209,18 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
     params_int16(p, (int16_t)id_worker());
     params_times(p, delay, c.count);
     params_times(p, uncertain, c.count);
+    params_int64s(p, event, c.count);
+    params_time(p, now);
     p = db_unit_add(unit, &report_destination);
     params_int16s(p, c.cells, c.count);
     params_texts(p, c.more, c.count);
     params_times(p, due, c.count);
 }
 
-static void add_events(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
+static void add_events(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count,
+                       const int64_t *events, int64_t now)
 {
     struct columns c = columns_new(arena, count);
-    int64_t now = clock_now_ms();
     struct slice *classes = arena_array(arena, 6 * (size_t)count, sizeof *classes);
     struct slice *versions = classes + count, *ciphers = versions + count, *verified = ciphers + count;
     struct slice *hosts = verified + count, *addresses = hosts + count;
@@ -221,7 +228,7 @@ static void add_events(struct arena *arena, struct db_unit *unit, const struct q
 
     for (unsigned i = 0; i < count; i++) {
         c.cells[i] = (int16_t)id_cell(list[i]->entry_id);
-        c.ids[i] = id_make(id_cell(list[i]->entry_id));
+        c.ids[i] = events[i];
         c.times[i] = now;
         c.messages[i] = list[i]->message_id;
         c.texts[i] = list[i]->recipient;
@@ -270,13 +277,16 @@ static AWAITS enum db_write record(struct arena *arena, const struct queue_resul
     struct db_unit *unit = db_unit_new(arena);
     uint64_t pause = REPORT_RETRY_FIRST_MS;
     unsigned copies = add_copies(arena, unit, list, count);
+    int64_t *ids = arena_array(arena, count, sizeof *ids), now = clock_now_ms();
     enum db_write written;
 
+    for (unsigned i = 0; i < count; i++)
+        ids[i] = id_make(id_cell(list[i]->entry_id));
     add_failures(arena, unit, list, count);
     add_ended(arena, unit, list, count);
-    add_put_back(arena, unit, list, count);
+    add_put_back(arena, unit, list, count, ids, now);
     if (events)
-        add_events(arena, unit, list, count);
+        add_events(arena, unit, list, count, ids, now);
     while ((written = db_unit_run(unit)) != DB_DONE && !is_hopeless(written, &unit->error)) {
         log_warn("deliveries are not recorded yet", log_int("count", count), log_str("error", unit->error.message));
         task_sleep(pause);
