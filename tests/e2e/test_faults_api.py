@@ -9,7 +9,7 @@ import pytest
 
 from harness.posthouse import PASSWORD
 from harness.process import wait_until
-from harness.workload import BOB, CAROL, DONE, GONE, HOP, HOP_OF_NOBODY, OUT, TryLater, Workload, strike_all, working
+from harness.workload import BOB, CAROL, DONE, GONE, HOP, HOP_OF_NOBODY, OUT, PARTS, TryLater, Workload, strike_all, working
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -369,7 +369,8 @@ def workload(new_posthouse, own_postgres, sink, outside):
         yield ApiWorkload(node, sink, outside)
 
 
-def test_every_statement_of_the_api_fails_in_every_way(workload):
-    strike_all(workload, of_api=True)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_statement_of_the_api_fails_in_every_way(workload, part):
+    strike_all(workload, of_api=True, part=part)
     workload.settled()
     assert sorted(workload.relayed()) == sorted(workload.sent[CAROL]), "at the primary, once each"

@@ -17,6 +17,7 @@ import poplib
 import re
 import smtplib
 import time
+import zlib
 
 from .api import ApiError
 from .faults import FaultyPostgres
@@ -28,6 +29,7 @@ ANN, BOB, CAROL, OUT = "ann@faults.test", "bob@faults.test", "carol@primary.faul
 GUARDED, TOKENED = "gus@guarded.faults.test", "tom@tokened.faults.test"
 HOP = {"host": "127.0.0.1", "port": 9, "priority": 1}
 HOP_OF_NOBODY = {"host": "127.0.0.1", "port": 9}
+PARTS = 2
 DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was done and its answer lost
 
 
@@ -312,10 +314,10 @@ def working(new_posthouse, own_postgres, sink, outside, settings=()):
 
 # ---------------------------------------------------------------------- striking
 
-def play(step, faulty, statement, mode):
-    """The step, until the fault has struck in it."""
+def play(steps, faulty, statement, mode):
+    """The first of the steps, until the fault has struck in it; if it does not come by, the others in which it did before."""
     fault = faulty.arm(statement, mode)
-    for _ in range(3):
+    for step in itertools.islice(itertools.cycle(steps), 3):
         try:
             step()
         except AssertionError as error:
@@ -326,32 +328,42 @@ def play(step, faulty, statement, mode):
         except AssertionError:
             continue
     faulty.disarm()
-    raise AssertionError(f"{statement} was met in {step.__name__} before, and is not any more")
+    raise AssertionError(f"{statement} was met in {steps[0].__name__} before, and is not any more")
 
 
-def strike_all(workload, of_api):
-    """Each statement of the API, or of the rest, in each way; which step each belongs to."""
+def is_mine(statement, part):
+    """The statements are shared out to PARTS tests that run side by side, whatever steps each of those meets them in."""
+    return zlib.crc32(statement.encode()) % PARTS == part
+
+
+def strike_all(workload, of_api, part):
+    """Each statement of the API, or of the rest, that is this part's, in each way; in which steps each is met, the best first."""
     faulty = workload.node.postgres
     steps, waits = workload.steps(), getattr(workload, "step_renewal", None)
     steps.sort(key=lambda step: step != waits)  # so that what is met on the way is met there
     rounds = collections.defaultdict(int)  # (statement, step): in how many of the rounds it was met
+    took = collections.defaultdict(float)
     for step in steps * 2:
         faulty.seen.clear()
+        began = time.monotonic()
         step()
+        workload.settled()  # what it has caused belongs to it
+        took[step] += time.monotonic() - began
         for statement in faulty.seen:
             rounds[statement, step] += 1
     met = {statement for statement, _ in rounds}
     # what goes on in the background is met here and there; it belongs where it is met each time, and to a step that causes it
-    # rather than to the one that only waits, unless that is what the waiting is for
-    assigned = {statement: max((step for step in steps if rounds[statement, step]),
-                               key=lambda step: (rounds[statement, step],
-                                                 (step == waits) == statement.startswith("node_")))
+    # rather than to the one that only waits, unless that is what the waiting is for; and then to the quickest
+    assigned = {statement: sorted((step for step in steps if rounds[statement, step]),
+                                  key=lambda step: (-rounds[statement, step],
+                                                    (step == waits) != statement.startswith("node_"), took[step]))
                 for statement in met}
     reads = statements(of_api)
     assert met | set(ELSEWHERE) >= set(reads), f"no step reaches {sorted(set(reads) - met - set(ELSEWHERE))}"
 
-    for statement, step in sorted(assigned.items(), key=lambda item: (item[1].__name__, item[0])):
-        if statement in ELSEWHERE or statement not in reads:
+    for statement, met_in in sorted(assigned.items(), key=lambda item: (item[1][0].__name__, item[0])):
+        step = met_in[0]
+        if statement in ELSEWHERE or statement not in reads or not is_mine(statement, part):
             continue
         modes = ["refused", "cut", "lost"]
         if step == waits:
@@ -361,5 +373,5 @@ def strike_all(workload, of_api):
         elif reads[statement]:
             modes.remove("lost")  # for who only reads that is the same as "cut"
         for mode in modes:
-            play(step, faulty, statement, mode)
+            play(met_in, faulty, statement, mode)
     return assigned
