@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import posthouse as posthouse_module  # noqa: E402
 from harness import dovecot as dovecot_module  # noqa: E402
-from harness import template  # noqa: E402
+from harness import lanes, template  # noqa: E402
 from harness.certificate import Certificate  # noqa: E402
 from harness.postfix import Postfix, unavailable  # noqa: E402
 from harness.postgres import Postgres  # noqa: E402
@@ -45,8 +45,12 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_collection_modifyitems(items):
-    """Files run side by side: those that take longest begin."""
-    items.sort(key=lambda item: not item.path.name.startswith("test_faults"))
+    items.sort(key=lambda item: lanes.rank(item.path.name))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return lanes.scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
