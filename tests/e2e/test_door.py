@@ -138,6 +138,10 @@ def submit(node, recipients, message, parameters=()):
         return client.sendmail(ANN, recipients, message, parameters)
 
 
+def wait_over(hop):
+    wait_until(lambda: all(message.session.ended_well for message in hop.messages), "its connections are over")
+
+
 def learn(node, recipient, sink, subject):
     before = len(sink.messages)
     node.submit(ANN, [recipient], make_message(subject, sender=ANN))
@@ -187,13 +191,13 @@ def test_a_next_hops_limit_is_learned(new_posthouse, sink, outside, way):
     assert "Status: 5.3.4" in str(notice)
     # It takes more now: known with the next connection.
     hop.behave = Behaviour(extensions=LIMITED[:2] + ("SIZE 300000",))
-    time.sleep(2.5)  # the connection that is kept has the old one
+    wait_over(hop)  # the connection that is kept has the old one
     learn(node, recipient, hop, "another")
     known(node, 300000)
     limited(node, recipient, "250 2.1.5")
     # It has no limit any more.
     hop.behave = Behaviour(extensions=LIMITED[:2] + ("SIZE",))
-    time.sleep(2.5)
+    wait_over(hop)
     learn(node, recipient, hop, "a third")
     known(node, 0)
 
