@@ -6,6 +6,7 @@
  * row, which is made for it; should that fail, maintenance makes what is missing.
  */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "core/arena.h"
 #include "core/id.h"
@@ -39,18 +40,41 @@ static const struct db_statement destination_ensure = {
     "  order by 1, 2 on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
     "  where destination.failures = 0"};
 
+static int by_cell(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    unsigned cx = id_cell(x), cy = id_cell(y);
+
+    return cx != cy ? (cx < cy ? -1 : 1) : x < y ? -1 : x > y;
+}
+
+/*
+ * The entries as two parameters, in the order in which every transaction locks them: a lease that is renewed and a
+ * report about the same entries would otherwise wait for each other until the database ends one of them, a second later.
+ */
+static void add_entries(struct params *p, const int64_t *entry_ids, unsigned count)
+{
+    int64_t *ids = arena_array(p->arena, count, sizeof *ids);
+    int16_t *cells = arena_array(p->arena, count, sizeof *cells);
+
+    for (unsigned i = 0; i < count; i++)
+        ids[i] = entry_ids[i];
+    if (count)
+        qsort(ids, count, sizeof *ids, by_cell);
+    for (unsigned i = 0; i < count; i++)
+        cells[i] = (int16_t)id_cell(ids[i]);
+    params_int16s(p, cells, count);
+    params_int64s(p, ids, count);
+}
+
 enum db_write queue_renew(int64_t *entry_ids, unsigned *count)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
     struct params *p = db_unit_add(unit, &renew);
-    int16_t *cells = arena_array(arena, *count, sizeof *cells);
     enum db_write written;
 
-    for (unsigned i = 0; i < *count; i++)
-        cells[i] = (int16_t)id_cell(entry_ids[i]);
-    params_int16s(p, cells, *count);
-    params_int64s(p, entry_ids, *count);
+    add_entries(p, entry_ids, *count);
     params_int16(p, (int16_t)id_worker());
     params_int32(p, QUEUE_LEASE_MS);
     written = queue_run_patiently(unit);
@@ -121,13 +145,9 @@ enum db_write queue_release(const int64_t *entry_ids, unsigned count)
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
     struct params *p = db_unit_add(unit, &release);
-    int16_t *cells = arena_array(arena, count, sizeof *cells);
     enum db_write written;
 
-    for (unsigned i = 0; i < count; i++)
-        cells[i] = (int16_t)id_cell(entry_ids[i]);
-    params_int16s(p, cells, count);
-    params_int64s(p, entry_ids, count);
+    add_entries(p, entry_ids, count);
     params_int16(p, (int16_t)id_worker());
     written = queue_run_patiently(unit);
     if (written == DB_DONE && rows_count(unit->steps[0].rows) > 0)

@@ -236,6 +236,63 @@ static const struct db_statement scanned = {"test_scanned",
                                             "select coalesce(sum(idx_tup_read), 0)::bigint from pg_stat_user_indexes"
                                             " where indexrelname = 'queue_entry_waiting'"};
 
+/* While one transaction has the first of two leased entries, who renews both waits for it and has not the second. */
+static int64_t pair[2];
+static enum db_write crossed;
+static const struct db_statement lock_first = {"test_lock_first",
+                                               "select from queue_entry where id = $1::bigint for update"};
+static const struct db_statement wait_for_waiter = {
+    "test_wait_for_waiter", "select count(pg_sleep(0.01)) from generate_series(1, 800) g"
+                            " where (select count(*) from pg_locks where not granted and g > 0) = 0"};
+static const struct db_statement count_waiting = {
+    "test_count_waiting", "select count(*) from pg_stat_activity where state = 'active' and pid <> pg_backend_pid()"
+                          "   and query like 'select count(pg_sleep%'"};
+static const struct db_statement lock_second = {"test_lock_second",
+                                                "select from queue_entry where id = $1::bigint for update nowait"};
+
+static void cross(void *arg)
+{
+    struct db_unit *unit = db_unit_new(arena);
+
+    (void)arg;
+    params_int64(db_unit_add(unit, &lock_first), pair[0]);
+    db_unit_add(unit, &wait_for_waiter);
+    params_int64(db_unit_add(unit, &lock_second), pair[1]);
+    crossed = db_unit_run(unit);
+}
+
+static void are_locked_in_order(void *arg)
+{
+    int64_t backwards[2] = {0, 0}, id = 0;
+    unsigned count = 2;
+
+    (void)arg;
+    for (unsigned i = 0; i < 2; i++) {
+        struct letter *l = held_letter(HOLD_THEN_RELEASE);
+
+        l->recipient.hold = (struct hold){0};
+        accept_one(l);
+        expect(l->answer == DB_DONE);
+        pair[i] = l->recipient.entry_id;
+    }
+    expect(pair[0] < pair[1] && claim(&id) == 2);
+    backwards[0] = pair[1];
+    backwards[1] = pair[0];
+    begin_task(cross, NULL);
+    while (number(&count_waiting) == 0) /* it has the first */
+        task_sleep(10);
+    expect(queue_renew(backwards, &count) == DB_DONE && count == 2);
+    while (running_tasks > 1)
+        task_sleep(10);
+    expect(crossed == DB_DONE && change(&end_all) == DB_DONE);
+}
+
+static void test_leases_are_locked_in_order(void **state)
+{
+    (void)state;
+    in_task(are_locked_in_order);
+}
+
 static void many_cost_nothing(void *arg)
 {
     int64_t id = 0, before;
@@ -268,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_is_rejected),
         cmocka_unit_test(test_is_discarded),
         cmocka_unit_test(test_filed_once_though_the_server_is_killed),
+        cmocka_unit_test(test_leases_are_locked_in_order),
         cmocka_unit_test(test_many_cost_nothing),
     };
 
