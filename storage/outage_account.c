@@ -67,6 +67,11 @@ static const struct db_statement give = {
     "                                    (select account_id from alias where address = e.address))"
     " where q.cell = $1::smallint and q.id = e.id and q.account_id is null and not q.shown"};
 
+/* In the order in which reports lock them: what is given may be on its way. */
+static const struct db_statement lock_entries = {
+    "outage_account_lock",
+    "select id from queue_entry where cell = $1::smallint and id = any($2::bigint[]) order by id for update"};
+
 static AWAITS enum db_write make_once(struct arena *arena, const struct outage_account_wish *wish, unsigned *made,
                                       unsigned *given)
 {
@@ -81,6 +86,11 @@ static AWAITS enum db_write make_once(struct arena *arena, const struct outage_a
         inboxes[i] = id_make(cell);
     }
     insert_step = give_step = 0;
+    if (wish->entry_count) {
+        p = db_unit_add(unit, &lock_entries);
+        params_int16(p, (int16_t)cell);
+        params_int64s(p, wish->entries, wish->entry_count);
+    }
     if (wish->count) {
         provision_address_lock(unit, wish->addresses, wish->count);
         params_int64(db_unit_add(unit, &lock_customer), wish->domain_id);
