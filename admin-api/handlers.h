@@ -141,6 +141,7 @@ AWAITS void queue_entry_show(struct request *r);
 AWAITS void queue_entry_hold(struct request *r);
 AWAITS void queue_entry_release(struct request *r);
 AWAITS void queue_entry_reject(struct request *r);
+AWAITS void carrying_list(struct request *r);
 AWAITS void imap_access_show(struct request *r);
 AWAITS void imap_access_replace(struct request *r);
 AWAITS void imap_access_change(struct request *r);

@@ -60,6 +60,7 @@ struct json_object *outages_json(const struct outage_view *outage, int64_t plann
     put_count(object, "answered", outage->answered);
     put_count(object, "uncertain", outage->uncertain);
     put_count(object, "lost", outage->lost);
+    put_count(object, "carrying", outage->carrying);
     put_span(object, "duration_ms", outage->started_ms,
              outage->ended_ms == INT64_MIN ? clock_now_ms() : outage->ended_ms);
     put_span(object, "time_to_detect_ms", first, outage->started_ms);

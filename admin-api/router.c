@@ -50,6 +50,7 @@ static const struct router_route routes[] = {
     {"DELETE", "/v1/domains/{domain}/learned-recipients/{recipient}", "deleteLearnedRecipient", ROUTER_TOKEN,
      learned_recipients_delete},
 
+    {"GET", "/v1/domains/{domain}/carrying", "listCarrying", ROUTER_TOKEN, carrying_list},
     {"GET", "/v1/domains/{domain}/imap-access", "getImapAccess", ROUTER_TOKEN, imap_access_show},
     {"PUT", "/v1/domains/{domain}/imap-access", "replaceImapAccess", ROUTER_TOKEN, imap_access_replace},
     {"PATCH", "/v1/domains/{domain}/imap-access", "changeImapAccess", ROUTER_TOKEN, imap_access_change},

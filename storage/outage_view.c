@@ -19,7 +19,7 @@
     "       o.started_at, o.ended_at, o.failing_at, o.shown_at, o.back_at,"
 #define KEPT                                                                                                           \
     " o.counted_at, coalesce(o.held, -1), coalesce(o.drained, -1), coalesce(o.remaining, -1), coalesce(o.read, -1),"                 \
-    " coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1) from outage o "
+    " coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1), -1 from outage o "
 
 static const struct db_statement list = {
     "outage_view_list",
@@ -32,7 +32,11 @@ static const struct db_statement get = {
     COLUMNS " o.counted_at, coalesce(o.held, -1), coalesce(o.drained, -1),"
             " case when o.ended_at is null then (select count(*) from (select from queue_entry q where q.cell = o.cell"
             "      and q.domain_id = o.domain_id limit 100000) q) else coalesce(o.remaining, -1) end,"
-            " coalesce(o.read, -1), coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1)"
+            " coalesce(o.read, -1), coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1),"
+            " (select count(*) from (select from carry k where k.cell = o.cell and k.domain_id = o.domain_id"
+            "      and k.state = 'waiting' and k.made_at >= o.started_at and k.made_at < coalesce((select min(n.started_at)"
+            "          from outage n where n.domain_id = o.domain_id and n.started_at > o.started_at), 'infinity')"
+            "    limit 100000) k)"
             "  from outage o where o.cell = $1::smallint and o.id = $2::bigint",
 };
 static const struct db_statement count_page = {
@@ -64,6 +68,7 @@ static void read_row(const struct rows *rows, unsigned row, struct outage_view *
         .answered = row_int64(rows, row, 17),
         .uncertain = row_int64(rows, row, 18),
         .lost = row_int64(rows, row, 19),
+        .carrying = row_int64(rows, row, 20),
     };
 }
 

@@ -19,6 +19,7 @@ struct outage_view {
     /* Until counted_ms UNCOUNTED in a list, and of one that is too large to be counted while somebody waits.  What remains
        is told of one all the same, and of those that have ended.  Up to 100,000. */
     int64_t held, drained, remaining, read, answered, uncertain, lost;
+    int64_t carrying; /* messages that wait to be carried to its primary; UNCOUNTED in a list.  Up to 100,000 */
 };
 struct outage_view_filter {
     int64_t customer_id, domain_id; /* 0: any */

@@ -112,6 +112,7 @@ void usage_print(FILE *to)
         "            change DOMAIN [--host HOST] [--port N] [--tls starttls|implicit] [--credential NAME]\n"
         "                   [--sign-in master|authorization]\n"
         "                                       (the mailboxes of its primary; the first change makes it)\n"
+        "  carrying  list --domain D            (what waits to be carried to the mailboxes of its primary)\n"
         "  health    show DOMAIN | events DOMAIN\n"
         "            force DOMAIN --force up|down|none [--reason TEXT] [--until TIME]\n"
         "  maintenance-windows list --domain D | show ID --domain D | delete ID --domain D\n"

@@ -201,10 +201,15 @@ def test_what_is_wrong_is_told_and_mended(make, trouble):
     expected = {"password": "signing in", "certificate": "TLS handshake failed", "away": "refused while connecting"}[trouble]
     wait_until(lambda: expected in (home.node.query("select note from carry") or [[""]])[0][0], "why is told", timeout=60)
     assert home.node.subjects(ERIN) == ["read"]
+    ((waits,),) = [[each] for each in home.node.api.get("/v1/domains/relayed.test/carrying")["items"]]
+    assert (waits["account"], waits["waiting"]) == (ERIN, 1) and expected in waits["reason"] and waits["since"] < waits["next_at"]
+    ((outage,),) = home.node.query("select id_text(id) from outage")
+    assert home.node.api.get(f"/v1/outages/{outage}")["carrying"] == 1
     home.node.api.patch("/v1/credentials/home", {"password": MASTER_PASSWORD, "tls": "encrypt"})
     home.node.api.patch(ACCESS, {"port": home.dovecot.imap_port})
     home.carried()
     assert home.at_home() == {"INBOX": {"read": {r"\Seen"}}}
+    assert home.node.api.get("/v1/domains/relayed.test/carrying")["items"] == []
 
 
 def test_without_access_the_sent_copy_goes_as_a_message(make, outside):

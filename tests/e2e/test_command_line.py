@@ -108,6 +108,7 @@ def test_continuity_policies(client):
                              "--sign-in", "authorization", "--json"))
     assert (made["port"], made["credential"]) == (993, "cli-boxes")
     assert json.loads(client("imap-access", "show", "away.cli.test", "--json")) == made
+    assert client("carrying", "list", "--domain", "away.cli.test") == ""
     client("imap-access", "delete", "away.cli.test")
     client("credentials", "delete", "cli-boxes")
     assert json.loads(client("continuity-policies", "show", "away.cli.test", "--json"))["probe_address"] is None

@@ -329,6 +329,7 @@ class ApiWorkload(Workload):
         self.api("PUT", path, {"host": "127.0.0.1", "credential": "mailboxes"})
         assert self.api("GET", path)["port"] == 143
         self.api("PATCH", path, {"port": 9})
+        self.api("GET", "/v1/domains/dead.faults.test/carrying")
         self.api("DELETE", path)
         self.api("DELETE", "/v1/credentials/mailboxes", None, GONE)
 
