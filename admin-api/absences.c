@@ -2,7 +2,8 @@
  * /v1/domains/{domain}/maintenance-windows and /v1/drills: times in which a domain's primary is treated as down.
  *
  * A window says when; a drill also what came of it: its report is that of the outage that it made, and lost is what it
- * is all about.  What is deleted before it begins is gone; what is on ends, and stays to be read.
+ * is all about.  A drill may be of one account: then nobody else's mail takes part.  What is deleted before it begins
+ * is gone; what is on ends, and stays to be read.
  */
 #include <json-c/json.h>
 
@@ -12,9 +13,11 @@
 #include "core/id.h"
 #include "storage/outage_view.h"
 #include "storage/provision_absence.h"
+#include "storage/provision_account.h"
 #include "storage/provision_domain.h"
 
 #define REASON_MAX_BYTES 200
+#define NAME_MAX_BYTES 1024
 #define DRILL_SECONDS_MAX 86400
 #define DAY_MS (24 * 60 * 60 * INT64_C(1000))
 #define LONGEST_MS (30 * DAY_MS)
@@ -36,8 +39,19 @@ static struct json_object *as_json(const void *item)
     return object;
 }
 
-static const struct reply_shape shape = {sizeof(struct provision_absence), offsetof(struct provision_absence, id),
-                                         as_json};
+static struct json_object *drill_json(const void *item)
+{
+    const struct provision_absence *absence = item;
+    struct json_object *object = as_json(absence);
+    json_put_text(object, "account", absence->account);
+    return object;
+}
+
+#define SHAPE(json)                                                                                                    \
+    {                                                                                                                  \
+        sizeof(struct provision_absence), offsetof(struct provision_absence, id), json                                 \
+    }
+static const struct reply_shape windows = SHAPE(as_json), drills = SHAPE(drill_json);
 
 /* False, and answered. */
 static AWAITS bool get(struct request *r, const char *kind, int64_t domain_id, struct slice key,
@@ -55,19 +69,20 @@ static AWAITS void list(struct request *r, const char *kind, int64_t domain_id)
         return;
     page.limit++; /* one more tells whether there is another page */
     enum db_status status = provision_absence_list(r->arena, kind, domain_id, &page, &absences, &count);
-    reply_page(r, status, &page, absences, count, &shape);
+    reply_page(r, status, &page, absences, count, kind == drill ? &drills : &windows);
 }
 
 static AWAITS void create(struct request *r, struct provision_absence *absence, const char *path)
 {
     struct provision_refusal refusal;
     char text[ID_TEXT_SIZE];
+    const char *kind = absence->kind; /* what is read anew is without */
     int64_t id = 0;
     r->actor.status = 201;
     if (reply_failed_write(r, provision_absence_create(r->arena, absence, &r->actor, &id, &refusal), &refusal) ||
-        !get(r, absence->kind, absence->domain_id, slice_str(id_print(id, text)), absence))
+        !get(r, kind, absence->domain_id, slice_str(id_print(id, text)), absence))
         return;
-    reply_json(r, 201, as_json(absence));
+    reply_json(r, 201, kind == drill ? drill_json(absence) : as_json(absence));
     r->reply.location = arena_printf(r->arena, "%s/%s", path, text);
 }
 
@@ -148,14 +163,38 @@ AWAITS void drills_list(struct request *r)
         list(r, drill, domain_id);
 }
 
+/* Whose it is: a domain's, or one account's.  False, and answered. */
+static AWAITS bool resolve(struct request *r, struct slice domain, struct slice address,
+                           struct provision_absence *absence)
+{
+    struct provision_account account;
+    if (domain.p)
+        return domains_resolve(r, "domain", domain, &absence->domain_id);
+    switch (provision_account_get(r->arena, address, &account)) {
+    case DB_FOUND:
+        absence->account_id = account.id;
+        absence->domain_id = account.domain_id;
+        return true;
+    case DB_NONE: reply_problem(r, 422, "account", "there is no such account"); return false;
+    case DB_FAILED: break;
+    }
+    reply_away(r);
+    return false;
+}
+
 AWAITS void drills_create(struct request *r)
 {
     struct json_fields f;
     struct provision_domain domain;
+    char text[ID_TEXT_SIZE];
     struct provision_absence absence = {.kind = drill, .starts_ms = clock_now_ms()};
     if (!json_begin(r, &f))
         return;
-    struct slice name = json_text(&f, "domain", true, 1024);
+    struct slice name = json_text(&f, "domain", false, NAME_MAX_BYTES);
+    struct slice account = json_text(&f, "account", false, NAME_MAX_BYTES);
+    if (!name.p == !account.p)
+        json_reject(&f, account.p ? "account" : "domain",
+                    account.p ? "must not be given with a domain" : "must be given, or an account");
     absence.starts_ms = json_time(&f, "starts_at", absence.starts_ms);
     if (absence.starts_ms < clock_now_ms() - 1000)
         json_reject(&f, "starts_at", "must not be in the past");
@@ -163,9 +202,9 @@ AWAITS void drills_create(struct request *r)
     absence.reason = json_text(&f, "reason", false, REASON_MAX_BYTES);
     if (!absence.reason.p)
         absence.reason = SLICE("drill");
-    if (!json_end(&f) || !domains_resolve(r, "domain", name, &absence.domain_id))
+    if (!json_end(&f) || !resolve(r, name, account, &absence))
         return;
-    r->key = name;
+    r->key = slice_str(id_print(absence.domain_id, text));
     if (domains_of_path(r, &domain) && domain_health_has_primary(r, &domain))
         create(r, &absence, "/v1/drills");
 }
@@ -192,7 +231,7 @@ AWAITS void drills_show(struct request *r)
         reply_away(r);
         return;
     }
-    struct json_object *object = as_json(&absence);
+    struct json_object *object = drill_json(&absence);
     json_put_text(object, "state", state_of(&absence, &outage));
     json_object_object_add(object, "report", outage.id ? outages_json(&outage, absence.starts_ms) : NULL);
     reply_json(r, 200, object);

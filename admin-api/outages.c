@@ -46,6 +46,7 @@ struct json_object *outages_json(const struct outage_view *outage, int64_t plann
     json_put_id(object, "id", outage->id);
     json_put_text(object, "domain", outage->domain);
     json_put_id(object, "domain_id", outage->domain_id);
+    json_put_text(object, "account", outage->account);
     json_put_id(object, "customer", outage->customer_id);
     json_put_text(object, "detection", outage->detection);
     json_put_text(object, "reason", outage->reason);

@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "daemon/carry.h"
+#include "daemon/drills.h"
 #include "daemon/health.h"
 #include "daemon/outage_reports.h"
 #include "daemon/outages.h"
@@ -161,7 +162,7 @@ void runner_init(const struct runner_settings *s)
     settings = *s;
     make_tls();
     lanes = task_pool_new("delivery", settings.deliveries_max, 0);
-    housekeeping = task_pool_new("runner", 8, 0);
+    housekeeping = task_pool_new("runner", 9, 0);
     start_for_ever(runner_report_for_ever);
     start_for_ever(runner_claim_for_ever);
     start_for_ever(runner_renew_for_ever);
@@ -174,6 +175,7 @@ void runner_init(const struct runner_settings *s)
     outage_reports_init();
     carry_init();
     start_for_ever(health_for_ever);
+    start_for_ever(drills_for_ever);
     accept_on_committed(runner_on_committed);
     smtp_on_turn(runner_turn);
 }

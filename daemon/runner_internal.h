@@ -115,7 +115,8 @@ struct runner_destination {
     unsigned lanes, connected;
     struct concurrency concurrency;
     bool ordered;                 /* its primary has an outage: what goes to it goes in order for each recipient */
-    bool blocked;                 /* ordered: all that is pending waits for what lanes have in their hands */
+    unsigned drills;              /* of its accounts, that drain: in order, too */
+    bool blocked;                 /* in order: all that is pending waits for what lanes have in their hands */
     bool newest_first;            /* by request: the newest of each priority goes first */
     struct drain drain;           /* ordered: how many lanes */
     uint64_t held_until;          /* no lane begins before: its former worker gives back what it has */

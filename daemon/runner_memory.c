@@ -87,7 +87,7 @@ struct runner_destination *runner_destination(struct slice key)
 
 static bool is_unused(const struct runner_destination *d)
 {
-    return !d->entries && !d->lanes && !d->idle && !d->ready && !d->marking && !d->ordered && !d->failing;
+    return !d->entries && !d->lanes && !d->idle && !d->ready && !d->marking && !d->ordered && !d->drills && !d->failing;
 }
 
 void runner_destinations_each(void (*fn)(struct runner_destination *destination, void *arg), void *arg)

@@ -75,7 +75,7 @@ struct runner_entry *runner_order_first(struct runner_destination *d)
     struct set taken = {{0}};
     struct runner_entry *first = runner_share_first(d);
 
-    if (!d->ordered)
+    if (!d->ordered && !d->drills)
         return first;
     runner_lanes_each(d, add_hands, &taken);
     while (first && !may_go(first, &taken)) {

@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "protocols/mime.h"
 #include "storage/accept.h"
+#include "storage/drill.h"
 #include "storage/name.h"
 #include "storage/node.h"
 #include "storage/sent_copy.h"
@@ -118,6 +119,8 @@ static AWAITS enum db_status find_sent(struct imap_session *session, const struc
     case DB_NONE: return DB_NONE;
     case DB_FAILED: return DB_FAILED;
     }
+    if (!domain.outage_id)
+        domain.outage_id = drill_outage(session->account.id);
     if (!domain.outage_id || domain.kind != DIRECTORY_RELAY || !(message_id = find_message_id(session)).p)
         return DB_NONE;
     struct sent_copy made = {

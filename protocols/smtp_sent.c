@@ -20,6 +20,7 @@
 #include "protocols/mime.h"
 #include "protocols/smtp_session.h"
 #include "storage/accept.h"
+#include "storage/drill.h"
 #include "storage/mailbox.h"
 #include "storage/name.h"
 #include "storage/sent_copy.h"
@@ -90,6 +91,8 @@ AWAITS bool smtp_sent_add(struct smtp_session *session, struct slice missing, st
     case DB_NONE: return true;
     case DB_FAILED: return false;
     }
+    if (!domain.outage_id)
+        domain.outage_id = drill_outage(session->account.id);
     if (!domain.outage_id || domain.kind != DIRECTORY_RELAY)
         return true;
     struct slice message_id = find_message_id(arena, session->transaction->spool, missing);

@@ -50,6 +50,7 @@ struct accept_recipient {
     int64_t delay_ms;      /* if waiting: when the sender is told of the delay; 0: never */
 
     /* filled in: */
+    int64_t drill_id; /* the outage of its account's drill, which holds it; or 0 */
     int64_t entry_id; /* queue entry, or 0 */
     int64_t uid;      /* in the mailbox, or 0 */
     int64_t uidvalidity;

@@ -9,10 +9,9 @@
  * UIDs are taken by adding to uidnext and counting back from it in the next statement.  A mailbox that is gone joins
  * to nothing, its UID becomes null, and the NOT NULL constraint refuses the whole: nothing is lost silently.
  *
- * UNCERTAIN is resolved by doing it again.  Looking whether the rows are there would not do: the server may still be
- * at work on a transaction whose connection we lost, and commit after we looked.  The same transaction with the same
- * ids waits for the first at the primary key: either it is refused there, then the first was committed, or it is not,
- * then it is the one.
+ * UNCERTAIN is resolved by doing it again.  Looking whether the rows are there would not do: the server may still be at
+ * work on a transaction whose connection we lost, and commit after we looked.  The same transaction with the same ids
+ * waits for the first at the primary key: if it is refused there the first was committed, else it is the one.
  */
 #include "storage/accept_batch.h"
 
@@ -28,6 +27,7 @@
 #include "storage/body.h"
 #include "storage/carry_copy.h"
 #include "storage/db.h"
+#include "storage/drill.h"
 #include "storage/file.h"
 #include "storage/name.h"
 #include "storage/queue.h"
@@ -480,6 +480,7 @@ enum db_write accept_batch_run(struct accept_message **messages, unsigned count)
     struct db_unit *unit = db_unit_new(b.arena);
     enum db_write written = DB_UNDONE;
 
+    drill_apply(b.arena, messages, count);
     accept_order(b.arena, messages, count);
     sort_out(&b);
     add_messages(&b, unit);

@@ -13,7 +13,7 @@
  *     waiting           unless-deleted: the entry goes, event "cancelled"
  *                       ask: it is held by 'reader' until deleted_hold_days are over, and then what deleted_then says
  *     a worker has it   it may be on the wire: it is delivered, and an event says so
- *     held              by somebody else, whose decision it stays
+ *     held              by somebody else, whose decision it stays; by a drill: as waiting
  *
  * The message is listed for release by the step that removes the item (storage/mailbox_write.c).
  */
@@ -46,6 +46,8 @@ static const struct db_statement all_entries = {"deletion_all", ENTRIES " order 
 #define GONE                                                                                                           \
     " q.shown and not exists (select from mailbox b join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id" \
     "    where b.cell = $1::smallint and b.account_id = q.account_id and i.message_id = q.message_id)"
+/* A drill holds nothing of its own will: it is an outage. */
+#define OURS " (q.held_until is null or q.held_by = 'drill')"
 static const struct db_statement lock = {
     "deletion_lock",
     "select id from queue_entry where cell = $1::smallint and id = any($2::bigint[]) order by id for update"};
@@ -58,17 +60,18 @@ static const struct db_statement event = {
     "             else $6::text end"
     "   from unnest($2::bigint[], $3::bigint[]) e (id, event_id)"
     "   join queue_entry q on q.cell = $1::smallint and q.id = e.id"
-    "  where (q.worker is not null or q.held_until is null) and" GONE};
+    "  where (q.worker is not null or" OURS ") and" GONE};
 static const struct db_statement hold = {
     "deletion_hold",
     "update queue_entry q set held_until = $3::timestamptz, held_by = 'reader', held_then = $4::text,"
     "       held_reason = 'deleted by its reader',"
-    "       expires_at = q.expires_at + ($3::timestamptz - now()), delay_at = q.delay_at + ($3::timestamptz - now())"
-    " where q.cell = $1::smallint and q.id = any($2::bigint[]) and q.worker is null and q.held_until is null and" GONE};
+    "       expires_at = q.expires_at + ($3::timestamptz - coalesce(q.held_until, now())),"
+    "       delay_at = q.delay_at + ($3::timestamptz - coalesce(q.held_until, now()))"
+    " where q.cell = $1::smallint and q.id = any($2::bigint[]) and q.worker is null and" OURS " and" GONE};
 static const struct db_statement cancel = {
     "deletion_cancel",
     "delete from queue_entry q where q.cell = $1::smallint and q.id = any($2::bigint[]) and q.worker is null"
-    "   and q.held_until is null and" GONE};
+    "   and" OURS " and" GONE};
 
 static struct params begin(struct arena *arena, int64_t mailbox_id)
 {

@@ -102,6 +102,7 @@ static const struct db_statement tasks = {
     "    and " NO_OUTAGE " and " IS_RELAYED " limit $2::integer)"
     " union all (select d.id, d.name, 0, a.reason, a.kind from absence a join domain d on d.id = a.domain_id"
     "  where a.cell = any($1::smallint[]) and a.starts_at <= now() and a.ends_at > now()"
+    "    and a.account_id is null"
     "    and domain_forced(d.cell, d.id) = 'down' and " NO_OUTAGE " and " IS_RELAYED " limit $2::integer)"
     " union all (select d.id, d.name, case when h.state = 'down' then 0 else 1 end,"
     "                   coalesce(h.why, 'probes failed'), 'probe'"

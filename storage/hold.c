@@ -83,6 +83,7 @@ const char *hold_by_word(enum hold_by by)
     case HOLD_BY_COMPROMISED: return "compromised";
     case HOLD_BY_RULE: return "rule";
     case HOLD_BY_BREAKER: return "breaker";
+    case HOLD_BY_DRILL: return "drill";
     }
     return "";
 }
@@ -106,6 +107,7 @@ bool hold_by_parse(struct slice word, enum hold_by *out)
            : slice_equal(word, SLICE("compromised"))   ? HOLD_BY_COMPROMISED
            : slice_equal(word, SLICE("rule"))          ? HOLD_BY_RULE
            : slice_equal(word, SLICE("breaker"))       ? HOLD_BY_BREAKER
+           : slice_equal(word, SLICE("drill"))         ? HOLD_BY_DRILL
                                                        : HOLD_BY_SENDER;
     return slice_equal(word, slice_str(hold_by_word(*out)));
 }

@@ -20,6 +20,7 @@
 #include "storage/db.h"
 #include "storage/delivery_policy.h"
 #include "storage/dns_list.h"
+#include "storage/drill.h"
 #include "storage/held_account.h"
 #include "storage/srs_key.h"
 #include "storage/suspension.h"
@@ -45,7 +46,8 @@ static AWAITS enum db_status refresh(struct arena *arena)
     if (allow_read(arena) == DB_FAILED || dns_list_read(arena) == DB_FAILED || client_policy_read(arena) == DB_FAILED ||
         suspension_read(arena) == DB_FAILED || delivery_policy_read(arena) == DB_FAILED ||
         srs_key_read(arena) == DB_FAILED || held_account_read(arena) == DB_FAILED ||
-        content_rule_read(arena) == DB_FAILED || breaker_policy_read(arena) == DB_FAILED)
+        content_rule_read(arena) == DB_FAILED || breaker_policy_read(arena) == DB_FAILED ||
+        drill_read(arena) == DB_FAILED)
         return DB_FAILED;
     known = true;
     number = now;

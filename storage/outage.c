@@ -24,6 +24,7 @@ static const struct db_statement insert_outage = {
     " on conflict (cell, domain_id) where ended_at is null do nothing returning *),"
     " made_by as (update absence a set outage_id = made.id from made where made.detection in ('maintenance', 'drill')"
     "   and a.cell = made.cell and a.domain_id = made.domain_id and a.kind = made.detection and a.outage_id is null"
+    "   and a.account_id is null"
     "   and a.starts_at <= now() and a.ends_at > now())"
     " select exists (select from made),"
     "        (select health_tell($7::bigint, made.cell, made.domain_id, made.customer_id, made.domain, 'outage.opened',"

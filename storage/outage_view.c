@@ -4,6 +4,8 @@
  * What an outage came to is counted when it has ended (outage_report.h), and kept with it.  Before that it is counted
  * when it alone is asked for: that reads the events of its time, page by page as the report does, which a list of a
  * thousand does not, and not for longer than COUNT_MS, as somebody waits.
+ *
+ * An account's drill is one as well (storage/drill.h), counted at once, but in no list: its domain was not away.
  */
 #include "storage/outage_view.h"
 
@@ -15,17 +17,20 @@
 #define COUNT_MS 3000
 
 #define COLUMNS                                                                                                        \
-    "select o.id, o.domain_id, coalesce(o.customer_id, 0), o.domain, o.reason, o.detection, o.end_reason,"             \
-    "       o.started_at, o.ended_at, o.failing_at, o.shown_at, o.back_at,"
+    "select o.id, coalesce(o.domain_id, (select a.domain_id from account a where a.id = o.account_id), 0),"            \
+    "       coalesce(o.customer_id, 0), o.domain, o.reason, o.detection, o.end_reason,"                                \
+    "       o.started_at, o.ended_at, o.failing_at, o.shown_at, o.back_at, o.account,"
 #define KEPT                                                                                                           \
-    " o.counted_at, coalesce(o.held, -1), coalesce(o.drained, -1), coalesce(o.remaining, -1), coalesce(o.read, -1),"                 \
+    " o.counted_at, coalesce(o.held, -1), coalesce(o.drained, -1), coalesce(o.remaining, -1), coalesce(o.read, -1),"   \
     " coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1), -1 from outage o "
 
 static const struct db_statement list = {
     "outage_view_list",
-    COLUMNS KEPT "where ($1::bigint = 0 or o.id < $1::bigint) and ($2::bigint = 0 or o.customer_id = $2::bigint)"
-                 "   and ($3::bigint = 0 or o.domain_id = $3::bigint) and (not $4::boolean or o.ended_at is null)"
-                 "   and (not $5::boolean or o.ended_at is not null) order by o.id desc limit $6::integer",
+    COLUMNS KEPT
+    "where o.account_id is null and ($1::bigint = 0 or o.id < $1::bigint)"
+    "   and ($2::bigint = 0 or o.customer_id = $2::bigint)"
+    "   and ($3::bigint = 0 or o.domain_id = $3::bigint) and (not $4::boolean or o.ended_at is null)"
+    "   and (not $5::boolean or o.ended_at is not null) order by o.id desc limit $6::integer",
 };
 static const struct db_statement get = {
     "outage_view_get",
@@ -45,6 +50,12 @@ static const struct db_statement count_page = {
     "  from outage o, outage_count_page(o, $3::bigint, $4::integer) n where o.cell = $1::smallint and o.id = $2::bigint",
 };
 
+static const struct db_statement count_drill = {
+    "outage_view_count_drill",
+    "select n.held, n.drained, n.remaining, n.read, n.answered, n.uncertain, n.lost"
+    "  from outage o, drill_counts(o) n where o.cell = $1::smallint and o.id = $2::bigint",
+};
+
 static void read_row(const struct rows *rows, unsigned row, struct outage_view *out)
 {
     *out = (struct outage_view){
@@ -60,15 +71,16 @@ static void read_row(const struct rows *rows, unsigned row, struct outage_view *
         .failing_ms = row_time(rows, row, 9),
         .shown_ms = row_time(rows, row, 10),
         .back_ms = row_time(rows, row, 11),
-        .counted_ms = row_time(rows, row, 12),
-        .held = row_int64(rows, row, 13),
-        .drained = row_int64(rows, row, 14),
-        .remaining = row_int64(rows, row, 15),
-        .read = row_int64(rows, row, 16),
-        .answered = row_int64(rows, row, 17),
-        .uncertain = row_int64(rows, row, 18),
-        .lost = row_int64(rows, row, 19),
-        .carrying = row_int64(rows, row, 20),
+        .account = row_text(rows, row, 12),
+        .counted_ms = row_time(rows, row, 13),
+        .held = row_int64(rows, row, 14),
+        .drained = row_int64(rows, row, 15),
+        .remaining = row_int64(rows, row, 16),
+        .read = row_int64(rows, row, 17),
+        .answered = row_int64(rows, row, 18),
+        .uncertain = row_int64(rows, row, 19),
+        .lost = row_int64(rows, row, 20),
+        .carrying = row_int64(rows, row, 21),
     };
 }
 
@@ -132,6 +144,26 @@ static AWAITS enum db_status count(struct arena *arena, int64_t id, struct outag
     return DB_FOUND;
 }
 
+static AWAITS enum db_status count_one_drill(struct arena *arena, int64_t id, struct outage_view *out)
+{
+    struct params params;
+    struct rows *rows = NULL;
+
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)id_cell(id));
+    params_int64(&params, id);
+    if (db_read(arena, &count_drill, &params, &rows) != DB_FOUND)
+        return DB_FAILED;
+    out->held = row_int64(rows, 0, 0);
+    out->drained = row_int64(rows, 0, 1);
+    out->remaining = row_int64(rows, 0, 2);
+    out->read = row_int64(rows, 0, 3);
+    out->answered = row_int64(rows, 0, 4);
+    out->uncertain = row_int64(rows, 0, 5);
+    out->lost = row_int64(rows, 0, 6);
+    return DB_FOUND;
+}
+
 AWAITS enum db_status outage_view_get(struct arena *arena, int64_t id, struct outage_view *out)
 {
     struct params params;
@@ -143,7 +175,8 @@ AWAITS enum db_status outage_view_get(struct arena *arena, int64_t id, struct ou
     if (status != DB_FOUND)
         return status;
     read_row(rows, 0, out);
-    if (out->counted_ms == INT64_MIN && count(arena, id, out) == DB_FAILED)
-        return DB_FAILED;
-    return DB_FOUND;
+    if (out->counted_ms != INT64_MIN)
+        return DB_FOUND;
+    status = out->account.p ? count_one_drill(arena, id, out) : count(arena, id, out);
+    return status == DB_FAILED ? DB_FAILED : DB_FOUND;
 }

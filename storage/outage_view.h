@@ -14,6 +14,7 @@
 struct outage_view {
     int64_t id, domain_id, customer_id; /* customer_id 0: not known */
     struct slice domain, reason, detection, end_reason;
+    struct slice account; /* a drill of this one alone; {NULL,0}: it is the domain's */
     int64_t started_ms, ended_ms; /* ended: INT64_MIN while open */
     int64_t failing_ms, shown_ms, back_ms, counted_ms;
     /* Until counted_ms UNCOUNTED in a list, and of one that is too large to be counted while somebody waits.  What remains
@@ -25,7 +26,7 @@ struct outage_view_filter {
     int64_t customer_id, domain_id; /* 0: any */
     bool open, closed;              /* only such */
 };
-/* Newest first, older than the outage `before` (0: from the newest). */
+/* Domains' alone, newest first, older than the outage `before` (0: from the newest). */
 AWAITS enum db_status outage_view_list(struct arena *arena, const struct outage_view_filter *filter, int64_t before,
                                        unsigned limit, struct outage_view **out, unsigned *count)
     __attribute__((warn_unused_result));

@@ -124,6 +124,7 @@ static const struct {
     {"next_hop_credential_fkey", {PROVISION_IN_USE, NULL, "a domain's next hop names the credential", 0}},
     {"imap_access_credential_fkey", {PROVISION_IN_USE, NULL, "a domain's IMAP access names the credential", 0}},
     {"route_hop_credential_fkey", {PROVISION_IN_USE, NULL, "a route's next hop names the credential", 0}},
+    {"absence_account_fkey", {PROVISION_INVALID, "account", "the account is gone", 0}},
     {"absence_many", {PROVISION_IN_USE, NULL, "the domain has 100 of them before it: delete one first", 0}},
     {"absence_overlap", {PROVISION_IN_USE, NULL, "the domain is absent at that time by another, or in a drill", 0}},
     {"webhook_many", {PROVISION_IN_USE, NULL, "there are 1,000 webhooks: delete one first", 0}},

@@ -2,7 +2,8 @@
  * Absences, as administrators write them: maintenance windows and drills.
  *
  * They differ in their kind only: the outage that either makes says which it was, and a drill is read with its report.
- * Nobody is woken for their beginning: the holder of the cell looks each half second (daemon/health.c).
+ * Nobody is woken for their beginning: the holder of the cell looks each half second (daemon/health.c; daemon/drills.c
+ * for those of one account).
  */
 #include "storage/provision_absence.h"
 
@@ -13,8 +14,10 @@
 #define MANY 100
 
 #define SELECT                                                                                                         \
-    "select a.id, a.domain_id, d.name, a.starts_at, a.ends_at, a.created_at, a.reason, coalesce(a.outage_id, 0)"       \
-    "  from absence a join domain d on d.id = a.domain_id where a.kind = $1::text"                                     \
+    "select a.id, a.domain_id, d.name, a.starts_at, a.ends_at, a.created_at, a.reason, coalesce(a.outage_id, 0),"      \
+    "       coalesce(a.account_id, 0), c.address"                                                                      \
+    "  from absence a join domain d on d.id = a.domain_id left join account c on c.id = a.account_id"                  \
+    " where a.kind = $1::text"                                                                                         \
     "   and ($2::bigint = 0 or a.domain_id = $2::bigint) "
 
 static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
@@ -31,6 +34,8 @@ static void read_row(struct arena *arena, const struct rows *rows, unsigned row,
         .created_ms = row_time(rows, row, 5),
         .reason = row_text(rows, row, 6),
         .outage_id = row_int64(rows, row, 7),
+        .account_id = row_int64(rows, row, 8),
+        .account = row_text(rows, row, 9),
     };
 }
 
@@ -85,16 +90,17 @@ static const struct db_statement require_room = {
     "select refuse('absence_many') where (select count(*) from absence where cell = $1::smallint"
     "  and domain_id = $2::bigint and ends_at > now()) >= $3::integer",
 };
-/* Which of two a moment belongs to would be nobody's to say. */
+/* Which of two a moment belongs to would be nobody's to say; two accounts' do not meet. */
 static const struct db_statement require_alone = {
     "provision_absence_require_alone",
     "select refuse('absence_overlap') where exists (select from absence where cell = $1::smallint"
-    "  and domain_id = $2::bigint and starts_at < $4::timestamptz and ends_at > $3::timestamptz)",
+    "  and domain_id = $2::bigint and starts_at < $4::timestamptz and ends_at > $3::timestamptz"
+    "  and (account_id is null or $5::bigint = 0 or account_id = $5::bigint))",
 };
 static const struct db_statement insert = {
     "provision_absence_insert",
-    "insert into absence (cell, id, domain_id, kind, starts_at, ends_at, reason) values ($1::smallint, $2::bigint,"
-    " $3::bigint, $4::text, $5::timestamptz, $6::timestamptz, $7::text)",
+    "insert into absence (cell, id, domain_id, kind, starts_at, ends_at, reason, account_id) values ($1::smallint,"
+    " $2::bigint, $3::bigint, $4::text, $5::timestamptz, $6::timestamptz, $7::text, nullif($8::bigint, 0))",
 };
 
 AWAITS enum db_write provision_absence_create(struct arena *arena, const struct provision_absence *absence,
@@ -114,6 +120,7 @@ AWAITS enum db_write provision_absence_create(struct arena *arena, const struct 
     params_int64(params, absence->domain_id);
     params_time(params, absence->starts_ms);
     params_time(params, absence->ends_ms);
+    params_int64(params, absence->account_id);
     params = db_unit_add(unit, &insert);
     params_int16(params, (int16_t)cell);
     params_int64(params, *id);
@@ -122,6 +129,7 @@ AWAITS enum db_write provision_absence_create(struct arena *arena, const struct 
     params_time(params, absence->starts_ms);
     params_time(params, absence->ends_ms);
     params_text(params, absence->reason);
+    params_int64(params, absence->account_id);
     return provision_run(unit, actor, refusal);
 }
 

@@ -5,7 +5,9 @@
 
 struct provision_absence {
     int64_t id, domain_id;
-    struct slice domain; /* name; coming out */
+    int64_t account_id;  /* a drill of this account alone; 0: of the domain */
+    struct slice domain; /* name; coming out, as is the account's address */
+    struct slice account;
     const char *kind;    /* going in: "maintenance" or "drill" */
     int64_t starts_ms, ends_ms, created_ms;
     struct slice reason;

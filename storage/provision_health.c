@@ -20,7 +20,7 @@ static const struct db_statement get = {
     "       a.kind, a.ends_at"
     "  from domain d left join domain_health h on h.cell = d.cell and h.domain_id = d.id"
     "  left join lateral (select kind, ends_at from absence a where a.cell = d.cell and a.domain_id = d.id"
-    "                        and a.starts_at <= now() and a.ends_at > now() order by a.ends_at desc limit 1) a on true"
+    "                        and a.account_id is null and a.starts_at <= now() and a.ends_at > now() order by a.ends_at desc limit 1) a on true"
     " where d.id = $1::bigint",
 };
 

@@ -11,10 +11,11 @@
 
 static const struct db_statement get = {
     "provision_outage_get",
-    "select pace = 'fast', newest_first from outage where cell = $1::smallint and id = $2::bigint and ended_at is null"};
+    "select pace = 'fast', newest_first from outage where cell = $1::smallint and id = $2::bigint"
+    "   and account_id is null and ended_at is null"};
 static const struct db_statement require = {
     "provision_outage_require", "select refuse('gone') where not exists (select from outage where cell = $1::smallint"
-                                "   and id = $2::bigint and ended_at is null for update)"};
+                                "   and id = $2::bigint and account_id is null and ended_at is null for update)"};
 static const struct db_statement set = {
     "provision_outage_set", "update outage set pace = case when $3::boolean then 'fast' else 'measured' end,"
                             "       newest_first = $4::boolean where cell = $1::smallint and id = $2::bigint"};

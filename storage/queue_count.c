@@ -34,7 +34,7 @@ static const struct db_statement destinations = {
     "  from (select destination, count(*) as n from queue_entry where worker is null group by 1 order by 2 desc, 1"
     "         limit $1::integer) t left join destination d on d.key = t.destination group by 1, 2 order by 2 desc, 1"};
 static const struct db_statement away = {"queue_count_away",
-                                         "select (select count(*) from outage where ended_at is null),"
+                                         "select (select count(*) from outage where ended_at is null and account_id is null),"
                                          "       (select count(distinct key) from destination where failures > 0)"};
 
 static void take_states(const struct rows *rows, struct queue_count *out)

@@ -117,10 +117,16 @@ struct json_object *body_alteration(void)
     return body;
 }
 
+/* A drill is of a domain, or of one account. */
+static const char *key_of(const struct resource *resource, const char *name)
+{
+    return strchr(name, '@') && strcmp(resource->name, "drills") == 0 ? "account" : resource->key;
+}
+
 struct json_object *body_creation(const struct resource *resource, const char *name)
 {
     struct json_object *body = json_object_new_object();
-    put(body, resource->key, name);
+    put(body, key_of(resource, name), name);
     if (options.customer)
         put(body, "customer", options.customer);
     bool many = strcmp(resource->name, "queue-actions") == 0;

@@ -166,7 +166,7 @@ static const struct resource resources[] = {
      ALL_FOUR,
      "domain",
      {"domain", NULL},
-     {"id", "domain", "starts_at", "ends_at", "outage", NULL}},
+     {"id", "domain", "account", "starts_at", "ends_at", "outage", NULL}},
     {"continuity-policies",
      "/v1/domains/%s/continuity-policy",
      MAY(VERB_SHOW) | MAY(VERB_CHANGE) | MAY(VERB_DELETE) | RESOURCE_SINGLE,

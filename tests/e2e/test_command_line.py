@@ -134,6 +134,11 @@ def test_health(posthouse, client):
     assert shown["state"] == "running" and json.loads(client("outages", "show", shown["outage"], "--json"))["detection"] == "drill"
     assert drill["id"] in client("drills", "list", "--domain", "health.cli.test")
     client("drills", "delete", drill["id"])
+    posthouse.api.account("ann@health.cli.test", "cli health")
+    one = json.loads(client("drills", "create", "ann@health.cli.test", "--starts-at", "2099-01-01T00:00:00Z", "--json"))
+    assert one["account"] == "ann@health.cli.test"
+    client("drills", "delete", one["id"])
+    posthouse.api.delete("/v1/accounts/ann@health.cli.test")
     client("domains", "delete", "health.cli.test")
 
 

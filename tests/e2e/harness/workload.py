@@ -170,6 +170,12 @@ ELSEWHERE.update({name: "by time, and what fails is done at the next run: test_d
     "carry_keep_due", "carry_keep_lock", "carry_keep_bump", "carry_keep_release", "carry_keep_expunge", "carry_keep_end")})
 ELSEWHERE.update({name: "what is not known now is met again: test_health.py strikes it in every way" for name in (
     "health_read", "health_write", "health_tasks", "outage_note_back", "outage_note_shown", "outage_planned")})
+ELSEWHERE.update({name: "needs a drill of an account, and is tried again each tick: test_drills.py strikes it" for name in (
+    "drill_due", "drill_begin", "drill_open", "drill_waiting", "drill_hold", "drill_unshown", "drill_note_shown", "drill_note_back",
+    "drill_release", "drill_is_even", "drill_end")})
+ELSEWHERE.update({name: "a part of the transaction of drill_hold" for name in ("drill_lock", "drill_event")})
+ELSEWHERE["drill_list"] = "with what is known; what is known stays: test_clients_limits.py"
+ELSEWHERE["outage_view_count_drill"] = "the twin of outage_view_count, of an account's drill: test_drills.py"
 ELSEWHERE.update({name: "test_webhooks.py strikes it in every way" for name in (
     "webhook_claim", "webhook_messages", "webhook_remove", "webhook_succeeded", "webhook_put_off", "webhook_failed", "webhook_release")})
 ELSEWHERE.update({name: "only where there is a breaker policy: test_breaker.py strikes it in every way" for name in (
