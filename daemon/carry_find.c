@@ -6,6 +6,10 @@
  * front (Received, Delivered-To, what a spam filter says), never much less.  Of several that fit, the nearest that is
  * not known to be another's: what this session has met (used), and what the database knows (storage/carry_place.h).
  *
+ * A server that has no index of Message-IDs compares each search with all that the mailbox has, and a large outage would
+ * cost it the square of what was delivered.  So the INBOX is searched around the message found last, as what is carried
+ * in order was delivered in order, mostly; in all of it only when that finds nothing.
+ *
  * Three answers are told apart: it is there, it is not, and it cannot be told now.  Only a search of every mailbox says
  * that it is not; a mailbox that is not for us, or has gone meanwhile (RFC 5530: NOPERM, NONEXISTENT), is none.
  */
@@ -16,6 +20,8 @@
 #define FOUND_MAX 200
 #define LESS_MAX 2048         /* a message may lose so much on its way to the mailbox */
 #define MORE_MAX (256 * 1024) /* and gain so much */
+#define NEAR_BEFORE 50        /* UIDs around the last */
+#define NEAR_AFTER 500
 
 static struct carry_use *find_use(struct carry_session *session, struct slice raw, uint32_t uid)
 {
@@ -87,25 +93,33 @@ static AWAITS bool ask_taken(const struct carry_item *item, enum carry_whose who
     return carry_taken(item, whose == CARRY_ANY_COPYS ? NULL : copy, raw, validity, uids, count, taken) == DB_FOUND;
 }
 
-enum carry_answer carry_find_in(struct carry_session *session, const struct carry_item *item, enum carry_whose whose,
-                                const struct carry_copy *copy, const struct imap_client_mailbox *mailbox,
-                                const struct carry_sought *sought, uint32_t *uid)
+static AWAITS enum imap_client_answer search(struct carry_session *session, const struct carry_sought *sought,
+                                             bool near, uint32_t *uids, unsigned *count)
+{
+    uint32_t last = session->near;
+
+    if (!sought->id.p)
+        return imap_client_search_size(session->client, sought->size, uids, FOUND_MAX, count);
+    if (!near)
+        return imap_client_search_id(session->client, sought->id, 0, 0, uids, FOUND_MAX, count);
+    return imap_client_search_id(session->client, sought->id, last > NEAR_BEFORE ? last - NEAR_BEFORE : 1,
+                                 last < UINT32_MAX - NEAR_AFTER ? last + NEAR_AFTER : UINT32_MAX, uids, FOUND_MAX,
+                                 count);
+}
+
+/* In the mailbox that is selected. */
+static AWAITS enum carry_answer find_selected(struct carry_session *session, const struct carry_item *item,
+                                              enum carry_whose whose, const struct carry_copy *copy,
+                                              const struct imap_client_mailbox *mailbox,
+                                              const struct carry_sought *sought, bool near, uint32_t *uid)
 {
     struct imap_client_item items[FOUND_MAX];
     uint32_t uids[FOUND_MAX];
     bool taken[FOUND_MAX];
     unsigned count = 0, found = 0;
-    enum carry_answer answer = carry_session_select(session, mailbox);
+    enum carry_answer answer = carry_session_answer(session, search(session, sought, near, uids, &count), "searching");
     const struct imap_client_item *best = NULL;
 
-    *uid = 0;
-    if (answer != CARRY_DONE)
-        return answer;
-    answer = carry_session_answer(session,
-                                  sought->id.p
-                                      ? imap_client_search_id(session->client, sought->id, uids, FOUND_MAX, &count)
-                                      : imap_client_search_size(session->client, sought->size, uids, FOUND_MAX, &count),
-                                  "searching");
     if (answer == CARRY_DONE && count)
         answer = carry_session_answer(session, imap_client_fetch(session->client, uids, count, items, &found),
                                       "asking for sizes");
@@ -123,6 +137,23 @@ enum carry_answer carry_find_in(struct carry_session *session, const struct carr
     if (best)
         *uid = best->uid;
     return CARRY_DONE;
+}
+
+enum carry_answer carry_find_in(struct carry_session *session, const struct carry_item *item, enum carry_whose whose,
+                                const struct carry_copy *copy, const struct imap_client_mailbox *mailbox,
+                                const struct carry_sought *sought, uint32_t *uid)
+{
+    bool inbox = slice_equal(mailbox->name, SLICE("INBOX")) && sought->id.p;
+    enum carry_answer answer = carry_session_select(session, mailbox);
+
+    *uid = 0;
+    if (answer == CARRY_DONE && inbox && session->near)
+        answer = find_selected(session, item, whose, copy, mailbox, sought, true, uid);
+    if (answer == CARRY_DONE && !*uid)
+        answer = find_selected(session, item, whose, copy, mailbox, sought, false, uid);
+    if (inbox && *uid)
+        session->near = *uid;
+    return answer;
 }
 
 static bool is_last_resort(const struct imap_client_mailbox *mailbox)

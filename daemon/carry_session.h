@@ -33,6 +33,7 @@ struct carry_session {
         int64_t message_id, mailbox_id, copy_uid;
     } used[CARRY_USED_MAX];
     unsigned used_count;
+    uint32_t near; /* the UID in the INBOX that was found last; 0: none was */
 };
 
 void carry_session_end(struct carry_session *session);

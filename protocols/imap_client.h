@@ -86,10 +86,13 @@ AWAITS enum imap_client_answer imap_client_create(struct imap_client *client, st
 
 /* -------- messages of the selected mailbox */
 
-/* RFC 3501 6.4.4; message_id: with its angle brackets.  NO, too, if it cannot be said in a quoted string. */
+/*
+ * RFC 3501 6.4.4; message_id: with its angle brackets.  Of UIDs from first to last only; first 0: of all.  NO, too, if
+ * it cannot be said in a quoted string.
+ */
 AWAITS enum imap_client_answer imap_client_search_id(struct imap_client *client, struct slice message_id,
-                                                     uint32_t *uids, unsigned max, unsigned *count)
-    __attribute__((warn_unused_result));
+                                                     uint32_t first, uint32_t last, uint32_t *uids, unsigned max,
+                                                     unsigned *count) __attribute__((warn_unused_result));
 /* Of exactly that size. */
 AWAITS enum imap_client_answer imap_client_search_size(struct imap_client *client, uint64_t size, uint32_t *uids,
                                                        unsigned max, unsigned *count)

@@ -134,15 +134,18 @@ static void on_search(struct imap_client *client, const struct imap_client_respo
         imap_client_search_read(response->rest, s->uids, &s->count, s->max);
 }
 
-enum imap_client_answer imap_client_search_id(struct imap_client *client, struct slice message_id, uint32_t *uids,
-                                              unsigned max, unsigned *count)
+enum imap_client_answer imap_client_search_id(struct imap_client *client, struct slice message_id, uint32_t first,
+                                              uint32_t last, uint32_t *uids, unsigned max, unsigned *count)
 {
     struct search search = {uids, max, 0};
     enum imap_client_answer answer;
 
     *count = 0;
     imap_client_begin(client);
-    stream_printf(client->stream, "UID SEARCH HEADER Message-ID ");
+    stream_printf(client->stream, "UID SEARCH ");
+    if (first)
+        stream_printf(client->stream, "UID %u:%u ", first, last);
+    stream_printf(client->stream, "HEADER Message-ID ");
     if (!imap_client_quote(client, message_id)) {
         stream_write(client->stream, SLICE("\"\" UNDELETED DELETED\r\n")); /* finds nothing */
         (void)!imap_client_await(client, NULL, NULL);

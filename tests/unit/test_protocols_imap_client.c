@@ -155,7 +155,9 @@ static void look(struct imap_client *client, struct arena *arena)
     assert_true(slice_equal(mailboxes.list[2].name, SLICE("a\"b")));
     assert_int_equal(imap_client_select(client, SLICE("a\"b"), false), IMAP_CLIENT_OK);
     assert_int_equal(imap_client_validity(client), 3);
-    assert_int_equal(imap_client_search_id(client, SLICE("<x@y>"), uids, 4, &count), IMAP_CLIENT_OK);
+    assert_int_equal(imap_client_search_id(client, SLICE("<x@y>"), 7, 8, uids, 4, &count), IMAP_CLIENT_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(imap_client_search_id(client, SLICE("<x@y>"), 0, 0, uids, 4, &count), IMAP_CLIENT_OK);
     assert_int_equal(count, 2);
     assert_int_equal(imap_client_fetch(client, uids, count, items, &found), IMAP_CLIENT_OK);
     assert_int_equal(found, 1);
@@ -184,15 +186,16 @@ static void test_commands(void **state)
         {"P3 LIST \"\" \"*\" RETURN (SPECIAL-USE)",
          "* LIST () \".\" INBOX\r\n* LIST (\\Sent) \".\" \"INBOX.Sent\"\r\n* LIST () \".\" {3}\r\na\"b\r\nP3 OK\r\n"},
         {"P4 SELECT \"a\\\"b\"", "* 3 EXISTS\r\n* OK [UIDVALIDITY 3] x\r\nP4 OK [READ-WRITE]\r\n"},
-        {"P5 UID SEARCH HEADER Message-ID \"<x@y>\"", "* SEARCH 9 12\r\nP5 OK\r\n"},
-        {"P6 UID FETCH 9,12 (UID RFC822.SIZE FLAGS)", "* 1 FETCH (UID 9 RFC822.SIZE 200 FLAGS ())\r\nP6 OK\r\n"},
-        {"P7 UID SEARCH LARGER 199 SMALLER 201", "* SEARCH\r\nP7 OK\r\n"},
-        {"P8 UID STORE 9 +FLAGS.SILENT (\\Seen \\Flagged $Label)", "P8 OK\r\n"},
-        {"P9 UID MOVE 9 \"x\"", "P9 NO [TRYCREATE] none\r\n"},
-        {"P10 CREATE \"x\"", "P10 OK\r\n"},
-        {"P11 SUBSCRIBE \"x\"", "P11 NO why\r\n"},
-        {"P12 UID MOVE 9 \"x\"", "* OK [COPYUID 5 9 4] moved\r\n* 1 EXPUNGE\r\nP12 OK\r\n"},
-        {"P13 UID COPY 9 \"x\"", "* BYE tired\r\n"},
+        {"P5 UID SEARCH UID 7:8 HEADER Message-ID \"<x@y>\"", "* SEARCH\r\nP5 OK\r\n"},
+        {"P6 UID SEARCH HEADER Message-ID \"<x@y>\"", "* SEARCH 9 12\r\nP6 OK\r\n"},
+        {"P7 UID FETCH 9,12 (UID RFC822.SIZE FLAGS)", "* 1 FETCH (UID 9 RFC822.SIZE 200 FLAGS ())\r\nP7 OK\r\n"},
+        {"P8 UID SEARCH LARGER 199 SMALLER 201", "* SEARCH\r\nP8 OK\r\n"},
+        {"P9 UID STORE 9 +FLAGS.SILENT (\\Seen \\Flagged $Label)", "P9 OK\r\n"},
+        {"P10 UID MOVE 9 \"x\"", "P10 NO [TRYCREATE] none\r\n"},
+        {"P11 CREATE \"x\"", "P11 OK\r\n"},
+        {"P12 SUBSCRIBE \"x\"", "P12 NO why\r\n"},
+        {"P13 UID MOVE 9 \"x\"", "* OK [COPYUID 5 9 4] moved\r\n* 1 EXPUNGE\r\nP13 OK\r\n"},
+        {"P14 UID COPY 9 \"x\"", "* BYE tired\r\n"},
     };
     struct job job = {.run = look};
 
