@@ -102,7 +102,7 @@ AWAITS void routes_list(struct request *r)
 
 static AWAITS void read_hop(struct json_fields *e, struct directory_hop *hop)
 {
-    static const char *const levels[] = {"none", "may", "encrypt", "verify", NULL};
+    static const char *const levels[] = {"none", "may", "encrypt", "verify", "dane", NULL};
     struct slice given = json_text(e, "host", true, HOST_MAX_BYTES), host = {0}, tls = {0};
 
     if (given.p && !name_host(e->r->arena, given, &host))
@@ -114,7 +114,7 @@ static AWAITS void read_hop(struct json_fields *e, struct directory_hop *hop)
     if (!json_is_null(e, "tls"))
         tls = json_choice(e, "tls", levels);
     if (tls.p && !delivery_tls_of(tls, &hop->tls))
-        json_reject(e, "tls", "must be none, may, encrypt or verify");
+        json_reject(e, "tls", "must be none, may, encrypt, verify or dane");
     hop->credential_id = credentials_read(e);
 }
 

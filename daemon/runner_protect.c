@@ -12,9 +12,10 @@
  *                                      certificate that TLSA records mean; sts: as the
  *                                      domain's MTA-STS policy has it
  *     "TLS-Required: No" (section 3)   nothing, whatever the policy is (but for none), and whatever is announced
- *     a route's hop has `tls`          the same words: the stricter of hop and policy, and    as for a policy
- *                                      instead of what is announced; none against one that
- *                                      wants more: the hop is passed over
+ *     a route's hop has `tls`          the same words, but for sts, which is about MX: the    as for a policy
+ *                                      stricter of hop and policy, and instead of what is
+ *                                      announced; none against one that wants more: the hop
+ *                                      is passed over
  *     a report (null sender)           like any; REQUIRETLS is passed on where it is offered
  *
  * A host's name is the right one if it is configured, or is the domain itself, or if DNSSEC vouches for the MX record
@@ -213,8 +214,13 @@ bool runner_protection_met(const struct smtp_client *client, enum runner_protect
 
     if (meets(client, raised, lack))
         return true;
-    if (raised != wanted)
-        lack->why = smtp_client_encrypted(client) ? "its route requires a certificate, and its own cannot be verified"
-                                                  : "its route requires TLS, which does not come about with it";
+    if (raised == wanted)
+        return false;
+    if (!smtp_client_encrypted(client))
+        lack->why = "its route requires TLS, which does not come about with it";
+    else if (raised != RUNNER_PROTECTION_DANE)
+        lack->why = "its route requires a certificate, and its own cannot be verified";
+    else if (!smtp_client_announced(client)->dane)
+        lack->why = "its route requires DANE, and it has no TLSA records that DNSSEC vouches for and that can be used";
     return false;
 }

@@ -389,6 +389,30 @@ def test_the_policy_requires_it_of_an_unsigned_domain(node, dns, domain, hosts, 
     wait_until(put_off, "it is put off", interval=0.3)
 
 
+def test_a_route_requires_it(new_posthouse, dns, domain, hosts, port, authority):
+    """Of a smart host, whatever the recipient's domain is: without records, with others, and with a certificate that is another."""
+    node = new_posthouse(settings={"delivery.default_route": "route:guarded", "daemon.workers": 1, "delivery.retry_first": "300ms",
+                                   "delivery.retry_max": "300ms", **dns.settings})
+    context, file = authority.server("x.test")
+    hosts[0].behave = Behaviour(tls=authority.server(f"mx.{domain}")[0])
+    node.start()
+    node.api.customer("dane")
+    node.api.hosted_domain("hosted.test", "dane")
+    node.api.account(SENDER, "dane")
+    hops = [{"host": f"mx.{domain}", "port": port, "tls": "dane"}]
+    assert node.api.post("/v1/routes", {"name": "guarded", "next_hops": hops})["next_hops"][0]["tls"] == "dane"
+    node.api.post("/v1/delivery-policies", {"domain": "plain.test", "tls": "none"})
+    submit(node, "elsewhere.test")
+    wait_refused(node, port, f"mx.{domain}", "its route requires DANE, and it has no TLSA records that DNSSEC vouches for and that can be used")
+    dns.tlsa(f"mx.{domain}", tlsa(file), port=port)
+    wait_until(lambda: deferred(node)[-1] == f"mx.{domain}:{port}: {NO_MATCH}", "a certificate that they do not mean")
+    assert not hosts[0].messages
+    hosts[0].behave = Behaviour(tls=context)
+    submit(node, "plain.test")
+    wait_gone(node)
+    assert len(hosts[0].messages) == 2 and secured(node) == BY_DANE
+
+
 @pytest.mark.parametrize("tls", ["encrypt", "none"])
 def test_a_policy_that_goes_round_it(node, dns, domain, hosts, port, authority, tls):
     """An administrator's word on a domain whose records are wrong."""
