@@ -246,14 +246,13 @@ static AWAITS void refresh(struct arena *arena)
 void runner_sts_for_ever(void *arg)
 {
     (void)arg;
-    for (unsigned looks = 1; !runner_draining(); looks++) {
-        struct arena *arena;
+    for (unsigned looks = 0; !runner_draining(); looks++) {
+        struct arena *arena = arena_new(SIZE_MAX);
 
-        task_sleep(LOOK_MS);
-        arena = arena_new(SIZE_MAX);
         refresh(arena);
         if (looks % FORGET_EVERY == 0 && sts_policy_forget(arena) != DB_DONE)
             log_info("expired policies are forgotten later");
         arena_free(&arena);
+        task_sleep(LOOK_MS);
     }
 }

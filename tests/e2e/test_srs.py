@@ -7,6 +7,7 @@ import smtplib
 import pytest
 
 from harness.dialogue import Dialogue
+from harness.faults import FaultyPostgres
 from harness.posthouse import make_message
 from harness.process import wait_until
 from harness.sink import Behaviour
@@ -215,6 +216,24 @@ def test_a_new_key_comes_by_itself(new_posthouse):
     node.start()
     wait_until(lambda: node.query("select count(*) from srs_key where made_at > now() - interval '1 hour'") == [["1"]], "a key is made", timeout=60)
     wait_until(lambda: node.query("select count(*) from srs_key") == [["2"]], "the old one goes, the last one stays")
+
+
+def test_a_database_that_fails_when_keys_change(new_posthouse, own_postgres, outside):
+    """All of it or nothing, and senders are rewritten with what there is."""
+    outside.behave = Behaviour()
+    faulty = FaultyPostgres(own_postgres)
+    try:
+        node = new_posthouse(postgres=faulty, default_route=outside.port, settings={"daemon.workers": 1}).migrate()
+        node.query("update srs_key set made_at = now() - interval '61 days' returning 1")
+        node.query("insert into srs_key (key, made_at) select decode(repeat('ef', 32), 'hex'), now() - interval '431 days' returning 1")
+        fault = faulty.arm("srs_key_forget", "refused")
+        set_up(node)
+        wait_until(lambda: fault.struck, "the fault struck", timeout=60)
+        assert node.query("select count(*), count(*) filter (where made_at > now() - interval '1 hour') from srs_key") == [["2", "0"]]
+        assert re.fullmatch(FORWARDED, sent(outside, node, JOE, "dan@alias.test").sender)
+        node.close()
+    finally:
+        faulty.close()
 
 
 def test_a_relay_domain_may_have_its_own(node, sink, outside):

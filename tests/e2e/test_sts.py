@@ -321,6 +321,26 @@ def test_a_database_that_fails(new_posthouse, own_postgres, settings, dns, domai
         faulty.close()
 
 
+def test_a_database_that_fails_for_what_comes_by_time(new_posthouse, own_postgres, settings):
+    """When it starts a node looks at what is to be fetched anew, and what is over; what cannot be done then is done later."""
+    faulty = FaultyPostgres(own_postgres)
+    try:
+        node = new_posthouse(postgres=faulty, settings={**settings, "database.statement_timeout": "500ms"}).migrate()
+        node.query("insert into sts_policy (domain, refresh_at, tried_id, tried_at, tried_why)"
+                   " values ('over.test', now() - interval '2 days', '1', now() - interval '2 days', 'none')")
+        for statement, mode in [("sts_policy_forget", "refused"), ("sts_policy_forget", "cut")] + [("sts_policy_due", mode) for mode in MODES]:
+            fault = faulty.arm(statement, mode)
+            node.start()
+            wait_until(lambda fault=fault: fault.struck, f"{statement} {mode}")
+            assert statement == "sts_policy_due" or node.query("select count(*) from sts_policy") == [["1"]]
+            node.stop()
+        node.start()
+        wait_equal(lambda: node.query("select count(*) from sts_policy"), [["0"]], "what is over goes")
+        node.close()
+    finally:
+        faulty.close()
+
+
 # ------------------------------------------------------------------ with DANE, and policies of ours
 
 
