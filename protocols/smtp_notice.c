@@ -65,6 +65,8 @@ static AWAITS bool add(struct smtp_session *session, enum dsn_action action, con
         .received_ms = message->received_ms,
         .sender = session->transaction->sender.address,
         .envelope = session->transaction->envelope,
+        .client = message->client,
+        .helo = message->helo,
         .action = action,
         .recipients = recipients,
         .count = recipient_count,

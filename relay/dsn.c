@@ -240,13 +240,26 @@ static void put_original(struct text *text, struct slice orcpt)
     put_typed(text, "Original-Recipient", arena_slicedup(text->arena, type), plain);
 }
 
-static void put_for_programs(struct text *text, const struct dsn *dsn)
+/* RFC 3464 2.2.4: what the client called itself, and where it was.  No name that would be read as more than one. */
+static void put_received_from(struct text *text, const struct dsn *dsn)
+{
+    const char *name = dsn->helo;
+
+    if (!name || !*name || !dsn->client)
+        return;
+    if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]")])
+        return;
+    put_typed(text, "Received-From-MTA", "dns", slice_str(arena_printf(text->arena, "%s (%s)", name, dsn->client)));
+}
+
+static void put_for_programs(struct text *text, const struct dsn *dsn, const char *id)
 {
     struct slice envid;
 
     if (dsn->envid.p && envelope_xtext(text->arena, dsn->envid, &envid)) /* RFC 3464 2.2.1 */
         put_field(text, "Original-Envelope-Id", envid);
     put_typed(text, "Reporting-MTA", "dns", dsn->reporting_mta); /* RFC 3464 2.2.2 */
+    put_received_from(text, dsn);
     put_time(text, "Arrival-Date", dsn->arrival_ms);
     if (dsn->deliver_by_ms)
         put_time(text, "Deliver-By-Date", dsn->deliver_by_ms);
@@ -271,6 +284,8 @@ static void put_for_programs(struct text *text, const struct dsn *dsn)
         }
         if (r->attempt_ms)
             put_time(text, "Last-Attempt-Date", r->attempt_ms);
+        if (dsn->action == DSN_DELIVERED) /* 2.3.8: elsewhere the final server is another */
+            put_field(text, "Final-Log-ID", slice_str(id));
         if (r->until_ms)
             put_time(text, "Will-Retry-Until", r->until_ms); /* 2.3.9 */
     }
@@ -396,7 +411,7 @@ struct dsn_text dsn_build(struct arena *arena, const struct dsn *dsn)
     put_encoded(&text, boundary,
                 utf8 ? "Content-Type: text/plain; charset=utf-8\r\n" : "Content-Type: text/plain; charset=us-ascii\r\n",
                 slice_of(people.p, people.n));
-    put_for_programs(&programs, dsn);
+    put_for_programs(&programs, dsn, id);
     put_encoded(&text, boundary,
                 utf8 ? "Content-Type: message/global-delivery-status\r\n" : "Content-Type: message/delivery-status\r\n",
                 slice_of(programs.p, programs.n));

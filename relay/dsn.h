@@ -42,6 +42,7 @@ struct dsn {
     struct slice envid;          /* ENVID as it came (RFC 3461 4.4); p NULL: not given */
     struct slice future_release; /* "for; 3600" or "until; 2026-12-24T08:00:00Z" (RFC 4865); p NULL: not asked for */
     int64_t deliver_by_ms;       /* Deliver-By-Date (RFC 2852 section 5); 0: not asked for */
+    const char *client, *helo;   /* who brought it, by SMTP (RFC 3464 2.2.4); NULL: nobody did, or not known */
     int64_t message_id;          /* of that message; also makes Message-ID and boundary */
     int64_t dsn_id;              /* of this one */
     int64_t arrival_ms, now_ms;

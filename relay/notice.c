@@ -292,6 +292,8 @@ static bool write_content(struct arena *arena, const struct notice_settings *set
         .deliver_by_ms = envelope_deadline(&notice->envelope, notice->received_ms),
         .future_release = future_release(arena, &notice->envelope),
         .utf8 = notice->envelope.utf8,
+        .client = notice->client,
+        .helo = notice->helo,
         .message_id = notice->message_id,
         .dsn_id = out->id,
         .arrival_ms = notice->received_ms,

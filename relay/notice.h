@@ -36,6 +36,7 @@ struct notice {
     int64_t message_id, customer_id, received_ms;
     struct slice sender;
     struct envelope_mail envelope;
+    const char *client, *helo; /* who brought it (RFC 3464 2.2.4); NULL: nobody, or not known */
     enum dsn_action action;
     const struct dsn_recipient *recipients;
     unsigned count;

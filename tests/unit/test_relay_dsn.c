@@ -35,6 +35,8 @@ static struct dsn sample(const struct dsn_recipient *recipients, unsigned count,
     return (struct dsn){
         .reporting_mta = SLICE("mail.test"),
         .sender = SLICE("ann@a.test"),
+        .client = "192.0.2.7",
+        .helo = "relay.a.test",
         .message_id = 1,
         .dsn_id = 2,
         .arrival_ms = 0,
@@ -96,6 +98,7 @@ static void test_known_answer(void **state)
                                  "Content-Type: message/delivery-status\r\n"
                                  "\r\n"
                                  "Reporting-MTA: dns; mail.test\r\n"
+                                 "Received-From-MTA: dns; relay.a.test (192.0.2.7)\r\n"
                                  "Arrival-Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n"
                                  "\r\n"
                                  "Final-Recipient: rfc822; bob@b.test\r\n"
@@ -214,6 +217,36 @@ static void test_long_diagnostics_are_folded(void **state)
     assert_wire_form(built);
 }
 
+/* RFC 3464 2.2.4 and 2.3.8. */
+static void test_where_it_came_from(void **state)
+{
+    static const struct {
+        const char *client, *helo, *field;
+    } table[] = {
+        {"2001:db8::1", "[IPv6:2001:db8::1]", "Received-From-MTA: dns; [IPv6:2001:db8::1] (2001:db8::1)\r\n"},
+        {"192.0.2.1", "a.test (b) c", NULL},
+        {"192.0.2.1", "a.test\r\nX-Evil: yes", NULL},
+        {"192.0.2.1", "", NULL},
+        {"192.0.2.1", NULL, NULL},
+        {NULL, "a.test", NULL},
+    };
+    struct dsn_recipient recipient = {.address = SLICE("b@b.test"), .status = SLICE("2.1.5")};
+    struct dsn dsn = sample(&recipient, 1, SLICE("A: b\r\n"));
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        dsn.client = table[i].client;
+        dsn.helo = table[i].helo;
+        struct slice built = build(&dsn);
+
+        assert_int_equal(contains(built, "Received-From-MTA"), table[i].field != NULL);
+        assert_true(!table[i].field || contains(built, table[i].field));
+        assert_false(contains(built, "X-Evil") || contains(built, "Final-Log-ID"));
+    }
+    dsn.action = DSN_DELIVERED;
+    assert_true(contains(build(&dsn), "Status: 2.1.5\r\nFinal-Log-ID: 0000000000001\r\n"));
+}
+
 /* RFC 6533: types and addresses; in ASCII but for the address that it goes to. */
 static void test_utf8(void **state)
 {
@@ -258,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_known_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_utf8, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_where_it_came_from, setup, teardown),
         cmocka_unit_test_setup_teardown(test_header_that_is_not_plain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_words, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_diagnostics_are_folded, setup, teardown),
