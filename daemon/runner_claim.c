@@ -3,7 +3,11 @@
  * itself is in runner_expiry.c.
  *
  * Claiming is a poll of CLAIM_MS, shortened by hints and by lanes that run dry (runner_claim_kick); it leaves
- * out destinations that have enough in memory, so that one that is slow keeps nothing from the others.  Only the holder of a cell claims in it (storage/node.h).
+ * out destinations that have enough in memory, so that one that is slow keeps nothing from the others.  Only the holder of
+ * a cell claims in it (storage/node.h).
+ *
+ * What is accepted here goes to memory at once, and may keep a busy destination at enough for hours, while what was put
+ * off waits in the database.  So that is looked for once in LOOK_MS all the same, until enough of it is in memory.
  *
  * Leases are renewed in rounds: the entries of a round carry its number, and when it has succeeded, and only then,
  * those that the database names believe in a new end, counted from before the request was sent.  The others are not
@@ -24,8 +28,9 @@
 #define CLAIM_MS 1000
 #define CLAIM_MAX 500
 #define CLAIM_PER_DESTINATION 100
-#define CLAIM_ENOUGH 200 /* pending at a destination, above which nothing is claimed for it */
-#define SPECIAL_MAX 100  /* destinations that are left out, or whose newest are wanted */
+#define PENDING_ENOUGH 200 /* at a destination, above which nothing is claimed for it */
+#define LOOK_MS 1000
+#define SPECIAL_MAX 100 /* destinations that are left out, or whose newest are wanted */
 #define RENEW_MS 15000
 #define RENEW_MAX 20000
 #define CALM_MS 10000
@@ -112,6 +117,8 @@ struct runner_entry *runner_entry_claimed(const struct queue_entry *q)
         m->account_id = q->account_sender;
         m->sender = arena_slice(m->arena, q->sender);
         smtp_parameter_read_mail(m->arena, q->mail_parameters, &m->envelope);
+        m->client = q->client.n ? arena_slicedup(m->arena, q->client) : NULL;
+        m->helo = q->helo.n ? arena_slicedup(m->arena, q->helo) : NULL;
         m->eight_bit = q->eight_bit;
         m->received_ms = q->received_ms;
     }
@@ -119,6 +126,7 @@ struct runner_entry *runner_entry_claimed(const struct queue_entry *q)
     entry->domain_id = q->domain_id;
     entry->account_id = q->account_id;
     entry->expires_ms = q->expires_ms;
+    entry->due_ms = q->due_ms;
     runner_entry_deadline(entry, q->deliver_by_ms);
     entry->priority = q->priority;
     smtp_parameter_read_rcpt(m->arena, q->parameters, &entry->envelope);
@@ -169,10 +177,14 @@ struct special {
 static void note_special(struct runner_destination *d, void *arg)
 {
     struct special *special = arg;
+    uint64_t now = clock_steady_ms();
+    bool enough = d->claimed >= PENDING_ENOUGH || (d->pending >= PENDING_ENOUGH && now < d->looked_at + LOOK_MS);
 
-    if (special->full_count < SPECIAL_MAX && (d->pending >= CLAIM_ENOUGH || !runner_has_room(d))) {
+    if (special->full_count < SPECIAL_MAX && (enough || !runner_has_room(d))) {
         special->full[special->full_count++] = slice_str(arena_strdup(special->arena, d->key));
         d->more = true;
+    } else {
+        d->looked_at = now;
     }
     if (special->newest_count < SPECIAL_MAX && d->newest_first)
         special->newest[special->newest_count++] = slice_str(arena_strdup(special->arena, d->key));

@@ -60,6 +60,7 @@ struct runner_message {
     struct arena *arena; /* its own strings and those of its entries */
     struct slice sender;
     struct envelope_mail envelope;
+    const char *client, *helo; /* who brought it; NULL: not known */
     bool eight_bit;
     int64_t received_ms;
     struct slice prefix; /* to be sent before the spool; without Return-Path */
@@ -85,6 +86,7 @@ struct runner_entry {
     struct runner_message *message;
     struct runner_destination *destination;
     int64_t id, domain_id, account_id, expires_ms;
+    int64_t due_ms;        /* it has waited for its turn since */
     int64_t deliver_by_ms; /* when it is late; 0: never, or its sender was told; set by runner_entry_deadline() */
     struct slice recipient;
     struct envelope_rcpt envelope;
@@ -112,6 +114,7 @@ struct runner_destination {
     struct route_key route;
     struct runner_share *turn; /* the customer that is next; NULL: nothing is pending */
     unsigned pending, entries; /* entries: all that refer to it */
+    unsigned claimed;          /* of what is pending, from the database */
     unsigned lanes, connected;
     struct concurrency concurrency;
     bool ordered;                 /* its primary has an outage: what goes to it goes in order for each recipient */
@@ -121,6 +124,7 @@ struct runner_destination {
     struct drain drain;           /* ordered: how many lanes */
     uint64_t held_until;          /* no lane begins before: its former worker gives back what it has */
     bool more;                    /* the last claim filled its share: there is more in the database */
+    uint64_t looked_at;           /* when it was claimed for last: steady clock */
     uint64_t size_max;            /* what a host of it said last that it takes, below our own limit; 0: nothing */
     uint64_t size_noted_at;       /* and when that was noted: steady clock */
     bool marking;                 /* a lane is telling the database that it is away */

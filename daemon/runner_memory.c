@@ -300,6 +300,8 @@ void runner_on_committed(const struct accept_message *message)
             m->account_id = message->account_id;
             m->sender = arena_slice(m->arena, message->sender);
             smtp_parameter_read_mail(m->arena, message->parameters, &m->envelope);
+            m->client = message->client ? arena_strdup(m->arena, message->client) : NULL;
+            m->helo = message->helo ? arena_strdup(m->arena, message->helo) : NULL;
             m->eight_bit = message->eight_bit;
             m->received_ms = message->received_ms;
             set_content(m, message->prefix, message->spool);
@@ -308,6 +310,7 @@ void runner_on_committed(const struct accept_message *message)
         entry->domain_id = r->domain_id;
         entry->account_id = r->account_id;
         entry->expires_ms = r->expires_ms;
+        entry->due_ms = message->received_ms;
         runner_entry_deadline(entry, r->deliver_by_ms);
         entry->priority = message->priority;
         smtp_parameter_read_rcpt(m->arena, r->parameters, &entry->envelope);

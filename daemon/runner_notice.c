@@ -26,6 +26,8 @@ static struct notice notice_of(struct arena *arena, enum dsn_action action, stru
         .received_ms = m->received_ms,
         .sender = m->sender,
         .envelope = m->envelope,
+        .client = m->client,
+        .helo = m->helo,
         .action = action,
         .recipients = told,
     };

@@ -105,7 +105,7 @@ static void collect(struct runner_entry *entry, void *arg)
 }
 
 /* What is pending stands in the order that was wanted until now. */
-static void put_anew(struct runner_destination *d, bool newest_first)
+static void put_anew(struct runner_destination *d, bool ordered, bool newest_first)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     unsigned count = d->pending;
@@ -114,6 +114,7 @@ static void put_anew(struct runner_destination *d, bool newest_first)
     runner_share_each(d, collect, &last);
     for (unsigned i = 0; i < count; i++)
         runner_entry_take(all[i]);
+    d->ordered = ordered;
     d->newest_first = newest_first;
     for (unsigned i = 0; i < count; i++)
         runner_entry_put(all[i]);
@@ -122,7 +123,8 @@ static void put_anew(struct runner_destination *d, bool newest_first)
 
 void runner_order_begin(struct runner_destination *d, enum drain_pace pace)
 {
-    d->ordered = true;
+    if (!d->ordered)
+        put_anew(d, true, d->newest_first);
     d->drain = drain_begin(pace, runner_settings()->per_destination_max);
 }
 
@@ -130,7 +132,7 @@ void runner_order_set(struct runner_destination *d, enum drain_pace pace, bool n
 {
     drain_repace(&d->drain, pace, runner_settings()->per_destination_max);
     if (d->newest_first != newest_first)
-        put_anew(d, newest_first);
+        put_anew(d, d->ordered, newest_first);
 }
 
 static bool is_put_off(const struct smtp_client_recipient *r, unsigned count)
@@ -152,7 +154,6 @@ void runner_order_answered(struct runner_destination *d, const struct runner_bat
 
 void runner_order_end(struct runner_destination *d)
 {
-    d->ordered = d->blocked = false;
-    if (d->newest_first)
-        put_anew(d, false);
+    d->blocked = false;
+    put_anew(d, false, false);
 }

@@ -32,7 +32,7 @@ void runner_put_off(enum queue_outcome outcome, struct runner_entry *entry, stru
 void runner_put_off_cut(struct runner_entry *entry, struct slice reply)
 {
     const struct delivery_times times = runner_times(entry->recipient);
-    int64_t now = clock_now_ms(), due = now;
+    int64_t now = clock_now_ms(), due = entry->due_ms;
 
     if (entry->attempts > 0)
         due = retry_due(now, entry->expires_ms, retry_first(entry->destination, &times), times.retry_max_ms,

@@ -2,10 +2,13 @@
  * runner_share: what is pending at a destination, and whose turn it is.
  *
  * A destination that customers share (a smart host, a large provider's MX) would serve whoever has sent the most, if it
- * went by age alone.  Here each customer has a share: a list of its own, by priority (RFC 6710), then by id, which is the
- * order of acceptance.  The shares stand in a ring, and each lane that takes a batch passes the turn on.  So a customer
- * with one message waits for one batch of each of the others, however many those have; and one customer's urgent mail
- * goes before its own, not before that of others.
+ * went by age alone.  Here each customer has a share: a list of its own, by priority (RFC 6710), then by the time since
+ * which it has been due, which is the order of acceptance for what was not put off by itself.  What was is behind all that
+ * came before it was due again: so nothing waits for ever, however much is put off again and again.
+ *
+ * The shares stand in a ring, and each lane that takes a batch passes the turn on.  So a customer with one message waits
+ * for one batch of each of the others, however many those have; and one customer's urgent mail goes before its own, not
+ * before that of others.
  *
  * A destination of one customer (a relay domain's primary) has one share, and so the plain order; or the other way round,
  * where the newest is wanted first (runner_order.c).
@@ -80,11 +83,18 @@ static void share_free(struct runner_share *share)
 
 /* ------------------------------------------------------------------ entries */
 
+/* A primary that had an outage gets its mail in order of acceptance, as far as it is in memory. */
 static bool goes_after(const struct runner_entry *one, const struct runner_entry *other)
 {
+    const struct runner_destination *d = one->destination;
+
     if (one->priority != other->priority)
         return one->priority < other->priority;
-    return one->destination->newest_first ? one->id < other->id : one->id > other->id;
+    if (d->newest_first)
+        return one->id < other->id;
+    if (!d->ordered && one->due_ms != other->due_ms)
+        return one->due_ms > other->due_ms;
+    return one->id > other->id;
 }
 
 /* From the end: what comes is nearly always the newest. */
@@ -111,6 +121,7 @@ void runner_entry_put(struct runner_entry *entry)
         share->first = entry;
     entry->pending = true;
     d->pending++;
+    d->claimed += entry->claimed;
 }
 
 void runner_entry_take(struct runner_entry *entry)
@@ -129,6 +140,7 @@ void runner_entry_take(struct runner_entry *entry)
     entry->next = entry->previous = NULL;
     entry->pending = false;
     d->pending--;
+    d->claimed -= entry->claimed;
     if (!share->first)
         share_free(share);
 }

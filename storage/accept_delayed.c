@@ -8,14 +8,14 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/queue_internal.h"
 
 static const struct db_statement mark_delayed = {
-    "accept_delayed",
-    "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-    " where q.cell = u.cell and q.id = u.id"};
+    "accept_delayed", "update queue_entry q set delay_at = 'infinity' from " QUEUE_LIST(
+                          "$1::smallint[], $2::bigint[]", "cell, id") " where " QUEUE_ENTRY_IS};
 static const struct db_statement mark_late = {
-    "accept_late", "update queue_entry q set deliver_by = null from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                   " where q.cell = u.cell and q.id = u.id"};
+    "accept_late", "update queue_entry q set deliver_by = null from " QUEUE_LIST("$1::smallint[], $2::bigint[]",
+                                                                                 "cell, id") " where " QUEUE_ENTRY_IS};
 
 static void add(struct arena *arena, const struct db_statement *mark, const int64_t *ids, unsigned count,
                 struct db_unit *unit)

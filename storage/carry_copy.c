@@ -19,18 +19,16 @@
 
 #include "storage/db.h"
 #include "storage/hint.h"
+#include "storage/queue_internal.h"
 
-#define ENDED                                                                                                          \
-    " from unnest($1::smallint[], $2::bigint[], $3::boolean[]) u (cell, id, delivered)"                                \
-    " join queue_entry q on q.cell = u.cell and q.id = u.id and q.shown"
+#define ENDED QUEUE_ENTRIES_WITH("$3::boolean[]", "delivered") " and q.shown"
 #define COPIES                                                                                                         \
     ENDED " join mailbox b on b.cell = q.cell and b.account_id = q.account_id"                                         \
           " join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id and i.message_id = q.message_id"
 
 /* So that who shows them meanwhile is waited for, and is not met with the mailboxes taken the other way round. */
-static const struct db_statement lock = {
-    "carry_copy_lock", "select q.id from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                       "  join queue_entry q on q.cell = u.cell and q.id = u.id order by q.cell, q.id for update of q"};
+static const struct db_statement lock = {"carry_copy_lock",
+                                         "select q.id" QUEUE_ENTRIES " order by q.cell, q.id for update of q"};
 static const struct db_statement bump = {
     "carry_copy_bump", "update mailbox m set modseq = m.modseq + 1"
                        "  from (select k.cell, k.id from mailbox k where (k.cell, k.id) in (select b.cell, b.id" COPIES

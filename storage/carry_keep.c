@@ -23,7 +23,8 @@
 
 #define OVER(alias)                                                                                                    \
     " " alias ".state = 'kept' and " alias ".due_at <= now()"                                                          \
-    " and not exists (select from queue_entry q where q.cell = " alias ".cell and q.message_id = " alias ".message_id" \
+    " and not exists (select from queue_entry q where q.cell + 0 = " alias ".cell and q.message_id = " alias           \
+    ".message_id"                                                                                                      \
     "                    and q.account_id = " alias ".account_id)"
 #define THESE                                                                                                          \
     " from unnest($2::bigint[], $3::bigint[]) u (account_id, message_id)"                                              \

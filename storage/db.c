@@ -185,13 +185,12 @@ static AWAITS enum sent run(struct lane *lane, struct arena *arena, struct reque
     abort();
 }
 
-enum db_status db_read(struct arena *arena, const struct db_statement *statement, const struct params *params,
-                       struct rows **out)
+static AWAITS enum db_status read_steps(struct arena *arena, struct request_step *steps, unsigned count,
+                                        const struct db_statement *statement, struct rows **out)
 {
-    struct request_step step = {statement, params, out};
     struct db_error error = {0};
 
-    switch (run(&reading, arena, &step, 1, &error)) {
+    switch (run(&reading, arena, steps, count, &error)) {
     case SENT_ANSWERED: return rows_count(*out) ? DB_FOUND : DB_NONE;
     case SENT_ERROR:
         log_error("a look-up failed", log_str("statement", statement->name), log_str("sqlstate", error.sqlstate),
@@ -201,6 +200,27 @@ enum db_status db_read(struct arena *arena, const struct db_statement *statement
     case SENT_LOST: return DB_FAILED;
     }
     abort();
+}
+
+enum db_status db_read(struct arena *arena, const struct db_statement *statement, const struct params *params,
+                       struct rows **out)
+{
+    struct request_step step = {statement, params, out};
+
+    return read_steps(arena, &step, 1, statement, out);
+}
+
+/* A plan is made at the first use, and kept: what is set then is in it. */
+static const struct db_statement in_order = {"db_in_order", "select set_config('enable_bitmapscan', 'off', true)"};
+
+enum db_status db_read_page(struct arena *arena, const struct db_statement *statement, const struct params *params,
+                            struct rows **out)
+{
+    struct params nothing;
+    struct request_step steps[] = {{&in_order, &nothing, NULL}, {statement, params, out}};
+
+    params_init(&nothing, arena);
+    return read_steps(arena, steps, 2, statement, out);
 }
 
 /* ------------------------------------------------------------------ units */

@@ -99,6 +99,9 @@ struct db_error {
 /* One reading statement.  NONE: it ran and gave no row (*out is still valid). */
 AWAITS enum db_status db_read(struct arena *arena, const struct db_statement *statement, const struct params *params,
                               struct rows **out) __attribute__((warn_unused_result));
+/* The same of one page of what may be very much: by an index that has its order, whatever little the planner expects. */
+AWAITS enum db_status db_read_page(struct arena *arena, const struct db_statement *statement,
+                                   const struct params *params, struct rows **out) __attribute__((warn_unused_result));
 
 /* One transaction of several statements (at most DB_UNIT_MAX). */
 #define DB_UNIT_MAX 20

@@ -36,7 +36,7 @@ static const struct db_statement domain_of = {"deletion_domain",
 #define ENTRIES                                                                                                        \
     "select distinct q.id from mailbox b"                                                                              \
     "  join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id"                                              \
-    "  join queue_entry q on q.cell = i.cell and q.message_id = i.message_id"                                          \
+    "  join queue_entry q on q.cell + 0 = i.cell and q.message_id = i.message_id"                                      \
     "                    and q.account_id = b.account_id and q.shown"                                                  \
     " where b.cell = $1::smallint and b.id = $2::bigint"
 static const struct db_statement some_entries = {"deletion_some",
@@ -50,7 +50,7 @@ static const struct db_statement all_entries = {"deletion_all", ENTRIES " order 
 #define OURS " (q.held_until is null or q.held_by = 'drill')"
 static const struct db_statement lock = {
     "deletion_lock",
-    "select id from queue_entry where cell = $1::smallint and id = any($2::bigint[]) order by id for update"};
+    "select id from queue_entry where id = any($2::bigint[]) and cell + 0 = $1::smallint order by id for update"};
 static const struct db_statement event = {
     "deletion_event",
     "insert into event (cell, id, at, message_id, recipient, kind, detail)"
@@ -59,7 +59,7 @@ static const struct db_statement event = {
     "        case when q.worker is not null then 'by its reader, while it was being sent: delivered all the same'"
     "             else $6::text end"
     "   from unnest($2::bigint[], $3::bigint[]) e (id, event_id)"
-    "   join queue_entry q on q.cell = $1::smallint and q.id = e.id"
+    "   join queue_entry q on q.id = e.id and q.cell + 0 = $1::smallint"
     "  where (q.worker is not null or" OURS ") and" GONE};
 static const struct db_statement hold = {
     "deletion_hold",
@@ -67,10 +67,10 @@ static const struct db_statement hold = {
     "       held_reason = 'deleted by its reader',"
     "       expires_at = q.expires_at + ($3::timestamptz - coalesce(q.held_until, now())),"
     "       delay_at = q.delay_at + ($3::timestamptz - coalesce(q.held_until, now()))"
-    " where q.cell = $1::smallint and q.id = any($2::bigint[]) and q.worker is null and" OURS " and" GONE};
+    " where q.id = any($2::bigint[]) and q.cell + 0 = $1::smallint and coalesce(q.worker, -1) = -1 and" OURS " and" GONE};
 static const struct db_statement cancel = {
     "deletion_cancel",
-    "delete from queue_entry q where q.cell = $1::smallint and q.id = any($2::bigint[]) and q.worker is null"
+    "delete from queue_entry q where q.id = any($2::bigint[]) and q.cell + 0 = $1::smallint and coalesce(q.worker, -1) = -1"
     "   and" OURS " and" GONE};
 
 static struct params begin(struct arena *arena, int64_t mailbox_id)

@@ -20,9 +20,7 @@
 #define FILE_PATIENCE_MS 60000
 #define FILE_PAUSE_MS 50
 
-#define THESE                                                                                                          \
-    " from unnest($1::smallint[], $2::bigint[]) u (cell, id)"                                                          \
-    " join queue_entry q on q.cell = u.cell and q.id = u.id and q.worker = $3::smallint"
+#define THESE QUEUE_ENTRIES " and " QUEUE_ENTRY_OF("$3::smallint")
 
 static const struct db_statement lock = {"file_lock", "select q.id" THESE " order by q.cell, q.id for update of q"};
 static const struct db_statement uids = {
@@ -47,8 +45,9 @@ static const struct db_statement listing = {
     "file_listing", "insert into message_release (cell, message_id) select distinct q.cell, q.message_id" THESE
                     "  order by 1, 2" RELEASE_LISTED};
 static const struct db_statement end = {
-    "file_end", "delete from queue_entry q using unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                " where q.cell = u.cell and q.id = u.id and q.worker = $3::smallint"};
+    "file_end", "delete from queue_entry q using " QUEUE_LIST("$1::smallint[], $2::bigint[]",
+                                                              "cell, id") " where " QUEUE_ENTRY_IS
+                                                                          " and " QUEUE_ENTRY_OF("$3::smallint")};
 
 unsigned file_add(struct db_unit *unit, const int64_t *entry_ids, unsigned count)
 {

@@ -19,8 +19,8 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/db.h"
-#include "storage/hint.h"
 #include "storage/held_folder_rows.h"
+#include "storage/hint.h"
 #include "storage/maintenance.h"
 #include "storage/queue_internal.h"
 
@@ -31,37 +31,36 @@
 /* Entries q with their owner's account a, and the role of the folder that shows them. */
 #define OWNED                                                                                                          \
     " join message m on m.cell = q.cell and m.id = q.message_id"                                                       \
-    " join account a on a.cell = q.cell and a.id = " HELD_FOLDER_OWNER("q", "m")                                       \
-    " join continuity_policy p on p.domain_id = a.domain_id"
+    " join account a on a.cell = q.cell and a.id = " HELD_FOLDER_OWNER(                                                \
+        "q", "m") " join continuity_policy p on p.domain_id = a.domain_id"
 #define WANTED                                                                                                         \
-    HELD_FOLDER_HELD("q") " and not q.shown"                                                                           \
+    HELD_FOLDER_HELD("q")                                                                                              \
+    " and not q.shown"                                                                                                 \
     " and case when q.quarantined then p.show_quarantine else p.show_held end"                                         \
     " and not exists (select from mailbox f join mailbox_message i on i.cell = f.cell and i.mailbox_id = f.id"         \
-    "                  where f.cell = q.cell and f.account_id = a.id and f.role = " HELD_FOLDER_ROLE("q")              \
-    "                    and i.message_id = q.message_id)"
+    "                  where f.cell = q.cell and f.account_id = a.id and f.role = " HELD_FOLDER_ROLE(                  \
+        "q") "                    and i.message_id = q.message_id)"
 
 static const struct db_statement look = {
     "held_folder_look",
     "select q.cell, q.id, last.id from (select max(id) as id, count(*) as n from (select id from queue_entry"
-    "   where held_until is not null and worker is null and id > $2::bigint order by id limit " PAGE ") page) last"
+    "   where worker is null and held_by is not null and (held_by is not null, id) > (true, $2::bigint)"
+    "   order by held_by is not null, id limit " PAGE ") page) last"
     " left join lateral (select q.cell, q.id from queue_entry q" OWNED
-    "   where q.held_until is not null and q.worker is null and q.id > $2::bigint and q.id <= last.id"
+    "   where q.worker is null and q.held_by is not null and (q.held_by is not null, q.id) > (true, $2::bigint)"
+    "     and (q.held_by is not null, q.id) <= (true, last.id)"
     "     and q.cell = any($1::smallint[]) and " WANTED
     "   order by q.id limit $3::integer) q on true where last.n > 0"};
 
 /* $1 cells, $2 entries, $3 an id for a folder, $4 an id for an event: of each. */
-#define THESE                                                                                                          \
-    " from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[]) u (cell, id, folder_id, event_id)"         \
-    " join queue_entry q on q.cell = u.cell and q.id = u.id" OWNED " where " WANTED
+#define THESE QUEUE_ENTRIES_WITH("$3::bigint[], $4::bigint[]", "folder_id, event_id") OWNED " where " WANTED
 #define ITEMS                                                                                                          \
     "(select distinct on (a.id, q.quarantined, q.message_id) q.cell, a.id as account_id, " HELD_FOLDER_ROLE(           \
         "q") " as role, q.message_id, q.recipient, u.folder_id, u.event_id" THESE                                      \
              " order by a.id, q.quarantined, q.message_id, q.id)"
 
-static const struct db_statement lock = {
-    "held_folder_lock", "select q.id from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                        "  join queue_entry q on q.cell = u.cell and q.id = u.id where " HELD_FOLDER_HELD("q")
-                        " order by q.cell, q.id for update of q"};
+static const struct db_statement lock = {"held_folder_lock", "select q.id" QUEUE_ENTRIES " where " HELD_FOLDER_HELD(
+                                                                 "q") " order by q.cell, q.id for update of q"};
 static const struct db_statement make = {
     "held_folder_make",
     "insert into mailbox (cell, id, account_id, name, role)"
@@ -147,7 +146,7 @@ static AWAITS enum db_write show_after(const int16_t *cells, unsigned cell_count
     params_int16s(&params, cells, cell_count);
     params_int64(&params, *after);
     params_int32(&params, SHOW_MAX);
-    switch (db_read(arena, &look, &params, &rows)) {
+    switch (db_read_page(arena, &look, &params, &rows)) {
     case DB_FOUND: {
         unsigned found = row_is_null(rows, 0, 1) ? 0 : rows_count(rows);
         int16_t *of = arena_array(arena, found + 1, sizeof *of);
@@ -194,13 +193,13 @@ static const struct db_statement look_over = {
     "held_folder_look_over",
     "select i.cell, i.mailbox_id, i.uid, not (coalesce(case f.role when 'held' then p.show_held else p.show_quarantine end,"
     "   false) and exists (select from queue_entry q join message m on m.cell = q.cell and m.id = q.message_id"
-    "     where q.cell = i.cell and q.message_id = i.message_id and " HELD_FOLDER_HELD("q")
-    "       and " HELD_FOLDER_ROLE("q") " = f.role and " HELD_FOLDER_OWNER("q", "m") " = f.account_id))"
-    "  from (select * from mailbox_message where held and cell = any($1::smallint[])"
-    "           and (cell, mailbox_id, uid) > ($2::smallint, $3::bigint, $4::bigint)"
-    "         order by cell, mailbox_id, uid limit $5::integer) i"
-    "  join mailbox f on f.cell = i.cell and f.id = i.mailbox_id join account a on a.id = f.account_id"
-    "  left join continuity_policy p on p.domain_id = a.domain_id order by i.cell, i.mailbox_id, i.uid"};
+    "     where q.cell + 0 = i.cell and q.message_id = i.message_id and " HELD_FOLDER_HELD("q") "       and " HELD_FOLDER_ROLE("q") " = f.role and " HELD_FOLDER_OWNER(
+        "q", "m") " = f.account_id))"
+                  "  from (select * from mailbox_message where held and cell = any($1::smallint[])"
+                  "           and (cell, mailbox_id, uid) > ($2::smallint, $3::bigint, $4::bigint)"
+                  "         order by cell, mailbox_id, uid limit $5::integer) i"
+                  "  join mailbox f on f.cell = i.cell and f.id = i.mailbox_id join account a on a.id = f.account_id"
+                  "  left join continuity_policy p on p.domain_id = a.domain_id order by i.cell, i.mailbox_id, i.uid"};
 
 #define ITEMS_OF " from unnest($1::smallint[], $2::bigint[], $3::bigint[]) u (cell, mailbox_id, uid)"
 static const struct db_statement bump = {

@@ -34,13 +34,14 @@ static const struct db_statement look = {
     "  join account a on a.id = f.account_id"
     "  left join continuity_policy p on p.domain_id = a.domain_id"
     "  left join lateral (select q.* from queue_entry q join message m on m.cell = q.cell and m.id = q.message_id"
-    "              where q.cell = i.cell and q.message_id = i.message_id and " HELD_FOLDER_HELD("q") "                and " HELD_FOLDER_ROLE(
-        "q") " = f.role"
-             "                and " HELD_FOLDER_OWNER(
-                 "q", "m") " = f.account_id) q on true"
-                           " where f.cell = $1::smallint and f.id = $2::bigint order by i.uid"};
+    "              where q.cell + 0 = i.cell and q.message_id = i.message_id and " HELD_FOLDER_HELD(
+        "q") "                and " HELD_FOLDER_ROLE("q") " = f.role"
+                                                          "                and " HELD_FOLDER_OWNER(
+                                                              "q",
+                                                              "m") " = f.account_id) q on true"
+                                                                   " where f.cell = $1::smallint and f.id = $2::bigint order by i.uid"};
 
-#define THESE " q.cell = $1::smallint and q.id = any($2::bigint[])"
+#define THESE " q.id = any($2::bigint[]) and q.cell + 0 = $1::smallint" /* storage/queue_internal.h */
 static const struct db_statement lock = {"held_folder_release_lock",
                                          "select q.id from queue_entry q where" THESE " order by q.id for update"};
 static const struct db_statement require = {
@@ -52,7 +53,7 @@ static const struct db_statement event = {
     "insert into event (cell, id, at, message_id, recipient, kind, detail)"
     " select q.cell, e.event_id, $4::timestamptz, q.message_id, q.recipient, 'decided', $5::text"
     "   from unnest($2::bigint[], $3::bigint[]) e (id, event_id)"
-    "   join queue_entry q on q.cell = $1::smallint and q.id = e.id"};
+    "   join queue_entry q on q.id = e.id and q.cell + 0 = $1::smallint"};
 static const struct db_statement decide = {
     "held_folder_release",
     "update queue_entry q set held_until = now(), held_then = 'release', shown = true,"

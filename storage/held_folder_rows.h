@@ -4,7 +4,8 @@
 
 /* Held for some time yet, by something that its owner may see. */
 #define HELD_FOLDER_HELD(q)                                                                                            \
-    "(" q ".held_until > now() and " q ".worker is null and " q ".held_by not in ('sender', 'suspension', 'reader', 'drill'))"
+    "(coalesce(" q ".held_until, '-infinity') > now() and coalesce(" q ".worker, -1) = -1 and " q                      \
+    ".held_by not in ('sender', 'suspension', 'reader', 'drill'))"
 /* Who would receive it here; or who sent it outside. */
 #define HELD_FOLDER_OWNER(q, m)                                                                                        \
     "(case when " q ".account_id is not null then " q ".account_id when " q ".domain_id is null then " m               \

@@ -24,9 +24,9 @@
 #include "storage/queue_internal.h"
 
 #define DUE(then) " q.held_until <= now() and q.worker is null and q.held_then = '" then "'"
-#define THESE(then)                                                                                                    \
-    " from unnest($1::smallint[], $2::bigint[]) u (cell, id)"                                                          \
-    " join queue_entry q on q.cell = u.cell and q.id = u.id and" DUE(then)
+#define THESE(then) QUEUE_ENTRIES " and" OVER(then)
+#define OVER(then)                                                                                                     \
+    " coalesce(q.held_until, 'infinity') <= now() and " QUEUE_ENTRY_NOBODYS " and q.held_then = '" then "'"
 
 #define READ(then)                                                                                                     \
     "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE(                               \
@@ -36,10 +36,10 @@ static const struct db_statement due_read = {"hold_due_read", READ("release")};
 static const struct db_statement lock = {"hold_lock",
                                          "select q.id" THESE("release") " order by q.cell, q.id for update of q"};
 static const struct db_statement event = {
-    "hold_event", "insert into event (cell, id, at, message_id, recipient, kind, detail)"
-                  " select q.cell, e.event_id, $4::timestamptz, q.message_id, q.recipient, 'released', q.held_reason"
-                  "   from unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
-                  "   join queue_entry q on q.cell = e.cell and q.id = e.id and" DUE("release")};
+    "hold_event",
+    "insert into event (cell, id, at, message_id, recipient, kind, detail)"
+    " select q.cell, u.event_id, $4::timestamptz, q.message_id, q.recipient, 'released', q.held_reason" QUEUE_ENTRIES_WITH(
+        "$3::bigint[]", "event_id") " and" OVER("release")};
 static const struct db_statement wake = {
     "hold_wake",
     "insert into destination (cell, key, due_at)"
@@ -48,12 +48,11 @@ static const struct db_statement wake = {
                    " on conflict (cell, key) do update set due_at = least(destination.due_at, excluded.due_at)"
                    "  where destination.failures = 0"};
 static const struct db_statement release = {
-    "hold_release",
-    "update queue_entry h set held_until = null, held_by = null, held_reason = null, held_then = null,"
-    "       suspension_id = null, held_approval = false, quarantined = false,"
-    "       due_at = greatest(h.due_at, now()), expires_at = h.expires_at + (greatest(h.due_at, now()) - h.held_until),"
-    "       delay_at = h.delay_at + (greatest(h.due_at, now()) - h.held_until)"
-    "  from (select q.cell, q.id" THESE("release") ") t where h.cell = t.cell and h.id = t.id"};
+    "hold_release", "update queue_entry h set held_until = null, held_by = null, held_reason = null, held_then = null,"
+                    "       suspension_id = null, held_approval = false, quarantined = false,"
+                    "       expires_at = h.expires_at + (greatest(h.due_at, now()) - h.held_until),"
+                    "       delay_at = h.delay_at + (greatest(h.due_at, now()) - h.held_until)"
+                    "  from (select q.cell, q.id" THESE("release") ") t where " QUEUE_SAME};
 static const struct db_statement rejected_read = {"hold_rejected_read", READ("reject")};
 
 static const struct db_statement discarded_read = {"hold_discarded_read", READ("discard")};
@@ -62,15 +61,14 @@ static const struct db_statement discard_lock = {
 static const struct db_statement discard_event = {
     "hold_discard_event",
     "insert into event (cell, id, at, message_id, recipient, kind, detail)"
-    " select q.cell, e.event_id, $4::timestamptz, q.message_id, q.recipient, 'discarded', q.held_reason"
-    "   from unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
-    "   join queue_entry q on q.cell = e.cell and q.id = e.id and" DUE("discard")};
+    " select q.cell, u.event_id, $4::timestamptz, q.message_id, q.recipient, 'discarded', q.held_reason" QUEUE_ENTRIES_WITH(
+        "$3::bigint[]", "event_id") " and" OVER("discard")};
 static const struct db_statement discard_message = {
     "hold_discard_message", "insert into message_release (cell, message_id) select distinct q.cell, q.message_id" THESE(
                                 "discard") " order by 1, 2" RELEASE_LISTED};
-static const struct db_statement discard_entry = {"hold_discard_entry",
-                                                  "delete from queue_entry h using (select q.cell, q.id" THESE(
-                                                      "discard") ") t where h.cell = t.cell and h.id = t.id"};
+static const struct db_statement discard_entry = {
+    "hold_discard_entry",
+    "delete from queue_entry h using (select q.cell, q.id" THESE("discard") ") t where " QUEUE_SAME};
 
 const char *hold_by_word(enum hold_by by)
 {

@@ -41,7 +41,7 @@
 #define ORPHAN_AGE_MS (24 * 60 * 60 * 1000)
 
 #define UNREFERENCED(message)                                                                                          \
-    " not exists (select from queue_entry q where q.cell = $1::smallint and q.message_id = " message ")"               \
+    " not exists (select from queue_entry q where q.message_id = " message " and q.cell + 0 = $1::smallint)"           \
     " and not exists (select from mailbox_message i where i.cell = $1::smallint and i.message_id = " message ")"
 
 static const struct db_statement partitions = {"maintenance_partitions",

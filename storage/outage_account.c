@@ -65,7 +65,7 @@ static const struct db_statement give = {
     "  from unnest($2::bigint[], $3::text[]) e (id, address)"
     "  join account a on a.id = coalesce((select id from account where address = e.address),"
     "                                    (select account_id from alias where address = e.address))"
-    " where q.cell = $1::smallint and q.id = e.id and q.account_id is null and not q.shown"};
+    " where q.id = e.id and q.cell + 0 = $1::smallint and q.account_id is null and not q.shown"};
 
 /* In the order in which reports lock them: what is given may be on its way. */
 static const struct db_statement lock_entries = {
@@ -195,7 +195,9 @@ static bool base_of(struct arena *arena, const struct wants *wants, struct slice
 static const struct db_statement orphans = {
     "outage_account_orphans",
     "with page as (select id, recipient, account_id is null and not shown as orphan from queue_entry"
-    "               where cell = $1::smallint and domain_id = $2::bigint and id > $3::bigint order by id limit $4::integer)"
+    "               where (domain_id, id) > ($2::bigint, $3::bigint)" /* storage/queue_internal.h */
+    "                 and (domain_id, id) < ($2::bigint, 9223372036854775807) and cell + 0 = $1::smallint and domain_id is not null"
+    "               order by domain_id, id limit $4::integer)"
     " (select id, recipient, 0::bigint from page where orphan order by recipient)"
     " union all select max(id), null, count(*) from page"};
 

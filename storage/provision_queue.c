@@ -7,7 +7,7 @@
 #include "core/id.h"
 #include "storage/db.h"
 
-#define THIS " cell = $1::smallint and id = $2::bigint"
+#define THIS " id = $2::bigint and cell + 0 = $1::smallint" /* storage/queue_internal.h */
 
 static const struct db_statement require = {
     "provision_queue_require",

@@ -3,7 +3,7 @@
  * queue_report.c.
  *
  * Claiming is a read and a write.  The read walks destinations that are due, and of each the entries of highest
- * priority, and of these the oldest, that are due: a dead destination with 100,000 entries is not looked at, because
+ * priority, and of these those that have been due longest: a dead destination with 100,000 entries is not looked at, because
  * its own due_at lies ahead.  The write takes the candidates by id and checks again that nobody has them; as only the
  * holder of a cell's lease claims in it, there is nearly never anybody. (FOR UPDATE SKIP LOCKED in one statement
  * would do on one PostgreSQL, but not over several cells on Citus.)
@@ -35,7 +35,7 @@
 #define ENTRY_COLUMNS                                                                                                  \
     "q.id, q.message_id, m.customer_id, m.account_id, m.sender, q.recipient, q.destination,"                           \
     " q.domain_id, q.account_id, m.eight_bit, m.size, m.received_at, q.expires_at, q.attempts,"                        \
-    " m.parameters, q.parameters, q.last_reply, q.deliver_by, q.priority"
+    " m.parameters, q.parameters, q.last_reply, q.deliver_by, q.priority, m.client, m.helo, q.due_at"
 
 static const struct db_statement claim_read = {
     "queue_claim_read",
@@ -45,7 +45,7 @@ static const struct db_statement claim_read = {
     "          where d.key <> all($5::text[])"
     "            and e.cell = d.cell and e.destination = d.key and e.worker is null and e.held_until is null"
     "            and e.due_at <= now()"
-    "          order by e.priority desc, e.id limit case when d.failures > 0 then 1 else $2::integer end)"
+    "          order by e.priority desc, e.due_at, e.id limit case when d.failures > 0 then 1 else $2::integer end)"
     "        union all"
     "        (select e.id from queue_entry e"
     "          where d.key = any($5::text[])"
@@ -104,14 +104,12 @@ static const struct db_statement delayed_read = {
 static const struct db_statement late_read = {
     "queue_late_read", "select cell, id from queue_entry where cell = any($1::smallint[]) and deliver_by <= now()"
                        "   and coalesce(worker, -1) = -1 order by deliver_by limit $2::integer"};
-static const struct db_statement not_late = {
-    "queue_not_late",
-    "update queue_entry q set deliver_by = null from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-    " where q.cell = u.cell and q.id = u.id"};
+static const struct db_statement not_late = {"queue_not_late",
+                                             "update queue_entry q set deliver_by = null from " QUEUE_LIST(
+                                                 "$1::smallint[], $2::bigint[]", "cell, id") " where " QUEUE_ENTRY_IS};
 static const struct db_statement not_delayed = {
-    "queue_not_delayed",
-    "update queue_entry q set delay_at = 'infinity' from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-    " where q.cell = u.cell and q.id = u.id"};
+    "queue_not_delayed", "update queue_entry q set delay_at = 'infinity' from " QUEUE_LIST(
+                             "$1::smallint[], $2::bigint[]", "cell, id") " where " QUEUE_ENTRY_IS};
 
 /* ------------------------------------------------------------------ claiming */
 
@@ -148,6 +146,9 @@ static void entries_take(struct arena *arena, const struct rows *rows, uint64_t 
             .parameters = row_text(rows, i, 15),
             .last_reply = row_text(rows, i, 16),
             .priority = (int)row_int64(rows, i, 18),
+            .client = row_text(rows, i, 19),
+            .helo = row_text(rows, i, 20),
+            .due_ms = row_time(rows, i, 21),
             .deliver_by_ms = row_is_null(rows, i, 17) ? 0 : row_time(rows, i, 17),
         };
     qsort(*out, *count, sizeof **out, by_id);

@@ -32,9 +32,11 @@ struct queue_entry {
     int64_t account_id;                       /* shown in whose INBOX, or 0 */
     struct slice mail_parameters, parameters; /* protocols/smtp_parameter.h; p NULL: none */
     struct slice last_reply;                  /* to the last attempt; p NULL: none */
+    struct slice client, helo;                /* who brought the message; p NULL: nobody, or not by SMTP */
     bool eight_bit;
     uint64_t size;
     int64_t received_ms, expires_ms;
+    int64_t due_ms; /* since when it waits for its turn: that of its acceptance, unless it was put off by itself */
     int64_t deliver_by_ms; /* when it is late (RFC 2852); 0: never, or its sender was told */
     int32_t attempts;
     int priority; /* higher goes first */
@@ -54,8 +56,8 @@ struct slice queue_destination_mx(struct arena *arena, struct slice domain);
 #define QUEUE_DESTINATION_MAILBOX SLICE("mailbox")
 
 /*
- * Claims waiting entries that are due, those of higher priority, then the oldest first within each cell and
- * destination, and leases them to this worker; of a destination that has failed, one.  Cells: those leased to us.  A
+ * Claims waiting entries that are due, those of higher priority, then those due longest first within each cell
+ * and destination, and leases them to this worker; of a destination that has failed, one.  Cells: those leased to us.  A
  * claim whose answer is lost is repeated until there is one: it returns late, but forgets nothing that was leased to us.
  */
 struct queue_claim_limits {

@@ -42,7 +42,7 @@ bool queue_act_parse(struct slice word, enum queue_act_kind *out) __attribute__(
 
 /* For storage only: which of the entries q an action ($3) is taken on. */
 #define QUEUE_ACT_APPLIES                                                                                              \
-    " q.worker is null and case when $3::text = 'retry' then q.held_until is null"                                     \
+    " coalesce(q.worker, -1) = -1 and case when $3::text = 'retry' then q.held_until is null"                          \
     " when $3::text in ('release', 'expire') then q.held_until is not null"                                            \
     " when $3::text = 'redirect' then q.destination <> 'mailbox' else true end"
 

@@ -15,6 +15,7 @@
 #include "storage/db.h"
 #include "storage/node.h"
 #include "storage/queue_bulk_row.h"
+#include "storage/queue_internal.h"
 
 #define BATCH 500
 #define LOOK_MS 1000
@@ -27,15 +28,13 @@ static const struct db_statement stand = {
     "queue_bulk_stand",
     "select refuse('queue_action_moved') where not exists (select from queue_action where id = $1::bigint"
     "   and cursor_id = $2::bigint and state = 'running' for update)"};
-static const struct db_statement lock = {
-    "queue_bulk_lock", "select q.id from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-                       "  join queue_entry q on q.cell = u.cell and q.id = u.id order by q.cell, q.id for update of q"};
+static const struct db_statement lock = {"queue_bulk_lock",
+                                         "select q.id" QUEUE_ENTRIES " order by q.cell, q.id for update of q"};
 static const struct db_statement move = {
     "queue_bulk_move",
     "update queue_action set cursor_id = $5::bigint, done = done + t.n, skipped = skipped + cardinality($2::bigint[]) - t.n,"
     "   state = case when $6::boolean then 'done' else 'running' end, ended_at = case when $6::boolean then now() end"
-    "  from (select count(*) as n from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
-    "          join queue_entry q on q.cell = u.cell and q.id = u.id and" QUEUE_ACT_APPLIES ") t"
+    "  from (select count(*) as n" QUEUE_ENTRIES " and" QUEUE_ACT_APPLIES ") t"
     " where queue_action.id = $4::bigint"};
 
 static AWAITS enum db_write run_batch(struct arena *arena, const struct queue_bulk *bulk,

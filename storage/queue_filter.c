@@ -12,6 +12,10 @@
  * The indexes leave out what is in a worker's memory (schema/0025), so each statement has two arms; the second finds
  * its few through queue_entry_leased.  Limits that the planner must know are written out: it guesses a tenth of
  * everything for a parameter.
+ *
+ * Plans are made when the queue is empty (queue_internal.h), and then the primary key is as good as any index.  So each
+ * arm asks for an order that only its own index has, that of (sender, id) instead of the ids of one sender, and for
+ * rows that come in order (db_read_page).
  */
 #include "storage/queue_filter.h"
 
@@ -28,7 +32,6 @@
 #define BY_DOMAIN RECIPIENT_DOMAIN " = $5::text"
 #define BY_DESTINATION "destination = $6::text"
 #define BY_CUSTOMER "customer_id = $7::bigint"
-#define BY_HOLD "held_until is not null"
 #define BY_MESSAGE "message_id = $9::bigint and cell = $10::smallint"
 #define BY_GROUP "similar_id = $14::bigint"
 #define SUSPENDS QUEUE_VIEW_SUSPENDS("sender", "customer_id", "destination", "recipient")
@@ -46,11 +49,26 @@
     "                                           and exists (select from suspension s where " SUSPENDS                  \
     ") then 'suspended'"                                                                                               \
     "                                          when held_until is not null then 'held' else 'waiting' end))"
-#define ARM(which, road)                                                                                               \
-    "(select * from queue_entry where " which " and " road                                                             \
+#define IDLE(key, value)                                                                                               \
+    "(select * from queue_entry where worker is null and (" key ", id) > (" value ", $1::bigint)"                      \
+    " and (" key ", id) < (" value ", $3::bigint) order by " key ", id limit " SCAN ")"
+#define IDLE_ALL                                                                                                       \
+    "(select * from queue_entry where worker is null and id > $1::bigint and id < $3::bigint order by id limit " SCAN  \
+    ")"
+#define IDLE_HELD                                                                                                      \
+    "(select * from queue_entry where worker is null and held_by is not null"                                          \
+    " and (held_by is not null, id) > (true, $1::bigint) and (held_by is not null, id) < (true, $3::bigint)"           \
+    " order by held_by is not null, id limit " SCAN ")"
+#define IDLE_GROUP                                                                                                     \
+    "(select * from queue_entry where worker is null and similar_id is not null"                                       \
+    " and (similar_id, id) > ($14::bigint, $1::bigint) and (similar_id, id) < ($14::bigint, $3::bigint)"               \
+    " order by similar_id, id limit " SCAN ")"
+/* Of a message there are few, in memory there are few: all are read and put in order. */
+#define ROWS(where, order, road)                                                                                       \
+    "(select * from (select * from queue_entry where " where " order by " order " offset 0) few where " road           \
     " and id > $1::bigint and id < $3::bigint order by id limit " SCAN ")"
-#define IDLE(road) ARM("worker is null", road)
-#define ACTIVE(road) ARM("worker is not null", road)
+#define IDLE_MESSAGE ROWS("message_id = $9::bigint", "message_id", "cell = $10::smallint and worker is null")
+#define ACTIVE(road) ROWS("worker is not null", "lease_until", road)
 
 #define LIST(arms)                                                                                                     \
     "select " QUEUE_VIEW_ENTRY ", q.matches, q.position = " SCAN " from (select * from"                                \
@@ -58,16 +76,19 @@
     "    from (" arms " order by id limit " SCAN ") looked_at) numbered"                                               \
     " where matches or position = " SCAN " order by id limit " PAGE ") q" QUEUE_VIEW_JOINS                             \
     " order by q.id limit $2::integer"
-#define LIST_BY(road) LIST(IDLE(road) " union all " ACTIVE(road))
+#define LIST_BY(idle, road) LIST(idle " union all " ACTIVE(road))
 
-static const struct db_statement list_all = {"queue_filter_all", LIST_BY("true")};
-static const struct db_statement list_message = {"queue_filter_message", LIST_BY(BY_MESSAGE)};
-static const struct db_statement list_group = {"queue_filter_group", LIST_BY(BY_GROUP)};
-static const struct db_statement list_sender = {"queue_filter_sender", LIST_BY(BY_SENDER)};
-static const struct db_statement list_domain = {"queue_filter_domain", LIST_BY(BY_DOMAIN)};
-static const struct db_statement list_destination = {"queue_filter_destination", LIST_BY(BY_DESTINATION)};
-static const struct db_statement list_customer = {"queue_filter_customer", LIST_BY(BY_CUSTOMER)};
-static const struct db_statement list_held = {"queue_filter_held", LIST("select * from " IDLE(BY_HOLD) " one")};
+static const struct db_statement list_all = {"queue_filter_all", LIST_BY(IDLE_ALL, "true")};
+static const struct db_statement list_message = {"queue_filter_message", LIST_BY(IDLE_MESSAGE, BY_MESSAGE)};
+static const struct db_statement list_group = {"queue_filter_group", LIST_BY(IDLE_GROUP, BY_GROUP)};
+static const struct db_statement list_sender = {"queue_filter_sender", LIST_BY(IDLE("sender", "$4::text"), BY_SENDER)};
+static const struct db_statement list_domain = {"queue_filter_domain",
+                                                LIST_BY(IDLE(RECIPIENT_DOMAIN, "$5::text"), BY_DOMAIN)};
+static const struct db_statement list_destination = {"queue_filter_destination",
+                                                     LIST_BY(IDLE("destination", "$6::text"), BY_DESTINATION)};
+static const struct db_statement list_customer = {"queue_filter_customer",
+                                                  LIST_BY(IDLE("customer_id", "$7::bigint"), BY_CUSTOMER)};
+static const struct db_statement list_held = {"queue_filter_held", LIST("select * from " IDLE_HELD " one")};
 static const struct db_statement list_active = {"queue_filter_active", LIST("select * from " ACTIVE("true") " one")};
 
 static const struct db_statement *choose(const struct queue_filter *filter)
@@ -140,7 +161,7 @@ AWAITS enum db_status queue_filter_list(struct arena *arena, const struct queue_
     *next = 0;
     params_init(&params, arena);
     put_params(&params, filter, after, (int32_t)limit + 1);
-    if (db_read(arena, choose(filter), &params, &rows) == DB_FAILED)
+    if (db_read_page(arena, choose(filter), &params, &rows) == DB_FAILED)
         return DB_FAILED;
     unsigned got = rows_count(rows);
     *out = arena_array(arena, got + 1, sizeof **out);

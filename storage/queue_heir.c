@@ -11,9 +11,8 @@
 #include "storage/queue_internal.h"
 
 static const struct db_statement heir_read = {
-    "queue_heir_read", "select q.id, q.message_id, q.recipient, q.destination, u.reply"
-                       "  from unnest($1::smallint[], $2::bigint[], $3::text[]) u (cell, id, reply)"
-                       "  join queue_entry q on q.cell = u.cell and q.id = u.id"};
+    "queue_heir_read",
+    "select q.id, q.message_id, q.recipient, q.destination, u.reply" QUEUE_ENTRIES_WITH("$3::text[]", "reply")};
 
 enum db_write queue_inherit(const int64_t *entry_ids, const struct slice *replies, unsigned count, unsigned *recorded)
 {

@@ -14,10 +14,18 @@
  * when the queue is empty, and the planner then takes any index that a condition fits for as good as the primary key, up
  * to a walk through all that waits, or all of a cell, for each entry; or it walks through an index once and compares
  * each row with the list.  So these conditions fit the primary key alone, which begins with the id, and the list looks
- * short: of a limit that it does not know the planner expects a tenth.
+ * short: of a limit that it does not know the planner expects a tenth.  Nor has an index by time, message or domain a
+ * cell in it, and lists ask for an order that one index has (queue_filter.c).
  */
 #define QUEUE_LIST(arrays, columns) "(select * from unnest(" arrays ") l limit (select 1000000)) u (" columns ")"
 #define QUEUE_ENTRY_IS "q.id = u.id and q.cell + 0 = u.cell"
+/* Those of $1 cells and $2 ids, alone or with more arrays beside them; and h, which is t, one of such q. */
+#define QUEUE_ENTRIES                                                                                                  \
+    " from " QUEUE_LIST("$1::smallint[], $2::bigint[]", "cell, id") " join queue_entry q on " QUEUE_ENTRY_IS
+#define QUEUE_ENTRIES_WITH(arrays, columns)                                                                            \
+    " from " QUEUE_LIST("$1::smallint[], $2::bigint[], " arrays,                                                       \
+                        "cell, id, " columns) " join queue_entry q on " QUEUE_ENTRY_IS
+#define QUEUE_SAME "h.id = t.id and h.cell + 0 = t.cell + 0"
 #define QUEUE_ENTRY_OF(worker) "coalesce(q.worker, -1) = " worker
 #define QUEUE_ENTRY_NOBODYS QUEUE_ENTRY_OF("-1")
 

@@ -55,7 +55,7 @@ void queue_view_read(const struct rows *rows, unsigned row, struct queue_view_en
 static const struct db_statement one_entry = {
     "queue_view_entry",
     "select " QUEUE_VIEW_ENTRY " from queue_entry q" QUEUE_VIEW_JOINS
-    " where q.cell = $1::smallint and q.id = $2::bigint",
+    " where q.id = $2::bigint and q.cell + 0 = $1::smallint",
 };
 
 AWAITS enum db_status queue_view_entry(struct arena *arena, int64_t id, struct queue_view_entry *out)
@@ -80,7 +80,7 @@ static const struct db_statement message = {
 static const struct db_statement message_entries = {
     "queue_view_message_entries",
     "select " QUEUE_VIEW_ENTRY " from queue_entry q" QUEUE_VIEW_JOINS
-    " where q.cell = $1::smallint and q.message_id = $2::bigint order by q.id limit $3::integer",
+    " where q.message_id = $2::bigint and q.cell + 0 = $1::smallint order by q.id limit $3::integer",
 };
 
 AWAITS enum db_status queue_view_message(struct arena *arena, int64_t id, struct queue_view_message *out)

@@ -27,35 +27,36 @@
 #define SHOW_SET                                                                                                       \
     "(select distinct on (a.inbox_id, q.message_id) a.inbox_id, q.message_id, q.id"                                    \
     "   from queue_entry q join account a on a.id = q.account_id"                                                      \
-    "  where q.cell = $1::smallint and q.id = any($2::bigint[]) and not q.shown"                                       \
+    "  where q.id = any($2::bigint[]) and q.cell + 0 = $1::smallint and not q.shown"                                   \
     "    and not exists (select from mailbox_message mm where mm.cell = $1::smallint"                                  \
     "                     and mm.message_id = q.message_id and mm.mailbox_id = a.inbox_id)"                            \
     "  order by a.inbox_id, q.message_id, q.id)"
 
 static const struct db_statement show_lock = {
-    "show_lock", "select id from queue_entry where cell = $1::smallint and id = any($2::bigint[]) and not shown"
+    "show_lock", "select id from queue_entry where id = any($2::bigint[]) and cell + 0 = $1::smallint and not shown"
                  "   and account_id is not null order by id for update"};
 static const struct db_statement show_uids = {
     "show_uids", "update mailbox m set uidnext = m.uidnext + w.n, modseq = m.modseq + 1"
                  "  from (select inbox_id, count(*) as n from " SHOW_SET " s group by inbox_id) w"
                  " where m.cell = $1::smallint and m.id = w.inbox_id returning m.id"};
 static const struct db_statement show_insert = {
-    "show_insert", "insert into mailbox_message (cell, mailbox_id, uid, message_id, keywords, internal_at, size, modseq)"
-                   " select $1::smallint, s.inbox_id,"
-                   "        m.uidnext - count(*) over (partition by s.inbox_id)"
-                   "          + row_number() over (partition by s.inbox_id order by s.id) - 1,"
-                   "        s.message_id, array['" CARRY_HELD "'], x.received_at, x.size, m.modseq"
-                   "   from " SHOW_SET " s"
-                   "   join mailbox m on m.cell = $1::smallint and m.id = s.inbox_id"
-                   "   join message x on x.cell = $1::smallint and x.id = s.message_id"};
+    "show_insert",
+    "insert into mailbox_message (cell, mailbox_id, uid, message_id, keywords, internal_at, size, modseq)"
+    " select $1::smallint, s.inbox_id,"
+    "        m.uidnext - count(*) over (partition by s.inbox_id)"
+    "          + row_number() over (partition by s.inbox_id order by s.id) - 1,"
+    "        s.message_id, array['" CARRY_HELD "'], x.received_at, x.size, m.modseq"
+    "   from " SHOW_SET " s"
+    "   join mailbox m on m.cell = $1::smallint and m.id = s.inbox_id"
+    "   join message x on x.cell = $1::smallint and x.id = s.message_id"};
 static const struct db_statement show_event = {
     "show_event", "insert into event (cell, id, at, message_id, recipient, kind, detail)"
                   " select q.cell, e.event_id, $4::timestamptz, q.message_id, q.recipient, 'held', 'readable in INBOX'"
                   "   from unnest($2::bigint[], $3::bigint[]) e (id, event_id)"
-                  "   join queue_entry q on q.cell = $1::smallint and q.id = e.id"
+                  "   join queue_entry q on q.id = e.id and q.cell + 0 = $1::smallint"
                   "  where not q.shown and q.account_id is not null"};
 static const struct db_statement show_mark = {
-    "show_mark", "update queue_entry set shown = true where cell = $1::smallint and id = any($2::bigint[])"
+    "show_mark", "update queue_entry set shown = true where id = any($2::bigint[]) and cell + 0 = $1::smallint"
                  "   and account_id is not null and not shown"};
 
 static struct params *step(struct db_unit *unit, const struct db_statement *statement, unsigned cell,

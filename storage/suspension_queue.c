@@ -33,19 +33,18 @@ static const struct db_statement park = {
                     " where " QUEUE_ENTRY_IS " and " QUEUE_ENTRY_OF(
                         "$3::smallint") " and s.id = $4::bigint and s.ended_at is null"
                                         "   and (s.expires_at is null or s.expires_at > now()) returning q.id"};
+#define BY(id) "coalesce(q.suspension_id, 0) = " id
 static const struct db_statement event = {
     "suspension_event",
     "insert into event (cell, id, at, message_id, recipient, kind, detail)"
-    " select q.cell, e.event_id, $5::timestamptz, q.message_id, q.recipient, 'suspended', q.held_reason"
-    "   from unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
-    "   join queue_entry q on q.cell = e.cell and q.id = e.id and q.suspension_id = $4::bigint on conflict do nothing"};
+    " select q.cell, u.event_id, $5::timestamptz, q.message_id, q.recipient, 'suspended', q.held_reason" QUEUE_ENTRIES_WITH(
+        "$3::bigint[]", "event_id") " and " BY("$4::bigint") " on conflict do nothing"};
 /* One of a failing destination goes out as its probe, for all cells: this was none. */
 static const struct db_statement wake = {
     "suspension_wake",
-    "update destination d set due_at = now() where d.key in (select q.destination"
-    "   from unnest($1::smallint[], $2::bigint[]) u (cell, id) join queue_entry q on q.cell = u.cell and q.id = u.id"
-    "    and q.suspension_id = $3::bigint) and d.failures > 0"
-    "   and not exists (select from outage o where o.cell = d.cell and o.ended_at is null and d.key = 'domain:' || o.domain_id)"};
+    "update destination d set due_at = now() where d.key in (select q.destination" QUEUE_ENTRIES "    and " BY(
+        "$3::bigint") ") and d.failures > 0"
+                      "   and not exists (select from outage o where o.cell = d.cell and o.ended_at is null and d.key = 'domain:' || o.domain_id)"};
 
 AWAITS enum db_write suspension_park(const struct suspension *suspension, int64_t *entry_ids, unsigned *count)
 {
@@ -97,9 +96,9 @@ static const struct db_statement resume = {
     "suspension_resume",
     "update queue_entry q set held_until = now(), suspension_id = null,"
     "   expires_at = q.expires_at + (now() - q.held_until), delay_at = q.delay_at + (now() - q.held_until)"
-    "  from (select cell, id from queue_entry where suspension_id = $1::bigint and worker is null and held_until is not null"
-    "         order by id limit $2::integer for update skip locked) t"
-    " where q.cell = t.cell and q.id = t.id returning q.id"};
+    "  from (select q.cell, q.id from queue_entry q where q.suspension_id = $1::bigint and " QUEUE_ENTRY_NOBODYS
+    "           and coalesce(q.held_until, '-infinity') > '-infinity'"
+    "         order by q.id limit $2::integer for update skip locked) u where " QUEUE_ENTRY_IS " returning q.id"};
 static const struct db_statement forget = {
     "suspension_forget",
     "with p as (delete from suspension_pass where suspension_id = $1::bigint)"

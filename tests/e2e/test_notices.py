@@ -13,7 +13,7 @@ from harness.sink import Behaviour
 
 SENDER, CAROL = "ann@hosted.test", "carol@relayed.test"
 QUICK = {"delivery.retry_first": "300ms", "delivery.retry_max": "300ms", "delivery.probe_interval": "300ms"}
-PER_MESSAGE = ["Original-Envelope-Id", "Reporting-MTA", "Arrival-Date"]
+PER_MESSAGE = ["Original-Envelope-Id", "Reporting-MTA", "Received-From-MTA", "Arrival-Date"]
 
 
 def set_up(node, sink):

@@ -2,6 +2,7 @@
 import datetime
 import email
 import email.policy
+import itertools
 
 import pytest
 
@@ -224,3 +225,61 @@ def test_what_is_being_delivered_is_left_alone(node, outside):
     outside.hold.set()
     wait_until(lambda: not queue(node), "it has gone")
     assert [kind for kind, _ in events(node, entry)][-1] == "delivered"
+
+
+def test_what_an_administrator_does_looks_at_no_other_entry(new_posthouse, sink):
+    """Nor does what goes on beside it, whatever waits or is held: plans that were made while little waited find an entry by its id."""
+    node = new_posthouse(settings={"daemon.workers": 1, "delivery.probe_interval": "1h"}).start()
+    node.api.customer("acts")
+    node.api.relay_domain("dead.test", "acts", 9)
+    numbers = itertools.count()
+
+    def one():
+        recipient = f"x{next(numbers)}@dead.test"
+        node.send("", [recipient], make_message("x"))
+        newest = {"domain": "dead.test", "newer_than": "600", "limit": 1000}
+        return wait_until(lambda: [e for e in node.api.get("/v1/queue", **newest)["items"] if (e["recipient"], e["state"]) == (recipient, "waiting")],
+                          "it waits", timeout=60)[0]
+
+    def gone(entry):
+        wait_equal(lambda: node.api.request("GET", f"/v1/queue/{entry['id']}")[0], 404, "it is gone", timeout=60)
+
+    def everything():
+        held = {"until": until_tomorrow(), "reason": "x"}
+        entry = one()
+        act(node, entry, "priority", {"priority": 1})
+        act(node, entry, "hold", {**held, "then": "release"})
+        act(node, entry, "expire")
+        wait_equal(lambda: node.api.get(f"/v1/queue/{entry['id']}")["state"], "waiting", "it goes on")
+        act(node, entry, "cancel", {"bounce": False})
+        gone(entry)
+        entry = one()
+        act(node, entry, "hold", {**held, "then": "discard"})
+        act(node, entry, "expire")
+        gone(entry)
+        entry = one()
+        act(node, entry, "reject")
+        gone(entry)
+        entry = one()
+        act(node, entry, "retry")
+        assert node.api.get(f"/v1/queue/{entry['id']}")["id"] == entry["id"]
+
+    def numbers_of(what, table):
+        return int(node.query(f"select pg_stat_clear_snapshot(), {what} from {table} where relname = 'queue_entry'")[0][1])
+    everything()
+    node.query("analyze queue_entry, message, destination")
+    node.query("create temporary table made as select n, q.cell, q.message_id, q.id - ((n + 10000000)::bigint << 22) as made from"
+               " (select * from queue_entry limit 1) q, generate_series(1, 40000) n;"
+               " insert into message (cell, id, customer_id, sender, size, received_at, protocol)"
+               " select m.cell, made, m.customer_id, m.sender, 10, now(), 'ESMTP' from made join message m on m.id = made.message_id;"
+               " insert into queue_entry (cell, id, message_id, recipient, destination, domain_id, due_at, expires_at, sender, customer_id,"
+               " held_until, held_by, held_reason, held_then)"
+               " select q.cell, made, made, 'user' || n || '@dead.test', q.destination, q.domain_id, q.due_at, q.expires_at, q.sender, q.customer_id,"
+               " case when n % 100 = 0 then now() + interval '1 day' end, case when n % 100 = 0 then 'limit' end, case when n % 100 = 0 then 'x' end,"
+               " case when n % 100 = 0 then 'release' end from made, (select * from queue_entry limit 1) q")
+    # but for those by which pages are looked at on purpose
+    looked_at = "sum(idx_tup_read) filter (where indexrelname not in ('queue_entry_domain', 'queue_entry_by_domain', 'queue_entry_by_hold'))"
+    read, changed = numbers_of(looked_at, "pg_stat_user_indexes"), numbers_of("n_tup_upd + n_tup_del", "pg_stat_user_tables")
+    everything()
+    wait_until(lambda: numbers_of("n_tup_upd + n_tup_del", "pg_stat_user_tables") >= changed + 11, "all of it is told", timeout=60)
+    assert numbers_of(looked_at, "pg_stat_user_indexes") - read < 20000, "not even once"

@@ -118,3 +118,44 @@ def test_rows_from_before(new_posthouse):
     text = (ROOT / "schema/0025_queue_filter.sql").read_text()
     node.query(text[text.index("update queue_entry"):text.index("create index")])
     assert found(node, sender="old@sender.test") == found(node, customer="old") == [("old@sender.test", "ann@old.test")]
+
+
+def test_pages_do_not_walk_through_the_queue(new_posthouse):
+    """What was planned while nothing waited, and was known to be nothing, reads a page of 20,000 as one of a hundred."""
+    node = new_posthouse(settings={"daemon.workers": 1, "delivery.probe_interval": "1h"}).start()
+    node.api.customer("many")
+    node.api.relay_domain("dead.test", "many", 9)
+    node.query("analyze queue_entry, message, destination")
+    filters = [{}, {"sender": "joe@outside.test"}, {"domain": "dead.test"}, {"customer": "many"}, {"destination": "default"}, {"state": "active"},
+               {"state": "held"}, {"held_by": "limit"}, {"message": "0000000000000"}, {"state": "suspended"}, {"older_than": "60"}]
+
+    def ask():
+        for query in filters:
+            node.api.get("/v1/queue", **query)
+
+    def read():
+        return node.query("select pg_stat_clear_snapshot(), sum(idx_tup_read), sum(idx_scan) filter (where indexrelname = 'queue_entry_by_sender')"
+                          " from pg_stat_user_indexes where relname = 'queue_entry'")[0][1:]
+
+    def told():
+        """All that went before is in the numbers: what comes behind it is."""
+        scans = int(read()[1])
+        wait_until(lambda: ask() or int(read()[1]) > scans, "it is told")
+        return int(read()[0])
+    ask()
+    node.send("joe@outside.test", "ann@dead.test", make_message("waits"))
+    wait_equal(lambda: node.query("select count(*) from queue_entry where worker is null"), [["1"]], "it waits")
+    node.query("create temporary table made as select n, q.cell, q.message_id, q.id - ((n + 10000000)::bigint << 22) as made from queue_entry q,"
+               " generate_series(1, 20000) n;"
+               " insert into message (cell, id, customer_id, sender, size, received_at, protocol)"
+               " select m.cell, made, m.customer_id, m.sender, 10, now(), 'ESMTP' from made join message m on m.id = made.message_id;"
+               " insert into queue_entry (cell, id, message_id, recipient, destination, domain_id, due_at, expires_at, sender, customer_id,"
+               " held_until, held_by, held_reason, held_then)"
+               " select q.cell, made, made, 'user' || n || '@dead.test', q.destination, q.domain_id, q.due_at, q.expires_at, q.sender, q.customer_id,"
+               " case when n % 2 = 0 then now() + interval '1 day' end, case when n % 2 = 0 then 'limit' end, case when n % 2 = 0 then 'x' end,"
+               " case when n % 2 = 0 then 'release' end from made, queue_entry q")
+    assert len(node.api.get("/v1/queue", sender="joe@outside.test", limit=1000)["items"]) == 1000
+    before = told()
+    for _ in range(10):
+        ask()
+    assert (told() - before) / 11 < 2100 * len(filters), "a page looks at 2,000"

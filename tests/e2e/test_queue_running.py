@@ -1,5 +1,6 @@
 """A destination that customers share: they take turns, and when it is away it is asked once, not once for each of them."""
 import collections
+import time
 
 import pytest
 
@@ -240,3 +241,23 @@ def test_a_probe_that_comes_to_nothing_for_our_sake_is_soon_repeated(new_posthou
     finally:
         node.close()
         faulty.close()
+
+
+def test_what_is_put_off_again_and_again_does_not_keep_the_rest_waiting(new_posthouse, sink):
+    """More of it is due again at any time than the destination is tried with: what was never tried has its turn all the same."""
+    node = new_posthouse(settings={"daemon.workers": 1, "delivery.retry_first": "1s", "delivery.retry_max": "1s", "delivery.per_destination_max": 1},
+                         default_route=sink.port)
+
+    class Slow(dict):
+        def get(self, recipient, other):
+            time.sleep(0.01)
+            return "451 4.3.0 later" if recipient.startswith("old") else other
+    sink.behave = Behaviour(recipient_replies=Slow())
+    node.start()
+    (sender,) = customers(node, 1)
+    with node.submission(sender) as client:
+        for n in range(400):
+            client.sendmail(sender, [f"old{n}@outside.test"], make_message("old", sender=sender))
+    wait_until(lambda: int(node.query("select count(*) from queue_entry where attempts > 1")[0][0]) > 100, "they are tried again and again", timeout=60)
+    submit(node, sender, "new")
+    wait_equal(lambda: subjects(sink), ["new"], "it has come", timeout=60)
