@@ -29,8 +29,8 @@ struct config {
     char *listen_smtp, *listen_submission, *listen_submissions, *listen_odmr, *listen_imap, *listen_imaps, *listen_pop3,
         *listen_pop3s, *listen_admin, *proxy_networks;
     /* [smtp] */
-    int64_t message_size_max, header_size_max, header_fields_max, recipients_max, errors_max, received_max,
-        own_received_max;
+    int64_t message_size_max, header_size_max, header_fields_max, line_length_max, recipients_max, errors_max;
+    int64_t received_max, own_received_max;
     char *bare_newline; /* refuse, normalize */
     int64_t greeting_delay_ms, smtp_timeout_ms, queue_lifetime_ms, delay_notice_ms, future_release_max_ms;
     char *xclient_networks;

@@ -87,6 +87,8 @@ const struct setting config_settings[] = {
     {"smtp", "header_size_max", SETTING_SIZE, offsetof(struct config, header_size_max), "256K", 16384, INT64_C(1) << 31,
      "Longest header of a message."},
     NUMBER("smtp", "header_fields_max", header_fields_max, "1000", 100, 1000000, "Fields in a message's header."),
+    NUMBER("smtp", "line_length_max", line_length_max, "0", 0, INT64_C(1) << 31,
+           "Octets in a line of a message, with its CRLF; the standard has 1000. 0: no limit."),
     NUMBER("smtp", "recipients_max", recipients_max, "1000", 100, 50000,
            "Recipients of one message (RFC 5321 4.5.3.1.8)."),
     NUMBER("smtp", "errors_max", errors_max, "20", 1, 1000, "Bad commands before a client is hung up on."),

@@ -132,6 +132,7 @@ struct server_settings *settings_server(const struct config *c)
         .login_timeout_ms = (unsigned)c->login_timeout_ms,
         .header_size_max = (uint64_t)c->header_size_max,
         .header_fields_max = (unsigned)c->header_fields_max,
+        .line_length_max = (size_t)c->line_length_max,
         .received_max = (unsigned)c->received_max,
         .own_received_max = (unsigned)c->own_received_max,
         .normalize_newlines = strcmp(c->bare_newline, "normalize") == 0,

@@ -37,6 +37,7 @@ struct server_settings {
     unsigned login_timeout_ms;  /* before authentication, IMAP and POP3 */
     uint64_t header_size_max;   /* octets of a message's header */
     unsigned header_fields_max;
+    size_t line_length_max; /* of a message's line, with its CRLF; 0: as long as it likes */
     unsigned received_max;             /* Received lines before we say loop */
     unsigned own_received_max;         /* those of them that name us */
     bool normalize_newlines;           /* bare CR and LF in a message are repaired, not refused */

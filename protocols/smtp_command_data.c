@@ -14,8 +14,9 @@
  * Two filters may stand before the spool: what is sent as BODY=BINARYMIME becomes a message of lines (mime_binary.c),
  * and a submitted message loses its Bcc (smtp_fields.c).  The size that counts for limits is that of what came.
  *
- * Lines of the message may be longer than the 1,000 octets of section 4.5.3.1.6, and 8-bit whether BODY said so or
- * not: both are everywhere in real mail, are kept as they came, and harm nobody here.
+ * Lines of the message may be longer than the 1,000 octets of section 4.5.3.1.6, unless a setting says how long they
+ * may be, and 8-bit whether BODY said so or not: both are everywhere in real mail, are kept as they came, and harm
+ * nobody here.
  */
 #include <event2/buffer.h>
 
@@ -128,6 +129,14 @@ static void too_big(struct smtp_session *session)
     smtp_refuse_too_big(session);
 }
 
+static bool line_too_long(const struct smtp_session *session)
+{
+    const struct smtp_transaction *transaction = session->transaction;
+    size_t most = session->settings->line_length_max;
+
+    return most && !transaction->binary && transaction->dot.longest > most;
+}
+
 /* True, and answered. */
 static bool binary_refused(struct smtp_session *session)
 {
@@ -168,6 +177,10 @@ bool smtp_data_refused(struct smtp_session *session)
         refuse(session, 554, "5.4.6", "loop", "Too many Received fields: the message is going in circles");
     else if (transaction->dot.hops.own > session->settings->own_received_max)
         refuse(session, 554, "5.4.6", "loop-here", "This server has had the message too often: it is going in circles");
+    else if (line_too_long(session))
+        refuse(session, 554, "5.6.0", "line-too-long",
+               arena_printf(session->command, "The message has a line of more than %zu octets",
+                            session->settings->line_length_max));
     else if (transaction->dot.header > session->settings->header_size_max)
         refuse(session, 552, "5.3.4", "header-too-big", "Message header too big");
     else if (transaction->dot.fields > session->settings->header_fields_max)

@@ -19,7 +19,7 @@
  * The chunks of BDAT (RFC 3030) have neither dot-stuffing nor an end of their own; they go through here for the rest,
  * so that a message keeps the same rules whichever way it comes.
  *
- * The header is read byte by byte to count its octets, its fields, and those that tell a loop (smtp_hops.c); the body
+ * Lines are measured on the way.  The header is read byte by byte to count its octets, its fields, and those that tell a loop (smtp_hops.c); the body
  * by memchr() from line end to line end, so that its cost per byte is small.
  */
 #include "protocols/smtp_dot.h"
@@ -87,6 +87,13 @@ static enum smtp_dot_state next_state(struct smtp_dot *dot, char c)
     return SMTP_DOT_END;
 }
 
+static void longer(struct smtp_dot *dot, size_t n)
+{
+    dot->line += n;
+    if (dot->line > dot->longest)
+        dot->longest = dot->line;
+}
+
 static void give(smtp_dot_sink *sink, void *arg, const char *from, const char *to)
 {
     if (to > from)
@@ -100,13 +107,20 @@ bool smtp_dot_feed(struct smtp_dot *dot, struct slice *input, smtp_dot_sink *sin
 
     while (p < end && dot->state != SMTP_DOT_END) {
         if (dot->state == SMTP_DOT_TEXT && dot->body) {
-            p += plain_run(p, (size_t)(end - p));
+            size_t n = plain_run(p, (size_t)(end - p));
+
+            longer(dot, n);
+            p += n;
             if (p == end)
                 break;
         }
         enum smtp_dot_state before = dot->state;
         dot->header += !dot->body;
         dot->state = next_state(dot, *p);
+        if (dot->state != SMTP_DOT_DOT && dot->state != SMTP_DOT_DOT_CR && dot->state != SMTP_DOT_END)
+            longer(dot, 1); /* "not counting the leading dot duplicated for transparency" */
+        if (dot->state == SMTP_DOT_LINE_START)
+            dot->line = 0;
         if (dot->state == SMTP_DOT_DOT || dot->state == SMTP_DOT_DOT_CR || dot->state == SMTP_DOT_END) {
             give(sink, arg, run, p); /* the dot, and what may belong to the end, is no content */
             run = p + 1;

@@ -29,6 +29,7 @@ struct smtp_dot {
     bool nul;              /* a NUL was seen */
     size_t header;         /* octets of the header so far, as they came */
     unsigned fields;       /* lines of it that begin a field */
+    size_t line, longest;  /* octets of this line so far, and of the longest one, with its CRLF (RFC 5321 4.5.3.1.6) */
     struct smtp_hops hops; /* its Received fields */
 };
 

@@ -158,11 +158,42 @@ static void test_chunked(void **state)
     }
 }
 
+/* Octets with the CRLF; a doubled dot counts once, what ends DATA not at all. */
+static void test_longest(void **state)
+{
+    static const struct {
+        const char *text;
+        bool chunked;
+        size_t longest;
+    } cases[] = {
+        {"A: b\r\n\r\nlonger line\r\n.\r\n", false, 13},
+        {"A: the longest\r\n\r\nx\r\n.\r\n", false, 16},
+        {"\r\n...\r\nx\r\n.\r\n", false, 4},
+        {"\r\nno end", false, 6},
+        {".\r\n", false, 0},
+        {"\r\n...\r\n", true, 5},
+        {"\r\n1234567", true, 7},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (size_t step = 1; step < 20; step++) {
+            struct smtp_dot dot = {.chunked = cases[i].chunked};
+            struct collected out = {.n = 0};
+            bool ended;
+
+            feed(&dot, slice_str(cases[i].text), step, &out, &ended);
+            if (dot.longest != cases[i].longest)
+                fail_msg("case %zu in steps of %zu: %zu", i, step, dot.longest);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chunked),   cmocka_unit_test(test_end),      cmocka_unit_test(test_stuffing),
         cmocka_unit_test(test_smuggling), cmocka_unit_test(test_received),
+        cmocka_unit_test(test_longest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
