@@ -174,9 +174,12 @@ static AWAITS enum db_write open_now(int64_t account_id, struct slice address, c
 {
     bool opened;
     enum db_write written = breaker_open(account_id, trip, policy, &opened);
+    struct watched *w = find(account_id);
 
     if (written != DB_DONE)
         return written;
+    if (w) /* closing forgets what led to it: it must not be written after that */
+        memset(w->more, 0, sizeof w->more);
     if (opened) {
         opened_count++;
         log_warn("what an account sends is held: it has left its pattern", log_id("account", account_id),

@@ -64,7 +64,8 @@ AWAITS enum db_write breaker_open(int64_t account_id, const struct breaker_trip 
 #define ZERO(p) p "_messages = 0, " p "_recipients = 0, " p "_failures = 0"
 #define LEARN(m)                                                                                                       \
     "usual_" m " = case when $2::boolean then greatest(usual_" m ", day_" m ", least(hour_" m " + before_" m           \
-    ", 1000000000)) else usual_" m " end"
+    ", 1000000000), (select value from breaker_open o where o.account_id = $1::bigint and o.measure = '" m "'))"       \
+    " else usual_" m " end"
 static const struct db_statement forget = {
     "breaker_forget",
     "update breaker_account set version = version + 1, " LEARN("messages") ", " LEARN("recipients") ", " LEARN(
