@@ -1,4 +1,4 @@
--- Posthouse, migration 70: of what is due at a destination goes first what has been due longest.
+-- Posthouse, migration 72: of what is due at a destination goes first what has been due longest.
 --
 -- By the order of acceptance what had been put off and was due again went before what had never been tried, however often.
 

@@ -1,4 +1,4 @@
--- Posthouse, migration 70: drills of one account.
+-- Posthouse, migration 71: drills of one account.
 --
 -- An account's drill has a row of outage, as a domain's has, so that what belongs to an outage (copies in Sent, what is carried to
 -- the primary afterwards) finds it. It is not the domain's: domain_id is null there, account_id says whose it is.
