@@ -58,7 +58,7 @@ static struct run *find_run(const struct drill *drill)
     run->outage_id = drill->outage_id;
     run->next = runs;
     runs = run;
-    runner_destination(slice_str(run->key))->drills++;
+    runner_order_drill(runner_destination(slice_str(run->key)), true);
     arena_free(&arena);
     return run;
 }
@@ -76,7 +76,7 @@ static void forget_runs(void)
         }
         struct runner_destination *d = runner_destination_find(slice_str(run->key));
         if (d) {
-            d->drills--;
+            runner_order_drill(d, false);
             runner_order_freed(d);
         }
         *link = run->next;

@@ -208,6 +208,8 @@ void runner_order_freed(struct runner_destination *destination);
 void runner_order_begin(struct runner_destination *destination, enum drain_pace pace);
 void runner_order_set(struct runner_destination *destination, enum drain_pace pace, bool newest_first);
 void runner_order_end(struct runner_destination *destination);
+/* A drill of one of its accounts begins, or has ended: in order, too. */
+void runner_order_drill(struct runner_destination *destination, bool begins);
 /*
  * What the primary said to the recipients of a batch, which are still in it, and how long its slowest reply took: it
  * paces the drain.

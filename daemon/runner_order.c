@@ -105,7 +105,7 @@ static void collect(struct runner_entry *entry, void *arg)
 }
 
 /* What is pending stands in the order that was wanted until now. */
-static void put_anew(struct runner_destination *d, bool ordered, bool newest_first)
+static void put_anew(struct runner_destination *d, bool ordered, bool newest_first, unsigned drills)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     unsigned count = d->pending;
@@ -116,6 +116,7 @@ static void put_anew(struct runner_destination *d, bool ordered, bool newest_fir
         runner_entry_take(all[i]);
     d->ordered = ordered;
     d->newest_first = newest_first;
+    d->drills = drills;
     for (unsigned i = 0; i < count; i++)
         runner_entry_put(all[i]);
     arena_free(&arena);
@@ -124,7 +125,7 @@ static void put_anew(struct runner_destination *d, bool ordered, bool newest_fir
 void runner_order_begin(struct runner_destination *d, enum drain_pace pace)
 {
     if (!d->ordered)
-        put_anew(d, true, d->newest_first);
+        put_anew(d, true, d->newest_first, d->drills);
     d->drain = drain_begin(pace, runner_settings()->per_destination_max);
 }
 
@@ -132,7 +133,17 @@ void runner_order_set(struct runner_destination *d, enum drain_pace pace, bool n
 {
     drain_repace(&d->drain, pace, runner_settings()->per_destination_max);
     if (d->newest_first != newest_first)
-        put_anew(d, d->ordered, newest_first);
+        put_anew(d, d->ordered, newest_first, d->drills);
+}
+
+void runner_order_drill(struct runner_destination *d, bool begins)
+{
+    unsigned drills = begins ? d->drills + 1 : d->drills - 1;
+
+    if (!d->drills != !drills)
+        put_anew(d, d->ordered, d->newest_first, drills);
+    else
+        d->drills = drills;
 }
 
 static bool is_put_off(const struct smtp_client_recipient *r, unsigned count)
@@ -155,5 +166,5 @@ void runner_order_answered(struct runner_destination *d, const struct runner_bat
 void runner_order_end(struct runner_destination *d)
 {
     d->blocked = false;
-    put_anew(d, false, false);
+    put_anew(d, false, false, d->drills);
 }

@@ -92,7 +92,7 @@ static bool goes_after(const struct runner_entry *one, const struct runner_entry
         return one->priority < other->priority;
     if (d->newest_first)
         return one->id < other->id;
-    if (!d->ordered && one->due_ms != other->due_ms)
+    if (!d->ordered && !d->drills && one->due_ms != other->due_ms)
         return one->due_ms > other->due_ms;
     return one->id > other->id;
 }
