@@ -167,6 +167,7 @@ enum carry_answer carry_session_make(struct carry_session *session, const struct
 {
     struct imap_client_mailboxes *all = &session->mailboxes;
     struct imap_client_mailbox *more;
+    enum imap_client_answer said;
     enum carry_answer answer;
     struct slice name, raw;
 
@@ -175,9 +176,18 @@ enum carry_answer carry_session_make(struct carry_session *session, const struct
         return CARRY_DONE;
     name = slice_equal(copy->mailbox, SLICE("INBOX")) ? copy->mailbox : name_there(session, copy->mailbox);
     raw = imap_utf7_encode(session->arena, name);
-    answer = carry_session_answer(session, imap_client_create(session->client, raw), "creating a mailbox");
+    said = imap_client_create(session->client, raw);
+    if (said == IMAP_CLIENT_NO &&
+        slice_equal_nocase(slice_str(imap_client_code(session->client)), SLICE("ALREADYEXISTS")))
+        said = IMAP_CLIENT_OK; /* RFC 5530: another was first */
+    answer = carry_session_answer(session, said, "creating a mailbox");
     if (answer != CARRY_DONE)
         return answer;
+    for (unsigned i = 0; i < all->count; i++)
+        if (&all->list[i] == *out) { /* it was only a name above others */
+            all->list[i].no_select = false;
+            return CARRY_DONE;
+        }
     more = arena_array(session->arena, (size_t)all->count + 1, sizeof *more);
     if (all->count)
         memcpy(more, all->list, all->count * sizeof *more);
