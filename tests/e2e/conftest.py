@@ -63,7 +63,7 @@ def certificate():
 @pytest.fixture(scope="session")
 def postgres():
     """One cluster for the whole run; each posthoused gets a database of its own in it. Do not stop it."""
-    server = Postgres(durable=False)
+    server = Postgres(durable=False, tidy=True)
     try:
         yield server.start()
     finally:

@@ -180,8 +180,8 @@ class FaultyPostgres:
     def create(self, name, empty=False):
         return self.postgres.create(name, empty)
 
-    def leave(self, name):
-        self.postgres.leave(name)
+    def leave(self, name, over=False):
+        self.postgres.leave(name, over)
 
     def query(self, database, sql):
         return self.postgres.query(database, sql)

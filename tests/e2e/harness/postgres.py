@@ -26,7 +26,8 @@ def _binaries():
 
 
 class Postgres:
-    def __init__(self, settings=(), durable=True, copied=True):
+    def __init__(self, settings=(), durable=True, copied=True, tidy=False):
+        """tidy: drops what nobody asks any more; a run has hundreds of databases, which would all be written to disk."""
         self.user = unprivileged("postgres", "nobody")
         self.folder = make_folder("pg", self.user)
         self.binaries = _binaries()
@@ -36,6 +37,7 @@ class Postgres:
         self._made, self._making = set(), threading.Lock()
         self._sql = Sql()
         self.process = None
+        self.tidy = tidy
         self.copied = copied and template.data_directory()
         if self.copied:
             run(["cp", "-a", "--reflink=auto", self.copied, self.data], timeout=120)
@@ -109,11 +111,16 @@ class Postgres:
             full = bool(self.copied and not empty)
             self.query("postgres", f"create database {name}" + (f" template {template.DATABASE}" if full else ""))
             self._made.add(name)
+            if full:
+                self.query(name, template.FRESH)
             return full
 
-    def leave(self, name):
-        """Nobody asks it any more."""
+    def leave(self, name, over=False):
+        """Nobody asks it for now, or any more."""
         self._sql.close(self.conninfo(name))
+        if over and self.tidy and name in self._made:
+            self._made.discard(name)
+            self.query("postgres", f"drop database {name} with (force)")
 
     @contextlib.contextmanager
     def locked(self, database, table):

@@ -38,7 +38,7 @@ class Posthouse:
         self.folder = make_folder("node", self.user)
         self.certificate = certificate
         self.postgres = postgres
-        self.database = postgres.new_database()
+        self.database = self.own_database = postgres.new_database()
         self.ports = {name: free_port() for name in LISTENERS}
         self.config_path = self.folder / "posthouse.conf"
         self.process = None
@@ -172,6 +172,7 @@ class Posthouse:
             if self.process:
                 self.process.stop(signal.SIGKILL)
             self.postgres.leave(self.database)
+            self.postgres.leave(self.own_database, over=True)
             remove_folder(self.folder)
 
     def query(self, sql):

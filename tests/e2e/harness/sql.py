@@ -1,7 +1,8 @@
 """SQL for the tests, by libpq itself.
 
 A test that waits asks the database twenty times a second. A psql for each question costs more than all that the program under test
-does meanwhile; a connection that is kept costs nothing. Each answer is text as psql writes it, NULL is empty.
+does meanwhile; a connection that is kept costs nothing. Each answer is text as psql writes it, NULL is empty. What changes something
+has a connection of its own, whose end writes what it did into PostgreSQL's statistics.
 """
 import ctypes
 import ctypes.util
@@ -53,6 +54,13 @@ class _Connection:
         _pq.PQfinish(self.handle)
         self.handle = None
 
+    def ask_whether_it_lives(self):
+        """Its server may have ended since."""
+        try:
+            return self.run("select 1") == [["1"]]
+        except SqlError:
+            return False
+
     def run(self, sql):
         """The rows of all its statements, which are one transaction."""
         rows, error = [], None
@@ -97,24 +105,23 @@ class Sql:
     def ask(self, conninfo, sql):
         kept = self._take(conninfo)
         if kept:
-            try:
+            if kept.ask_whether_it_lives():
                 return self._ask(kept, sql)
-            except SqlError:
-                if kept.handle:
-                    raise
-        return self._ask(_Connection(conninfo), sql)  # what was kept had ended with its server: nothing was asked
+            kept.close()
+        return self._ask(_Connection(conninfo), sql)
 
     def _ask(self, connection, sql):
+        kept = False
         try:
             rows = connection.run(sql)
-            connection.run("discard all")
-        except SqlError:
-            if connection.good():
+            if sql.lstrip().lower().startswith("select"):
+                connection.run("discard all")
+                kept = True
+        finally:
+            if kept:
                 self._keep(connection)
             else:
                 connection.close()
-            raise
-        self._keep(connection)
         return rows
 
     def close(self, conninfo=None):
