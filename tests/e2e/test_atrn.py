@@ -94,8 +94,10 @@ def waiting(node):
 
 
 def send(node, recipient, *subjects):
-    for subject in subjects:
-        node.send("joe@outside.test", recipient, make_message(subject, to=recipient))
+    """Over one connection, and so by one worker: two may accept in the same millisecond, and then neither was first."""
+    with node.smtp() as client:
+        for subject in subjects:
+            client.sendmail("joe@outside.test", [recipient], make_message(subject, to=recipient))
     wait_equal(lambda: node.query("select count(*) from queue_entry where worker is not null"), [["0"]], "all waits")
 
 

@@ -346,6 +346,11 @@ class Sink:
         with self._lock:
             return list(self._received)
 
+    @property
+    def open_connections(self):
+        with self._lock:
+            return len(self._open)
+
     def clear(self):
         with self._lock:
             self._received.clear()
