@@ -110,6 +110,14 @@ class MailWorkload(Workload):
         self.mail(OUT, login=ANN, sender=ALIAS)
         self.settled()
 
+    def step_decision(self):
+        """A refusal is explained."""
+        with self.node.smtp() as client:
+            client.ehlo()
+            client.mail("joe@outside.test")
+            client.rcpt("nobody.at.all@faults.test")
+        self.settled()
+
     def step_from_a_network(self):
         self.mail(OUT, sender=ANN)
         self.settled()
