@@ -18,8 +18,9 @@
 #define NUMBER_MAX 1000000
 #define SECONDS_MAX (INT64_C(365) * 24 * 60 * 60)
 
-static struct json_object *as_json(const struct breaker_policy *policy)
+static struct json_object *as_json(const void *item)
 {
+    const struct breaker_policy *policy = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "id", policy->id);
     json_put_id(object, "customer", policy->customer_id);
@@ -43,17 +44,12 @@ static struct json_object *as_json(const struct breaker_policy *policy)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct breaker_policy), offsetof(struct breaker_policy, id), as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct breaker_policy *out)
 {
-    int64_t id = 0;
-    switch (id_parse(key, &id) ? provision_breaker_policy_get(r->arena, id, out) : DB_NONE) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_breaker_policy_get(r->arena, key, out));
 }
 
 static AWAITS void reply_with(struct request *r, unsigned status, int64_t id)
@@ -79,15 +75,9 @@ AWAITS void breaker_policies_list(struct request *r)
     struct slice customer = request_query(r, "customer");
     if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_breaker_policy_list(r->arena, customer_id, &page, &list, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&list[i]));
-    reply_list(r, items, count > limit ? list[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_breaker_policy_list(r->arena, customer_id, &page, &list, &count);
+    reply_page(r, status, &page, list, count, &shape);
 }
 
 /* ------------------------------------------------------------------ reading what was given */

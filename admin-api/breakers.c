@@ -53,8 +53,9 @@ static void put_pattern(struct json_object *object, const struct breaker_account
     json_put_id(object, "policy", policy ? policy->id : 0);
 }
 
-static struct json_object *as_json(const struct provision_breaker *breaker)
+static struct json_object *as_json(const void *item)
 {
+    const struct provision_breaker *breaker = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "account", breaker->account.account_id);
     json_put_text(object, "address", breaker->account.address);
@@ -76,16 +77,13 @@ static struct json_object *as_json(const struct provision_breaker *breaker)
     return object;
 }
 
+static const struct reply_shape shape = {sizeof(struct provision_breaker),
+                                         offsetof(struct provision_breaker, account.account_id), as_json};
+
 /* False, and answered.  Policies are those of now. */
 static AWAITS bool get(struct request *r, int64_t account_id, struct provision_breaker *out)
 {
-    switch (known_refresh() == DB_FAILED ? DB_FAILED : provision_breaker_get(r->arena, account_id, out)) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, known_refresh() == DB_FAILED ? DB_FAILED : provision_breaker_get(r->arena, account_id, out));
 }
 
 AWAITS void breakers_list(struct request *r)
@@ -96,15 +94,10 @@ AWAITS void breakers_list(struct request *r)
     unsigned count = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page))
         return;
-    unsigned limit = page.limit++;
-    if (known_refresh() == DB_FAILED || provision_breaker_list(r->arena, &page, &list, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&list[i]));
-    reply_list(r, items, count > limit ? list[limit - 1].account.account_id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status =
+        known_refresh() == DB_FAILED ? DB_FAILED : provision_breaker_list(r->arena, &page, &list, &count);
+    reply_page(r, status, &page, list, count, &shape);
 }
 
 AWAITS void breakers_show(struct request *r)

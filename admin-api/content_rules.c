@@ -47,17 +47,17 @@ struct json_object *content_rule_json(const struct content_rule *rule)
     return object;
 }
 
+static struct json_object *as_json(const void *item)
+{
+    return content_rule_json(item);
+}
+
+static const struct reply_shape shape = {sizeof(struct content_rule), offsetof(struct content_rule, id), as_json};
+
 /* False, and answered. */
 static AWAITS bool get(struct request *r, struct slice key, struct content_rule *out)
 {
-    int64_t id = 0;
-    switch (id_parse(key, &id) ? provision_content_rule_get(r->arena, id, out) : DB_NONE) {
-    case DB_FOUND: return true;
-    case DB_NONE: reply_not_found(r); return false;
-    case DB_FAILED: break;
-    }
-    reply_away(r);
-    return false;
+    return reply_found(r, provision_content_rule_get(r->arena, key, out));
 }
 
 AWAITS void content_rules_list(struct request *r)
@@ -72,15 +72,9 @@ AWAITS void content_rules_list(struct request *r)
     struct slice customer = request_query(r, "customer");
     if (customer.p && !customers_resolve(r, "customer", customer, &customer_id))
         return;
-    unsigned limit = page.limit++;
-    if (provision_content_rule_list(r->arena, customer_id, &page, &list, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, content_rule_json(&list[i]));
-    reply_list(r, items, count > limit ? list[limit - 1].id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_content_rule_list(r->arena, customer_id, &page, &list, &count);
+    reply_page(r, status, &page, list, count, &shape);
 }
 
 /* A member that null takes away. */

@@ -20,8 +20,9 @@
 #define ADDRESS_MAX_BYTES 300
 #define SECONDS_MAX (INT64_C(365) * 24 * 60 * 60)
 
-static struct json_object *as_json(const struct held_account *held)
+static struct json_object *as_json(const void *item)
 {
+    const struct held_account *held = item;
     struct json_object *object = json_object_new_object();
     json_put_id(object, "account", held->account_id);
     json_put_text(object, "address", held->address);
@@ -33,6 +34,9 @@ static struct json_object *as_json(const struct held_account *held)
     json_put_time(object, "created_at", held->created_ms);
     return object;
 }
+
+static const struct reply_shape shape = {sizeof(struct held_account), offsetof(struct held_account, account_id),
+                                         as_json};
 
 /* False, and answered. */
 static AWAITS bool get(struct request *r, int64_t account_id, struct held_account *out)
@@ -54,15 +58,9 @@ AWAITS void held_accounts_list(struct request *r)
     unsigned count = 0;
     if (!request_query_check(r, parameters) || !request_page(r, &page))
         return;
-    unsigned limit = page.limit++;
-    if (provision_held_account_list(r->arena, &page, &list, &count) != DB_FOUND) {
-        reply_away(r);
-        return;
-    }
-    struct json_object *items = json_object_new_array();
-    for (unsigned i = 0; i < count && i < limit; i++)
-        json_object_array_add(items, as_json(&list[i]));
-    reply_list(r, items, count > limit ? list[limit - 1].account_id : 0);
+    page.limit++; /* one more tells whether there is another page */
+    enum db_status status = provision_held_account_list(r->arena, &page, &list, &count);
+    reply_page(r, status, &page, list, count, &shape);
 }
 
 AWAITS void held_accounts_create(struct request *r)
@@ -104,9 +102,9 @@ AWAITS void held_accounts_delete(struct request *r)
     if (!get_by_path(r, &held))
         return;
     r->actor.status = 204;
-    enum db_write written =
-        held.breaker ? provision_breaker_close(r->arena, held.account_id, false, &r->actor, &refusal)
-                     : provision_held_account_end(r->arena, held.account_id, &r->actor, &refusal);
+    enum db_write written = held.breaker
+                                ? provision_breaker_close(r->arena, held.account_id, false, &r->actor, &refusal)
+                                : provision_held_account_end(r->arena, held.account_id, &r->actor, &refusal);
     if (!reply_failed_write(r, written, &refusal))
         reply_empty(r, 204);
 }

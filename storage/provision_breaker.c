@@ -8,6 +8,7 @@
 
 #include "storage/breaker_open.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define NUMBERS(p) "b." p "_messages, b." p "_recipients, b." p "_failures"
 #define SELECT                                                                                                                                         \
@@ -29,10 +30,12 @@ static void read_numbers(const struct rows *rows, unsigned row, unsigned column,
         out[m] = (uint32_t)row_int64(rows, row, column + m);
 }
 
-static void read_row(const struct rows *rows, unsigned row, struct provision_breaker *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
+    struct provision_breaker *out = into;
     struct breaker_account *account = &out->account;
 
+    (void)arena;
     *out = (struct provision_breaker){.account = {.account_id = row_int64(rows, row, 0),
                                                   .customer_id = row_int64(rows, row, 1),
                                                   .domain_id = row_int64(rows, row, 2),
@@ -60,36 +63,26 @@ static void read_row(const struct rows *rows, unsigned row, struct provision_bre
     out->reason = row_text(rows, row, 26);
 }
 
+static const struct provision_read_shape shape = {sizeof(struct provision_breaker), read_row};
+
 AWAITS enum db_status provision_breaker_get(struct arena *arena, int64_t account_id, struct provision_breaker *out)
 {
     struct params params;
-    struct rows *rows = NULL;
 
     params_init(&params, arena);
     params_int64(&params, account_id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        read_row(rows, 0, out);
-    return status;
+    return provision_read_one(&params, &get, &shape, out);
 }
 
 AWAITS enum db_status provision_breaker_list(struct arena *arena, const struct provision_page *page,
                                              struct provision_breaker **out, unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
 
-    *out = NULL;
-    *count = 0;
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows) + 1, sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        read_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    provision_read_page(&params, page);
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require = {

@@ -9,6 +9,7 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 static const struct db_statement get = {"provision_breaker_policy_get",
                                         "select " BREAKER_POLICY_COLUMNS " from breaker_policy where id = $1::bigint"};
@@ -17,17 +18,17 @@ static const struct db_statement list = {
     "select " BREAKER_POLICY_COLUMNS " from breaker_policy where id > $1::bigint"
     "   and ($3::bigint = 0 or customer_id = $3::bigint) order by id limit $2::integer"};
 
-AWAITS enum db_status provision_breaker_policy_get(struct arena *arena, int64_t id, struct breaker_policy *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
-    struct params params;
-    struct rows *rows = NULL;
+    (void)arena;
+    breaker_policy_row(rows, row, into);
+}
 
-    params_init(&params, arena);
-    params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        breaker_policy_row(rows, 0, out);
-    return status;
+static const struct provision_read_shape shape = {sizeof(struct breaker_policy), read_row};
+
+AWAITS enum db_status provision_breaker_policy_get(struct arena *arena, struct slice key, struct breaker_policy *out)
+{
+    return provision_read_by_id(arena, &get, key, &shape, out);
 }
 
 AWAITS enum db_status provision_breaker_policy_list(struct arena *arena, int64_t customer_id,
@@ -35,20 +36,12 @@ AWAITS enum db_status provision_breaker_policy_list(struct arena *arena, int64_t
                                                     unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
 
-    *out = NULL;
-    *count = 0;
     params_init(&params, arena);
-    params_int64(&params, page->after);
-    params_int32(&params, (int32_t)page->limit);
+    provision_read_page(&params, page);
     params_int64(&params, customer_id);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows) + 1, sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        breaker_policy_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -141,9 +134,5 @@ AWAITS enum db_write provision_breaker_policy_delete(struct arena *arena, int64_
                                                      const struct provision_actor *actor,
                                                      struct provision_refusal *refusal)
 {
-    struct db_unit *unit = db_unit_new(arena);
-
-    params_int64(db_unit_add(unit, &require), id);
-    params_int64(db_unit_add(unit, &delete_it), id);
-    return provision_run(unit, actor, refusal);
+    return provision_remove(arena, &require, &delete_it, id, actor, refusal);
 }

@@ -9,7 +9,7 @@ AWAITS enum db_write provision_breaker_policy_create(struct arena *arena, struct
                                                      const struct provision_actor *actor,
                                                      struct provision_refusal *refusal)
     __attribute__((warn_unused_result));
-AWAITS enum db_status provision_breaker_policy_get(struct arena *arena, int64_t id, struct breaker_policy *out)
+AWAITS enum db_status provision_breaker_policy_get(struct arena *arena, struct slice key, struct breaker_policy *out)
     __attribute__((warn_unused_result));
 /* customer_id 0: all. */
 AWAITS enum db_status provision_breaker_policy_list(struct arena *arena, int64_t customer_id,

@@ -9,25 +9,26 @@
 
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/provision_read.h"
 
 #define SELECT "select " CONTENT_RULE_COLUMNS " from content_rule c left join domain d on d.id = c.domain_id where "
 
 static const struct db_statement get = {"provision_content_rule_get", SELECT "c.id = $1::bigint"};
 static const struct db_statement list = {
     "provision_content_rule_list",
-    SELECT "c.id > $1::bigint and ($2::bigint = 0 or c.customer_id = $2::bigint) order by c.id limit $3::integer"};
+    SELECT "c.id > $1::bigint and ($3::bigint = 0 or c.customer_id = $3::bigint) order by c.id limit $2::integer"};
 
-AWAITS enum db_status provision_content_rule_get(struct arena *arena, int64_t id, struct content_rule *out)
+static void read_row(struct arena *arena, const struct rows *rows, unsigned row, void *into)
 {
-    struct params params;
-    struct rows *rows = NULL;
+    (void)arena;
+    content_rule_of_row(rows, row, into);
+}
 
-    params_init(&params, arena);
-    params_int64(&params, id);
-    enum db_status status = db_read(arena, &get, &params, &rows);
-    if (status == DB_FOUND)
-        content_rule_of_row(rows, 0, out);
-    return status;
+static const struct provision_read_shape shape = {sizeof(struct content_rule), read_row};
+
+AWAITS enum db_status provision_content_rule_get(struct arena *arena, struct slice key, struct content_rule *out)
+{
+    return provision_read_by_id(arena, &get, key, &shape, out);
 }
 
 AWAITS enum db_status provision_content_rule_list(struct arena *arena, int64_t customer_id,
@@ -35,20 +36,12 @@ AWAITS enum db_status provision_content_rule_list(struct arena *arena, int64_t c
                                                   unsigned *count)
 {
     struct params params;
-    struct rows *rows = NULL;
 
-    *out = NULL;
-    *count = 0;
     params_init(&params, arena);
-    params_int64(&params, page->after);
+    provision_read_page(&params, page);
     params_int64(&params, customer_id);
-    params_int32(&params, (int32_t)page->limit);
-    if (db_read(arena, &list, &params, &rows) == DB_FAILED)
-        return DB_FAILED;
-    *out = arena_array(arena, rows_count(rows) + 1, sizeof **out);
-    for (; *count < rows_count(rows); (*count)++)
-        content_rule_of_row(rows, *count, &(*out)[*count]);
-    return DB_FOUND;
+    *out = provision_read_all(&params, &list, &shape, count);
+    return *out ? DB_FOUND : DB_FAILED;
 }
 
 static const struct db_statement require_room = {

@@ -12,7 +12,7 @@ AWAITS enum db_write provision_content_rule_create(struct arena *arena, struct c
                                                    const struct provision_actor *actor,
                                                    struct provision_refusal *refusal)
     __attribute__((warn_unused_result));
-AWAITS enum db_status provision_content_rule_get(struct arena *arena, int64_t id, struct content_rule *out)
+AWAITS enum db_status provision_content_rule_get(struct arena *arena, struct slice key, struct content_rule *out)
     __attribute__((warn_unused_result));
 /* customer_id 0: of all. */
 AWAITS enum db_status provision_content_rule_list(struct arena *arena, int64_t customer_id,

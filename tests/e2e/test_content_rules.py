@@ -159,7 +159,7 @@ def test_recipients_of_two_customers_in_turn(node):
             node.api.post("/v1/content-rules", {"customer": customer, "direction": "in", "action": "refuse", "reason": "slow", "then": "reject",
                                                 "header": "Subject", "header_pattern": f"^(a|aa|a{{3}}a?)+[^a]c?{number}?$"})
     node.api.account("olaf@other.test", "other")
-    time.sleep(1.5)
+    node.wait_known()
     assert deliver(node, [ANN, OTHER, BOB, "olaf@other.test"], "a" * 900 + "!!")[0] == 250
     assert node.log().count("took too long") == 2
 

@@ -60,7 +60,7 @@ def begin(node, **members):
     drill = node.api.post("/v1/drills", {"seconds": 3600, **members})
     wait_until(lambda: node.api.get(f"/v1/drills/{drill['id']}")["outage"], "it is on")
     wait_until(lambda: node.query("select 1 from outage where shown_at is null") == [], "what waited is readable")
-    time.sleep(1)  # what is promised: sessions know within a second
+    node.wait_known()
     return f"/v1/drills/{drill['id']}"
 
 
@@ -239,7 +239,7 @@ def test_a_database_that_fails(new_posthouse, own_postgres, sink, mode):
             drill = node.api.post("/v1/drills", {"account": CAROL, "seconds": 3600})
             struck(fault, first)
             wait_until(lambda number=number: patiently(lambda: held(node)) == [f"{number} before"], "it is readable")
-            time.sleep(1)  # what is promised: sessions know within a second
+            node.wait_known()
             sink.behave = Behaviour()
             patiently(lambda number=number: send(node, f"{number} during"))
             struck(faulty.arm(second, mode), second)

@@ -4,6 +4,7 @@ How, is told in harness/workload.py. At the end everything that was answered wit
 """
 import imaplib
 import poplib
+import re
 import smtplib
 
 import pytest
@@ -111,11 +112,14 @@ class MailWorkload(Workload):
         self.settled()
 
     def step_decision(self):
-        """A refusal is explained."""
+        """A refusal is explained, a moment later."""
         with self.node.smtp() as client:
             client.ehlo()
             client.mail("joe@outside.test")
-            client.rcpt("nobody.at.all@faults.test")
+            text = client.rcpt("nobody.at.all@faults.test")[1].decode()
+        found = re.search(r"\(decision (\w{13})\)", text)
+        if found:  # else the database was away, and 451 was said
+            wait_until(lambda: self.node.query(f"select 1 from decision where id_text(id) = '{found[1]}'"), "it is written", timeout=60)
         self.settled()
 
     def step_from_a_network(self):
