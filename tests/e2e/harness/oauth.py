@@ -71,6 +71,8 @@ class AuthorizationServer:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True  # headers and body are two writes
+
             def log_message(self, *_):
                 pass
 

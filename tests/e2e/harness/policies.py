@@ -30,6 +30,8 @@ class PolicyServer:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True  # headers and body are two writes
+
             def log_message(self, *_):
                 pass
 

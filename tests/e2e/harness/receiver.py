@@ -20,6 +20,8 @@ class Receiver:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True  # headers and body are two writes
+
             protocol_version = "HTTP/1.1"
 
             def log_message(self, *_):

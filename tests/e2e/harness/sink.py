@@ -54,6 +54,7 @@ class Behaviour:
 
 
 class _Handler(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True  # each reply is a write of its own: those behind the first would wait 40 ms for its ACK
     ended_well = False
     over = False  # at or after the end of a message
     peer = None  # the certificate that was shown, as ssl has it

@@ -18,6 +18,8 @@ class TokenServer:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True  # headers and body are two writes
+
             def log_message(self, *_):
                 pass
 

@@ -19,6 +19,8 @@ from .process import free_port
 
 
 class _Asked(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
     def handle(self):
         asked = {}
         for line in self.rfile:
