@@ -273,10 +273,13 @@ AWAITS bool imap_selected_refresh(struct imap_session *session, bool may_expunge
         return true;
     if (mailbox_count(s->id, &counts) != DB_FOUND)
         return false;
-    if (counts.messages != s->count) {
+    if (counts.messages != s->count) { /* so, too, when another has come since: then nothing is gone */
+        uint32_t before = s->count;
+
         if (!tell_expunged(session))
             return false;
-        tell_exists(session); /* it costs nothing and clients count on it */
+        if (s->count != before)
+            tell_exists(session); /* it costs nothing and clients count on it */
     }
     s->expunged_elsewhere = false;
     return true;
