@@ -53,13 +53,8 @@ AWAITS enum db_status provision_allowed_list(struct arena *arena, int64_t custom
                                              const struct provision_page *page, struct provision_allowed **out,
                                              unsigned *count)
 {
-    struct params params;
-
-    params_init(&params, arena);
-    provision_read_page(&params, page);
-    if (customer_id)
-        params_int64(&params, customer_id);
-    *out = provision_read_all(&params, customer_id ? &list_of_customer : &list_all, &shape, count);
+    *out = customer_id ? provision_read_list_of(arena, &list_of_customer, page, customer_id, &shape, count)
+                       : provision_read_list(arena, &list_all, page, &shape, count);
     return *out ? DB_FOUND : DB_FAILED;
 }
 

@@ -44,11 +44,7 @@ static const struct db_statement list = {
 AWAITS enum db_status provision_ban_list(struct arena *arena, const struct provision_page *page,
                                          struct provision_ban **out, unsigned *count)
 {
-    struct params params;
-
-    params_init(&params, arena);
-    provision_read_page(&params, page);
-    *out = provision_read_all(&params, &list, &shape, count);
+    *out = provision_read_list(arena, &list, page, &shape, count);
     return *out ? DB_FOUND : DB_FAILED;
 }
 

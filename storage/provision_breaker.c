@@ -77,11 +77,7 @@ AWAITS enum db_status provision_breaker_get(struct arena *arena, int64_t account
 AWAITS enum db_status provision_breaker_list(struct arena *arena, const struct provision_page *page,
                                              struct provision_breaker **out, unsigned *count)
 {
-    struct params params;
-
-    params_init(&params, arena);
-    provision_read_page(&params, page);
-    *out = provision_read_all(&params, &list, &shape, count);
+    *out = provision_read_list(arena, &list, page, &shape, count);
     return *out ? DB_FOUND : DB_FAILED;
 }
 

@@ -35,12 +35,7 @@ AWAITS enum db_status provision_breaker_policy_list(struct arena *arena, int64_t
                                                     const struct provision_page *page, struct breaker_policy **out,
                                                     unsigned *count)
 {
-    struct params params;
-
-    params_init(&params, arena);
-    provision_read_page(&params, page);
-    params_int64(&params, customer_id);
-    *out = provision_read_all(&params, &list, &shape, count);
+    *out = provision_read_list_of(arena, &list, page, customer_id, &shape, count);
     return *out ? DB_FOUND : DB_FAILED;
 }
 

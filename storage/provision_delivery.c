@@ -65,11 +65,7 @@ static const struct db_statement list_all = {
 AWAITS enum db_status provision_delivery_list(struct arena *arena, const struct provision_page *page,
                                               struct provision_delivery **out, unsigned *count)
 {
-    struct params params;
-
-    params_init(&params, arena);
-    provision_read_page(&params, page);
-    *out = provision_read_all(&params, &list_all, &shape, count);
+    *out = provision_read_list(arena, &list_all, page, &shape, count);
     return *out ? DB_FOUND : DB_FAILED;
 }
 

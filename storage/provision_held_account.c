@@ -52,11 +52,7 @@ AWAITS enum db_status provision_held_account_get(struct arena *arena, int64_t ac
 AWAITS enum db_status provision_held_account_list(struct arena *arena, const struct provision_page *page,
                                                   struct held_account **out, unsigned *count)
 {
-    struct params params;
-
-    params_init(&params, arena);
-    provision_read_page(&params, page);
-    *out = provision_read_all(&params, &list, &shape, count);
+    *out = provision_read_list(arena, &list, page, &shape, count);
     return *out ? DB_FOUND : DB_FAILED;
 }
 

@@ -50,3 +50,26 @@ void provision_read_page(struct params *params, const struct provision_page *pag
     params_int64(params, page->after);
     params_int32(params, (int32_t)page->limit);
 }
+
+AWAITS void *provision_read_list(struct arena *arena, const struct db_statement *statement,
+                                 const struct provision_page *page, const struct provision_read_shape *shape,
+                                 unsigned *count)
+{
+    struct params params;
+
+    params_init(&params, arena);
+    provision_read_page(&params, page);
+    return provision_read_all(&params, statement, shape, count);
+}
+
+AWAITS void *provision_read_list_of(struct arena *arena, const struct db_statement *statement,
+                                    const struct provision_page *page, int64_t owner_id,
+                                    const struct provision_read_shape *shape, unsigned *count)
+{
+    struct params params;
+
+    params_init(&params, arena);
+    provision_read_page(&params, page);
+    params_int64(&params, owner_id);
+    return provision_read_all(&params, statement, shape, count);
+}

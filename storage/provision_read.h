@@ -27,6 +27,15 @@ AWAITS enum db_status provision_read_by_id(struct arena *arena, const struct db_
 AWAITS void *provision_read_all(struct params *params, const struct db_statement *statement,
                                 const struct provision_read_shape *shape, unsigned *count)
     __attribute__((warn_unused_result));
+/* The same of a page: the statement's parameters are those of provision_read_page(). */
+AWAITS void *provision_read_list(struct arena *arena, const struct db_statement *statement,
+                                 const struct provision_page *page, const struct provision_read_shape *shape,
+                                 unsigned *count) __attribute__((warn_unused_result));
+/* And a third, whose they are. */
+AWAITS void *provision_read_list_of(struct arena *arena, const struct db_statement *statement,
+                                    const struct provision_page *page, int64_t owner_id,
+                                    const struct provision_read_shape *shape, unsigned *count)
+    __attribute__((warn_unused_result));
 /* Two parameters: the id behind which a page begins, how many. */
 void provision_read_page(struct params *params, const struct provision_page *page);
 
