@@ -18,6 +18,15 @@ enum db_status imap_content_open(struct arena *arena, int64_t message_id, uint64
     return status;
 }
 
+enum db_status imap_content_of(struct arena *arena, struct slice packed, struct imap_content *out)
+{
+    *out = (struct imap_content){{NULL, 0}, NULL, NULL};
+    if (!packed.p)
+        return DB_NONE;
+    out->bytes = body_unpack(arena, packed);
+    return out->bytes.p ? DB_FOUND : DB_FAILED;
+}
+
 const struct mime_part *imap_content_root(struct arena *arena, struct imap_content *content)
 {
     if (!content->root)

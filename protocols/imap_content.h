@@ -20,6 +20,9 @@ struct imap_content {
 /* NONE: the message is gone. */
 AWAITS enum db_status imap_content_open(struct arena *arena, int64_t message_id, uint64_t size,
                                         struct imap_content *out) __attribute__((warn_unused_result));
+/* The same of a short message whose bytes are at hand, packed; {NULL, 0}: it is gone. */
+enum db_status imap_content_of(struct arena *arena, struct slice packed, struct imap_content *out)
+    __attribute__((warn_unused_result));
 const struct mime_part *imap_content_root(struct arena *arena, struct imap_content *content);
 void imap_content_close(struct imap_content *content);
 

@@ -18,6 +18,7 @@
 #define LOG_MODULE "imap"
 #include "core/clock.h"
 #include "core/log.h"
+#include "protocols/imap_ahead.h"
 #include "protocols/imap_content.h"
 #include "protocols/imap_session.h"
 
@@ -37,6 +38,7 @@ struct imap_fetching {
     struct imap_fetch what;
     uint32_t *indexes; /* in the command's arena */
     uint32_t count, at;
+    struct imap_ahead ahead;
     struct imap_content content;
     struct evbuffer *text; /* what will be the next piece */
     struct piece *pieces, **last;
@@ -54,6 +56,7 @@ void imap_fetch_drop(struct imap_session *session)
         return;
     session->fetching = NULL;
     imap_content_close(&f->content);
+    imap_ahead_drop(&f->ahead);
     evbuffer_free(f->text);
     free(f);
 }
@@ -232,7 +235,8 @@ static AWAITS bool begin_message(struct imap_session *session)
     const struct imap_item *item = &session->selected.items[f->indexes[f->at]];
     uint32_t number = f->indexes[f->at] + 1;
 
-    switch (imap_content_open(session->message, item->message_id, item->size, &f->content)) {
+    switch (
+        imap_ahead_open(session->message, &f->ahead, &session->selected, f->indexes, f->at, f->count, &f->content)) {
     case DB_FOUND: break;
     case DB_NONE: f->gone = true; return false;
     case DB_FAILED: f->failed = true; return false;

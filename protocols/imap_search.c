@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
-#include "protocols/imap_content.h"
+#include "protocols/imap_ahead.h"
 #include "protocols/imap_session.h"
 
 #define DAY_MS INT64_C(86400000)
@@ -26,6 +26,7 @@ struct question {
     struct imap_session *session;
     const struct imap_item *item;
     uint32_t number;
+    struct imap_ahead ahead;
     struct imap_content content;
     bool opened, failed;
     uint64_t turn_ends_ms;
@@ -45,8 +46,11 @@ static AWAITS void give_turn(struct question *q)
 /* NULL: the message is gone, or the database is away (then `failed`). */
 static AWAITS const struct mime_part *root_of(struct question *q)
 {
+    const struct imap_selected *selected = &q->session->selected;
+
     if (!q->opened)
-        switch (imap_content_open(q->session->message, q->item->message_id, q->item->size, &q->content)) {
+        switch (imap_ahead_open(q->session->message, &q->ahead, selected, NULL, q->number - 1, selected->count,
+                                &q->content)) {
         case DB_FOUND: q->opened = true; break;
         case DB_NONE: return NULL;
         case DB_FAILED: q->failed = true; return NULL;
@@ -187,6 +191,7 @@ static AWAITS void search(struct imap_session *session, struct imap_key *key)
             q.opened = false;
         }
     }
+    imap_ahead_drop(&q.ahead);
     evbuffer_add_printf(found, "\r\n");
     if (q.failed) {
         imap_unavailable(session);

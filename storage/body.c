@@ -28,6 +28,9 @@ static const struct db_statement store_chunk = {
 static const struct db_statement read_chunk = {
     "body_read",
     "select data from message_body where cell = $1::smallint and message_id = $2::bigint and seq = $3::integer"};
+static const struct db_statement read_first = {
+    "body_read_first", "select u.n, b.data from unnest($1::smallint[], $2::bigint[]) with ordinality u (cell, id, n)"
+                       "  join message_body b on b.cell = u.cell and b.message_id = u.id and b.seq = 0"};
 static const struct db_statement read_size = {
     "body_size", "select size from message where cell = $1::smallint and id = $2::bigint and not body_gone"};
 
@@ -151,6 +154,26 @@ enum db_status body_read(struct arena *arena, int64_t message_id, uint64_t offse
     if (offset % BODY_CHUNK >= plain.n)
         return DB_NONE;
     *out = slice_skip(plain, (size_t)(offset % BODY_CHUNK));
+    return DB_FOUND;
+}
+
+enum db_status body_read_first(struct arena *arena, const int64_t *ids, unsigned count, struct slice *packed)
+{
+    int16_t *cells = arena_array(arena, count, sizeof *cells);
+    struct params params;
+    struct rows *rows = NULL;
+
+    for (unsigned i = 0; i < count; i++) {
+        cells[i] = (int16_t)id_cell(ids[i]);
+        packed[i] = (struct slice){NULL, 0};
+    }
+    params_init(&params, arena);
+    params_int16s(&params, cells, count);
+    params_int64s(&params, ids, count);
+    if (db_read(arena, &read_first, &params, &rows) == DB_FAILED)
+        return DB_FAILED;
+    for (unsigned row = 0; row < rows_count(rows); row++)
+        packed[row_int64(rows, row, 0) - 1] = row_text(rows, row, 1);
     return DB_FOUND;
 }
 

@@ -28,6 +28,12 @@ AWAITS enum db_write body_store(int64_t message_id, struct slice prefix, struct 
  */
 AWAITS enum db_status body_read(struct arena *arena, int64_t message_id, uint64_t offset, struct slice *out)
     __attribute__((warn_unused_result));
+/*
+ * The first chunk of each of several messages in one question, as body_unpack() takes it.  {NULL, 0}: there is no such
+ * message.  FOUND, or FAILED.  They are in the arena.
+ */
+AWAITS enum db_status body_read_first(struct arena *arena, const int64_t *ids, unsigned count, struct slice *packed)
+    __attribute__((warn_unused_result));
 /* The whole into a new spool, chunk by chunk; for delivery. */
 AWAITS enum db_status body_load(int64_t message_id, struct spool **out) __attribute__((warn_unused_result));
 

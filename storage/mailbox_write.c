@@ -83,7 +83,11 @@ static const struct db_statement store = {
     "       else array(select k from unnest(i.keywords) k where k <> all($6::text[])) end"
     "  from mailbox m"
     " where m.cell = $1::smallint and m.id = $2::bigint and i.cell = $1::smallint and i.mailbox_id = $2::bigint"
-    "   and i.uid = any($3::bigint[])"};
+    "   and i.uid = any($3::bigint[])"
+    /* those that would not change are not written: clients like to flag a whole mailbox as read */
+    "   and case $4::smallint when 0 then i.flags <> $5::integer or i.keywords <> $6::text[]"
+    "       when 1 then i.flags & $5::integer <> $5::integer or not i.keywords @> $6::text[]"
+    "       else i.flags & $5::integer <> 0 or i.keywords && $6::text[] end"};
 static const struct db_statement lock_sources = {
     "mailbox_lock_sources", "select uid from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"
                             "   and uid = any($3::bigint[]) order by uid for share"};

@@ -53,6 +53,13 @@ static void one_of_each(void *arg)
     expect(spool_size(back) == large->message.prefix.n + spool_size(large->message.spool));
     spool_unref(&back);
     expect(body_read(arena, id_make(CELL), 0, &head) == DB_NONE);
+
+    const int64_t several[] = {large->message.id, id_make(CELL), small->message.id, small->message.id};
+    struct slice packed[4];
+    expect(body_read_first(arena, several, 4, packed) == DB_FOUND);
+    expect(packed[0].p && !packed[1].p && slice_equal(packed[2], packed[3]));
+    head = body_unpack(arena, packed[2]);
+    expect(head.n == small->message.prefix.n + 400 && memcmp(head.p, "Received: by test\r\nax", 21) == 0);
 }
 
 static void test_what_is_accepted_is_there(void **state)

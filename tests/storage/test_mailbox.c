@@ -88,6 +88,14 @@ static void flags(void *arg)
     expect(items(box, 0, before, 100, &item) == 0);
     expect(mailbox_store(box, uids + 1, 1, MAILBOX_STORE_ADD, MAILBOX_SEEN, NULL, 0, &modseq) == DB_DONE);
     expect(items(box, 0, before, 100, &item) == 1 && item->uid == uids[1] && item->modseq == modseq);
+    /* What has the flags already is not changed; adding, taking away, setting. */
+    expect(mailbox_store(box, uids, 3, MAILBOX_STORE_SET, MAILBOX_SEEN, two, 2, &before) == DB_DONE);
+    expect(mailbox_store(box, uids, 3, MAILBOX_STORE_ADD, MAILBOX_SEEN, two, 1, &modseq) == DB_DONE);
+    expect(mailbox_store(box, uids, 3, MAILBOX_STORE_REMOVE, MAILBOX_DELETED, other + 1, 1, &modseq) == DB_DONE);
+    expect(mailbox_store(box, uids, 3, MAILBOX_STORE_SET, MAILBOX_SEEN, two, 2, &modseq) == DB_DONE);
+    expect(items(box, 0, before, 100, &item) == 0 && has(box, uids[2], MAILBOX_SEEN, "$Junk work"));
+    expect(mailbox_store(box, uids, 3, MAILBOX_STORE_ADD, MAILBOX_SEEN, other, 2, &modseq) == DB_DONE);
+    expect(items(box, 0, before, 100, &item) == 3 && has(box, uids[0], MAILBOX_SEEN, "$Junk work $Forwarded"));
 
     expect(mailbox_store(box, gone, 2, MAILBOX_STORE_SET, MAILBOX_SEEN, NULL, 0, &modseq) == DB_DONE); /* passed over */
     expect(mailbox_store(NOWHERE, uids, 1, MAILBOX_STORE_SET, MAILBOX_SEEN, NULL, 0, &modseq) == DB_REFUSED);

@@ -258,6 +258,20 @@ enum db_status body_read(struct arena *arena, int64_t message_id, uint64_t offse
     return DB_FOUND;
 }
 
+/* Nothing is packed. */
+enum db_status body_read_first(struct arena *arena, const int64_t *ids, unsigned count, struct slice *packed)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (body_read(arena, ids[i], 0, &packed[i]) == DB_NONE)
+            packed[i] = (struct slice){NULL, 0};
+    return fake.body == DB_NONE ? DB_FOUND : fake.body;
+}
+
+struct slice body_unpack(struct arena *arena, struct slice packed)
+{
+    return arena_slice(arena, packed);
+}
+
 enum db_status body_load(int64_t message_id, struct spool **out)
 {
     struct arena *arena = arena_new(SIZE_MAX);
