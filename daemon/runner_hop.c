@@ -3,7 +3,11 @@
  *
  * A walk goes over hops and, within each, addresses, IPv6 and IPv4 in turn and raced (core/stream_race.c).  It stands
  * where the last attempt ended, so that a lane whose connection was cut goes on with the next address or host instead
- * of beginning again.  ADDRESSES_MAX bounds one attempt.
+ * of beginning again.
+ *
+ * One attempt is bounded: ADDRESSES_MAX are shared out among the hosts, but each has ADDRESSES_LEAST, one of each family,
+ * so that a host of many dead addresses does not keep those behind it from their turn (RFC 5321 5.1: all are tried, in
+ * order, two addresses at least).  A route has ROUTE_HOPS_MAX hosts at most.
  *
  * What cannot be reached is AWAY, which is retried for as long as mail lives.  REFUSED is for destinations that
  * do not exist: here a domain that has neither MX nor address.
@@ -23,6 +27,7 @@
 #include "storage/hop_credential.h"
 
 #define ADDRESSES_MAX 8
+#define ADDRESSES_LEAST 2
 
 /* It could not be reached.  What another host lacked, is what there is to be told. */
 static void say_unreached(struct runner_walk *walk, const char *why, const char *status)
@@ -30,6 +35,15 @@ static void say_unreached(struct runner_walk *walk, const char *why, const char 
     walk->unreached = true;
     if (!walk->unmet)
         runner_walk_say(walk, why, status);
+}
+
+/* How many of the current host's addresses are tried. */
+static unsigned share(const struct runner_walk *walk)
+{
+    unsigned each = ADDRESSES_MAX / (walk->route.count - walk->hop);
+
+    each = each > ADDRESSES_LEAST ? each : ADDRESSES_LEAST;
+    return walk->address_count < each ? walk->address_count : each;
 }
 
 /* Addresses of walk's hop. */
@@ -41,10 +55,12 @@ static AWAITS enum runner_hop find_addresses(struct arena *arena, const struct r
     walk->address = walk->address_count = 0;
     switch (dns_addresses(arena, host, &walk->addresses, &walk->address_count)) {
     case DNS_FOUND:
-        if (runner_transport_ask(arena, key, walk))
-            return RUNNER_HOP_OPEN;
-        walk->address_count = 0;
-        return RUNNER_HOP_AWAY;
+        if (!runner_transport_ask(arena, key, walk)) {
+            walk->address_count = 0;
+            return RUNNER_HOP_AWAY;
+        }
+        walk->address_count = share(walk);
+        return RUNNER_HOP_OPEN;
     case DNS_FAILED:
         walk->address_count = 0;
         say_unreached(walk, arena_printf(arena, "%s: its address could not be looked up", host), "4.4.3");
@@ -150,10 +166,8 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
     client.source6 = source.six;
     client.source_key = hop->sources.n ? RUNNER_SOURCE_OF_ROUTE : source.key;
     runner_count.connections++;
-    count = count < ADDRESSES_MAX - walk->tried ? count : ADDRESSES_MAX - walk->tried;
     open =
         hop_login_open(arena, hop->credential_id, &client, addresses, count, hop->port, hop->host, &tried, out, &why);
-    walk->tried += tried;
     walk->address += tried;
     walk->remote = remote_of(arena, hop->host, walk->address ? &walk->addresses[walk->address - 1] : NULL);
     if (!open) {
@@ -190,7 +204,7 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
         if ((found = find_addresses(arena, key, walk)) == RUNNER_HOP_REFUSED)
             return found;
     }
-    while (walk->tried < ADDRESSES_MAX) {
+    for (;;) {
         if (walk->address < walk->address_count) {
             if (try_addresses(arena, key, walk, out))
                 return RUNNER_HOP_OPEN;
@@ -202,7 +216,6 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
         /* Whatever is wrong with this host, there may be others. */
         (void)!find_addresses(arena, key, walk);
     }
-    walk->unreached |= walk->hop < walk->route.count; /* more than are tried at once */
     return RUNNER_HOP_AWAY;
 }
 

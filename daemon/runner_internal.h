@@ -362,7 +362,7 @@ struct runner_walk {
     struct slice sources;              /* given: the customer's source addresses; empty: none */
     bool begun;
     struct route route;
-    unsigned hop, address, address_count, tried;
+    unsigned hop, address, address_count;
     struct dns_address *addresses;
     struct slice why, status;      /* of the last failure */
     bool unmet;                    /* a host was reached that may not have the message; why and status tell of it */

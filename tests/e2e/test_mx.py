@@ -119,6 +119,31 @@ def test_an_alias_as_mx(node, dns, hosts):
     wait_until(lambda: count(hosts[1]), "it is delivered")
 
 
+def test_an_alias_without_mx(node, dns, hosts):
+    """The domain itself is an alias: it has the MX of what it leads to, or its address (RFC 5321 5.1)."""
+    dns.set("target.mx.test", "A", "127.0.0.3")
+    dns.set("away.mx.test", "CNAME", "target.mx.test.")
+    send(node, "x@away.mx.test")
+    wait_until(lambda: count(hosts[1]), "it is delivered to the address")
+    assert [hop["host"] for hop in way(node, "x@away.mx.test")["next_hops"]] == ["away.mx.test"]
+    dns.set("target-with.mx.test", "MX", "10 third.mx.test.")
+    dns.set("away-with.mx.test", "CNAME", "target-with.mx.test.")
+    send(node, "x@away-with.mx.test")
+    wait_until(lambda: count(hosts[2]), "it is delivered to the MX")
+
+
+@pytest.mark.parametrize("dead", [1, 6])
+def test_many_addresses_that_are_dead(node, dns, hosts, dead):
+    """Preferred hosts of more addresses than are tried do not keep the last one from its turn, however often it is tried."""
+    name = f"many{dead}.mx.test"
+    for host in range(dead):
+        dns.set(f"large{host}.mx.test", "A", *[f"127.0.{90 + host}.{number}" for number in range(1, 13)])
+    dns.set(name, "MX", *[f"{host} large{host}.mx.test." for host in range(dead)], "20 second.mx.test.")
+    send(node, f"x@{name}")
+    wait_until(lambda: count(hosts[1]), "the other host has it")
+    assert node.query("select count(*) from event where kind = 'deferred'") == [["0"]], "in the first attempt"
+
+
 def test_our_own_name(node, dns, hosts):
     """It goes, with all that are no better: who is left is tried, and nobody else."""
     own = "mail.posthouse.test"
