@@ -161,9 +161,11 @@ static bool is_limit(const struct runner_destination *d)
 /* Every host that was reached lacks what the message, or the policy for its recipients, requires. */
 static AWAITS void all_unmet(struct runner_lane *lane, struct runner_batch *batch, const struct runner_walk *walk)
 {
+    bool ours = walk->status.n > 3 && memcmp(walk->status.p + 1, ".3.", 3) == 0; /* RFC 3463 3.4: source addresses */
+
     lane->destination->told++; /* a probe of it has its answer */
     for (unsigned i = 0; i < batch->count; i++) {
-        batch->entries[i]->unmet = true;
+        batch->entries[i]->unmet = !ours;
         batch->entries[i]->secured = walk->secured;
         batch->entries[i]->remote = walk->remote;
     }

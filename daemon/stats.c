@@ -43,9 +43,11 @@ static const struct {
     CLIENT(8, "null-mx"),
 #define CLASS(first, nth, name, class, help) [(first) + (nth)] = {name "{class=\"" class "\"}", true, help}
 #define DEFERRAL(nth, class)                                                                                           \
-    CLASS(STAT_DEFERRALS, nth, "posthouse_deferrals_total", class, "Recipients put off by a next hop, by what it said.")
+    CLASS(STAT_DEFERRALS, nth, "posthouse_deferrals_total", class,                                                     \
+          "Recipients put off, by what the next hop said, or why it was not asked.")
 #define BOUNCE(nth, class)                                                                                             \
-    CLASS(STAT_BOUNCES, nth, "posthouse_bounces_total", class, "Recipients given up, by what the next hop said.")
+    CLASS(STAT_BOUNCES, nth, "posthouse_bounces_total", class,                                                         \
+          "Recipients given up, by what the next hop said, or why it was not asked.")
     DEFERRAL(0, "unknown-user"),
     DEFERRAL(1, "full"),
     DEFERRAL(2, "too-large"),
@@ -57,6 +59,10 @@ static const struct {
     DEFERRAL(8, "refused"),
     DEFERRAL(9, "connection"),
     DEFERRAL(10, "tls"),
+    DEFERRAL(11, "routing"),
+    DEFERRAL(12, "credential"),
+    DEFERRAL(13, "expired"),
+    DEFERRAL(14, "local"),
     BOUNCE(0, "unknown-user"),
     BOUNCE(1, "full"),
     BOUNCE(2, "too-large"),
@@ -68,6 +74,10 @@ static const struct {
     BOUNCE(8, "refused"),
     BOUNCE(9, "connection"),
     BOUNCE(10, "tls"),
+    BOUNCE(11, "routing"),
+    BOUNCE(12, "credential"),
+    BOUNCE(13, "expired"),
+    BOUNCE(14, "local"),
     [STAT_ATTEMPTS] = {"posthouse_delivery_attempts_total", true, "Recipients that were offered to a next hop."},
     [STAT_NEXT_HOP_CONNECTIONS] = {"posthouse_next_hop_connections_total", true,
                                    "Connections to next hops that were tried."},

@@ -1,5 +1,5 @@
 /*
- * reply_class: from code, enhanced status and words to one of ten classes.
+ * reply_class: from code, enhanced status and words to one class.
  *
  * The enhanced status (RFC 3463, and the registry that RFC 5248 began) is believed where it says something definite:
  * 5.1.1 is an unknown user whatever the text adds.  Then come the words: greylists and block lists have no status of
@@ -9,6 +9,11 @@
  *
  * Words are compared without case and as parts of the text.  "not listed" is how some servers say that a user is
  * unknown; it is not taken for a block list.
+ *
+ * A host that refuses at its greeting is passed over, and what it said stands behind its name and port in our words: it
+ * is read as the reply that it is, since block lists are mostly met there.  Our other words (runner_hop.c,
+ * runner_route.c, smtp_client.c, hop_login.c) are told apart by what they have in common; what is in none of the lists is
+ * our own trouble.  Names of hosts have no blanks, so that none of them can look like ours.
  *
  * What is not here: the seconds that a greylist may name.  They are nobody's to promise, and the back-off begins in
  * minutes anyway.
@@ -77,8 +82,27 @@ static const char *const policy_words[] = {
     "content",       "authentication", "rate limit", "too many", "unsolicited", NULL,
 };
 
-static const char *const connection_words[] = {"connection", "timed out", " while ",
-                                               NULL}; /* ours: protocols/smtp_client.c */
+/* Ours. */
+static const char *const tls_words[] = {"tls is required, ", "tls handshake failed", "requires tls", NULL};
+static const char *const nonsense_words[] = {"not an smtp reply", "line too long",
+                                             "accepted after mail had been refused", NULL};
+static const char *const connection_words[] = {"connection", "timed out", " while ", "its destination is away", NULL};
+static const char *const credential_words[] = {" credential", "signing in: ", NULL};
+static const char *const routing_words[] = {"'s mx could not be looked up",
+                                            "its address could not be looked up",
+                                            "no such host",
+                                            "no such domain",
+                                            "no such destination",
+                                            "has no next hop",
+                                            "has no mail exchanger",
+                                            "no default route",
+                                            "there is no route ",
+                                            "(null mx)",
+                                            "points back to this server",
+                                            NULL};
+static const char *const expired_words[] = {"delivery time expired", "gave for delivery is over", NULL};
+static const char *const cannot_take_words[] = {", which this message needs", NULL};
+static const char *const cannot_hold_words[] = {" takes messages up to ", NULL};
 
 struct parsed {
     unsigned code;            /* 0: none */
@@ -119,17 +143,39 @@ static void parse_status(struct parsed *p, struct slice *rest)
     *rest = s;
 }
 
+static bool take_code(struct slice *s, unsigned *code)
+{
+    struct slice rest = *s;
+
+    if (!take_digits(&rest, 3, code) || *code < 200 || *code > 599 ||
+        (rest.n && !take_char(&rest, ' ') && !take_char(&rest, '-')))
+        return false;
+    *s = rest;
+    return true;
+}
+
+/* "host:25: " before a host's reply. */
+static struct slice skip_host(struct slice reply)
+{
+    const char *blank = reply.n ? memchr(reply.p, ' ', reply.n) : NULL;
+
+    return blank && blank - reply.p > 1 && blank[-1] == ':' ? slice_skip(reply, (size_t)(blank + 1 - reply.p)) : reply;
+}
+
 static void parse(struct slice reply, struct parsed *p)
 {
-    struct slice s = reply;
+    struct slice s = reply, behind = skip_host(reply);
     size_t n = 1;
 
     *p = (struct parsed){.text = " "};
-    if (take_digits(&s, 3, &p->code) && p->code >= 200 && p->code < 600 &&
-        (!s.n || take_char(&s, ' ') || take_char(&s, '-')))
+    if (take_code(&s, &p->code)) {
         parse_status(p, &s);
-    else
+    } else if (take_code(&behind, &p->code) && p->code >= 400) {
+        s = behind;
+        parse_status(p, &s);
+    } else {
         p->code = 0;
+    }
     for (size_t i = 0; i < s.n && n <= TEXT_MAX; i++)
         p->text[n++] = s.p[i] ? (char)tolower((unsigned char)s.p[i]) : ' ';
 }
@@ -197,6 +243,25 @@ static enum reply_class by_code(unsigned code)
     return code / 100 == 4 ? REPLY_CLASS_TEMPORARY : REPLY_CLASS_REFUSED;
 }
 
+static enum reply_class by_our_words(const struct parsed *p)
+{
+    if (has_word(p, tls_words))
+        return REPLY_CLASS_TLS;
+    if (has_word(p, nonsense_words))
+        return REPLY_CLASS_PROTOCOL;
+    if (has_word(p, connection_words))
+        return REPLY_CLASS_CONNECTION;
+    if (has_word(p, credential_words))
+        return REPLY_CLASS_CREDENTIAL;
+    if (has_word(p, routing_words))
+        return REPLY_CLASS_ROUTING;
+    if (has_word(p, expired_words))
+        return REPLY_CLASS_EXPIRED;
+    if (has_word(p, cannot_take_words))
+        return REPLY_CLASS_PROTOCOL;
+    return has_word(p, cannot_hold_words) ? REPLY_CLASS_TOO_LARGE : REPLY_CLASS_LOCAL;
+}
+
 enum reply_class reply_class_of(struct slice reply)
 {
     struct parsed p;
@@ -204,7 +269,7 @@ enum reply_class reply_class_of(struct slice reply)
 
     parse(reply, &p);
     if (!p.code)
-        return has_word(&p, connection_words) ? REPLY_CLASS_CONNECTION : REPLY_CLASS_NONE;
+        return reply.n ? by_our_words(&p) : REPLY_CLASS_NONE;
     if (p.code < 400)
         return REPLY_CLASS_NONE;
     if (p.code / 100 == 4 && has_word(&p, greylist_words))
@@ -234,6 +299,10 @@ const char *reply_class_word(enum reply_class class)
         [REPLY_CLASS_REFUSED] = "refused",
         [REPLY_CLASS_CONNECTION] = "connection",
         [REPLY_CLASS_TLS] = "tls",
+        [REPLY_CLASS_ROUTING] = "routing",
+        [REPLY_CLASS_CREDENTIAL] = "credential",
+        [REPLY_CLASS_EXPIRED] = "expired",
+        [REPLY_CLASS_LOCAL] = "local",
     };
 
     return words[class];

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from harness.names import Names
 from harness.posthouse import make_message
 from harness.process import wait_until
 from harness.sink import Behaviour
@@ -80,6 +81,31 @@ def test_attempts_and_deferrals_by_class(node, outside):
         wait_until(lambda: (value(node, "posthouse_deferrals_total", **{"class": "connection"}) or 0) >= 1, "nobody answers, and that is counted")
     finally:
         outside.start()
+
+
+def test_deferrals_that_no_reply_is_behind(new_posthouse, outside):
+    """Each has a class: what DNS does not say, what we lack ourselves; and what a host says at its greeting is a reply."""
+    with Names() as names:
+        names.broken.add("broken.test")
+        names.records["there.test", "A"] = ["127.0.0.1"]
+        node = new_posthouse(settings={"delivery.retry_first": "10m", "delivery.retry_max": "1h", "daemon.workers": 1,
+                                       "dns.resolver": names.resolver, "delivery.mx_port": outside.port}).start()
+        for customer in ("numbers", "pooled"):
+            node.api.customer(customer)
+            node.api.hosted_domain(f"{customer}.test", customer)
+            node.api.account(f"ann@{customer}.test", customer)
+        node.api.patch("/v1/customers/pooled", {"source_addresses": ["192.0.2.1"]})
+        outside.behave = Behaviour(banner="554 5.7.1 blocked using zen.spamhaus.org")
+        try:
+            for name, sender, domain in (("routing", ANN, "broken.test"), ("local", "ann@pooled.test", "there.test"), ("block-list", ANN, "there.test")):
+                node.submit(sender, [f"{name}@{domain}"], make_message(name, sender=sender))
+                wait_until(lambda name=name: value(node, "posthouse_deferrals_total", **{"class": name}) == 1, f"{name} is counted")
+        finally:
+            outside.behave = Behaviour()
+        metrics = read(node)
+        assert sum(count for (name, _), count in metrics.items() if name == "posthouse_deferrals_total") == metrics["posthouse_deferred_total", ""] == 3
+        assert dict(node.query("select split_part(recipient, '@', 1), class from event where kind = 'deferred'")) == {
+            name: name for name in ("routing", "local", "block-list")}
 
 
 def test_the_queue_by_state_and_age(node, outside):

@@ -1,10 +1,11 @@
 """From which of our addresses mail goes out: a customer's, or a route's; from no other, if there is none of them."""
 import pytest
 
+from harness.names import Names
 from harness.posthouse import make_message, subject_of
 from harness.process import wait_equal, wait_until
 from harness.requests import problem
-from harness.sink import Behaviour
+from harness.sink import Behaviour, Sink
 
 ANN, BOB = "ann@one.test", "bob@two.test"
 DAN = "dan@outside.test"
@@ -88,7 +89,7 @@ def test_an_address_of_nobody(node, sink):
     why = f"127.0.0.1:{sink.port}: none of the source addresses is this machine's ({NOBODYS})"
     assert entry["last_reply"] == why
     events = node.api.get(f"/v1/messages/{entry['message']}/events")["items"]
-    assert why in [each["detail"] for each in events if each["kind"] == "deferred"]
+    assert {(each["detail"], each["class"]) for each in events if each["kind"] == "deferred"} == {(why, "local")}
     assert "none of the source addresses is this machine's" in node.log()
     send(node, BOB, "goes")
     wait_until(lambda: [m for m in sink.messages if subject_of(m.data) == "goes"], "the destination is not away for it")
@@ -102,6 +103,23 @@ def test_the_other_family(node, sink):
     wait_until(lambda: [e for e in queue(node) if (e["last_reply"] or "").endswith("none of the source addresses is of its family (::1)")], "it waits")
     pool(node, "::1", "127.0.0.2")
     wait_until(lambda: peers(sink, ANN) == ["127.0.0.2"], "it goes")
+
+
+def test_the_pools_family_is_the_hosts(node, sink):
+    """Of a host with both, the one that the pool has is used, whichever would be first."""
+    with Names() as names, Sink("::1", sink.port) as six:
+        names.records["both.test", "AAAA"], names.records["both.test", "A"] = ["::1"], ["127.0.0.1"]
+        node.stop()
+        node.write_config(dns__resolver=names.resolver, delivery__default_route=f"both.test:{sink.port}")
+        node.start()
+        pool(node, "127.0.0.2")
+        send(node, ANN, "four")
+        wait_until(lambda: peers(sink, ANN) == ["127.0.0.2"], "by IPv4")
+        wait_until(lambda: sink.messages[-1].session.ended_well, "the connection is over")
+        pool(node, "::1")
+        send(node, ANN, "six")
+        wait_until(lambda: [peer[0] for peer in (m.session.client_address for m in six.messages)] == ["::1"], "by IPv6")
+        assert len(sink.messages) == 1
 
 
 def test_primaries_are_probed_from_there(node, sink):
