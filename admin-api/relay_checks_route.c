@@ -26,7 +26,6 @@
 #include "relay/route.h"
 #include "relay/route_own.h"
 #include "storage/directory_route.h"
-#include "storage/provision_route.h"
 #include "storage/queue.h"
 
 #define DNS_WAIT_MS 5000
@@ -104,7 +103,8 @@ static AWAITS bool find_named(struct arena *arena, int64_t route_id, struct way 
 
 static AWAITS bool find_default(struct arena *arena, struct way *way)
 {
-    struct provision_route route;
+    struct directory_hop *hops = NULL;
+    unsigned count = 0;
 
     way->rule = "default";
     if (!server->default_route_name) {
@@ -112,18 +112,17 @@ static AWAITS bool find_default(struct arena *arena, struct way *way)
         order_hops(arena, &hop, 1, NULL, way);
         return true;
     }
-    switch (provision_route_get(arena, slice_str(server->default_route_name), &route)) {
-    case DB_FOUND: break;
-    case DB_NONE: route.customer_id = -1; break;
-    case DB_FAILED: return false;
-    }
-    if (route.customer_id) {
+    switch (directory_route_named(arena, slice_str(server->default_route_name), &hops, &count)) {
+    case DB_FOUND:
+        way->route_id = hops[0].route_id;
+        order_hops(arena, hops, count, NULL, way);
+        return true;
+    case DB_NONE:
         way->problem = "there is no such route as the configuration names for the default, or it is a customer's";
         return true;
+    case DB_FAILED: break;
     }
-    way->route_id = route.id;
-    order_hops(arena, route.hops, route.hop_count, NULL, way);
-    return true;
+    return false;
 }
 
 static AWAITS enum route_answer order_mx(struct arena *arena, const char *domain, const struct dns_mx *mx,

@@ -193,6 +193,12 @@ def test_the_default_route_has_a_name(new_posthouse, sinks):
     told = check(node, ANN, DAN)
     assert (told["rule"], told["destination"], told["route"]) == ("default", "default", made["id"])
     wait_equal(lambda: subjects(sinks[0]), ["waits"], "it goes when there is one")
+    node.stop()
+    node.write_config(delivery__default_route=f"route:{made['id']}")
+    node.start()
+    send(node, ANN, DAN, "by number")
+    wait_until(lambda: [e for e in queue(node) if "there is no route" in (e["last_reply"] or "")], "it is a name that is asked for")
+    assert "no such route" in check(node, ANN, DAN)["problem"], "and so the dry run says"
 
 
 def test_weights_and_priorities(node, sinks):
