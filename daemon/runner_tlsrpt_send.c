@@ -7,7 +7,7 @@
  *
  * A report by mail comes from the contact, who must be in a domain of ours: it is that customer's mail, and bounces find
  * him.  It says "TLS-Required: No" (RFC 8689), since it must get through to a domain whose TLS is what it tells of (section
- * 3), and so is not counted itself.  It is not signed: there is no DKIM here.
+ * 3), and so is not counted itself.  It is signed if there is a key for it (relay/dkim.h).
  *
  * An HTTPS address is a stranger's, so it is looked up and judged as the host of an MTA-STS policy is: no hosts of our own
  * network.
