@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/name.h"
+#include "storage/queue.h"
 
 #define AGE_MAX_S (INT64_C(10) * 365 * 24 * 60 * 60)
 
@@ -40,6 +41,17 @@ bool queue_words_age(struct slice word, int64_t *ms)
     return seconds <= AGE_MAX_S;
 }
 
+/* The only key with a name that people have other spellings for. */
+struct slice queue_words_destination(struct arena *arena, struct slice given)
+{
+    static const struct slice mx = SLICE("mx:");
+    struct slice name;
+    if (given.n <= mx.n || !slice_equal_nocase(slice_of(given.p, mx.n), mx))
+        return given;
+    given = slice_skip(given, mx.n);
+    return queue_destination_mx(arena, name_domain(arena, given, &name) ? name : given);
+}
+
 static bool parse_held_by(struct slice word, struct queue_filter *out)
 {
     enum hold_by by;
@@ -56,7 +68,9 @@ static bool parse_flag(struct slice word, int *out)
 AWAITS bool queue_words_read(struct request *r, const struct queue_words *words, struct queue_filter *out)
 {
     static const char age[] = "must be seconds, or a time such as 2026-11-23T20:25:14Z (RFC 3339)";
-    *out = (struct queue_filter){.destination = words->destination, .before_ms = INT64_MIN, .since_ms = INT64_MIN};
+    *out = (struct queue_filter){.destination = queue_words_destination(r->arena, words->destination),
+                                 .before_ms = INT64_MIN,
+                                 .since_ms = INT64_MIN};
     if (words->domain.p && !name_domain(r->arena, words->domain, &out->domain))
         reply_problem(r, 422, "domain", "must be a domain name");
     else if (words->sender.p && words->sender.n == 0)

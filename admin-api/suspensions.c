@@ -12,6 +12,7 @@
 
 #include "admin-api/handlers.h"
 #include "admin-api/json.h"
+#include "admin-api/queue_words.h"
 #include "core/clock.h"
 #include "core/id.h"
 #include "relay/route.h"
@@ -79,8 +80,8 @@ static AWAITS bool read_value(struct request *r, struct slice given, struct susp
     int64_t customer_id = 0;
     switch (out->kind) {
     case SUSPENSION_DESTINATION:
-        out->value = given;
-        if (route_parse_key(given, &key) && key.kind != ROUTE_MAILBOX)
+        out->value = queue_words_destination(r->arena, given);
+        if (route_parse_key(out->value, &key) && key.kind != ROUTE_MAILBOX)
             return true;
         if (name_domain(r->arena, given, &out->value))
             return true;

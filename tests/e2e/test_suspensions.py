@@ -203,6 +203,24 @@ def test_two_nodes(new_posthouse, own_postgres, outside):
     wait_equal(lambda: gone_out(outside), ["two nodes"] * 2, "both go on")
 
 
+def test_destinations_as_people_write_them(node):
+    """What waits for mx:NAME is found, and suspended, by the name in any form."""
+    node.query("insert into message (cell, id, customer_id, sender, size, received_at, protocol) select 0, 7, id, '', 1, now(), 'SMTP'"
+               " from customer where name = 'one';"
+               " insert into queue_entry (cell, id, message_id, recipient, destination, due_at, expires_at, sender, customer_id)"
+               " select 0, 7, 7, 'x@alias.test', 'mx:xn--bcher-kva.test', now() + interval '1 hour', now() + interval '1 day', '', customer_id"
+               " from message where id = 7")
+    made = suspend(node, "destination", "MX:B\u00fccher.test")
+    assert made["value"] == "mx:xn--bcher-kva.test"
+    entry, = parked(node, ("", "x@alias.test"))
+    assert entry["state"] == "suspended"
+    assert [e["id"] for e in node.api.get("/v1/queue", destination="Mx:B\u00fccher.test")["items"]] == [entry["id"]]
+    node.query("delete from queue_entry where id = 7")
+    for value in ("mx:[IPv6:::1]", "to:[h.test]:25", "domain:7"):
+        made = node.api.post("/v1/suspensions", {"kind": "destination", "value": value, "reason": "abuse desk"})
+        assert made["value"] == value.replace("IPv6", "ipv6")
+
+
 def test_refused(node):
     good = {"kind": "sender", "value": "x@y.test", "reason": "x"}
     for body, field in (({**good, "kind": "host"}, "kind"), ({**good, "value": "nobody"}, "value"), ({**good, "reason": ""}, "reason"),
