@@ -22,6 +22,7 @@
 #define LOG_MODULE "http"
 #include "core/log.h"
 #include "core/loop.h"
+#include "core/secret.h"
 
 struct exchange {
     struct task_wait wait;
@@ -234,6 +235,8 @@ AWAITS bool http_fetch(struct arena *arena, const struct http_request *request, 
     curl_slist_free_all(exchange.fields);
     *status = (unsigned)code;
     *body = arena_slice(arena, slice_of(exchange.bytes ? exchange.bytes : "", exchange.size));
+    if (exchange.bytes)
+        secret_wipe(exchange.bytes, exchange.size); /* a token server's answer */
     free(exchange.bytes);
     const char *why =
         exchange.refused ? "its address is of a network that may not be asked" : curl_easy_strerror(exchange.code);
