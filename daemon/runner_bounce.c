@@ -53,6 +53,37 @@ void runner_last_attempts(struct arena *arena, struct runner_entry *const *entri
         }
 }
 
+/* Tells the sender, then ends the entries; if he cannot be told now, they are tried once more later. */
+static AWAITS void bounce(struct runner_batch *batch, const struct dsn_recipient *reasons)
+{
+    bool told = runner_leases_good(batch) && runner_tell(DSN_FAILED, batch->entries, reasons, batch->count);
+
+    for (unsigned i = 0; i < batch->count; i++) {
+        struct slice why = reasons[i].cause.n ? reasons[i].cause : reasons[i].diagnostic;
+
+        if (!told) {
+            runner_put_off(QUEUE_DEFERRED, batch->entries[i], why);
+            continue;
+        }
+        log_info("bounced", log_id("message", batch->message->id), log_slice("recipient", reasons[i].address),
+                 log_slice("status", reasons[i].status), log_slice("reply", why));
+        runner_finish(batch->entries[i], QUEUE_BOUNCED, why, 0);
+    }
+    batch->count = 0;
+}
+
+void runner_bounce_told(struct arena *arena, struct runner_entry **entries, const struct dsn_recipient *reasons,
+                        unsigned count)
+{
+    struct runner_batch *batch = arena_alloc(arena, sizeof *batch);
+
+    batch->message = entries[0]->message;
+    batch->count = count;
+    for (unsigned i = 0; i < count; i++)
+        batch->entries[i] = entries[i];
+    bounce(batch, reasons);
+}
+
 void runner_bounce_expired(struct arena *arena, struct runner_entry **entries, unsigned count)
 {
     struct dsn_recipient *reasons = arena_array(arena, count, sizeof *reasons);

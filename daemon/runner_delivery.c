@@ -1,7 +1,8 @@
 /*
  * runner_delivery: one batch: a message's recipients at one destination.
  *
- * A normal run.  There is a connection, or one is opened; the message is sent; outcomes go to runner_report.c.
+ * A normal run.  There is a connection, or one is opened; the message is sent; what the other side said of each
+ * recipient goes by runner_outcome.c to runner_report.c.
  *
  * A hard run.  The connection had been idle and is dead: nothing was learned about the host, so a new one is opened
  * from the beginning.  The new one is cut in mid-transaction: the next host is tried.  None is left: the destination
@@ -15,9 +16,6 @@
  * Exactly once: an entry is sent only on a lease that lasts (asked when it is taken and again before the final dot) and
  * is forgotten only when its outcome is recorded.  UNCERTAIN is the one outcome after which it may be there
  * twice; it is put off like a 4xx.
- *
- * A sender who asked to hear of success (RFC 3461) hears it from the next hop if that offers DSN; else from us, before
- * the delivery is recorded.  It is repeated until it is stored: the message is gone, and must not go again for it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +25,7 @@
 #include "core/log.h"
 #include "daemon/health.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_outcome.h"
 #include "daemon/runner_source.h"
 #include "daemon/testament.h"
 #include "storage/delivery_policy.h"
@@ -34,65 +33,13 @@
 
 #define WORKING_MS 30000 /* a delivery this recent says that the destination does serve */
 #define OURS_RETRY_MS 5000
-#define TELL_RETRY_MS 1000
-#define TELL_PATIENCE_MS (10 * 60 * 1000) /* as that of queue_report() */
-
-/* ------------------------------------------------------------------ outcomes */
-
-static void delivered(struct runner_lane *lane, struct runner_entry *entry, struct slice reply)
-{
-    log_info("delivered", log_id("message", entry->message->id), log_slice("recipient", entry->recipient),
-             log_str("host", smtp_client_host(lane->client)), log_str("tls", entry->secured.version),
-             log_str("verified", entry->secured.verified),
-             log_int("delay_ms", clock_now_ms() - entry->message->received_ms), log_slice("reply", reply));
-    runner_finish(entry, QUEUE_DELIVERED, reply, 0);
-}
-
-static bool leases_good(const struct runner_batch *batch)
-{
-    for (unsigned i = 0; i < batch->count; i++)
-        if (!runner_lease_good(batch->entries[i]))
-            return false;
-    return true;
-}
-
-/* Tells the sender, then ends the entries; if he cannot be told now, they are tried once more later. */
-static AWAITS void bounce(struct runner_batch *batch, const struct dsn_recipient *reasons)
-{
-    bool told = leases_good(batch) && runner_tell(DSN_FAILED, batch->entries, reasons, batch->count);
-
-    for (unsigned i = 0; i < batch->count; i++) {
-        struct slice why = reasons[i].cause.n ? reasons[i].cause : reasons[i].diagnostic;
-
-        if (!told) {
-            runner_put_off(QUEUE_DEFERRED, batch->entries[i], why);
-            continue;
-        }
-        log_info("bounced", log_id("message", batch->message->id), log_slice("recipient", reasons[i].address),
-                 log_slice("status", reasons[i].status), log_slice("reply", why));
-        runner_finish(batch->entries[i], QUEUE_BOUNCED, why, 0);
-    }
-    batch->count = 0;
-}
-
-void runner_bounce_told(struct arena *arena, struct runner_entry **entries, const struct dsn_recipient *reasons,
-                        unsigned count)
-{
-    struct runner_batch *batch = arena_alloc(arena, sizeof *batch);
-
-    batch->message = entries[0]->message;
-    batch->count = count;
-    for (unsigned i = 0; i < count; i++)
-        batch->entries[i] = entries[i];
-    bounce(batch, reasons);
-}
 
 static bool may_finish(void *arg)
 {
     struct runner_batch *batch = arg;
 
     batch->finished = true;
-    batch->finishing = leases_good(batch) && !runner_too_late(batch);
+    batch->finishing = runner_leases_good(batch) && !runner_too_late(batch);
     for (unsigned i = 0; batch->finishing && i < batch->offered_count; i++)
         if (!batch->offered[i].reply.p) /* accepted, and not decided yet */
             batch->entries[i]->noted = testament_begin(batch->entries[i]->id);
@@ -219,138 +166,14 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
     return false;
 }
 
-/* What the server, or the end of the connection, said when it did not take the message. */
-struct failed {
-    struct slice why;
-    bool cut;
-};
-
-/* Those of a batch whose sender must be told of something. */
-struct apart {
-    struct runner_batch batch;
-    struct dsn_recipient reasons[RUNNER_BATCH_MAX];
-};
-
-static void set_apart(struct runner_lane *lane, struct apart *apart, struct runner_entry *entry,
-                      const struct smtp_client_recipient *r)
-{
-    apart->batch.message = entry->message;
-    apart->reasons[apart->batch.count] = (struct dsn_recipient){
-        .address = entry->recipient,
-        .status = r->status,
-        .diagnostic = r->reply,
-        .remote = arena_slice(lane->arena, slice_str(smtp_client_host(lane->client))),
-        .attempt_ms = clock_now_ms(),
-    };
-    apart->batch.entries[apart->batch.count++] = entry;
-}
-
-/* Taken by a next hop, of which the sender wants to hear from us. */
-static AWAITS void relayed(struct runner_lane *lane, enum dsn_action action, struct apart *apart)
-{
-    uint64_t give_up = clock_steady_ms() + TELL_PATIENCE_MS;
-    bool told;
-
-    lane->batch.finishing = true; /* an orderly stop waits for it */
-    while (!(told = runner_tell(action, apart->batch.entries, apart->reasons, apart->batch.count)) &&
-           clock_steady_ms() < give_up)
-        task_sleep(TELL_RETRY_MS);
-    if (!told)
-        log_error("a sender could not be told of success", log_id("message", apart->batch.message->id));
-    for (unsigned i = 0; i < apart->batch.count; i++)
-        delivered(lane, apart->batch.entries[i], apart->reasons[i].diagnostic);
-    lane->batch.finishing = false;
-}
-
-/* RFC 2852 4.1.4: T wants to hear of each relay, N of one to a server that does not know BY. */
-static bool is_traced(const struct runner_entry *entry, const struct smtp_client_recipient *r)
-{
-    const struct envelope_mail *envelope = &entry->message->envelope;
-
-    return (envelope->by_trace || (envelope->by == ENVELOPE_BY_NOTIFY && !r->by)) &&
-           notice_wanted(entry->message->sender, &entry->envelope, DSN_TRACED);
-}
-
-enum answered { ANSWERED_NOTHING, ANSWERED, ANSWERED_TAKEN };
-
-/*
- * Deals with what is decided, leaves in the batch what must be sent (again).  The best that it said to any of them.  Does
- * not wait: what is reported may be gone at the next wait, and is in the batch until the end.
- */
-static enum answered sort_outcomes(struct runner_lane *lane, struct runner_batch *batch,
-                                   const struct smtp_client_recipient *r, struct apart *refused, struct apart *silent,
-                                   struct apart *traced, struct failed *failed)
-{
-    unsigned left = 0;
-    enum answered answered = ANSWERED_NOTHING;
-
-    *failed = (struct failed){{NULL, 0}, false};
-    for (unsigned i = 0; i < batch->count; i++) {
-        struct runner_entry *entry = batch->entries[i];
-
-        if (r[i].outcome != SMTP_CLIENT_DELIVERED && r[i].outcome != SMTP_CLIENT_UNCERTAIN) {
-            testament_remove(entry->noted);
-            entry->noted = 0;
-        }
-        switch (r[i].outcome) {
-        case SMTP_CLIENT_DELIVERED:
-            runner_learn(lane->client, entry, true);
-            if (!r[i].dsn && notice_wanted(batch->message->sender, &entry->envelope, DSN_RELAYED))
-                set_apart(lane, silent, entry, &r[i]);
-            else if (is_traced(entry, &r[i]))
-                set_apart(lane, traced, entry, &r[i]);
-            else
-                delivered(lane, entry, r[i].reply);
-            answered = ANSWERED_TAKEN;
-            break;
-        case SMTP_CLIENT_UNCERTAIN:
-            log_warn("no reply to the final dot; it will be sent again", log_id("message", batch->message->id),
-                     log_slice("recipient", entry->recipient));
-            runner_put_off(QUEUE_UNCERTAIN, entry, r[i].reply);
-            break;
-        case SMTP_CLIENT_LATER:
-            runner_put_off(QUEUE_DEFERRED, entry, r[i].reply);
-            answered = answered ? answered : ANSWERED;
-            break;
-        case SMTP_CLIENT_REFUSED:
-            answered = answered ? answered : ANSWERED;
-            if (slice_equal(r[i].status, SLICE("5.1.1")))
-                runner_learn(lane->client, entry, false);
-            set_apart(lane, refused, entry, &r[i]);
-            break;
-        case SMTP_CLIENT_CUT:
-        case SMTP_CLIENT_AWAY:
-            *failed = (struct failed){r[i].reply, r[i].outcome == SMTP_CLIENT_CUT};
-            batch->entries[left++] = entry;
-            break;
-        case SMTP_CLIENT_AGAIN: batch->entries[left++] = entry; break;
-        }
-    }
-    batch->count = left;
-    return answered;
-}
-
-/* What a primary put off; {NULL,0}: nothing. */
-static struct slice put_off_reply(const struct smtp_client_recipient *r, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (r[i].outcome == SMTP_CLIENT_LATER)
-            return r[i].reply;
-    return slice_of(NULL, 0);
-}
-
 /* One transaction over the open connection. */
 static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch, struct slice sender,
-                            struct failed *failed)
+                            struct runner_failed *failed)
 {
     struct runner_message *m = batch->message;
     struct smtp_client_recipient *recipients = arena_array(lane->arena, batch->count, sizeof *recipients);
-    struct apart *refused = arena_alloc(lane->arena, sizeof *refused);
-    struct apart *silent = arena_alloc(lane->arena, sizeof *silent);
-    struct apart *traced = arena_alloc(lane->arena, sizeof *traced);
-    unsigned cell = id_cell(batch->entries[0]->id), count = batch->count, slowest;
-    enum answered answered;
-    struct slice weak;
+    struct runner_outcome *outcome = arena_alloc(lane->arena, sizeof *outcome);
+    unsigned cell = id_cell(batch->entries[0]->id), slowest;
     struct runner_remote remote = runner_remote_of(lane->arena, lane->client);
     struct envelope_mail envelope = envelope_passed_on(&m->envelope, m->received_ms, clock_now_ms());
     struct smtp_client_message message = {
@@ -384,20 +207,13 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     batch->offered_count = 0;
     slowest = smtp_client_slowest_ms(lane->client);
     runner_order_answered(lane->destination, batch, recipients, slowest);
-    answered = sort_outcomes(lane, batch, recipients, refused, silent, traced, failed);
-    /* What was taken and is not reported yet is in neither the batch nor the reports: an orderly stop waits for it. */
-    batch->finishing = silent->batch.count || traced->batch.count;
-    weak = put_off_reply(recipients, count);
-    if (answered && lane->destination->route.kind == ROUTE_DOMAIN && !lane->turned)
-        health_delivery(lane->destination->route.domain_id, answered == ANSWERED_TAKEN, weak, slowest);
-    if (answered && !lane->turned)
-        runner_mark_good(lane->destination, cell, answered == ANSWERED_TAKEN);
-    if (silent->batch.count)
-        relayed(lane, DSN_RELAYED, silent); /* and goes on to the next without waiting */
-    if (traced->batch.count)
-        relayed(lane, DSN_TRACED, traced);
-    if (refused->batch.count)
-        bounce(&refused->batch, refused->reasons);
+    runner_outcome_sort(lane, batch, recipients, outcome);
+    if (outcome->answered && lane->destination->route.kind == ROUTE_DOMAIN && !lane->turned)
+        health_delivery(lane->destination->route.domain_id, outcome->taken, outcome->put_off, slowest);
+    if (outcome->answered && !lane->turned)
+        runner_mark_good(lane->destination, cell, outcome->taken);
+    *failed = outcome->failed;
+    runner_outcome_tell(lane, outcome);
 }
 
 static AWAITS bool load(struct runner_batch *batch)
@@ -425,7 +241,7 @@ static AWAITS void leave_unfit(struct runner_lane *lane, const struct runner_ent
 }
 
 /* The connection that the other side made is over, or not good enough: the rest waits for its next one. */
-static void all_wait(struct runner_batch *batch, const struct failed *failed)
+static void all_wait(struct runner_batch *batch, const struct runner_failed *failed)
 {
     struct slice why = failed->why.n ? failed->why : SLICE("the connection that its collector made is over");
 
@@ -440,7 +256,7 @@ static void all_wait(struct runner_batch *batch, const struct failed *failed)
 void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
 {
     struct runner_walk walk = {.protection = runner_protection_wanted(batch->message, batch->entries[0]->recipient)};
-    struct failed failed = {{NULL, 0}, false};
+    struct runner_failed failed = {{NULL, 0}, false};
     struct slice sender;
     bool cut = false;
 
@@ -471,7 +287,7 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
     while (batch->count) {
         bool reused;
 
-        if (!leases_good(batch)) {
+        if (!runner_leases_good(batch)) {
             put_back(batch); /* take_batch() drops those whose lease is lost */
             return;
         }

@@ -9,6 +9,7 @@
  *   runner_order.c     a queue that is drained: in what order, over how many connections
  *   runner_lane.c      a lane: one connection of one destination, message after message
  *   runner_delivery.c  what a lane does with one of them
+ *   runner_outcome.c   what the other side said of its recipients
  *   runner_put_off.c   when it is tried again
  *   runner_file.c      the same for mailboxes here
  *   runner_away.c      a destination that cannot be reached
@@ -183,6 +184,7 @@ struct runner_entry *runner_entry_find(int64_t id);
 void runner_entry_free(struct runner_entry *entry); /* and its message with the last */
 void runner_entries_each(void (*fn)(struct runner_entry *entry, void *arg), void *arg);
 bool runner_lease_good(const struct runner_entry *entry);
+bool runner_leases_good(const struct runner_batch *batch);
 unsigned runner_entry_count(void);
 
 void runner_on_committed(const struct accept_message *message);

@@ -265,6 +265,14 @@ bool runner_lease_good(const struct runner_entry *entry)
     return !entry->surrendered && clock_steady_ms() + RUNNER_LEASE_MARGIN_MS < entry->lease_ends;
 }
 
+bool runner_leases_good(const struct runner_batch *batch)
+{
+    for (unsigned i = 0; i < batch->count; i++)
+        if (!runner_lease_good(batch->entries[i]))
+            return false;
+    return true;
+}
+
 unsigned runner_entry_count(void)
 {
     return entry_count;
