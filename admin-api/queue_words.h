@@ -14,7 +14,7 @@ struct queue_words {
 AWAITS bool queue_words_read(struct request *r, const struct queue_words *words, struct queue_filter *out)
     __attribute__((warn_unused_result));
 
-/* A destination's key as entries have it, of one that is written in another way: "MX:Example.COM", a name in letters. */
+/* A key of a destination as entries have it, of one written in another way: "MX:Example.COM", a name in letters. */
 struct slice queue_words_destination(struct arena *arena, struct slice given);
 
 /* Seconds ago, or a time (RFC 3339).  False: neither. */

@@ -4,6 +4,9 @@
  * A few, so they are looked through.  Behind a wildcard are the machine's interfaces as they are now: they are read
  * again after INTERFACES_MS, since addresses come and go.  All of 127.0.0.0/8 is the machine, whatever the interface
  * says.
+ *
+ * Addresses come from strangers' zones, and there are others that lead here: the unspecified one of either family is
+ * connected to as the loopback, and an IPv6 address with an IPv4 one in it (::ffff:127.0.0.1) as the latter.
  */
 #include "core/own_address.h"
 
@@ -82,8 +85,37 @@ static bool of_this_machine(const struct sockaddr *address)
     return false;
 }
 
-bool own_address(const struct sockaddr *address)
+/* What the kernel connects to. */
+static const struct sockaddr *meant(const struct sockaddr *address, struct sockaddr_storage *space)
 {
+    struct sockaddr_in *in4 = (struct sockaddr_in *)space;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)space;
+
+    if (address->sa_family == AF_INET6) {
+        *in6 = *(const struct sockaddr_in6 *)address;
+        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+            struct sockaddr_in inside = {.sin_family = AF_INET, .sin_port = in6->sin6_port};
+
+            memcpy(&inside.sin_addr, in6->sin6_addr.s6_addr + 12, sizeof inside.sin_addr);
+            *in4 = inside;
+        } else if (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr)) {
+            in6->sin6_addr = in6addr_loopback;
+        }
+    } else if (address->sa_family == AF_INET) {
+        *in4 = *(const struct sockaddr_in *)address;
+    } else {
+        return address;
+    }
+    if (space->ss_family == AF_INET && in4->sin_addr.s_addr == htonl(INADDR_ANY))
+        in4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return (const struct sockaddr *)space;
+}
+
+bool own_address(const struct sockaddr *given)
+{
+    struct sockaddr_storage space = {0};
+    const struct sockaddr *address = meant(given, &space);
+
     for (unsigned i = 0; i < count; i++) {
         const struct sockaddr *ours = (const struct sockaddr *)&list[i].address;
 

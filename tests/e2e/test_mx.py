@@ -180,6 +180,9 @@ def test_our_own_address(new_posthouse, dns):
         first.start()
         wait_until(lambda: count(first), "it is delivered")
         assert not count(second)
+        for number, (kind, address) in enumerate((("A", "0.0.0.0"), ("AAAA", "::ffff:127.0.0.1"), ("AAAA", "::ffff:0.0.0.0"))):
+            dns.set(f"disguised{number}.mx.test", kind, address)
+            assert way(node, f"x@disguised{number}.mx.test")["problem"] == "the domain's MX points back to this server", address
         dns.set("worse.mx.test", "MX", "10 another-name.mx.test.", "20 second.mx.test.")
         assert way(node, "x@worse.mx.test")["problem"] == "the domain's MX points back to this server"
         send(node, "x@worse.mx.test")

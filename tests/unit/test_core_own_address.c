@@ -49,6 +49,18 @@ static void test_exact_and_any(void **state)
     assert_false(own("::1", 2525)); /* another family */
     own_address_add("::", 2525);
     assert_false(own("2001:db8::9", 2525));
+    /* By other names. */
+    own_address_add("127.0.0.1", 2526);
+    own_address_add("::1", 2527);
+    assert_true(own("::ffff:192.0.2.1", 25));
+    assert_false(own("::ffff:192.0.2.2", 25));
+    assert_true(own("0.0.0.0", 2525));
+    assert_true(own("0.0.0.0", 2526));
+    assert_true(own("::ffff:0.0.0.0", 2526));
+    assert_true(own("::ffff:127.0.0.1", 2526));
+    assert_true(own("::", 2527));
+    assert_false(own("::", 26));
+    assert_false(own("0.0.0.0", 25));
 }
 
 static void test_no_more_than_there_is_room_for(void **state)
