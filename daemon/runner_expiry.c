@@ -240,6 +240,7 @@ void runner_expire_for_ever(void *arg)
         tell_delayed(arena);
         end_late(arena);
         runner_late_pending();
+        runner_suspend_pending();
         runner_claims_add(-1);
         arena_free(&arena);
         if (clock_steady_ms() >= reclaim_at) {

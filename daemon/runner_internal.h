@@ -280,6 +280,8 @@ bool runner_batch_takes(unsigned count, struct slice recipient, unsigned *most);
 AWAITS bool runner_suspend_claimed(struct arena *arena, struct queue_entry *list, unsigned *count);
 /* The same of a batch that is about to be sent. */
 AWAITS void runner_suspend(struct arena *arena, struct runner_batch *batch);
+/* Those that wait in memory, and no lane has. */
+AWAITS void runner_suspend_pending(void);
 
 /* ------------------------------------------------------------------ late (RFC 2852) */
 

@@ -1,9 +1,11 @@
 /*
  * runner_suspend: suspended mail is not delivered.
  *
- * A worker comes upon it in two places: in what it has claimed, which is parked together before it is in memory, and
- * in a batch that a lane is about to send: mail that was accepted by this worker, or was in memory when the suspension
- * was made.  Both ask the list in memory (storage/suspension.h), so there is no other cost while nothing is suspended.
+ * A worker comes upon it in three places: in what it has claimed, which is parked together before it is in memory; in
+ * a batch that a lane is about to send: mail that this worker has just accepted; and in what waits in memory, which is
+ * looked through each second, since behind a slow next hop its turn may be hours away, and what is in memory can
+ * neither be cancelled nor sent elsewhere.  All ask the list in memory (storage/suspension.h), so there is no other
+ * cost while nothing is suspended.
  *
  * What cannot be parked (it was resumed meanwhile, or the database is away) is given back, and comes again.
  */
@@ -11,6 +13,8 @@
 #include "core/log.h"
 #include "daemon/runner_internal.h"
 #include "storage/suspension.h"
+
+#define LOOK_BATCHES 10 /* in a second */
 
 static bool listed(const int64_t *ids, unsigned count, int64_t id)
 {
@@ -123,5 +127,44 @@ void runner_suspend(struct arena *arena, struct runner_batch *batch)
                 runner_entry_free(parked[i]);
             else
                 runner_release(parked[i]);
+    }
+}
+
+/* ------------------------------------------------------------------ what waits in memory */
+
+struct look {
+    struct arena *arena;
+    struct runner_batch batch;
+};
+
+static void gather(struct runner_entry *entry, void *arg)
+{
+    struct suspension found;
+    struct look *look = arg;
+
+    if (entry->pending && look->batch.count < RUNNER_BATCH_MAX && entry->destination->route.kind != ROUTE_MAILBOX &&
+        runner_lease_good(entry) && is_covered(look->arena, entry, &found))
+        look->batch.entries[look->batch.count++] = entry;
+}
+
+void runner_suspend_pending(void)
+{
+    unsigned found = RUNNER_BATCH_MAX;
+
+    for (unsigned times = 0; times < LOOK_BATCHES && found == RUNNER_BATCH_MAX && !runner_draining(); times++) {
+        struct arena *arena = arena_new(SIZE_MAX);
+        struct look *look = arena_alloc(arena, sizeof *look);
+
+        *look = (struct look){.arena = arena};
+        runner_entries_each(gather, look);
+        found = look->batch.count;
+        for (unsigned i = 0; i < found; i++)
+            runner_entry_take(look->batch.entries[i]);
+        runner_suspend(arena, &look->batch);
+        for (unsigned i = 0; i < look->batch.count; i++) { /* its suspension has just ended */
+            runner_entry_put(look->batch.entries[i]);
+            runner_pump(look->batch.entries[i]->destination);
+        }
+        arena_free(&arena);
     }
 }

@@ -154,6 +154,39 @@ def test_many_do_not_hinder_others(node, outside):
     assert states == ["suspended"] * 80
 
 
+@pytest.mark.parametrize("kind, value", [("sender", ANN), ("customer", "one"), ("destination", "default"), ("destination", "outside.test")])
+def test_what_waits_in_memory_behind_a_slow_next_hop(new_posthouse, sink, kind, value):
+    """It is held though its turn does not come, and then it can be cancelled; what is being sent is finished."""
+    node = new_posthouse(default_route=sink.port, settings={"daemon.workers": 1}).start()
+    node.api.customer("one")
+    node.api.hosted_domain("one.test", "one")
+    node.api.account(ANN, "one")
+    sink.behave = Behaviour(silent_at="data")
+    sink.hold.clear()
+    people = [f"p{number}@outside.test" for number in range(150)]
+    for person in people:
+        submit(node, ANN, person, subject=person)
+    wait_until(lambda: sink.asked and len(node.api.get("/v1/queue", state="active", limit=1000)["items"]) == len(people), "all are in memory")
+    node.api.post("/v1/suspensions", {"kind": kind, "value": value, "reason": "abuse desk"})
+
+    def states():
+        entries = node.api.get("/v1/queue", limit=1000)["items"]
+        return {state: sum(entry["state"] == state for entry in entries) for state in ("active", "suspended", "waiting")}
+    wait_until(lambda: states()["suspended"] >= 140 and states()["active"] + states()["suspended"] == 150, "what has no turn is held")
+    under_way, held = states()["active"], states()["suspended"]
+    action = node.api.post("/v1/queue-actions", {"action": "cancel", "bounce": False, "state": "suspended"})
+    assert action["count"] == held
+    node.api.post(f"/v1/queue-actions/{action['id']}/start", {"count": held})
+    wait_until(lambda: node.api.get(f"/v1/queue-actions/{action['id']}")["state"] == "done", "it is done")
+    told = node.api.get(f"/v1/queue-actions/{action['id']}")
+    assert (told["done"], told["skipped"]) == (held, 0)
+    sink.behave = Behaviour()
+    sink.hold.set()
+    wait_until(lambda: not node.api.get("/v1/queue", state="active")["items"] and len(sink.messages) == under_way, "what was under way is finished")
+    assert node.query("select kind, count(*) from event where kind in ('suspended', 'cancelled', 'delivered') group by 1 order by 1") == [
+        ["cancelled", str(held)], ["delivered", str(under_way)], ["suspended", str(held)]]
+
+
 @pytest.mark.parametrize("kind, value", [
     ("sender", ANN), ("customer", "one"), ("destination", "Outside.test"), ("destination", "default"),
 ])
