@@ -12,6 +12,9 @@
  * INTERNALDATE, which a client says; a second look a minute later finds what was on its way.  Two seconds are added, as
  * nobody who reads mail can know to the second that the outage is over.
  *
+ * What is here since an earlier outage: copies that are not as they were told, or of which there was nothing to tell
+ * and is now.  Their rows of carry are kept as long as the copies; the domain's are gone through, and wait once more.
+ *
  * Without a way into the mailboxes what was made stays here.
  *
  * Rejected: counters in the outage's row, which each acceptance and delivery would have to lock; a longer time limit
@@ -20,6 +23,7 @@
 #include "storage/outage_report.h"
 
 #include "core/id.h"
+#include "storage/carry_copy.h"
 #include "storage/db.h"
 
 #define LIST_MAX 200
@@ -30,12 +34,12 @@
 static const struct db_statement list = {
     "outage_report_list",
     "select w.outage_id, w.counted_to is not null, w.sent, w.looking, w.due and not w.looking and not w.looked_again,"
-    "       w.looked_again and not w.looking"
+    "       w.looked_again and not w.looking and w.kept_account is null, w.kept_account is not null"
     "  from (select r.*, now() >= r.ended_at + interval '1 minute' as due,"
     "               exists (select from sent_copy s where s.cell = r.cell and s.outage_id = r.outage_id"
     "                          and s.submitted and not s.collected) as sent"
     "          from outage_report r where r.cell = any($1::smallint[])) w"
-    " where w.counted_to is not null or w.sent or w.looking or w.due or w.looked_again"
+    " where w.counted_to is not null or w.sent or w.looking or w.due or w.looked_again or w.kept_account is not null"
     " order by w.due, w.outage_id limit $2::integer"};
 static const struct db_statement count_page = {
     "outage_count", "select outage_count($1::bigint, $2::smallint, $3::bigint, $4::integer)"};
@@ -79,16 +83,49 @@ static const struct db_statement list_made = {
     "        looked_at = coalesce((select received_at from last), t.looked_at),"
     "        looked_to = coalesce((select id from last), t.looked_to)"
     "   from r where t.cell = r.cell and t.outage_id = r.outage_id returning t.looking"};
+/* A copy in INBOX without flags is as it was delivered.  What has a note could not be found, and will not be now. */
+static const struct db_statement list_kept = {
+    "outage_report_kept",
+    "with r as materialized (select t.cell, t.outage_id, t.kept_account, t.kept_message, o.account_id,"
+    "          coalesce(o.domain_id, (select domain_id from account where id = o.account_id)) as domain_id"
+    "   from outage_report t join outage o on o.cell = t.cell and o.id = t.outage_id"
+    "  where t.cell = $1::smallint and t.outage_id = $2::bigint and t.kept_account is not null for update of t),"
+    " page as materialized (select k.account_id, k.message_id, k.note from carry k"
+    "   where k.cell = $1::smallint and k.domain_id = (select domain_id from r) and k.state = 'kept'"
+    "     and (k.account_id, k.message_id)"
+    "         > ((select greatest(kept_account, account_id) from r), (select kept_message from r))"
+    "     and k.account_id <= (select coalesce(account_id, 9223372036854775807) from r)"
+    "   order by k.account_id, k.message_id limit $3::integer),"
+    " changed as materialized (select k.cell, k.account_id, k.message_id from page"
+    "   join carry k on k.cell = $1::smallint and k.account_id = page.account_id and k.message_id = page.message_id"
+    "  where page.note is null and exists (select from imap_access m where m.domain_id = (select domain_id from r))"
+    "    and exists (select from mailbox b join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id"
+    "          left join carry_place p on p.cell = b.cell and p.account_id = b.account_id"
+    "                and p.message_id = i.message_id and p.mailbox_id = i.mailbox_id and p.uid = i.uid"
+    "         where b.cell = $1::smallint and b.account_id = page.account_id and i.message_id = page.message_id"
+    "           and p.modseq is distinct from i.modseq"
+    "           and (p.modseq is not null or b.name <> 'INBOX' or i.flags <> 0"
+    "                or not i.keywords <@ array['" CARRY_HELD "', '" CARRY_DELIVERED "']"
+    "                or exists (select from carry_place l where l.cell = $1::smallint"
+    "                     and l.account_id = page.account_id and l.message_id = page.message_id and not exists (select from mailbox_message j"
+    "                         where j.cell = l.cell and j.mailbox_id = l.mailbox_id and j.uid = l.uid))))"
+    "  order by 2, 3 for update of k),"
+    " listed as (update carry k set state = 'waiting', due_at = now() from changed c"
+    "   where k.cell = c.cell and k.account_id = c.account_id and k.message_id = c.message_id and k.state = 'kept'),"
+    " last as (select account_id, message_id from page order by account_id desc, message_id desc limit 1)"
+    " update outage_report t set kept_message = coalesce((select message_id from last), 0),"
+    "        kept_account = case when (select count(*) from page) = $3::integer then (select account_id from last) end"
+    "   from r where t.cell = r.cell and t.outage_id = r.outage_id returning t.kept_account is not null"};
 static const struct db_statement look_again = {
     "outage_report_again",
-    "update outage_report r set looking = true, looked_again = true, looked_to = 0,"
+    "update outage_report r set looking = true, looked_again = true, looked_to = 0, kept_account = 0, kept_message = 0,"
     "       looked_at = greatest(o.started_at, r.ended_at - interval '1 minute')"
     "  from outage o where r.cell = $1::smallint and r.outage_id = $2::bigint and o.cell = r.cell and o.id = r.outage_id"
     "   and not r.looking and not r.looked_again"};
 static const struct db_statement finish = {
     "outage_report_end",
     "delete from outage_report r where r.cell = $1::smallint and r.outage_id = $2::bigint"
-    "   and r.counted_to is null and r.looked_again and not r.looking"
+    "   and r.counted_to is null and r.looked_again and not r.looking and r.kept_account is null"
     "   and not exists (select from sent_copy s where s.cell = r.cell and s.outage_id = r.outage_id and s.submitted"
     "                      and not s.collected)"};
 
@@ -117,6 +154,7 @@ AWAITS enum db_status outage_report_list(struct arena *arena, const int16_t *cel
             .looking = row_bool(rows, *count, 3),
             .again = row_bool(rows, *count, 4),
             .last = row_bool(rows, *count, 5),
+            .kept = row_bool(rows, *count, 6),
         };
     return DB_FOUND;
 }
@@ -172,25 +210,29 @@ static AWAITS enum db_write run_page(const struct db_statement *statement, int64
 /* What fails keeps nothing else from being done. */
 AWAITS enum db_write outage_report_step(const struct outage_report *report, bool *more)
 {
-    enum db_write sent = DB_DONE, made = DB_DONE, counted = DB_DONE, rest = DB_DONE;
+    enum db_write sent = DB_DONE, made = DB_DONE, kept = DB_DONE, counted = DB_DONE, rest = DB_DONE;
 
     *more = false;
     if (report->sent)
         sent = run_page(&list_sent, report->outage_id, more);
     if (report->looking)
         made = run_page(&list_made, report->outage_id, more);
+    if (report->kept)
+        kept = run_page(&list_kept, report->outage_id, more);
     if (report->counting)
         counted = run_page(&count_page, report->outage_id, more);
     if (report->again)
         rest = run(&look_again, report->outage_id);
     if (report->last && !*more)
         rest = run(&finish, report->outage_id);
-    return sent == DB_DONE && made == DB_DONE && counted == DB_DONE && rest == DB_DONE ? DB_DONE : DB_UNDONE;
+    return sent == DB_DONE && made == DB_DONE && kept == DB_DONE && counted == DB_DONE && rest == DB_DONE ? DB_DONE
+                                                                                                         : DB_UNDONE;
 }
 
 AWAITS enum db_write outage_report_begin(int64_t outage_id)
 {
-    const struct outage_report report = {.outage_id = outage_id, .counting = true, .sent = true, .looking = true};
+    const struct outage_report report = {
+        .outage_id = outage_id, .counting = true, .sent = true, .looking = true, .kept = true};
     bool more;
 
     return outage_report_step(&report, &more);

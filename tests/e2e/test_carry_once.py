@@ -122,3 +122,42 @@ def test_rows_that_nobody_could_carry(new_posthouse):
     node.query(row.format("5", "n", "now()") + ", generate_series(1, 2) n")
     wait_equal(lambda: node.query("select count(*), count(*) filter (where due_at = 'infinity') from carry"), [["1100", "1100"]],
                "what is due is gone")
+
+
+def test_what_is_done_with_the_copies_of_an_earlier_outage(make):  # noqa: F811
+    """They are here for a month, and the primary goes away again: what their reader does with them then is carried, too."""
+    home = make()
+    home.access()
+    home.hold("plain", "left", "flagged", "filed", "moved")
+    with home.node.imap(ERIN) as connection:
+        for name in ("Work", "Later"):
+            connection.create(name)
+        connection.select("INBOX")
+        move(connection, "moved", "Work")
+    draft(home, make_message("draft"))
+    home.recover()
+    home.carried()
+    assert home.at_home() == {"INBOX": {subject: set() for subject in ("plain", "left", "flagged", "filed")}, "Work": {"moved": set()},
+                              "Drafts": {"draft": {r"\Draft"}}}
+    done = home.node.query("select message_id, due_at from carry order by 1")
+    home.postfix.stop()
+    home.hold("new")
+    with home.node.imap(ERIN) as connection:
+        connection.select("INBOX")
+        flag(connection, "flagged", r"\Seen \Answered")
+        move(connection, "filed", "Later")
+        connection.select("Work")
+        flag(connection, "moved", r"\Flagged")
+        move(connection, "moved", "Later")
+        connection.select("Drafts")
+        flag(connection, "draft", "$Label1")
+    home.recover()
+    wait_equal(lambda: home.at_home().get("Later"), {"filed": set(), "moved": {r"\Flagged"}}, "what was filed is filed", timeout=60)
+    home.carried()
+    assert home.at_home() == {
+        "INBOX": {"plain": set(), "left": set(), "new": set(), "flagged": {r"\Seen", r"\Answered"}},
+        "Later": {"filed": set(), "moved": {r"\Flagged"}},
+        "Drafts": {"draft": {r"\Draft", "$Label1"}},
+    }
+    again = home.node.query("select message_id, due_at from carry order by 1")
+    assert sum(row in again for row in done) == 2, "of the others there was nothing to tell"

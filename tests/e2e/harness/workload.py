@@ -146,6 +146,7 @@ ELSEWHERE = {
     "outage_count": "the same",
     "outage_report_sent": "the same",
     "outage_report_made": "the same",
+    "outage_report_kept": "the same",
     "outage_report_again": "a minute after an outage, and again a second later",
     "outage_report_end": "the same",
     "webhook_expire": "every half minute, and may fail",
