@@ -275,6 +275,13 @@ static enum carry_answer recorded(struct carry_session *session, enum db_write w
     return carry_again_unrecorded(session);
 }
 
+static AWAITS enum carry_answer carry_mailbox_once(struct carry_work *w)
+{
+    enum carry_answer answer = carry_mailbox(w);
+
+    return answer == CARRY_DONE ? recorded(w->session, carry_forget(w->item)) : answer;
+}
+
 static AWAITS enum carry_answer carry(struct carry_work *w)
 {
     struct slice note = {NULL, 0};
@@ -291,6 +298,8 @@ static AWAITS enum carry_answer carry(struct carry_work *w)
         return carry_send(w->session, w->item);
     if (!w->session->has_access && w->item->kind != CARRY_KIND_DELIVERED)
         return recorded(w->session, carry_forget(w->item));
+    if (w->item->kind == CARRY_KIND_MAILBOX)
+        return carry_mailbox_once(w);
     answer = !w->session->has_access                 ? CARRY_DONE
              : w->item->kind == CARRY_KIND_DELIVERED ? carry_delivered(w, &note, &final)
                                                      : carry_made(w);

@@ -86,7 +86,7 @@ AWAITS enum carry_answer carry_find_again(struct carry_session *session, const s
 /* From now on that message is this copy's. */
 void carry_find_use(struct carry_session *session, const struct carry_item *item, const struct carry_copy *copy);
 
-/* -------- carry_item.c, carry_again.c, carry_own.c, carry_send.c */
+/* -------- carry_item.c, carry_again.c, carry_own.c, carry_mailbox.c, carry_send.c */
 
 struct carry_work {
     struct carry_session *session;
@@ -117,6 +117,8 @@ enum carry_answer carry_again_unrecorded(struct carry_session *session); /* LATE
 
 /* A message that is here only. */
 AWAITS enum carry_answer carry_own(struct carry_work *w);
+/* Makes it, if it is missing there. */
+AWAITS enum carry_answer carry_mailbox(struct carry_work *w);
 /* Sends the copy as a message to the account's own address. */
 AWAITS enum carry_answer carry_send(struct carry_session *session, struct carry_item *item);
 

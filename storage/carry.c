@@ -68,7 +68,8 @@ static const struct db_statement due_items = {
     "carry_items",
     "select k.message_id, k.kind, k.made_at, coalesce(x.size, 0), coalesce(x.protocol <> 'IMAP', false), k.attempts,"
     "       exists (select from carry_place p where p.cell = k.cell and p.account_id = k.account_id"
-    "                and p.message_id = k.message_id), x.id is null"
+    "                and p.message_id = k.message_id), x.id is null and (k.kind <> 'mailbox'"
+    "           or not exists (select from mailbox b where b.cell = k.cell and b.id = k.message_id))"
     "  from (select * from carry where cell = $1::smallint and account_id = $2::bigint and state = 'waiting'"
     "           and due_at <= now() order by due_at, message_id limit $3::integer) k"
     "  left join message x on x.cell = k.cell and x.id = k.message_id order by k.due_at, k.message_id"};
@@ -111,6 +112,8 @@ static const struct db_statement drop_account = {
     "   and k.message_id in (select message_id from carry where cell = $1::smallint and account_id = $2::bigint"
     "     and state = 'waiting' and due_at <= now() order by due_at, message_id limit 1000)"
     "   and not exists (select from account where id = $2::bigint)"};
+static const struct db_statement mailbox = {"carry_mailbox",
+                                            "select name from mailbox where cell = $1::smallint and id = $2::bigint"};
 static const struct db_statement sent = {"carry_sent",
                                          "select 1 from message where cell = $1::smallint and id = $2::bigint"};
 
@@ -185,9 +188,10 @@ enum db_status carry_accounts(struct arena *arena, const int16_t *cells, unsigne
 
 static enum carry_kind kind_of(struct slice word)
 {
-    return slice_equal(word, SLICE("made"))   ? CARRY_KIND_MADE
-           : slice_equal(word, SLICE("sent")) ? CARRY_KIND_SENT
-                                              : CARRY_KIND_DELIVERED;
+    return slice_equal(word, SLICE("made"))      ? CARRY_KIND_MADE
+           : slice_equal(word, SLICE("sent"))    ? CARRY_KIND_SENT
+           : slice_equal(word, SLICE("mailbox")) ? CARRY_KIND_MAILBOX
+                                                 : CARRY_KIND_DELIVERED;
 }
 
 enum db_status carry_items(struct arena *arena, int64_t account_id, unsigned limit, struct carry_item **out,
@@ -219,6 +223,21 @@ enum db_status carry_items(struct arena *arena, int64_t account_id, unsigned lim
             .gone = row_bool(rows, *count, 7),
         };
     return DB_FOUND;
+}
+
+enum db_status carry_mailbox_name(struct arena *arena, const struct carry_item *item, struct slice *out)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    enum db_status status;
+
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)id_cell(item->account_id));
+    params_int64(&params, item->message_id);
+    status = db_read(arena, &mailbox, &params, &rows);
+    if (status == DB_FOUND)
+        *out = row_text(rows, 0, 0);
+    return status;
 }
 
 enum db_status carry_sent(int64_t message_id)

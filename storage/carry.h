@@ -6,6 +6,7 @@
  *   delivered  the primary has taken it: its flags and folders are carried.  Made with the delivery (carry_copy.h)
  *   made       it exists here only: appended by its reader, a draft.  Made when the outage has ended (outage_report.h)
  *   sent       a copy of what the account sent.  The same
+ *   mailbox    a mailbox that its reader has made, to be made there, empty or not.  The same; message_id is its id
  *
  * A row waits, worked on by whoever carry_begin() gives it to, until the lease is over; then it is kept, until its
  * copies here go (carry_keep.h), or gone.  schema/STATES.md.
@@ -18,7 +19,7 @@
 #include "core/task.h"
 #include "storage/status.h"
 
-enum carry_kind { CARRY_KIND_DELIVERED, CARRY_KIND_MADE, CARRY_KIND_SENT };
+enum carry_kind { CARRY_KIND_DELIVERED, CARRY_KIND_MADE, CARRY_KIND_SENT, CARRY_KIND_MAILBOX };
 
 struct carry_account {
     int64_t id, domain_id, customer_id;
@@ -39,7 +40,7 @@ struct carry_item {
     bool traced;       /* it begins with Return-Path, which is ours */
     unsigned attempts; /* begun before, and perhaps done */
     bool placed;       /* some of its copies are at the primary: carry_place.h */
-    bool gone;         /* there is no such message any more */
+    bool gone;         /* there is no such message, or mailbox, any more */
     int64_t holder, sent_as; /* after carry_begin() */
 };
 /* In the order in which they are due. */
@@ -68,6 +69,9 @@ AWAITS enum db_write carry_put_off(const struct carry_item *item, uint64_t delay
     __attribute__((warn_unused_result));
 /* The same of all that is due of the account. */
 AWAITS enum db_write carry_put_off_all(int64_t account_id, uint64_t delay_ms, struct slice note)
+    __attribute__((warn_unused_result));
+/* Of a mailbox that is to be made.  NONE: it is gone. */
+AWAITS enum db_status carry_mailbox_name(struct arena *arena, const struct carry_item *item, struct slice *out)
     __attribute__((warn_unused_result));
 /* Is there such a message? */
 AWAITS enum db_status carry_sent(int64_t message_id) __attribute__((warn_unused_result));

@@ -15,6 +15,9 @@
  * What is here since an earlier outage: copies that are not as they were told, or of which there was nothing to tell
  * and is now.  Their rows of carry are kept as long as the copies; the domain's are gone through, and wait once more.
  *
+ * Mailboxes, also empty ones: by the time at which they were made, which is in their ids.  Those of an account's own
+ * beginning (INBOX, Sent and so on) are none that anybody has made.
+ *
  * Without a way into the mailboxes what was made stays here.
  *
  * Rejected: counters in the outage's row, which each acceptance and delivery would have to lock; a longer time limit
@@ -34,12 +37,14 @@
 static const struct db_statement list = {
     "outage_report_list",
     "select w.outage_id, w.counted_to is not null, w.sent, w.looking, w.due and not w.looking and not w.looked_again,"
-    "       w.looked_again and not w.looking and w.kept_account is null, w.kept_account is not null"
+    "       w.looked_again and not w.looking and w.kept_account is null and w.mailboxes_to is null,"
+    "       w.kept_account is not null, w.mailboxes_to is not null"
     "  from (select r.*, now() >= r.ended_at + interval '1 minute' as due,"
     "               exists (select from sent_copy s where s.cell = r.cell and s.outage_id = r.outage_id"
     "                          and s.submitted and not s.collected) as sent"
     "          from outage_report r where r.cell = any($1::smallint[])) w"
     " where w.counted_to is not null or w.sent or w.looking or w.due or w.looked_again or w.kept_account is not null"
+    "    or w.mailboxes_to is not null"
     " order by w.due, w.outage_id limit $2::integer"};
 static const struct db_statement count_page = {
     "outage_count", "select outage_count($1::bigint, $2::smallint, $3::bigint, $4::integer)"};
@@ -107,8 +112,8 @@ static const struct db_statement list_kept = {
     "           and (p.modseq is not null or b.name <> 'INBOX' or i.flags <> 0"
     "                or not i.keywords <@ array['" CARRY_HELD "', '" CARRY_DELIVERED "']"
     "                or exists (select from carry_place l where l.cell = $1::smallint"
-    "                     and l.account_id = page.account_id and l.message_id = page.message_id and not exists (select from mailbox_message j"
-    "                         where j.cell = l.cell and j.mailbox_id = l.mailbox_id and j.uid = l.uid))))"
+    "                     and l.account_id = page.account_id and l.message_id = page.message_id"
+    "                     and not exists (select from mailbox_message j where j.cell = l.cell and j.mailbox_id = l.mailbox_id and j.uid = l.uid))))"
     "  order by 2, 3 for update of k),"
     " listed as (update carry k set state = 'waiting', due_at = now() from changed c"
     "   where k.cell = c.cell and k.account_id = c.account_id and k.message_id = c.message_id and k.state = 'kept'),"
@@ -116,9 +121,30 @@ static const struct db_statement list_kept = {
     " update outage_report t set kept_message = coalesce((select message_id from last), 0),"
     "        kept_account = case when (select count(*) from page) = $3::integer then (select account_id from last) end"
     "   from r where t.cell = r.cell and t.outage_id = r.outage_id returning t.kept_account is not null"};
+static const struct db_statement list_mailboxes = {
+    "outage_report_mailboxes",
+    "with r as materialized (select t.cell, t.outage_id, t.mailboxes_to, t.ended_at from outage_report t"
+    "   where t.cell = $1::smallint and t.outage_id = $2::bigint and t.mailboxes_to is not null for update),"
+    " o as materialized (select o.*, outage_first_event(o) as first from outage o"
+    "   where o.cell = $1::smallint and o.id = $2::bigint),"
+    " page as materialized (select b.id, b.account_id, b.name, b.special_use, b.role from mailbox b"
+    "   where b.cell = $1::smallint and b.id >= (select first from o) and b.id > (select mailboxes_to from r)"
+    "     and b.id < (select ((extract(epoch from ended_at) * 1000)::bigint - 1704067200000 + 2000) << 22 from r)"
+    "   order by b.id limit $3::integer),"
+    " listed as (insert into carry (cell, account_id, message_id, domain_id, kind, state, due_at)"
+    "   select o.cell, a.id, page.id, a.domain_id, 'mailbox', 'waiting', now()"
+    "     from page cross join o"
+    "     join account a on a.id = page.account_id and (a.domain_id = o.domain_id or a.id = o.account_id)"
+    "     join imap_access m on m.domain_id = a.domain_id"
+    "    where page.name <> 'INBOX' and page.special_use is null and page.role is null"
+    "    order by 1, 2, 3 on conflict (cell, account_id, message_id) do nothing)"
+    " update outage_report t set mailboxes_to = case when (select count(*) from page) = $3::integer"
+    "                                                 then (select max(id) from page) end"
+    "   from r where t.cell = r.cell and t.outage_id = r.outage_id returning t.mailboxes_to is not null"};
 static const struct db_statement look_again = {
     "outage_report_again",
     "update outage_report r set looking = true, looked_again = true, looked_to = 0, kept_account = 0, kept_message = 0,"
+    "       mailboxes_to = 0,"
     "       looked_at = greatest(o.started_at, r.ended_at - interval '1 minute')"
     "  from outage o where r.cell = $1::smallint and r.outage_id = $2::bigint and o.cell = r.cell and o.id = r.outage_id"
     "   and not r.looking and not r.looked_again"};
@@ -126,6 +152,7 @@ static const struct db_statement finish = {
     "outage_report_end",
     "delete from outage_report r where r.cell = $1::smallint and r.outage_id = $2::bigint"
     "   and r.counted_to is null and r.looked_again and not r.looking and r.kept_account is null"
+    "   and r.mailboxes_to is null"
     "   and not exists (select from sent_copy s where s.cell = r.cell and s.outage_id = r.outage_id and s.submitted"
     "                      and not s.collected)"};
 
@@ -155,6 +182,7 @@ AWAITS enum db_status outage_report_list(struct arena *arena, const int16_t *cel
             .again = row_bool(rows, *count, 4),
             .last = row_bool(rows, *count, 5),
             .kept = row_bool(rows, *count, 6),
+            .mailboxes = row_bool(rows, *count, 7),
         };
     return DB_FOUND;
 }
@@ -210,7 +238,8 @@ static AWAITS enum db_write run_page(const struct db_statement *statement, int64
 /* What fails keeps nothing else from being done. */
 AWAITS enum db_write outage_report_step(const struct outage_report *report, bool *more)
 {
-    enum db_write sent = DB_DONE, made = DB_DONE, kept = DB_DONE, counted = DB_DONE, rest = DB_DONE;
+    enum db_write sent = DB_DONE, made = DB_DONE, kept = DB_DONE, mailboxes = DB_DONE;
+    enum db_write counted = DB_DONE, rest = DB_DONE;
 
     *more = false;
     if (report->sent)
@@ -219,20 +248,24 @@ AWAITS enum db_write outage_report_step(const struct outage_report *report, bool
         made = run_page(&list_made, report->outage_id, more);
     if (report->kept)
         kept = run_page(&list_kept, report->outage_id, more);
+    if (report->mailboxes)
+        mailboxes = run_page(&list_mailboxes, report->outage_id, more);
     if (report->counting)
         counted = run_page(&count_page, report->outage_id, more);
     if (report->again)
         rest = run(&look_again, report->outage_id);
     if (report->last && !*more)
         rest = run(&finish, report->outage_id);
-    return sent == DB_DONE && made == DB_DONE && kept == DB_DONE && counted == DB_DONE && rest == DB_DONE ? DB_DONE
-                                                                                                         : DB_UNDONE;
+    return sent == DB_DONE && made == DB_DONE && kept == DB_DONE && mailboxes == DB_DONE && counted == DB_DONE &&
+                   rest == DB_DONE
+               ? DB_DONE
+               : DB_UNDONE;
 }
 
 AWAITS enum db_write outage_report_begin(int64_t outage_id)
 {
     const struct outage_report report = {
-        .outage_id = outage_id, .counting = true, .sent = true, .looking = true, .kept = true};
+        .outage_id = outage_id, .counting = true, .sent = true, .looking = true, .kept = true, .mailboxes = true};
     bool more;
 
     return outage_report_step(&report, &more);

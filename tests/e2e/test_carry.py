@@ -126,6 +126,28 @@ def test_flags_and_folders(make, outside):
     assert home.node.query("select count(*) from mailbox_message where '$Held' = any(keywords)") == [["0"]]
 
 
+def test_mailboxes_without_mail(make):
+    """They are made, too, under the names that they have at the end, once; of others nothing is."""
+    home = make(separator=".", prefix="INBOX.")
+    home.access()
+    before = set(home.dovecot.store(ERIN))
+    home.hold("first")
+    with home.node.imap(ERIN) as connection:
+        for mailbox in ("Empty", "Empty/Entw&APw-rfe", "Old", "Gone", "There"):
+            assert connection.create(mailbox)[0] == "OK"
+        connection.rename("Old", "Renamed")
+        connection.delete("Gone")
+    home.postfix.start()  # it stands for the user, who has made one himself
+    with home.dovecot.imap(ERIN) as connection:
+        connection.create("INBOX.There")
+    home.settled()
+    home.carried()
+    assert set(home.dovecot.store(ERIN)) - before == {f"INBOX.{name}" for name in ("Empty", "Empty.Entw&APw-rfe", "Renamed", "There")}
+    with home.dovecot.imap(ERIN) as connection:
+        assert b"INBOX.Empty" in b" ".join(connection.lsub()[1]), "and shown by clients that show what is subscribed to"
+    assert home.node.query("select count(*) from carry where kind = 'mailbox'") == [["0"]]
+
+
 def test_copies_go_once_they_are_carried(make):
     """Not before: while the mailboxes cannot be reached they stay, whatever copy_keep_days says."""
     home = make()
@@ -287,8 +309,8 @@ def test_killed_in_between(make, victim):
     assert all(flags == {r"\Seen"} for name in ("INBOX", "Work") for flags in found[name].values())
 
 
-STATEMENTS = ["carry_accounts", "carry_items", "carry_begin", "carry_copies", "carry_place", "carry_done", "imap_access_of", "outage_report_made",
-              "hop_credential_get"]
+STATEMENTS = ["carry_accounts", "carry_items", "carry_begin", "carry_copies", "carry_place", "carry_done", "carry_mailbox", "imap_access_of",
+              "outage_report_made", "outage_report_mailboxes", "hop_credential_get"]
 
 
 @pytest.mark.parametrize("mode", ["refused", "lost"])
@@ -303,11 +325,13 @@ def test_a_database_that_fails_in_between(make, own_postgres, statement, mode):
             connection.select("INBOX")
             flag(connection, "read", r"\Seen")
             connection.append("Drafts", r"(\Draft)", None, make_message("draft"))
+            connection.create("Empty")
         fault = faulty.arm(statement, mode)
         home.recover()
         wait_until(lambda: fault.struck, "the fault struck", timeout=60)
         wait_equal(home.at_home, {"INBOX": {"read": {r"\Seen"}}, "Drafts": {"draft": {r"\Draft"}}}, "all is at home", timeout=120)
         home.carried(timeout=120)
+        assert home.dovecot.store(ERIN)["Empty"] == []
         assert home.at_home() == {"INBOX": {"read": {r"\Seen"}}, "Drafts": {"draft": {r"\Draft"}}}
         home.node.close()
     finally:

@@ -22,7 +22,7 @@ select o.cell, b.id + n, o.started_at + interval '1 ms', n, 'u' || n % 100 || '@
        lateral (select ((extract(epoch from o.started_at) * 1000)::bigint - 1704067199980) << 22 as id) b where o.domain = '{LARGE}';
 """
 STRUCK = (("outage_count", "refused"), ("outage_count", "lost"), ("outage_report_sent", "refused"), ("outage_report_made", "lost"),
-          ("outage_report_kept", "refused"), ("outage_report_list", "refused"))
+          ("outage_report_kept", "refused"), ("outage_report_mailboxes", "refused"), ("outage_report_list", "refused"))
 
 
 @pytest.fixture

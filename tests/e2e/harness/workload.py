@@ -147,6 +147,7 @@ ELSEWHERE = {
     "outage_report_sent": "the same",
     "outage_report_made": "the same",
     "outage_report_kept": "the same",
+    "outage_report_mailboxes": "the same",
     "outage_report_again": "a minute after an outage, and again a second later",
     "outage_report_end": "the same",
     "webhook_expire": "every half minute, and may fail",
@@ -162,7 +163,7 @@ ELSEWHERE.update({name: "only for a domain that wants anything but delivery: tes
 ELSEWHERE["deletion_all"] = "the same, when a mailbox goes: the twin of deletion_some"
 ELSEWHERE.update({name: "only with IMAP access to a primary: test_carry.py strikes it" for name in (
     "imap_access_of", "carry_items", "carry_begin", "carry_copies", "carry_done", "carry_accounts",
-    "carry_place")})
+    "carry_place", "carry_mailbox")})
 ELSEWHERE.update({name: "the same, when that is in trouble, and may be lost: its time is over then" for name in (
     "carry_put_off", "carry_put_off_all")})
 ELSEWHERE.update({name: "the same, and is asked or done anew in the next turn: test_carry_once.py" for name in (
