@@ -11,13 +11,16 @@
  *                    added; they are written if nobody was faster (else it is tried at the next tick) and judged
  *
  * A pattern that was read long ago is not judged by, and before one is opened the newest is read: it may have been
- * opened and closed meanwhile.  So the first messages after a pause pass unjudged, as many as come in within a tick.
+ * opened and closed meanwhile.  So the first messages after a pause pass unjudged, but no more than a part of the
+ * policy's least number: with what is beyond that the newest is read before 250, and judged by.  Who writes three
+ * letters pays for no round trip, and who begins with one letter to a thousand does not begin at all.
  *
  * What is counted here and not written is lost with the worker: a pattern is no contract, and a count in the
  * transaction of each message, as limits of grants have it, would make each account's row a place where its messages
  * wait for each other. A write whose answer is lost is taken as written: rather a few too few than twice.
  *
- * There are WATCHED_MAX places; an account beyond that is not watched until some are idle again.
+ * There are WATCHED_MAX places; an account beyond that is not watched until some are idle again.  A tick takes
+ * FLIGHT_MAX of them, and the next begins where it ended, so that none waits for ever for its turn.
  */
 #include "relay/breaker_watch.h"
 
@@ -36,6 +39,7 @@
 #define FRESH_MS 5000
 #define IDLE_MS (10 * 60 * 1000)
 #define FLIGHT_MAX 200
+#define UNREAD_SHARE 10 /* a tenth of the least number passes by a pattern that is not read yet */
 #define PEERS 8
 #define DAY_MS (24 * BREAKER_HOUR_MS)
 
@@ -137,6 +141,15 @@ static void count_peer(struct watched *w, const char *peer)
         memcpy(w->seen[w->seen_count++ % PEERS], plain, sizeof plain);
 }
 
+/* More than may pass by a pattern that was not read lately. */
+static bool is_much(const struct watched *w, const struct breaker_policy *policy)
+{
+    for (unsigned m = 0; m < BREAKER_HOURLY; m++)
+        if ((uint64_t)w->more[m] * UNREAD_SHARE > policy->least[m])
+            return true;
+    return false;
+}
+
 bool breaker_watch_message(const struct directory_account *account, unsigned recipients, const char *peer)
 {
     const struct breaker_policy *policy = breaker_policy_of(account->customer_id, account->domain_id, account->id);
@@ -149,7 +162,9 @@ bool breaker_watch_message(const struct directory_account *account, unsigned rec
     w->more[BREAKER_RECIPIENTS] += recipients;
     w->used_ms = clock_steady_ms();
     count_peer(w, peer);
-    return w->known && w->used_ms - w->read_ms < FRESH_MS && judge(w, policy, &trip);
+    if (!w->known || w->used_ms - w->read_ms >= FRESH_MS)
+        return is_much(w, policy);
+    return judge(w, policy, &trip);
 }
 
 void breaker_watch_take_back(const struct directory_account *account, unsigned recipients)
@@ -204,6 +219,7 @@ AWAITS enum db_write breaker_watch_open(const struct directory_account *account)
     else if (found && (w = find(account->id))) {
         w->pattern = now->pattern;
         w->countries = now->countries;
+        w->known = true;
         w->read_ms = clock_steady_ms();
         policy = breaker_policy_of(account->customer_id, account->domain_id, account->id);
         if (policy && judge(w, policy, &trip))
@@ -217,15 +233,18 @@ AWAITS enum db_write breaker_watch_open(const struct directory_account *account)
 
 static unsigned collect(int64_t *ids)
 {
-    unsigned count = 0;
+    static unsigned first;
+    unsigned count = 0, from = first;
     uint64_t now = clock_steady_ms();
 
-    for (unsigned b = 0; b < BUCKETS; b++)
-        for (struct watched *w = buckets[b], *next; w; w = next) {
+    for (unsigned n = 0; n < BUCKETS; n++)
+        for (struct watched *w = buckets[(from + n) % BUCKETS], *next; w; w = next) {
             next = w->next;
             if (has_more(w)) {
                 if (count < FLIGHT_MAX)
                     ids[count++] = w->account_id;
+                if (count == FLIGHT_MAX && first == from)
+                    first = (from + n + 1) % BUCKETS; /* its own others have their turn when all have had it */
             } else if (now - w->used_ms > IDLE_MS) {
                 drop(w->account_id);
             }
@@ -334,16 +353,32 @@ static AWAITS void note_countries(struct arena *arena, const int64_t *ids, unsig
     }
 }
 
+/* Nothing is written for accounts that are not there any more. */
+static void drop_gone(const int64_t *ids, unsigned count, const struct flight *flight)
+{
+    for (unsigned i = 0, k; i < count; i++) {
+        for (k = 0; k < flight->count && flight->accounts[k].account_id != ids[i]; k++)
+            ;
+        if (k == flight->count)
+            drop(ids[i]);
+    }
+}
+
 AWAITS void breaker_watch_flush(const int16_t *cells, unsigned cell_count)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     int64_t *ids = arena_array(arena, 2 * FLIGHT_MAX, sizeof *ids);
     struct flight flight = {0};
     unsigned count = collect_failing(arena, cells, cell_count, ids, collect(ids));
+    enum db_status status = DB_FAILED;
 
     if (count)
         note_countries(arena, ids, count);
-    if (count && breaker_read(arena, ids, count, &flight.accounts, &flight.count) == DB_FOUND) {
+    if (count)
+        status = breaker_read(arena, ids, count, &flight.accounts, &flight.count);
+    if (status != DB_FAILED)
+        drop_gone(ids, count, &flight);
+    if (status == DB_FOUND) {
         flight.taken = arena_array(arena, flight.count, sizeof *flight.taken);
         flight.written = arena_array(arena, flight.count, sizeof *flight.written);
         advance(&flight);

@@ -5,7 +5,7 @@
  *
  * Each message is counted here, and judged with what all nodes knew a moment ago; some times a second the counts are
  * written and the others' read.  So an account may be over its limit by what it sends in that moment by other workers,
- * and by its first messages after a pause, before anything of it was read.
+ * and by a tenth of the policy's least number in its first messages after a pause.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,7 +18,8 @@
 
 /*
  * One more message of the account, from the address peer to so many recipients, before it is accepted.  True: with it
- * the account's sending seems to have left its pattern, and breaker_watch_open() is to be asked.  Does not wait.
+ * the account's sending seems to have left its pattern, or too little is known of it, and breaker_watch_open() is to be
+ * asked.  Does not wait.
  */
 bool breaker_watch_message(const struct directory_account *account, unsigned recipients, const char *peer);
 /* It was not accepted. */

@@ -185,6 +185,20 @@ def test_recipients_and_what_waits(node, outside):
     assert subjects(outside) == ["of bob"] and node.subjects(ANN) == [TOLD], "and nobody is told"
 
 
+def test_one_letter_to_many(node, outside):
+    """The first of all that it sends is already too much: nothing of it goes."""
+    policy(node, customer="burst", recipients=20)
+    with node.submission(ANN) as client:
+        client.ehlo()
+        client.mail(ANN)
+        for number in range(30):
+            assert client.rcpt(f"x{number}@outside.test")[0] == 250
+        assert client.data(make_message("many", sender=ANN))[0] == 250
+    assert (breaker(node)["state"], breaker(node)["measure"], breaker(node)["value"]) == ("open", "recipients", 30)
+    assert {entry["hold"]["by"] for entry in queue(node, account=ANN)} == {"breaker"} and len(queue(node, account=ANN)) == 30
+    assert not outside.messages
+
+
 def test_its_own_pattern(node, outside):
     """Who usually sends much may, and who was stopped wrongly is not stopped again."""
     policy(node)  # for everybody
