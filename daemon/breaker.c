@@ -68,8 +68,8 @@ static AWAITS void chores(struct arena *arena)
     for (unsigned i = 0; i < count; i++) {
         if (list[i].look)
             hold_waiting(&list[i]);
-        if (!list[i].told && !breaker_notice(&list[i]))
-            break;
+        if (!list[i].told && !breaker_notice(&list[i]) && !db_ready())
+            break; /* one that cannot be told keeps no other from being so */
     }
     breaker_groups();
     if (++looks % FORGET_LOOKS == 0 && breaker_country_forget(cells, cell_count) != DB_DONE)

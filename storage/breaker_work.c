@@ -18,16 +18,18 @@
 
 #define WALK 2000
 
+#define LOOK                                                                                                           \
+    "(o.looked_at is null or (h.created_at > now() - interval '10 minutes'"                                            \
+    "  and o.looked_at < now() - greatest(interval '5 seconds', o.looked_at - h.created_at)))"
+/* Only where something is to be done: many that are open keep no other from its turn.  Telling is after holding. */
 static const struct db_statement list = {
     "breaker_work",
     "select o.account_id, a.customer_id, o.notice_id, a.address, o.notify, o.measure, o.value, o.most,"
     " h.created_at, h.until,"
-    "       h.hold_seconds, h.hold_then, o.told_at is not null,"
-    "       o.looked_at is null or (h.created_at > now() - interval '10 minutes'"
-    "         and o.looked_at < now() - greatest(interval '5 seconds', o.looked_at - h.created_at))"
+    "       h.hold_seconds, h.hold_then, o.told_at is not null, " LOOK
     "  from breaker_open o join held_account h on h.account_id = o.account_id join account a on a.id = o.account_id"
-    " where a.cell = any($1::smallint[]) and (o.told_at is null or h.created_at > now() - interval '11 minutes')"
-    " order by o.account_id limit 100"};
+    " where a.cell = any($1::smallint[]) and (o.told_at is null or " LOOK ")"
+    " order by o.looked_at is not null, o.account_id limit 100"};
 static const struct db_statement is_there = {"breaker_notice_there",
                                              "select 1 from message where cell = $1::smallint and id = $2::bigint"};
 static const struct db_statement told = {"breaker_told",

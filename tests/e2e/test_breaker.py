@@ -199,6 +199,23 @@ def test_one_letter_to_many(node, outside):
     assert not outside.messages
 
 
+def test_many_are_open(node, outside):
+    """However many were opened before: the next is looked after at once."""
+    policy(node, customer="burst")
+    outside.stop()
+    node.query("create temporary table made as select row_number() over () as n, a.* from account a, generate_series(1, 250) where a.address = "
+               f"'{ANN}'; update made set id = id - (3600000 + n << 22), address = 'x' || n || '@burst.test';"  # milliseconds: an hour ago
+               " alter table made drop column n; insert into account select * from made;"
+               " insert into held_account (account_id, held_by, reason, hold_seconds, hold_then) select id, 'breaker', 'many', 3600, 'reject' from made;"
+               " insert into breaker_open (account_id, measure, value, most, notice_id, told_at, looked_at)"
+               " select id, 'messages', 9, 5, id, now(), now() + interval '1 hour' from made returning 1")
+    node.submit(BOB, DAN, make_message("waits", sender=BOB))
+    wait_equal(lambda: breaker(node, BOB)["last_hour"]["messages"], 1, "it is counted")
+    burst(node, BOB)
+    wait_equal(lambda: node.subjects(BOB), [TOLD], "its owner is told")
+    wait_equal(lambda: {entry["hold"] and entry["hold"]["by"] for entry in queue(node, account=BOB)}, {"breaker"}, "what it has waiting is held")
+
+
 def test_its_own_pattern(node, outside):
     """Who usually sends much may, and who was stopped wrongly is not stopped again."""
     policy(node)  # for everybody
