@@ -8,10 +8,11 @@
  * is held for it.
  *
  * Then content rules (relay/content_match.h): those of the recipient's customer for what comes in for one of our
- * domains, and those of the sender's for what goes out by its accounts and networks.  A message may be both; then what
- * comes in is asked first.  A rule that refuses refuses the message, for all recipients: there is one reply, and to
- * take it for some would have to be told to the others by a report.  Where a customer has no rules nothing is looked
- * at.
+ * domains, and those of the sender's for what goes out by its accounts and networks.  A message may be both, and is
+ * asked for both: one that refuses goes before one that holds, and then the sender's before the recipient's, as a
+ * recipient may be permitted to end what is held for him, and must not end what a sender's customer does not let go.  A
+ * rule that refuses refuses the message, for all recipients: there is one reply, and to take it for some would have to
+ * be told to the others by a report.  Where a customer has no rules nothing is looked at.
  *
  * Of several reasons to hold a recipient the first counts: the sender's account, a rule, the limit of a grant, his own
  * FUTURERELEASE.
@@ -148,18 +149,19 @@ static int64_t sending_customer(const struct smtp_session *session, const struct
 
 static const struct content_rule *find_rule(struct asking *a, const struct smtp_recipient *r)
 {
+    struct slice key = name_key(a->session->transaction_arena, r->address);
     int64_t sending = sending_customer(a->session, r);
-    const struct content_rule *rule =
-        r->verdict == AUTHORIZE_OUTSIDE ? NULL : ask(a, r->customer_id, false, name_key(a->session->transaction_arena, r->address));
+    const struct content_rule *in = r->verdict == AUTHORIZE_OUTSIDE ? NULL : ask(a, r->customer_id, false, key);
+    const struct content_rule *out = sending ? ask(a, sending, true, key) : NULL;
 
-    return rule || !sending ? rule : ask(a, sending, true, name_key(a->session->transaction_arena, r->address));
+    return !out || (in && in->action == CONTENT_DO_REFUSE) ? in : out;
 }
 
 static struct hold hold_of(struct arena *arena, const struct content_rule *rule)
 {
     return (struct hold){
         .until_ms = clock_now_ms() + rule->hold_ms,
-        .by = HOLD_BY_RULE,
+        .by = rule->outgoing ? HOLD_BY_OUTGOING_RULE : HOLD_BY_RULE,
         .then = rule->then,
         .reason = arena_slice(arena, rule->reason),
         .approval = true,

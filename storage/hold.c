@@ -82,6 +82,7 @@ const char *hold_by_word(enum hold_by by)
     case HOLD_BY_RULE: return "rule";
     case HOLD_BY_BREAKER: return "breaker";
     case HOLD_BY_DRILL: return "drill";
+    case HOLD_BY_OUTGOING_RULE: return "outgoing-rule";
     }
     return "";
 }
@@ -106,6 +107,7 @@ bool hold_by_parse(struct slice word, enum hold_by *out)
            : slice_equal(word, SLICE("rule"))          ? HOLD_BY_RULE
            : slice_equal(word, SLICE("breaker"))       ? HOLD_BY_BREAKER
            : slice_equal(word, SLICE("drill"))         ? HOLD_BY_DRILL
+           : slice_equal(word, SLICE("outgoing-rule")) ? HOLD_BY_OUTGOING_RULE
                                                        : HOLD_BY_SENDER;
     return slice_equal(word, slice_str(hold_by_word(*out)));
 }

@@ -24,10 +24,11 @@ enum hold_by {
     HOLD_BY_ADMINISTRATOR,
     HOLD_BY_SUSPENSION,
     HOLD_BY_READER,
-    HOLD_BY_COMPROMISED, /* the account that sent it */
-    HOLD_BY_RULE,        /* a content rule */
-    HOLD_BY_BREAKER,     /* the sending of the account that sent it has left its pattern */
-    HOLD_BY_DRILL,       /* of the account that it is for */
+    HOLD_BY_COMPROMISED,   /* the account that sent it */
+    HOLD_BY_RULE,          /* a content rule of whose recipient it is for */
+    HOLD_BY_BREAKER,       /* the sending of the account that sent it has left its pattern */
+    HOLD_BY_DRILL,         /* of the account that it is for */
+    HOLD_BY_OUTGOING_RULE, /* a content rule of whose sender it is from */
 };
 enum hold_then { HOLD_THEN_RELEASE, HOLD_THEN_REJECT, HOLD_THEN_DISCARD };
 

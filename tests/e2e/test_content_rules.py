@@ -131,6 +131,39 @@ def test_what_goes_out(node, outside):
     wait_equal(lambda: [subject_of(message.data) for message in outside.messages], ["secret plan"], "one went out")
 
 
+def held(node, login):
+    """Subjects in its folder Held."""
+    with node.imap(login) as connection:
+        if connection.select("Held") == ("OK", [b"0"]) or connection.state != "SELECTED":
+            return []
+        return sorted(subject_of(part[1]) for part in connection.fetch("1:*", "(BODY.PEEK[])")[1] if isinstance(part, tuple))
+
+
+def test_what_is_not_to_go_out_is_not_the_recipients(node):
+    """He neither sees nor ends what its sender's customer has held; nor does a rule of his own hide that it is refused."""
+    for domain in ("rule.test", "second.test", "other.test"):
+        node.api.patch(f"/v1/domains/{domain}/continuity-policy", {"show_held": True, "owner_may_release": "both"})
+    rule(node, direction="out", header="Subject", header_pattern="^secret", action="hold", priority=2)
+    rule(node, direction="out", header="Subject", header_pattern="^never", priority=1)
+    rule(node, customer="other", action="hold", size_over=1)
+    rule(node, direction="in", action="hold", header="Subject", header_pattern="^(secret|marker)")
+    assert submit(node, ANN, [OTHER, BOB, DAN], "secret plan") == 250
+    assert {entry["hold"]["by"] for entry in queue(node).values()} == {"outgoing-rule"} and len(queue(node)) == 3
+    assert submit(node, ANN, [OTHER], "never") == 550, "though its recipient's rule would hold it"
+    for recipient in (OTHER, BOB):
+        assert deliver(node, [recipient], "marker")[0] == 250
+        wait_equal(lambda recipient=recipient: held(node, recipient), ["marker"], "what came for him is shown, and nothing else")
+    wait_equal(lambda: held(node, ANN), ["secret plan"], "who sent it sees it, once")
+    with node.imap(ANN) as connection:
+        connection.select("Held")
+        answer, text = connection._simple_command("UID", "MOVE", "1", "INBOX")
+        assert answer == "NO" and b"NOPERM" in text[0]
+    made = node.api.post("/v1/queue-actions", {"action": "release", "held_by": "outgoing-rule"})
+    assert made["count"] == 3
+    node.api.post(f"/v1/queue-actions/{made['id']}/start", {"count": 3})
+    wait_equal(lambda: (node.subjects(OTHER), node.subjects(BOB), held(node, ANN)), (["secret plan"], ["secret plan"], []), "an administrator lets it go")
+
+
 def test_the_first_that_fits_decides(node):
     rule(node, priority=10, size_over=1, action="hold")
     rule(node, priority=5, sender_pattern="joe", recipient_pattern="ann")
