@@ -303,7 +303,9 @@ def test_a_mark_goes_before_it(node):
     assert breaker(node)["state"] == "closed" and breaker(node)["last_hour"]["messages"] == 0, "as if it was closed"
 
 
-def test_two_nodes_and_a_restart(new_posthouse, postgres, outside):
+@pytest.fixture
+def nodes(new_posthouse, postgres, outside):
+    """Two, of one database."""
     outside.clear()
     outside.behave = Behaviour()
     nodes = [new_posthouse(default_route=outside.port, settings={"daemon.hostname": f"node{number}.test"}) for number in range(2)]
@@ -313,6 +315,10 @@ def test_two_nodes_and_a_restart(new_posthouse, postgres, outside):
     nodes[1].start()
     nodes[1].token = nodes[0].token
     prepare(nodes[0])
+    return nodes
+
+
+def test_two_nodes_and_a_restart(nodes, outside):
     policy(nodes[0], customer="burst", messages=12)
     nodes[1].wait_known()
     for number in range(8):
@@ -334,6 +340,36 @@ def test_two_nodes_and_a_restart(new_posthouse, postgres, outside):
     nodes[1].submit(ANN, DAN, make_message("later", sender=ANN))
     assert len(queue(nodes[1], held_by="breaker")) == before + 1, "from the first message on"
     wait_until(lambda: nodes[1].subjects(ANN) == [TOLD], "once, whatever number of nodes")
+
+
+def test_a_node_is_killed_meanwhile(nodes):
+    """kill -9 when it has opened, and when one group is purged and another is released: told once, each decided about once."""
+    first, second = nodes
+    policy(first, customer="burst", messages=1)
+    burst(first, to=ABUSE)
+    first.kill()
+    wait_equal(lambda: second.subjects(ANN), [TOLD], "its owner is told", timeout=60)
+    own = "Are you free on Friday? We could try the new place by the river, the one that Olga spoke of.\n"
+    with second.submission(ANN) as client:
+        client.ehlo()
+        for number in range(80):
+            client.mail(ANN)
+            client.rcpt(BOB)
+            assert client.data(pattern(f"name{number}", 7 * number) if number % 2 else make_message(f"Friday {number}", sender=ANN, body=own))[0] == 250
+    wait_until(lambda: all(entry["group"] for entry in queue(second, account=ANN)), "all is in groups", timeout=60)
+    groups = {group["subject"].split()[0]: group for group in second.api.get(f"/v1/breakers/{ANN}/groups")["items"]}
+    assert (groups["Parcel"]["messages"], groups["Friday"]["messages"]) == (40, 40)
+    first.start()
+    made = [second.api.post("/v1/queue-actions", {"group": groups[word]["id"], **action}) for word, action in (
+        ("Parcel", {"action": "cancel", "bounce": False}), ("Friday", {"action": "release"}))]
+    for action in made:
+        second.api.post(f"/v1/queue-actions/{action['id']}/start", {"count": 40})
+    first.kill()
+    wait_equal(lambda: [second.api.get(f"/v1/queue-actions/{action['id']}")["state"] for action in made], ["done"] * 2, "carried out", timeout=60)
+    wait_equal(lambda: sorted(second.subjects(BOB)), sorted(f"Friday {number}" for number in range(0, 80, 2)), "released, once each", timeout=60)
+    assert second.query("select count(*), count(distinct message_id) from event where kind = 'cancelled'") == [["40", "40"]]
+    assert not [entry for entry in queue(second, account=ANN) if entry["recipient"] == BOB]
+    assert second.subjects(ANN) == [TOLD], "and of what is purged nobody is told"
 
 
 def test_policies(node):
