@@ -1,4 +1,4 @@
--- Posthouse, migration 74: what a content rule for outgoing mail holds is told from what one for incoming mail holds.
+-- Posthouse, migration 76: what a content rule for outgoing mail holds is told from what one for incoming mail holds.
 --
 -- Its recipient, who may be another customer's, neither sees it nor ends it. What is held by rules already is not told apart: it
 -- is over after the rules' hold_seconds.
