@@ -65,6 +65,12 @@ static bool is_traced(const struct runner_entry *entry, const struct smtp_client
            notice_wanted(entry->message->sender, &entry->envelope, DSN_TRACED);
 }
 
+/* RFC 3463 3.3: 4.2.x is about the mailbox (full, disabled), and says nothing of the server. */
+static bool is_of_mailbox(struct slice status)
+{
+    return status.n > 4 && slice_equal(slice_of(status.p, 4), SLICE("4.2."));
+}
+
 void runner_outcome_sort(struct runner_lane *lane, struct runner_batch *batch, const struct smtp_client_recipient *r,
                          struct runner_outcome *outcome)
 {
@@ -99,7 +105,8 @@ void runner_outcome_sort(struct runner_lane *lane, struct runner_batch *batch, c
             break;
         case SMTP_CLIENT_LATER:
             runner_put_off(QUEUE_DEFERRED, entry, r[i].reply);
-            outcome->put_off = outcome->put_off.p ? outcome->put_off : r[i].reply;
+            if (!outcome->put_off.p && !is_of_mailbox(r[i].status))
+                outcome->put_off = r[i].reply;
             outcome->answered = true;
             break;
         case SMTP_CLIENT_REFUSED:
