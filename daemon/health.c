@@ -165,6 +165,18 @@ unsigned health_probe_interval_ms(int64_t domain_id)
     return ms;
 }
 
+unsigned health_up_after(int64_t domain_id)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct continuity_policy policy;
+    unsigned count = 1;
+
+    if (continuity_policy_of(arena, domain_id, &policy) == DB_FOUND)
+        count = (unsigned)policy.up_after;
+    arena_free(&arena);
+    return count;
+}
+
 static void weak(struct health_probe *out, bool answers, struct slice why)
 {
     *out = (struct health_probe){answers, HEALTH_WEAK, why};
@@ -267,6 +279,10 @@ static AWAITS void look_after(struct arena *arena, const int16_t *cells, unsigne
             health_note(tasks[i].domain_id, HEALTH_DRAINED, SLICE("no outage is open"), false);
             break;
         case HEALTH_TASK_PROBE: begin_check(&tasks[i]); break;
+        case HEALTH_TASK_UNFORCE:
+            if (health_unforce(tasks[i].domain_id) != DB_DONE)
+                log_info("left for later", log_str("what", "end of a force"), log_id("domain", tasks[i].domain_id));
+            break;
         }
 }
 

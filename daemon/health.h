@@ -37,6 +37,9 @@ AWAITS void health_probe(struct arena *arena, int64_t domain_id, struct slice do
 /* Probes while it is away.  Seconds between them are the domain's or the configuration's. */
 AWAITS unsigned health_probe_interval_ms(int64_t domain_id);
 
+/* So many answers in a row, and an outage may be over.  Not known: 1. */
+AWAITS unsigned health_up_after(int64_t domain_id);
+
 /* Looks after the cells that this worker has, for ever. */
 AWAITS void health_for_ever(void *unused);
 

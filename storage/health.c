@@ -115,8 +115,36 @@ static const struct db_statement tasks = {
     "   left join domain_health h on h.cell = d.cell and h.domain_id = d.id"
     "  where d.cell = any($1::smallint[]) and p.check_interval > 0"
     "    and (h.probed_at is null or h.probed_at < now() - p.check_interval * interval '1 second')"
-    "    and domain_forced(d.cell, d.id) is null and " NO_OUTAGE " and " IS_RELAYED " limit $2::integer)",
+    "    and domain_forced(d.cell, d.id) is null and " NO_OUTAGE " and " IS_RELAYED " limit $2::integer)"
+    " union all (select d.id, d.name, 3, null, null from domain_health h join domain d on d.id = h.domain_id"
+    "  where h.cell = any($1::smallint[]) and h.forced is not null and h.force_until <= now() limit $2::integer)",
 };
+static const struct db_statement unforce = {
+    "health_unforce",
+    "with over as (update domain_health set forced = null, force_reason = null, force_until = null"
+    "   where cell = $1::smallint and domain_id = $2::bigint and forced is not null and force_until <= now()"
+    "  returning domain_id)"
+    " select health_tell($3::bigint, d.cell, d.id, d.customer_id, d.name, 'health.forced', null,"
+    "   'not forced any more: its time is over',"
+    "   jsonb_build_object('force', null, 'reason', 'its time is over', 'until', null))"
+    "  from over, domain d where d.id = over.domain_id",
+};
+
+AWAITS enum db_write health_unforce(int64_t domain_id)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &unforce);
+    unsigned cell = id_cell(domain_id);
+    enum db_write written;
+
+    params_int16(p, (int16_t)cell);
+    params_int64(p, domain_id);
+    params_int64(p, id_make(cell));
+    written = db_unit_run(unit);
+    arena_free(&arena);
+    return written;
+}
 
 AWAITS enum db_status health_tasks(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                    struct health_task **out, unsigned *count)
@@ -140,7 +168,8 @@ AWAITS enum db_status health_tasks(struct arena *arena, const int16_t *cells, un
             .domain = row_text(rows, i, 1),
             .kind = row_int64(rows, i, 2) == 0   ? HEALTH_TASK_OPEN
                     : row_int64(rows, i, 2) == 1 ? HEALTH_TASK_SETTLE
-                                                 : HEALTH_TASK_PROBE,
+                    : row_int64(rows, i, 2) == 2 ? HEALTH_TASK_PROBE
+                                                 : HEALTH_TASK_UNFORCE,
             .reason = row_text(rows, i, 3),
             .detection = row_text(rows, i, 4),
         };
