@@ -52,11 +52,12 @@
 #include "storage/outage_report.h"
 
 #define TICK_MS 250
-#define SHOW_BATCH 500
-#define PROBES_MAX 32
-#define HANDOVER_MS 2500 /* an outage that another worker ran: it gives back what it has, within a TICK */
-#define FRESH_MS 2000    /* one that began so lately was run by nobody */
-#define HOLD_MS 3600000  /* forced down: what waits is put off so long, again and again */
+#define PROBES_MAX 128
+#define PROBES_WAITING 100000 /* first come, first served: who hangs keeps nobody from being found back */
+#define CONFIRM_MS 1000       /* between probes of one that answers, while up_after wants more of them */
+#define HANDOVER_MS 2500      /* an outage that another worker ran: it gives back what it has, within a TICK */
+#define FRESH_MS 2000         /* one that began so lately was run by nobody */
+#define HOLD_MS 3600000       /* forced down: what waits is put off so long, again and again */
 #define HOLD_LOOK_MS 2000
 #define CLOSE_PATIENCE_MS 1000 /* the drain has kept up for so long: sessions that saw the outage have committed */
 
@@ -74,6 +75,7 @@ struct run {
     enum { AS_IT_IS, FORCED_UP, FORCED_DOWN } forced;
     uint64_t hold_at;    /* FORCED_DOWN: when to look whether it is still held back */
     bool shown;          /* all that waited when it was taken on */
+    unsigned answers;    /* DRAINING: of probes, in a row */
     uint64_t even_since; /* DRAINING: the drain has caught up; 0: it has not */
     int64_t back_ms;     /* DRAINING: when the primary answered; what was accepted before is drained to the end */
 };
@@ -216,21 +218,6 @@ bool outages_may_show(int64_t domain_id)
 
 /* ------------------------------------------------------------------ showing */
 
-static AWAITS bool show_waiting(int64_t domain_id)
-{
-    unsigned shown;
-
-    do {
-        if (outage_show(domain_id, SHOW_BATCH, &shown) != DB_DONE) {
-            log_warn("held mail could not be shown yet", log_id("domain", domain_id));
-            return false;
-        }
-        if (shown)
-            log_info("held mail shown", log_id("domain", domain_id), log_int("count", shown));
-    } while (shown >= SHOW_BATCH);
-    return true;
-}
-
 static void kick(void)
 {
     tick_kicked = true;
@@ -251,7 +238,7 @@ static AWAITS enum outages_answer open_outage(int64_t domain_id, struct slice wh
     if (found.opened)
         log_warn("outage opened", log_slice("domain", found.domain), log_slice("reason", why),
                  log_str("detection", detection));
-    if (found.open && show_waiting(domain_id) && found.opened && outage_note_shown(domain_id) != DB_DONE)
+    if (found.open && outages_show_waiting(domain_id) && found.opened && outage_note_shown(domain_id) != DB_DONE)
         log_debug("when it was readable is noted later", log_id("domain", domain_id));
     arena_free(&arena);
     kick();
@@ -295,6 +282,7 @@ static AWAITS void come_back(struct run *run)
         runner_note_back(d);
     }
     run->state = DRAINING;
+    run->answers = 1;
     run->even_since = 0;
     run->back_ms = clock_now_ms();
     log_info("primary answers again", log_str("domain", run->name), log_id("outage", run->id));
@@ -305,9 +293,10 @@ static AWAITS void probe(void *arg)
 {
     struct run *run = arg;
     struct arena *arena = arena_new(SIZE_MAX);
-    struct health_probe found = {true, HEALTH_GOOD, SLICE("forced up")};
+    struct health_probe found = {run->forced == FORCED_UP, HEALTH_GOOD, SLICE("forced up")};
+    uint64_t next = health_probe_interval_ms(run->domain_id);
 
-    if (run->forced != FORCED_UP) {
+    if (run->forced == AS_IT_IS) {
         health_probe(arena, run->domain_id, slice_str(run->name), &found);
         health_note(run->domain_id,
                     found.answers                ? found.found
@@ -315,9 +304,13 @@ static AWAITS void probe(void *arg)
                                                  : HEALTH_UNREACHABLE,
                     found.why, true);
     }
-    if (found.answers && run->forced != FORCED_DOWN)
+    if (!found.answers || run->forced == FORCED_DOWN)
+        run->state = AWAY;
+    else if (run->state == AWAY)
         come_back(run);
-    run->probe_at = clock_steady_ms() + health_probe_interval_ms(run->domain_id);
+    else
+        run->answers++;
+    run->probe_at = clock_steady_ms() + (run->state == DRAINING && next > CONFIRM_MS ? CONFIRM_MS : next);
     run->probing = false;
     arena_free(&arena);
     kick();
@@ -373,6 +366,10 @@ static AWAITS bool drain(struct run *run)
 {
     if (!is_drained(run) || run->state != DRAINING)
         return false;
+    if (run->forced != FORCED_UP && !outages_answered(run->domain_id, slice_str(run->key), run->answers)) {
+        start_probe(run);
+        return false;
+    }
     if (outage_close(run->id, run->domain_id, "what waited is delivered") != DB_DONE)
         return false;
     if (outage_report_begin(run->id) != DB_DONE)
@@ -430,7 +427,7 @@ static AWAITS void step(struct run *run)
         if (d) /* it may have been held back */
             runner_pump(d);
         outage_accounts_step(run->domain_id);
-        if (show_waiting(run->domain_id) && !run->shown)
+        if (outages_show_waiting(run->domain_id) && !run->shown)
             run->shown = outage_note_shown(run->domain_id) == DB_DONE;
         if (run->forced == FORCED_DOWN)
             hold_back(run);
@@ -486,7 +483,7 @@ static AWAITS void run_for_ever(void *arg)
 void outages_init(void)
 {
     pool = task_pool_new("outage", 1, 0);
-    probes = task_pool_new("probe", PROBES_MAX, 0);
+    probes = task_pool_new("probe", PROBES_MAX, PROBES_WAITING);
     outage_accounts_init();
     if (!task_start(pool, run_for_ever, NULL))
         log_fatal(1, "no stack for outages");

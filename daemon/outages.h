@@ -24,6 +24,10 @@ AWAITS enum outages_answer outages_away(int64_t domain_id, struct slice why) __a
 AWAITS void outages_begin(int64_t domain_id, struct slice reason, const char *detection);
 /* For outages.c: nothing that was accepted before is left for the destination; what is due is claimed. */
 AWAITS bool outages_even(unsigned cell, struct slice key, int64_t back_ms);
+/* And: with so many probes it has answered often enough to count as up. */
+AWAITS bool outages_answered(int64_t domain_id, struct slice key, unsigned probes);
+/* And: shows what waits.  False: not all of it. */
+AWAITS bool outages_show_waiting(int64_t domain_id);
 unsigned outages_running(void);
 /* The domain has an outage that this worker knows of, or it could not know: mail for it may have an account and copies since. */
 bool outages_may_show(int64_t domain_id);

@@ -4,8 +4,12 @@
  * When nothing is left that was accepted before the primary answered: neither in the queue of its cell, where what came
  * later is younger by its id, nor in this worker's memory.  What other workers have is leased to them and in the queue
  * as well.  Why that is enough is told in outages.c.
+ *
+ * Nor is one good answer enough to be up: a primary that comes and goes would open and end an outage each time.  It has
+ * to answer up_after times, to probes or deliveries, none of which failed.
  */
 #include "core/clock.h"
+#include "daemon/health.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
 
@@ -58,4 +62,12 @@ bool outages_even(unsigned cell, struct slice key, int64_t back_ms)
     if (due)
         wake_destination(cell, key);
     return !late && !memory_is_late(key, back_ms);
+}
+
+bool outages_answered(int64_t domain_id, struct slice key, unsigned probes)
+{
+    const struct runner_destination *d = runner_destination_find(key);
+    unsigned answers = probes + (d ? d->drain.seen : 0);
+
+    return answers >= health_up_after(domain_id);
 }

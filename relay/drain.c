@@ -58,6 +58,7 @@ void drain_answered(struct drain *drain, unsigned most, unsigned ms, bool put_of
 {
     unsigned window = drain->limit * WINDOW_PER_CONNECTION;
 
+    drain->seen++;
     drain->answers++;
     drain->put_off += put_off;
     drain->sum_ms += put_off ? 0 : ms;

@@ -18,6 +18,7 @@ struct drain {
     enum drain_pace pace;
     unsigned limit; /* of connections now; never 0 */
     uint32_t best;  /* the quickest that it was, in 1/16 ms; 0: nothing is known */
+    unsigned seen;  /* answers since it began */
     unsigned answers, put_off;
     uint64_t sum_ms; /* of the answers, but those that put off, since limit was last thought about */
 };

@@ -1,0 +1,186 @@
+"""Health of a primary at its borders: what answers once is not up, who is full is not the primary, and what meets what."""
+import time
+
+import pytest
+
+from harness.faults import FaultyPostgres
+from harness.process import wait_equal, wait_until
+from harness.receiver import Receiver
+from harness.requests import pages
+from harness.sink import Behaviour, Sink
+from test_health import CAROL, DAVE, DOMAIN, HEALTH, SETTINGS, delivered, health, held, in_seconds, outages, send, state_is
+
+
+@pytest.fixture
+def node(new_posthouse, sink):
+    node = new_posthouse(settings=SETTINGS).start()
+    node.api.customer("one")
+    node.api.relay_domain(DOMAIN, "one", sink.port)
+    for address in (CAROL, DAVE):
+        node.api.account(address, "one")
+    return node
+
+
+def policy(node, **members):
+    node.api.put(f"/v1/domains/{DOMAIN}/continuity-policy", members)
+    node.wait_known()
+
+
+def changes(node):
+    """Of its health, the first first."""
+    return [event["detail"].split(":")[0] for event in reversed(pages(node.api, f"{HEALTH}/events")) if event["type"] == "health.changed"]
+
+
+def test_who_answers_once_is_not_up(node, sink):
+    """With nothing to be delivered each answer is a probe's: so many in a row, or it is the same outage still."""
+    policy(node, check_interval=1, down_after=1, up_after=6)
+    sink.stop()
+    wait_until(lambda: outages(node, state="open"), "an outage is open")
+    for _ in range(2):
+        before = sink.connections
+        sink.start()
+        state_is(node, "recovering")
+        sink.stop()
+        state_is(node, "down")
+        assert sink.connections - before < 6
+    assert len(outages(node)) == 1 and outages(node, state="open")
+    before = sink.connections
+    sink.start()
+    state_is(node, "up")
+    assert sink.connections - before >= 6
+    assert changes(node)[-2:] == ["down -> recovering", "recovering -> up"] and len(outages(node)) == 1
+
+
+def test_deliveries_count_as_answers(node, sink):
+    policy(node, up_after=20)
+    sink.stop()
+    send(node, *[f"{number:02d}" for number in range(30)])
+    wait_until(lambda: len(held(node)) == 30, "all is readable")
+    before = sink.connections
+    sink.start()
+    state_is(node, "up")
+    assert sink.connections - before < 10 and len(delivered(sink)) == 30
+
+
+def test_a_reader_who_is_full_is_not_the_primary(node, sink):
+    """4.2.x is about the mailbox (RFC 3463)."""
+    policy(node, down_after=2)
+    sink.behave = Behaviour(recipient_replies={CAROL: "452 4.2.2 mailbox full", DAVE: "451 4.3.0 busy"})
+    send(node, "one", "two", "three")
+    wait_equal(lambda: [entry["attempts"] > 0 for entry in node.api.get("/v1/queue")["items"]], [True] * 3, "all are put off")
+    assert health(node)["state"] == "up" and not health(node)["weak"]
+    send(node, "four", "five", to=DAVE)
+    state_is(node, "degraded")
+
+
+def test_a_drill_waits_for_an_outage_to_end(node, sink):
+    """Nobody's mail waits longer than the primary is away because somebody pretends that it is."""
+    sink.stop()
+    send(node, "real")
+    wait_until(lambda: held(node) == ["real"], "it is readable")
+    drill = f"/v1/drills/{node.api.post('/v1/drills', {'domain': DOMAIN, 'seconds': 3600})['id']}"
+    (real,) = outages(node)
+    node.wait_known()
+    sink.start()
+    wait_until(lambda: delivered(sink) == ["real"], "it is delivered")
+    wait_until(lambda: node.api.get(drill)["outage"], "and the drill begins")
+    over, begun = node.api.get(f"/v1/outages/{real['id']}"), node.api.get(drill)["report"]
+    assert (over["detection"], begun["detection"]) == ("delivery", "drill") and over["ended_at"] <= begun["started_at"]
+    node.wait_known()
+    send(node, "pretended")
+    wait_until(lambda: held(node) == ["real", "pretended"], "it is readable")
+    node.api.delete(drill)
+    wait_equal(lambda: node.api.get(drill)["state"], "done", "it is over")
+    assert delivered(sink) == ["real", "pretended"] and node.api.get(drill)["report"]["held"] == 1
+
+
+def test_an_outage_during_a_drill(node, sink):
+    """The primary dies while it is pretended to be away: the drill goes on as the outage that it has become."""
+    drill = f"/v1/drills/{node.api.post('/v1/drills', {'domain': DOMAIN, 'seconds': 3600})['id']}"
+    wait_until(lambda: node.api.get(drill)["outage"], "it is on")
+    node.wait_known()
+    send(node, "hello")
+    sink.stop()
+    node.api.delete(drill)
+    state_is(node, "down")
+    assert node.api.get(drill)["state"] == "draining" and held(node) == ["hello"]
+    sink.start()
+    wait_equal(lambda: node.api.get(drill)["state"], "done", "it is over")
+    wait_until(lambda: delivered(sink) == ["hello"], "it is delivered, once")
+    assert len(outages(node)) == 1 and node.api.get(drill)["report"]["lost"] == 0
+
+
+def test_a_force_that_ends_by_itself_is_told_of(node, sink):
+    receiver = Receiver()
+    try:
+        receiver.secrets["/"] = node.api.post("/v1/webhooks", {"url": receiver.url + "/", "customer": "one"})["secret"]
+        node.api.put(HEALTH, {"force": "up", "reason": "known", "until": in_seconds(2)})
+        wait_until(lambda: len(receiver.told) == 2, "that it is over is told, too")
+        assert [(told.type, told.data["force"]) for told in receiver.told] == [("health.forced", "up"), ("health.forced", None)]
+        assert [event["detail"] for event in pages(node.api, f"{HEALTH}/events")] == ["not forced any more: its time is over", "forced up: known"]
+        now = health(node)
+        assert (now["force"], now["force_reason"], now["force_until"]) == (None, None, None)
+        assert not receiver.bad
+    finally:
+        receiver.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["refused", "lost"])
+def test_the_end_of_a_force_and_a_database_that_fails(new_posthouse, own_postgres, sink, mode):
+    faulty = FaultyPostgres(own_postgres)
+    try:
+        node = new_posthouse(postgres=faulty, settings={**SETTINGS, "database.statement_timeout": "500ms"}).start()
+        node.api.customer("one")
+        node.api.relay_domain(DOMAIN, "one", sink.port)
+        fault = faulty.arm("health_unforce", mode)
+        node.api.put(HEALTH, {"force": "up", "reason": "known", "until": in_seconds(1)})
+        wait_until(lambda: fault.struck, "it is struck")
+        wait_equal(lambda: node.query("select forced from domain_health"), [[""]], "it is done a tick later")
+        assert [event["type"] for event in pages(node.api, f"{HEALTH}/events")] == ["health.forced"] * 2, "told once"
+        node.close()
+    finally:
+        faulty.close()
+
+
+def test_whatever_name_it_was_sent_to(node, sink):
+    """A second name of the domain, another spelling, a subaddress and an alias: all of it is counted."""
+    node.api.post("/v1/domains", {"name": "second.test", "customer": "one", "kind": "alias", "target": DOMAIN})
+    node.api.patch(f"/v1/accounts/{CAROL}", {"aliases": [f"cee@{DOMAIN}"]})
+    sink.stop()
+    names = [CAROL, "carol@second.test", "Carol@RELAYED.Test", f"carol+x@{DOMAIN}", "carol+y@SECOND.test", f"cee@{DOMAIN}"]
+    for number, name in enumerate(names):
+        send(node, f"{number}", to=name)
+    wait_equal(lambda: len(held(node)), len(names), "all is readable")
+    (outage,) = outages(node)
+    now = node.api.get(f"/v1/outages/{outage['id']}")
+    assert [now[name] for name in ("held", "drained", "remaining", "lost")] == [len(names), 0, len(names), 0]
+    sink.start()
+    state_is(node, "up")
+    wait_until(lambda: node.api.get(f"/v1/outages/{outage['id']}")["counted_at"], "its report is there")
+    over = node.api.get(f"/v1/outages/{outage['id']}")
+    assert [over[name] for name in ("held", "drained", "remaining", "lost")] == [len(names), len(names), 0, 0]
+    assert len(delivered(sink)) == len(names)
+
+
+def test_many_that_do_not_answer_keep_nobody_away(new_posthouse, sink):
+    """More domains than are probed at once have a primary that hangs; one that is back is found all the same."""
+    with Sink() as silent:
+        silent.behave = Behaviour(silent_at="banner")
+        node = new_posthouse(settings={"delivery.probe_interval": "100ms", "delivery.connect_timeout": "2s", "daemon.workers": 1}).start()
+        node.api.customer("one")
+        node.api.relay_domain(DOMAIN, "one", sink.port)
+        node.api.account(CAROL, "one")
+        sink.stop()
+        send(node, "hello")
+        wait_until(lambda: held(node) == ["hello"], "the first outage is open")
+        for number in range(140):
+            node.api.relay_domain(f"d{number}.test", "one", silent.port)
+        node.query("insert into outage (cell, id, domain_id, customer_id, domain, started_at, reason, detection)"
+                   " select cell, id, id, customer_id, name, now(), 'away', 'delivery' from domain where name like 'd%.test'")
+        wait_until(lambda: silent.connections >= 140, "they are probed", timeout=60)
+        sink.start()
+        at = time.monotonic()
+        wait_until(lambda: delivered(sink) == ["hello"], "it is delivered", timeout=30)
+        print(f"found after {time.monotonic() - at:.1f} s")
+        silent.hold.set()
