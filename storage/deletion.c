@@ -25,7 +25,7 @@
 #include "storage/continuity_policy.h"
 #include "storage/db.h"
 
-#define ENTRIES_MAX 10000 /* of one deletion: more are delivered */
+#define ENTRIES_MAX (4 * DELETION_ITEMS_MAX) /* several addresses of one account */
 #define DAY_MS (24 * 60 * 60 * (int64_t)1000)
 
 /* The mailbox's account and domain never change. */
@@ -121,6 +121,7 @@ enum db_status deletion_find(struct arena *arena, int64_t mailbox_id, const int6
     if (status != DB_FOUND)
         return status;
     out->count = rows_count(rows);
+    out->many = !uids && out->count == ENTRIES_MAX;
     out->entries = arena_array(arena, out->count, sizeof *out->entries);
     for (unsigned i = 0; i < out->count; i++)
         out->entries[i] = row_int64(rows, i, 0);

@@ -16,12 +16,15 @@
 
 struct db_unit;
 
+#define DELETION_ITEMS_MAX 2500 /* in one transaction: who removes more does it in parts */
+
 struct deletion {
     bool ask; /* else it is not delivered */
     int64_t until_ms;
     const char *then;
     int64_t *entries; /* that may be meant */
     unsigned count;
+    bool many; /* of a whole mailbox: there may be more than `entries` has */
 };
 /*
  * What is to be looked at when items of a mailbox go: these UIDs, or all (uids NULL).  NONE: nothing.  FAILED: nothing

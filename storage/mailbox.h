@@ -101,7 +101,10 @@ AWAITS enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned
  */
 AWAITS enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id,
                                   int64_t *first_uid, unsigned *copied) __attribute__((warn_unused_result));
-/* Removes these; with only_deleted only those that carry \Deleted. */
+/*
+ * Removes these; with only_deleted only those that carry \Deleted.  Thousands in parts: if it is not DONE some may be
+ * gone.
+ */
 AWAITS enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
     __attribute__((warn_unused_result));
 

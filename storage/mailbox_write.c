@@ -52,6 +52,9 @@ static const struct db_statement release_all = {
                            "  where cell = $1::smallint and mailbox_id = $2::bigint order by 1, 2" RELEASE_LISTED};
 static const struct db_statement delete_items = {
     "mailbox_delete_items", "delete from mailbox_message where cell = $1::smallint and mailbox_id = $2::bigint"};
+static const struct db_statement some_uids = {"mailbox_some_uids",
+                                              "select uid from mailbox_message where cell = $1::smallint"
+                                              "   and mailbox_id = $2::bigint order by uid limit $3::integer"};
 static const struct db_statement delete_mailbox = {"mailbox_delete",
                                                    "delete from mailbox where cell = $1::smallint and id = $2::bigint"};
 static const struct db_statement rename_one = {
@@ -213,7 +216,45 @@ enum db_write mailbox_create(int64_t account_id, struct slice name, unsigned max
     return written;
 }
 
-enum db_write mailbox_delete(int64_t mailbox_id)
+/* A mailbox with very much that is still to be delivered is emptied before it goes.  NONE: it is empty. */
+static AWAITS enum db_status read_some(struct arena *arena, int64_t mailbox_id, int64_t *uids, unsigned *count)
+{
+    struct params params;
+    struct rows *rows = NULL;
+    enum db_status status;
+
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)id_cell(mailbox_id));
+    params_int64(&params, mailbox_id);
+    params_int32(&params, DELETION_ITEMS_MAX);
+    status = db_read(arena, &some_uids, &params, &rows);
+    *count = status == DB_FOUND ? rows_count(rows) : 0;
+    for (unsigned i = 0; i < *count; i++)
+        uids[i] = row_int64(rows, i, 0);
+    return status;
+}
+
+static AWAITS enum db_write empty(int64_t mailbox_id)
+{
+    int64_t uids[DELETION_ITEMS_MAX];
+    enum db_write written = DB_DONE;
+    bool more = true;
+
+    while (more && written == DB_DONE) {
+        struct arena *arena = arena_new(SIZE_MAX);
+        unsigned count;
+
+        switch (read_some(arena, mailbox_id, uids, &count)) {
+        case DB_FOUND: written = mailbox_expunge(mailbox_id, uids, count, false); break;
+        case DB_NONE: more = false; break;
+        case DB_FAILED: written = DB_UNDONE; break;
+        }
+        arena_free(&arena);
+    }
+    return written;
+}
+
+static AWAITS enum db_write delete_once(int64_t mailbox_id, bool *many)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
@@ -222,6 +263,11 @@ enum db_write mailbox_delete(int64_t mailbox_id)
     struct deletion deletion;
 
     deletes = deletion_find(arena, mailbox_id, NULL, 0, &deletion);
+    *many = deletes == DB_FOUND && deletion.many;
+    if (*many) {
+        arena_free(&arena);
+        return DB_UNDONE;
+    }
     step(unit, &lock_mailbox, mailbox_id);
     step(unit, &release_all, mailbox_id);
     step(unit, &delete_items, mailbox_id);
@@ -233,6 +279,17 @@ enum db_write mailbox_delete(int64_t mailbox_id)
         hint_mailbox_changed(mailbox_id);
     arena_free(&arena);
     return written;
+}
+
+enum db_write mailbox_delete(int64_t mailbox_id)
+{
+    bool many;
+    enum db_write written = delete_once(mailbox_id, &many);
+
+    if (!many)
+        return written;
+    written = empty(mailbox_id);
+    return written == DB_DONE ? delete_once(mailbox_id, &many) : written;
 }
 
 /* INBOX itself stays, empty. */
@@ -384,7 +441,7 @@ enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count,
     return copy(from_id, uids, count, to_id, true, first_uid, copied);
 }
 
-enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
+static AWAITS enum db_write expunge_some(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
@@ -402,5 +459,16 @@ enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned 
     if (written == DB_DONE)
         hint_mailbox_changed(mailbox_id);
     arena_free(&arena);
+    return written;
+}
+
+/* In parts, as the domain's policy is applied to each message in the transaction that removes it. */
+enum db_write mailbox_expunge(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
+{
+    enum db_write written = DB_DONE;
+
+    for (unsigned at = 0; at < count && written == DB_DONE; at += DELETION_ITEMS_MAX)
+        written = expunge_some(mailbox_id, uids + at, count - at < DELETION_ITEMS_MAX ? count - at : DELETION_ITEMS_MAX,
+                               only_deleted);
     return written;
 }

@@ -113,6 +113,48 @@ def test_not_delivered_if_it_was_deleted(make, sink):
     assert delivered(sink) == ["copied", "marked", "read", "to trash"]
 
 
+MANY = 10_300  # more than one transaction looks at
+
+
+@pytest.mark.parametrize("way", ["expunged", "with its mailbox"])
+def test_very_many_at_once(new_posthouse, sink, way):
+    """They came in a moment, which the planner has not heard of: all are shown, oldest first, and the INBOX is not read for each. Then all are deleted."""
+    node = set_up(new_posthouse(settings={"delivery.probe_interval": "300ms", "delivery.retry_first": "1h", "delivery.retry_max": "1h"}), sink,
+                  deleted_mail="unless-deleted")
+    sink.behave = Behaviour(recipient_replies={ERIN: "450 4.2.1 come back"})
+    node.send("joe@outside.test", ERIN, make_message("newest"))
+    wait_until(lambda: node.query("select attempts from queue_entry where attempts > 0"), "it is put off")
+    node.query("create temporary table made as select n, q.cell, q.message_id, q.id - ((n + 1000)::bigint << 22) as made from queue_entry q,"
+               f" generate_series(1, {MANY}) n;"
+               " insert into message (cell, id, customer_id, sender, size, received_at, protocol)"
+               " select m.cell, made, m.customer_id, m.sender, 10, now() - n * interval '1 s', 'ESMTP' from made join message m on m.id = made.message_id;"
+               " insert into queue_entry (cell, id, message_id, recipient, destination, domain_id, due_at, expires_at, sender, customer_id, account_id)"
+               " select q.cell, made, made, q.recipient, q.destination, q.domain_id, q.due_at, q.expires_at, q.sender, q.customer_id, q.account_id"
+               " from made, queue_entry q")
+    sink.stop()
+    node.send("joe@outside.test", ERIN, make_message("opens it"))
+    count = "select count(*) from mailbox_message"
+    wait_equal(lambda: node.query(count), [[str(MANY + 2)]], "all are readable", timeout=120)
+    assert node.query("select count(*) from (select internal_at, lag(internal_at) over (order by uid) as before from mailbox_message) i"
+                      " where internal_at < before") == [["0"]]
+    seen = wait_until(lambda: [row for row in node.query(
+        "select n_tup_ins, (select sum(idx_tup_read) from pg_stat_user_indexes where relname = 'mailbox_message') from pg_stat_user_tables"
+        " where relname = 'mailbox_message'") if int(row[0]) >= MANY], "that is counted", timeout=60)
+    assert int(seen[0][1]) < 100 * MANY
+    node.query("analyze mailbox_message, queue_entry, message")
+    with node.imap(ERIN) as connection:
+        if way == "expunged":
+            connection.select("INBOX")
+            assert connection.store("1:*", "+FLAGS.SILENT", r"(\Deleted)")[0] == "OK"
+            assert connection.expunge()[0] == "OK"
+        else:
+            assert connection.rename("INBOX", "Old")[0] == "OK"
+            assert connection.delete("Old")[0] == "OK"
+    assert node.query(count) == [["0"]]
+    assert node.query("select count(*) from queue_entry") == [["0"]]
+    assert node.query("select count(*) from event where kind = 'cancelled'") == [[str(MANY + 2)]]
+
+
 def test_two_addresses_of_one_reader(make, sink):
     """One copy: nothing is left to be delivered."""
     node = make(deleted_mail="unless-deleted")

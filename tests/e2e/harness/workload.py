@@ -160,6 +160,7 @@ ELSEWHERE = {
 }
 ELSEWHERE.update({name: "only for a domain that wants anything but delivery: test_deleted_mail.py strikes it" for name in (
     "deletion_some", "deletion_lock", "deletion_event", "deletion_cancel", "deletion_hold")})
+ELSEWHERE["mailbox_some_uids"] = "only for a mailbox with very many that wait: test_deleted_mail.py"
 ELSEWHERE["deletion_all"] = "the same, when a mailbox goes: the twin of deletion_some"
 ELSEWHERE.update({name: "only with IMAP access to a primary: test_carry.py strikes it" for name in (
     "imap_access_of", "carry_items", "carry_begin", "carry_copies", "carry_done", "carry_accounts",
