@@ -6,7 +6,7 @@
  * before goes with that.
  *
  * Each entry that is held has an event 'held' that ends in "drill ID" (the acceptance writes it for new mail), by which
- * the report finds what was its: drill_counts() of the schema.
+ * the report finds what was its: drill_count_page() of the schema.
  *
  * All of it may be repeated, and is done by whoever has the cell; who comes late changes nothing of a drill that is
  * closed.

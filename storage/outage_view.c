@@ -5,7 +5,7 @@
  * when it alone is asked for: that reads the events of its time, page by page as the report does, which a list of a
  * thousand does not, and not for longer than COUNT_MS, as somebody waits.
  *
- * An account's drill is one as well (storage/drill.h), counted at once, but in no list: its domain was not away.
+ * An account's drill is one as well (storage/drill.h), but in no list: its domain was not away.
  */
 #include "storage/outage_view.h"
 
@@ -50,10 +50,11 @@ static const struct db_statement count_page = {
     "  from outage o, outage_count_page(o, $3::bigint, $4::integer) n where o.cell = $1::smallint and o.id = $2::bigint",
 };
 
+/* The same, and how many are remaining. */
 static const struct db_statement count_drill = {
     "outage_view_count_drill",
-    "select n.held, n.drained, n.remaining, n.read, n.answered, n.uncertain, n.lost"
-    "  from outage o, drill_counts(o) n where o.cell = $1::smallint and o.id = $2::bigint",
+    "select n.last, n.looked, n.held, n.drained, n.read, n.answered, n.uncertain, n.lost, n.remaining"
+    "  from outage o, drill_count_page(o, $3::bigint, $4::integer) n where o.cell = $1::smallint and o.id = $2::bigint",
 };
 
 static void read_row(const struct rows *rows, unsigned row, struct outage_view *out)
@@ -109,6 +110,7 @@ AWAITS enum db_status outage_view_list(struct arena *arena, const struct outage_
 /* FOUND: all of it.  NONE: the time was over before. */
 static AWAITS enum db_status count(struct arena *arena, int64_t id, struct outage_view *out)
 {
+    const struct db_statement *statement = out->account.p ? &count_drill : &count_page;
     struct outage_view sums = {0};
     uint64_t give_up = clock_steady_ms() + COUNT_MS;
     int64_t after = 0, looked = PAGE;
@@ -124,7 +126,7 @@ static AWAITS enum db_status count(struct arena *arena, int64_t id, struct outag
         params_int64(&params, id);
         params_int64(&params, after);
         params_int32(&params, PAGE);
-        if (db_read(arena, &count_page, &params, &rows) != DB_FOUND)
+        if (db_read(arena, statement, &params, &rows) != DB_FOUND)
             return DB_FAILED;
         after = row_int64(rows, 0, 0);
         looked = row_int64(rows, 0, 1);
@@ -134,6 +136,7 @@ static AWAITS enum db_status count(struct arena *arena, int64_t id, struct outag
         sums.answered += row_int64(rows, 0, 5);
         sums.uncertain += row_int64(rows, 0, 6);
         sums.lost += row_int64(rows, 0, 7);
+        sums.remaining += statement == &count_drill ? row_int64(rows, 0, 8) : 0;
     }
     out->held = sums.held;
     out->drained = sums.drained;
@@ -141,26 +144,8 @@ static AWAITS enum db_status count(struct arena *arena, int64_t id, struct outag
     out->answered = sums.answered;
     out->uncertain = sums.uncertain;
     out->lost = sums.lost;
-    return DB_FOUND;
-}
-
-static AWAITS enum db_status count_one_drill(struct arena *arena, int64_t id, struct outage_view *out)
-{
-    struct params params;
-    struct rows *rows = NULL;
-
-    params_init(&params, arena);
-    params_int16(&params, (int16_t)id_cell(id));
-    params_int64(&params, id);
-    if (db_read(arena, &count_drill, &params, &rows) != DB_FOUND)
-        return DB_FAILED;
-    out->held = row_int64(rows, 0, 0);
-    out->drained = row_int64(rows, 0, 1);
-    out->remaining = row_int64(rows, 0, 2);
-    out->read = row_int64(rows, 0, 3);
-    out->answered = row_int64(rows, 0, 4);
-    out->uncertain = row_int64(rows, 0, 5);
-    out->lost = row_int64(rows, 0, 6);
+    if (statement == &count_drill)
+        out->remaining = sums.remaining;
     return DB_FOUND;
 }
 
@@ -177,6 +162,8 @@ AWAITS enum db_status outage_view_get(struct arena *arena, int64_t id, struct ou
     read_row(rows, 0, out);
     if (out->counted_ms != INT64_MIN)
         return DB_FOUND;
-    status = out->account.p ? count_one_drill(arena, id, out) : count(arena, id, out);
+    if (out->account.p)
+        out->remaining = -1; /* its domain has others that wait */
+    status = count(arena, id, out);
     return status == DB_FAILED ? DB_FAILED : DB_FOUND;
 }

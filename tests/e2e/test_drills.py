@@ -184,6 +184,36 @@ def test_what_its_reader_deletes(node, sink):
     assert (arrived(sink, CAROL), report["held"], report["drained"], report["lost"]) == (["kept"], 2, 1, 0)
 
 
+CROWD = """
+insert into event (cell, id, at, message_id, recipient, kind, detail)
+select o.cell, ((extract(epoch from now()) * 1000)::bigint - 1704067200000 << 22) + n, now(), n, 'dave@relayed.test',
+       case n % 2 when 0 then 'delivered' else 'held' end, 'readable in INBOX'
+  from outage o, generate_series(1, 300000) n where o.account = 'carol@relayed.test' on conflict do nothing
+"""
+
+
+def test_a_cell_in_which_very_much_happens(new_posthouse, sink, outside):
+    """What else happened in its time is gone through in pages, each of which a statement has time for."""
+    node = provide(new_posthouse(settings={**SETTINGS, "database.statement_timeout": "250ms"}, default_route=outside.port), sink)
+    path = begin(node, account=CAROL)
+    send(node, "one")
+    send(node, "two", to=ALIAS)
+    wait_until(lambda: held(node) == ["one", "two"], "they are readable")
+    node.query(CROWD)
+    send(node, "three")
+    wait_until(lambda: held(node) == ["one", "two", "three"], "that is, too")
+    with node.imap(CAROL) as connection:
+        connection.select("INBOX")
+        connection.store("1", "+FLAGS", r"(\Seen)")
+        connection.store("2", "+FLAGS", r"(\Seen \Answered)")
+    report = end(node, path)
+    assert sorted(arrived(sink, CAROL, ALIAS)) == ["one", "three", "two"]
+    counts = ("held", "drained", "remaining", "read", "answered", "uncertain", "lost")
+    wait_equal(lambda: [node.api.get(path)["report"][name] for name in counts], [3, 3, 0, 2, 1, 0, 0], "it is counted", timeout=60)
+    wait_until(lambda: node.query("select 1 from outage_report where counted_to is not null") == [], "the report is made", timeout=60)
+    assert [node.api.get(path)["report"][name] for name in counts] == [3, 3, 0, 2, 1, 0, 0]
+
+
 def test_who_dies_meanwhile(node, sink):
     """Workers are killed while it is on, and while it drains: each message comes once."""
     path = begin(node, account=CAROL)

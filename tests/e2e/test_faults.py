@@ -113,13 +113,14 @@ class MailWorkload(Workload):
 
     def step_decision(self):
         """A refusal is explained, a moment later."""
-        with self.node.smtp() as client:
-            client.ehlo()
-            client.mail("joe@outside.test")
-            text = client.rcpt("nobody.at.all@faults.test")[1].decode()
-        found = re.search(r"\(decision (\w{13})\)", text)
-        if found:  # else the database was away, and 451 was said
-            wait_until(lambda: self.node.query(f"select 1 from decision where id_text(id) = '{found[1]}'"), "it is written", timeout=60)
+        def refused():
+            with self.node.smtp() as client:
+                client.ehlo()
+                client.mail("joe@outside.test")
+                return re.search(r"\(decision (\w{13})\)", client.rcpt("nobody.at.all@faults.test")[1].decode())
+
+        found = wait_until(refused, "it is refused", timeout=60)  # with 451 while the database is away
+        wait_until(lambda: self.node.query(f"select 1 from decision where id_text(id) = '{found[1]}'"), "it is written", timeout=60)
         self.settled()
 
     def step_from_a_network(self):

@@ -1,6 +1,7 @@
 """Credentials of next hops: /v1/credentials, the file of keys, and AUTH towards servers good and bad."""
 import base64
 import os
+import socket
 import stat
 
 import pytest
@@ -202,8 +203,8 @@ def test_servers_that_answer_badly(node, sink, certificate):
             (lambda session, mechanism, initial: session.say(f"500 unknown command AUTH {mechanism} {initial}"), "AUTH PLAIN",
              "signing in: 500, and what we had sent"),
             (says("250 what?"), BEST, "250 what?"),
-            (says("nonsense"), BEST, "not an SMTP reply"),
-            (lambda session, *_: session.connection.close(), BEST, "while signing in")):
+            (lambda session, *_: session.connection.shutdown(socket.SHUT_RDWR), BEST, "connection broken while signing in"),
+            (says("nonsense"), BEST, "not an SMTP reply")):
         sink.behave = behaviour(certificate, auth, offers)
         waits(node, why)
         node.api.patch("/v1/credentials/smart", {})  # what was refused is tried again at once
