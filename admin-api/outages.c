@@ -2,7 +2,7 @@
  * /v1/outages: when the primary of a relay domain was, or is, away, and what that came to; newest first.
  *
  * What is still open is counted when it alone is asked for.  How long the drain will take is told from how fast it has
- * been so far.
+ * been since the primary answered: what went before a relapse does not count.
  */
 #include <json-c/json.h>
 
@@ -31,10 +31,10 @@ static void put_span(struct json_object *object, const char *name, int64_t from_
 static void put_estimate(struct json_object *object, const struct outage_view *outage)
 {
     int64_t spent = outage->back_ms == INT64_MIN ? 0 : clock_now_ms() - outage->back_ms;
-    if (outage->ended_ms != INT64_MIN || outage->drained <= 0 || spent <= 0)
+    if (outage->ended_ms != INT64_MIN || outage->drained_since_back <= 0 || spent <= 0)
         json_object_object_add(object, "drained_in_seconds", NULL);
     else
-        json_put_number(object, "drained_in_seconds", outage->remaining * spent / outage->drained / 1000);
+        json_put_number(object, "drained_in_seconds", outage->remaining * spent / outage->drained_since_back / 1000);
 }
 
 struct json_object *outages_json(const struct outage_view *outage, int64_t planned_ms)

@@ -57,6 +57,15 @@ static const struct db_statement count_drill = {
     "  from outage o, drill_count_page(o, $3::bigint, $4::integer) n where o.cell = $1::smallint and o.id = $2::bigint",
 };
 
+/* Deliveries since the primary answered, last; id: of that time, so that no older event is read. */
+static const struct db_statement count_since = {
+    "outage_view_since",
+    "select count(*) from outage o cross join lateral (select from event e"
+    "   where e.cell = o.cell and e.id >= $3::bigint and e.at >= o.back_at and e.kind = 'delivered'"
+    "     and right(e.recipient, length(o.domain) + 1) = '@' || o.domain limit 100000) e"
+    "  where o.cell = $1::smallint and o.id = $2::bigint and o.back_at is not null",
+};
+
 static void read_row(const struct rows *rows, unsigned row, struct outage_view *out)
 {
     *out = (struct outage_view){
@@ -149,6 +158,22 @@ static AWAITS enum db_status count(struct arena *arena, int64_t id, struct outag
     return DB_FOUND;
 }
 
+/* FAILED: it stays unknown how fast it is. */
+static AWAITS void measure(struct arena *arena, struct outage_view *out)
+{
+    struct params params;
+    struct rows *rows = NULL;
+
+    if (out->back_ms == INT64_MIN || out->ended_ms != INT64_MIN)
+        return;
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)id_cell(out->id));
+    params_int64(&params, out->id);
+    params_int64(&params, id_at(out->back_ms));
+    if (db_read(arena, &count_since, &params, &rows) == DB_FOUND)
+        out->drained_since_back = row_int64(rows, 0, 0);
+}
+
 AWAITS enum db_status outage_view_get(struct arena *arena, int64_t id, struct outage_view *out)
 {
     struct params params;
@@ -165,5 +190,9 @@ AWAITS enum db_status outage_view_get(struct arena *arena, int64_t id, struct ou
     if (out->account.p)
         out->remaining = -1; /* its domain has others that wait */
     status = count(arena, id, out);
+    if (out->account.p)
+        out->drained_since_back = out->drained; /* it has no relapse */
+    else
+        measure(arena, out);
     return status == DB_FAILED ? DB_FAILED : DB_FOUND;
 }

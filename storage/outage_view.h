@@ -20,6 +20,7 @@ struct outage_view {
     /* Until counted_ms UNCOUNTED in a list, and of one that is too large to be counted while somebody waits.  What remains
        is told of one all the same, and of those that have ended.  Up to 100,000. */
     int64_t held, drained, remaining, read, answered, uncertain, lost;
+    int64_t drained_since_back; /* of one that is open, shown alone, and drains; else 0 */
     int64_t carrying; /* messages that wait to be carried to its primary; UNCOUNTED in a list.  Up to 100,000 */
 };
 struct outage_view_filter {

@@ -155,3 +155,30 @@ def test_newest_first_and_fast_by_request(node, primary):
     assert int(first) >= 100 or first == "0000"
     assert primary.most >= 4
     assert node.api.request("GET", path)[0] == 404 and node.api.request("PATCH", path, {"pace": "fast"})[0] == 404
+
+
+def test_the_estimate_after_a_relapse(node, primary):
+    """What went before it says nothing of how fast the primary is now."""
+    path, hands = f"/v1/outages/{hold(node, primary, 120)}", threading.Lock()
+
+    def answer():
+        with hands:
+            time.sleep(primary.takes)  # one after the other, over however many connections
+
+    primary.behave.at_end = answer
+    primary.takes = 0.001
+    primary.start()
+    wait_until(lambda: len(primary.messages) >= 60, "half of it is there", timeout=60)
+    primary.takes = 0.2
+    primary.stop()
+    gone = len(primary.messages)
+    wait_until(lambda: node.api.get("/v1/domains/relayed.test/health")["state"] == "down", "it is away again", timeout=60)
+    primary.start()
+    wait_until(lambda: len(primary.messages) >= gone + 5, "it drains again", timeout=60)
+
+    def told():
+        now = node.api.get(path)
+        return now["drained_in_seconds"] is not None and (now["remaining"], now["drained_in_seconds"])
+
+    remaining, seconds = wait_until(told, "there is an estimate", timeout=60)
+    assert remaining > 10 and seconds >= remaining * 0.2 / 2, "as fast as now, not as before"
