@@ -228,6 +228,8 @@ def test_its_own_pattern(node, outside):
         node.submit(ANN, DAN, make_message(f"much{number}", sender=ANN))
     wait_equal(lambda: breaker(node)["last_hour"]["messages"], 16, "they are counted")
     assert breaker(node)["state"] == "closed" and breaker(node)["days"] == 9
+    node.submit(BOB, DAN, make_message("one", sender=BOB))
+    wait_equal(lambda: breaker(node, BOB)["last_hour"]["messages"], 1, "it is counted")
     burst(node, BOB)
     had = breaker(node, BOB)["value"]
     now = node.api.patch(f"/v1/breakers/{BOB}", {"state": "closed", "learn": True})
