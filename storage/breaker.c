@@ -200,11 +200,12 @@ AWAITS enum db_write breaker_write(const struct breaker_account *accounts, unsig
  * Entries that a report has ended already are not there any more, and count nothing; nor does what somebody has
  * rejected.  The account may have no row yet: its mail comes back before its worker has written that it was sent.
  */
+#define NEW_ROW                                                                                                        \
+    "a.cell, a.id, 1, floor(extract(epoch from now()) / 3600)::integer, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0"
 static const struct db_statement add_failures = {
     "breaker_failures",
     "insert into breaker_account as b (cell, account_id, version, " ALL_COLUMNS ", new_failures)"
-    " select a.cell, a.id, 1, floor(extract(epoch from now()) / 3600)::integer, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,"
-    " 0, count(*)"
+    " select " NEW_ROW ", count(*)"
     "   from unnest($1::smallint[], $2::bigint[]) u (cell, id)"
     "   join queue_entry q on q.cell = u.cell and q.id = u.id"
     "   join message m on m.cell = q.cell and m.id = q.message_id join account a on a.id = m.account_id"
@@ -213,6 +214,19 @@ static const struct db_statement add_failures = {
     "  group by a.cell, a.id order by 1, 2"
     " on conflict (cell, account_id) do update set new_failures = least(b.new_failures + excluded.new_failures,"
     " 1000000000)"};
+
+static const struct db_statement make = {
+    "breaker_make", "insert into breaker_account (cell, account_id, version, " ALL_COLUMNS ")"
+                    " select " NEW_ROW " from account a where a.cell = $1::smallint and a.id = $2::bigint"
+                    " on conflict do nothing"};
+
+void breaker_make_add(struct db_unit *unit, int64_t account_id)
+{
+    struct params *params = db_unit_add(unit, &make);
+
+    params_int16(params, (int16_t)id_cell(account_id));
+    params_int64(params, account_id);
+}
 
 void breaker_add_failures(struct db_unit *unit, const int16_t *cells, const int64_t *entries, unsigned count)
 {

@@ -75,6 +75,8 @@ AWAITS enum db_write breaker_country_forget(const int16_t *cells, unsigned cell_
 /* Counts failures, for storage/queue_report.c: before the entries are deleted, so that to repeat it counts nothing. */
 struct db_unit;
 void breaker_add_failures(struct db_unit *unit, const int16_t *cells, const int64_t *entries, unsigned count);
+/* A row that knows of nothing, unless the account has one. */
+void breaker_make_add(struct db_unit *unit, int64_t account_id);
 
 /* ------------------------------------------------------------------ what is to be done about open ones */
 

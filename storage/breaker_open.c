@@ -68,9 +68,8 @@ AWAITS enum db_write breaker_open(int64_t account_id, const struct breaker_trip 
     " else usual_" m " end"
 static const struct db_statement forget = {
     "breaker_forget",
-    "update breaker_account set version = version + 1, " LEARN("messages") ", " LEARN("recipients") ", " LEARN(
-        "failures") ", " ZERO("hour") ", " ZERO("before") ", " ZERO("day")
-        " where cell = $3::smallint and account_id = $1::bigint"};
+    "update breaker_account set version = version + 1, " LEARN("messages") ", " LEARN("recipients") ", " LEARN("failures") ", " ZERO(
+        "hour") ", " ZERO("before") ", " ZERO("day") " where cell = $3::smallint and account_id = $1::bigint"};
 static const struct db_statement close_it = {
     "breaker_close",
     "with over as (delete from held_account h where h.account_id = $1::bigint and h.held_by = 'breaker'"
@@ -83,8 +82,11 @@ static const struct db_statement read_over = {
 
 void breaker_close_add(struct db_unit *unit, int64_t account_id, bool learn, bool over)
 {
-    struct params *params = db_unit_add(unit, &forget);
+    struct params *params;
 
+    if (learn) /* one that opens with the first messages has no row yet */
+        breaker_make_add(unit, account_id);
+    params = db_unit_add(unit, &forget);
     params_int64(params, account_id);
     params_bool(params, learn);
     params_int16(params, (int16_t)id_cell(account_id));

@@ -81,6 +81,7 @@ ELSEWHERE = {
     "breaker_failing": "every second; what fails is asked again",
     "similar_clean": "every five minutes; groups of which nothing is held stay until the next",
     "breaker_country_note": "some times a second, and may be lost: the address comes again",
+    "breaker_make": "a part of the transaction of breaker_close",
     "breaker_country_own": "a part of the transaction of breaker_close",
     "breaker_country_forget": "once an hour",
     "breaker_over": "every second, of breakers that close by themselves; what fails is done at the next: test_breaker.py",
