@@ -236,12 +236,12 @@ static AWAITS enum db_status read_some(struct arena *arena, int64_t mailbox_id, 
 
 static AWAITS enum db_write empty(int64_t mailbox_id)
 {
-    int64_t uids[DELETION_ITEMS_MAX];
     enum db_write written = DB_DONE;
     bool more = true;
 
     while (more && written == DB_DONE) {
         struct arena *arena = arena_new(SIZE_MAX);
+        int64_t *uids = arena_array(arena, DELETION_ITEMS_MAX, sizeof *uids); /* a task's stack is small */
         unsigned count;
 
         switch (read_some(arena, mailbox_id, uids, &count)) {
