@@ -52,6 +52,7 @@ class Primary:
 
     def hold(self, readers, count, lines=3):
         """So many messages, to the readers in turn, are readable here, as the primary is away. {reader: subjects}; the outage's id."""
+        wait_equal(lambda: self.node.query("select count(*) from queue_entry"), [["0"]], "nothing of the test before is on its way", timeout=60)
         self.gate.shut()
         expected = collections.defaultdict(list)
         with self.node.smtp() as connection:

@@ -46,7 +46,11 @@ def failures(node):
 
 
 def retry(node, recipient):
-    node.api.post(f"/v1/queue/{entries(node)[recipient]['id']}/retry", {})
+    """Due now; again while it is being delivered (409), until it waits or is gone."""
+    def asked():
+        waiting = entries(node).get(recipient)
+        return not waiting or node.api.request("POST", f"/v1/queue/{waiting['id']}/retry", {})[0] in (200, 204, 404)
+    wait_until(asked, "it is due")
 
 
 def notices(node):
