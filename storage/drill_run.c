@@ -220,9 +220,13 @@ static const struct db_statement note_shown = {
 static const struct db_statement note_back = {
     "drill_note_back", "update outage set back_at = now() where cell = $1::smallint and id = $2::bigint"
                        "   and back_at is null and ended_at is null"};
+/* What had been put off before is due as well, since it was accepted (core/id.h): it goes before what came later. */
 static const struct db_statement release = {
     "drill_release",
-    "update queue_entry q set held_until = now(), expires_at = q.expires_at + (now() - q.held_until),"
+    "update queue_entry q set held_until = now(),"
+    "       due_at = case when q.attempts > 0 then least(q.due_at, timestamptz '2024-01-01 00:00Z'"
+    "                       + (q.id >> 22) * interval '1 ms') else q.due_at end,"
+    "       expires_at = q.expires_at + (now() - q.held_until),"
     "       delay_at = q.delay_at + (now() - q.held_until)"
     "  from (select cell, id from queue_entry where cell = $1::smallint and account_id = $2::bigint"
     "           and held_by = 'drill' and worker is null and held_until > now() order by id limit $3::integer"
