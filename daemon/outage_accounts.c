@@ -10,7 +10,8 @@
  *     its own            sign in and write.
  *
  * Ids of entries grow with time, but a transaction may end a little after one with a later id: the place that is kept
- * is OVERLAP_MS behind.  PAGES bound what a tick does.
+ * is OVERLAP_MS behind.  A tick takes some TURN_MS; where it does not come to the end it looks at what came just now, too,
+ * a page of it: all that waits for who gets an account then is his at once, so that it keeps its order.
  *
  * And from time to time all is looked through again, a page in each tick: an address may have become known, or an
  * account have been made by an administrator.  Nobody waits for that as one waits for new mail, and where very much
@@ -28,8 +29,9 @@
 
 #define OVERLAP_MS 5000
 #define AGAIN_MS 30000
-#define PAGES 10 /* in one tick */
-#define TASKS 4  /* domains whose recipients get accounts at the same time */
+#define TURN_MS 100 /* of one tick */
+#define FRESH_MS 1500
+#define TASKS 4 /* domains whose recipients get accounts at the same time */
 
 struct domain {
     struct domain *next;
@@ -78,9 +80,10 @@ static void drop(struct domain *d)
 
 /* ------------------------------------------------------------------ who has mail */
 
-/* True: there are entries behind *after, which is moved on. */
-static AWAITS bool look(const struct domain *d, int64_t *after, unsigned pages)
+/* A page, and more for so long.  True: there are entries behind *after, which is moved on. */
+static AWAITS bool look(const struct domain *d, int64_t *after, unsigned turn_ms)
 {
+    uint64_t until = clock_steady_ms() + turn_ms;
     struct outage_account_page page = {.after = *after};
     unsigned given = 0, made = 0;
 
@@ -91,7 +94,7 @@ static AWAITS bool look(const struct domain *d, int64_t *after, unsigned pages)
         }
         given += page.given;
         made += page.made;
-    } while (page.more && --pages);
+    } while (page.more && clock_steady_ms() < until);
     if (given || made)
         log_info("held mail given to accounts", log_id("domain", d->id), log_int("entries", given),
                  log_int("made", made));
@@ -101,15 +104,17 @@ static AWAITS bool look(const struct domain *d, int64_t *after, unsigned pages)
 
 static AWAITS void look_at_new(struct domain *d)
 {
-    int64_t recent = id_at(clock_now_ms() - OVERLAP_MS);
+    int64_t now = clock_now_ms(), recent = id_at(now - OVERLAP_MS), fresh = id_at(now - FRESH_MS);
 
-    if (!look(d, &d->after, PAGES) && d->after > recent)
+    if (look(d, &d->after, TURN_MS))
+        (void)look(d, &fresh, 0);
+    else if (d->after > recent)
         d->after = recent;
 }
 
 static AWAITS void look_again(struct domain *d)
 {
-    if (clock_steady_ms() < d->again_at || (look(d, &d->again, 1) && d->again < d->after))
+    if (clock_steady_ms() < d->again_at || (look(d, &d->again, 0) && d->again < d->after))
         return;
     d->again = 0;
     d->again_at = clock_steady_ms() + AGAIN_MS;

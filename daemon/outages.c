@@ -238,7 +238,8 @@ static AWAITS enum outages_answer open_outage(int64_t domain_id, struct slice wh
     if (found.opened)
         log_warn("outage opened", log_slice("domain", found.domain), log_slice("reason", why),
                  log_str("detection", detection));
-    if (found.open && outages_show_waiting(domain_id) && found.opened && outage_note_shown(domain_id) != DB_DONE)
+    if (found.open && outages_show_waiting(domain_id) == OUTAGES_SHOWN_ALL && found.opened &&
+        outage_note_shown(domain_id) != DB_DONE)
         log_debug("when it was readable is noted later", log_id("domain", domain_id));
     arena_free(&arena);
     kick();
@@ -416,6 +417,15 @@ static AWAITS bool list_open(struct arena *arena)
     return true;
 }
 
+static AWAITS void show(struct run *run)
+{
+    switch (outages_show_waiting(run->domain_id)) {
+    case OUTAGES_SHOWN_ALL: run->shown = run->shown || outage_note_shown(run->domain_id) == DB_DONE; break;
+    case OUTAGES_SHOWN_PART: kick(); break; /* others' turn, then this one's again */
+    case OUTAGES_SHOWN_LATER: break;
+    }
+}
+
 /* Runs whose outage is closed, or whose cell is another worker's now, end; the rest goes a step on. */
 static AWAITS void step(struct run *run)
 {
@@ -427,8 +437,7 @@ static AWAITS void step(struct run *run)
         if (d) /* it may have been held back */
             runner_pump(d);
         outage_accounts_step(run->domain_id);
-        if (outages_show_waiting(run->domain_id) && !run->shown)
-            run->shown = outage_note_shown(run->domain_id) == DB_DONE;
+        show(run);
         if (run->forced == FORCED_DOWN)
             hold_back(run);
     }

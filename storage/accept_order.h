@@ -4,8 +4,8 @@
 #include "storage/accept.h"
 
 /*
- * Before the transaction: takes the mailbox from entries of domains where older mail is not shown yet; outage_show()
- * shows both, the older first.
+ * Before the transaction: shows what waits for the same readers; where it cannot, takes the mailbox from the entry, and
+ * outage_show() shows both, the older first.
  */
 AWAITS void accept_order(struct arena *arena, struct accept_message *const *messages, unsigned count);
 

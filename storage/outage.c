@@ -10,7 +10,6 @@
 #include "core/id.h"
 #include "storage/cache.h"
 #include "storage/db.h"
-#include "storage/show.h"
 
 #define PLANNED_AGE_MS 500 /* it depends on the clock, too */
 
@@ -47,9 +46,6 @@ static const struct db_statement note_back = {
 static const struct db_statement note_shown = {
     "outage_note_shown", "update outage set shown_at = now() where cell = $1::smallint and domain_id = $2::bigint"
                          "   and ended_at is null and shown_at is null"};
-static const struct db_statement unshown = {
-    "outage_unshown", "select id from queue_entry where cell = $1::smallint and domain_id = $2::bigint and not shown"
-                      "   and account_id is not null and held_until is null order by id limit $3::integer"};
 static const struct db_statement list_open = {
     "outage_list_open", "select o.cell, o.id, o.domain_id, d.name, o.reason, o.started_at, o.probe_wanted_at,"
                         "       o.pace = 'fast', o.newest_first, domain_forced(o.cell, o.domain_id)"
@@ -153,36 +149,6 @@ enum db_write outage_note_back(int64_t outage_id)
 enum db_write outage_note_shown(int64_t domain_id)
 {
     return note(&note_shown, domain_id);
-}
-
-enum db_write outage_show(int64_t domain_id, unsigned limit, unsigned *shown)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    unsigned cell = id_cell(domain_id);
-    enum db_write written = DB_UNDONE;
-    struct params params;
-    struct rows *rows;
-
-    *shown = 0;
-    params_init(&params, arena);
-    params_int16(&params, (int16_t)cell);
-    params_int64(&params, domain_id);
-    params_int32(&params, (int32_t)limit);
-    switch (db_read(arena, &unshown, &params, &rows)) {
-    case DB_FOUND: {
-        unsigned count = rows_count(rows);
-        int64_t *ids = arena_array(arena, count, sizeof *ids);
-
-        for (unsigned i = 0; i < count; i++)
-            ids[i] = row_int64(rows, i, 0);
-        written = show_entries(cell, ids, count, shown);
-        break;
-    }
-    case DB_NONE: written = DB_DONE; break;
-    case DB_FAILED: break;
-    }
-    arena_free(&arena);
-    return written;
 }
 
 enum db_status outage_list_open(struct arena *arena, const int16_t *cells, unsigned cell_count, struct outage **out,

@@ -46,9 +46,6 @@ AWAITS enum db_status outage_is_planned(int64_t domain_id, bool *planned) __attr
 AWAITS enum db_write outage_note_back(int64_t outage_id) __attribute__((warn_unused_result));
 /* All that waited is readable; of whichever is open. */
 AWAITS enum db_write outage_note_shown(int64_t domain_id) __attribute__((warn_unused_result));
-/* Puts up to limit waiting or leased, not yet shown entries of the domain into their INBOXes. *shown: how many. */
-AWAITS enum db_write outage_show(int64_t domain_id, unsigned limit, unsigned *shown)
-    __attribute__((warn_unused_result));
 /* Open outages in these cells. */
 AWAITS enum db_status outage_list_open(struct arena *arena, const int16_t *cells, unsigned cell_count,
                                        struct outage **out, unsigned *count) __attribute__((warn_unused_result));

@@ -123,13 +123,16 @@ class Postgres:
             self.query("postgres", f"drop database {name} with (force)")
 
     @contextlib.contextmanager
-    def locked(self, database, table):
-        """A transaction of somebody else that no change of this table passes."""
+    def begun(self, database, sql):
+        """A transaction of somebody else that has done this, and lasts."""
         psql = subprocess.Popen(["psql", "-X", "-q", "-A", "-t", "-d", self.conninfo(database)],
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        psql.stdin.write(f"begin; lock table {table} in share mode; select 'held';\n")
+        psql.stdin.write(f"begin; {sql}; select 'begun';\n")
         psql.stdin.flush()
-        assert psql.stdout.readline() == "held\n"
+        for line in psql.stdout:
+            if line == "begun\n":
+                break
+        assert psql.poll() is None
         try:
             yield
         finally:

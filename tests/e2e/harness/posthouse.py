@@ -178,8 +178,13 @@ class Posthouse:
     def query(self, sql):
         return self.postgres.query(self.database, sql)
 
+    def begun(self, sql):
+        """A transaction of somebody else that has done this, and lasts."""
+        return self.postgres.begun(self.database, sql)
+
     def locked(self, table):
-        return self.postgres.locked(self.database, table)
+        """One that no change of this table passes."""
+        return self.begun(f"lock table {table} in share mode")
 
     # ------------------------------------------------------------------ talking to it
 

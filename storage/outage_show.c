@@ -1,0 +1,105 @@
+/*
+ * outage_show: what waits for a domain whose primary is away is put where its readers see it.
+ *
+ * Oldest first, PAGE entries in a transaction.  New mail of an outage is filed by who accepts it (storage/accept_order.c),
+ * but for some: what was accepted in the instant the outage opened, and what comes for an account that has just been
+ * made.  That is not to wait for 50,000 older ones of other readers.  So where there is more than a page, what came in
+ * the last FRESH_MS goes first, together with what waits for its readers; and where more waits for one of them than
+ * show_older() takes, before the rest.
+ *
+ * What came lately is found by the domain's index, where what is shown already stands, too: hence FRESH_MS.
+ */
+#include "storage/outage_show.h"
+
+#include "core/arena.h"
+#include "core/clock.h"
+#include "core/id.h"
+#include "storage/db.h"
+#include "storage/show.h"
+#include "storage/show_older.h"
+
+#define PAGE 500
+#define FRESH_MS 3000
+
+static const struct db_statement unshown = {
+    "outage_unshown", "select id from queue_entry where cell = $1::smallint and domain_id = $2::bigint and not shown"
+                      "   and account_id is not null and held_until is null order by id limit $3::integer"};
+static const struct db_statement fresh = {
+    "outage_fresh",
+    "select id, account_id from queue_entry"
+    " where (domain_id, id) > ($2::bigint, $4::bigint)" /* storage/queue_internal.h */
+    "   and (domain_id, id) < ($2::bigint, 9223372036854775807) and cell + 0 = $1::smallint and domain_id is not null"
+    "   and not shown and account_id is not null and held_until is null"
+    " order by domain_id, id limit $3::integer"};
+
+static AWAITS enum db_status list(struct arena *arena, const struct db_statement *statement, int64_t domain_id,
+                                  struct rows **rows, int64_t **ids)
+{
+    struct params params;
+    enum db_status status;
+
+    params_init(&params, arena);
+    params_int16(&params, (int16_t)id_cell(domain_id));
+    params_int64(&params, domain_id);
+    params_int32(&params, PAGE);
+    if (statement == &fresh)
+        params_int64(&params, id_at(clock_now_ms() - FRESH_MS));
+    status = db_read(arena, statement, &params, rows);
+    if (status != DB_FOUND)
+        return status;
+    *ids = arena_array(arena, rows_count(*rows), sizeof **ids);
+    for (unsigned i = 0; i < rows_count(*rows); i++)
+        (*ids)[i] = row_int64(*rows, i, 0);
+    return DB_FOUND;
+}
+
+static AWAITS enum db_write show_fresh(struct arena *arena, int64_t domain_id, unsigned *shown)
+{
+    struct show_reader *readers;
+    struct rows *rows = NULL;
+    enum db_write written;
+    int64_t *ids = NULL;
+    unsigned count;
+
+    switch (list(arena, &fresh, domain_id, &rows, &ids)) {
+    case DB_FOUND: break;
+    case DB_NONE: return DB_DONE;
+    case DB_FAILED: return DB_UNDONE;
+    }
+    count = rows_count(rows);
+    readers = arena_array(arena, count, sizeof *readers);
+    for (unsigned i = 0; i < count; i++)
+        readers[i] = (struct show_reader){.account_id = row_int64(rows, i, 1), .domain_id = domain_id};
+    written = show_older(arena, readers, count, shown);
+    if (written == DB_DONE) {
+        unsigned rest;
+
+        written = show_entries(id_cell(domain_id), ids, count, &rest);
+        *shown += rest;
+    }
+    return written;
+}
+
+enum db_write outage_show(int64_t domain_id, struct outage_show_page *page)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    enum db_write written = DB_UNDONE;
+    struct rows *rows = NULL;
+    int64_t *ids = NULL;
+    unsigned shown = 0;
+
+    *page = (struct outage_show_page){0};
+    switch (list(arena, &unshown, domain_id, &rows, &ids)) {
+    case DB_FOUND:
+        page->more = rows_count(rows) == PAGE;
+        written = page->more ? show_fresh(arena, domain_id, &page->shown) : DB_DONE;
+        if (written == DB_DONE)
+            written = show_entries(id_cell(domain_id), ids, rows_count(rows), &shown);
+        page->shown += shown;
+        break;
+    case DB_NONE: written = DB_DONE; break;
+    case DB_FAILED: break;
+    }
+    arena_free(&arena);
+    return written;
+}

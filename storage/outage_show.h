@@ -1,0 +1,23 @@
+#ifndef STORAGE_OUTAGE_SHOW_H
+#define STORAGE_OUTAGE_SHOW_H
+/*
+ * outage_show: what waits for a domain whose primary is away is put where its readers see it, a page at a time.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/task.h"
+#include "storage/status.h"
+
+struct outage_show_page {
+    unsigned shown; /* entries: this page's, and what came with it */
+    bool more;      /* there is another page */
+};
+
+/*
+ * Shows the oldest entries, waiting or leased, and before them what came just now with what waits for the same readers.
+ * Costs one index probe when there is nothing to do.
+ */
+AWAITS enum db_write outage_show(int64_t domain_id, struct outage_show_page *page) __attribute__((warn_unused_result));
+
+#endif
