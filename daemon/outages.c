@@ -24,10 +24,6 @@
  * been waiting for it: it goes over as many connections as in quiet times, in whatever order that gives.  Rejected: to
  * wait until what is left is young; a stream that is faster than one connection would never let the outage end.
  *
- * A cell may change hands in mid-drain (a worker came or went).  The old holder gives back what it has not sent; the
- * new one claims only in cells whose outages it has listed (outages_cells), and waits a moment before it sends, so
- * that what is given back is sorted in again.
- *
  * Nothing here is the only record of anything.  The row says that there is an outage, the queue what waits; when this
  * process dies, whoever gets the cell lists open rows and begins a run in AWAY, and so probes at once.  Showing is
  * repeatable, draining is ordinary delivery: exactly once is the queue's business, not ours.
@@ -37,17 +33,14 @@
  */
 #include "daemon/outages.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define LOG_MODULE "outage"
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/health.h"
 #include "daemon/outage_accounts.h"
+#include "daemon/outages_run.h"
 #include "daemon/runner_internal.h"
 #include "storage/hint.h"
-#include "storage/node.h"
 #include "storage/outage.h"
 #include "storage/outage_report.h"
 
@@ -55,166 +48,13 @@
 #define PROBES_MAX 128
 #define PROBES_WAITING 100000 /* first come, first served: who hangs keeps nobody from being found back */
 #define CONFIRM_MS 1000       /* between probes of one that answers, while up_after wants more of them */
-#define HANDOVER_MS 2500      /* an outage that another worker ran: it gives back what it has, within a TICK */
-#define FRESH_MS 2000         /* one that began so lately was run by nobody */
 #define HOLD_MS 3600000       /* forced down: what waits is put off so long, again and again */
 #define HOLD_LOOK_MS 2000
 #define CLOSE_PATIENCE_MS 1000 /* the drain has kept up for so long: sessions that saw the outage have committed */
 
-enum state { AWAY, DRAINING };
-
-struct run {
-    struct run *next;
-    int64_t id, domain_id;
-    char *name, *key;
-    enum state state;
-    bool seen;    /* in the list of this tick */
-    bool probing; /* a task refers to it */
-    uint64_t probe_at;
-    int64_t probe_wanted_ms; /* the last wish that was heard */
-    enum { AS_IT_IS, FORCED_UP, FORCED_DOWN } forced;
-    uint64_t hold_at;    /* FORCED_DOWN: when to look whether it is still held back */
-    bool shown;          /* all that waited when it was taken on */
-    unsigned answers;    /* DRAINING: of probes, in a row */
-    uint64_t even_since; /* DRAINING: the drain has caught up; 0: it has not */
-    int64_t back_ms;     /* DRAINING: when the primary answered; what was accepted before is drained to the end */
-};
-
-static int16_t known_cells[ID_CELLS]; /* whose outages were listed last */
-static unsigned known_count;
-static struct run *runs;
-static unsigned run_count;
 static struct task_pool *pool, *probes;
 static struct task_wait tick_wait;
 static bool tick_waiting, tick_kicked;
-
-static void *must(void *p)
-{
-    if (!p)
-        abort();
-    return p;
-}
-
-/* ------------------------------------------------------------------ runs */
-
-static void force(struct run *run, struct slice forced)
-{
-    bool down = slice_equal(forced, SLICE("down"));
-
-    if (run->forced == FORCED_DOWN && !down)
-        run->probe_at = 0; /* what was planned is over */
-    run->forced = down ? FORCED_DOWN : forced.p ? FORCED_UP : AS_IT_IS;
-}
-
-static struct run *run_find(int64_t domain_id)
-{
-    struct run *run = runs;
-
-    while (run && run->domain_id != domain_id)
-        run = run->next;
-    return run;
-}
-
-static enum drain_pace pace_of(const struct outage *outage)
-{
-    return outage->fast ? DRAIN_FAST : DRAIN_MEASURED;
-}
-
-static void run_begin(const struct outage *outage)
-{
-    struct run *run = must(calloc(1, sizeof *run));
-    struct arena *arena = arena_new(SIZE_MAX);
-    struct runner_destination *d;
-
-    run->id = outage->id;
-    run->domain_id = outage->domain_id;
-    run->probe_wanted_ms = outage->probe_wanted_ms; /* it is probed at once anyway */
-    run->name = must(strndup(outage->domain.p, outage->domain.n));
-    run->key = must(strdup(queue_destination_domain(arena, outage->domain_id).p));
-    run->seen = true;
-    run->next = runs;
-    runs = run;
-    run_count++;
-    d = runner_destination(slice_str(run->key));
-    runner_order_begin(d, pace_of(outage));
-    runner_order_set(d, pace_of(outage), outage->newest_first);
-    force(run, outage->forced);
-    if (outage->started_ms + FRESH_MS < clock_now_ms())
-        d->held_until = clock_steady_ms() + HANDOVER_MS;
-    log_info("outage taken on", log_str("domain", run->name), log_id("outage", run->id),
-             log_slice("reason", outage->reason));
-    arena_free(&arena);
-}
-
-static void run_again(struct run *run, const struct outage *outage)
-{
-    struct runner_destination *d = runner_destination_find(slice_str(run->key));
-
-    run->seen = true;
-    if (d && (d->drain.pace != pace_of(outage) || d->newest_first != outage->newest_first)) {
-        log_info("outage drain is wanted", log_str("domain", run->name),
-                 log_str("pace", outage->fast ? "fast" : "measured"),
-                 log_str("first", outage->newest_first ? "newest" : "oldest"));
-        runner_order_set(d, pace_of(outage), outage->newest_first);
-    }
-    force(run, outage->forced);
-    if (outage->probe_wanted_ms > run->probe_wanted_ms)
-        run->probe_at = 0; /* ETRN */
-    run->probe_wanted_ms = outage->probe_wanted_ms;
-}
-
-static bool is_ours(unsigned cell)
-{
-    unsigned count;
-    const int16_t *cells = node_cells(&count);
-
-    for (unsigned i = 0; i < count; i++)
-        if ((unsigned)cells[i] == cell)
-            return true;
-    return false;
-}
-
-unsigned outages_cells(int16_t cells[])
-{
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < known_count; i++)
-        if (is_ours((unsigned)known_cells[i]))
-            cells[count++] = known_cells[i];
-    return count;
-}
-
-static void run_end(struct run *run)
-{
-    struct run **link = &runs;
-    struct runner_destination *d = runner_destination_find(slice_str(run->key));
-
-    while (*link != run)
-        link = &(*link)->next;
-    *link = run->next;
-    run_count--;
-    outage_accounts_end(run->domain_id);
-    if (d) {
-        runner_order_end(d);
-        d->held_until = 0; /* nobody would look when the time is over */
-        if (!is_ours(id_cell(run->domain_id)))
-            runner_release_pending(d); /* its new worker goes on in order, with these among the rest */
-        runner_pump(d);
-    }
-    free(run->name);
-    free(run->key);
-    free(run);
-}
-
-unsigned outages_running(void)
-{
-    return run_count;
-}
-
-bool outages_may_show(int64_t domain_id)
-{
-    return run_count && (run_find(domain_id) || !is_ours(id_cell(domain_id)));
-}
 
 /* ------------------------------------------------------------------ showing */
 
@@ -248,7 +88,7 @@ static AWAITS enum outages_answer open_outage(int64_t domain_id, struct slice wh
 
 enum outages_answer outages_away(int64_t domain_id, struct slice why)
 {
-    struct run *run = run_find(domain_id);
+    struct outages_run *run = outages_run_find(domain_id);
     enum outages_answer answer;
 
     if (run) {
@@ -268,7 +108,7 @@ void outages_begin(int64_t domain_id, struct slice reason, const char *detection
 /* ------------------------------------------------------------------ probing */
 
 /* Its primary answers: mail may go. */
-static AWAITS void come_back(struct run *run)
+static AWAITS void come_back(struct outages_run *run)
 {
     struct runner_destination *d = runner_destination_find(slice_str(run->key));
 
@@ -292,7 +132,7 @@ static AWAITS void come_back(struct run *run)
 
 static AWAITS void probe(void *arg)
 {
-    struct run *run = arg;
+    struct outages_run *run = arg;
     struct arena *arena = arena_new(SIZE_MAX);
     struct health_probe found = {run->forced == FORCED_UP, HEALTH_GOOD, SLICE("forced up")};
     uint64_t next = health_probe_interval_ms(run->domain_id);
@@ -318,7 +158,7 @@ static AWAITS void probe(void *arg)
 }
 
 /* Nobody is to claim anything for it, nor to go on with what he has. */
-static AWAITS void hold_back(struct run *run)
+static AWAITS void hold_back(struct outages_run *run)
 {
     struct runner_destination *d = runner_destination_find(slice_str(run->key));
     int16_t cell = (int16_t)id_cell(run->domain_id);
@@ -341,7 +181,7 @@ static AWAITS void hold_back(struct run *run)
     run->hold_at = clock_steady_ms() + HOLD_LOOK_MS;
 }
 
-static void start_probe(struct run *run)
+static void start_probe(struct outages_run *run)
 {
     if (run->probing || clock_steady_ms() < run->probe_at)
         return;
@@ -351,7 +191,7 @@ static void start_probe(struct run *run)
 
 /* ------------------------------------------------------------------ draining */
 
-static AWAITS bool is_drained(struct run *run)
+static AWAITS bool is_drained(struct outages_run *run)
 {
     if (!outages_even(id_cell(run->domain_id), slice_str(run->key), run->back_ms)) {
         run->even_since = 0;
@@ -363,7 +203,7 @@ static AWAITS bool is_drained(struct run *run)
 }
 
 /* True: closed. */
-static AWAITS bool drain(struct run *run)
+static AWAITS bool drain(struct outages_run *run)
 {
     if (!is_drained(run) || run->state != DRAINING)
         return false;
@@ -382,42 +222,7 @@ static AWAITS bool drain(struct run *run)
 
 /* ------------------------------------------------------------------ the tick */
 
-static void know(const int16_t *cells, unsigned count)
-{
-    memcpy(known_cells, cells, count * sizeof *cells);
-    known_count = count;
-}
-
-static AWAITS bool list_open(struct arena *arena)
-{
-    int16_t cells[ID_CELLS];
-    unsigned cell_count, count = 0;
-    const int16_t *held = node_cells(&cell_count);
-    struct outage *list = NULL;
-
-    memcpy(cells, held, cell_count * sizeof *cells);
-    for (struct run *run = runs; run; run = run->next)
-        run->seen = false;
-    if (!cell_count)
-        return true;
-    switch (outage_list_open(arena, cells, cell_count, &list, &count)) {
-    case DB_FOUND: break;
-    case DB_NONE: know(cells, cell_count); return true;
-    case DB_FAILED: return false;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        struct run *run = run_find(list[i].domain_id);
-
-        if (run && run->id == list[i].id)
-            run_again(run, &list[i]);
-        else if (!run)
-            run_begin(&list[i]);
-    }
-    know(cells, cell_count);
-    return true;
-}
-
-static AWAITS void show(struct run *run)
+static AWAITS void show(struct outages_run *run)
 {
     switch (outages_show_waiting(run->domain_id)) {
     case OUTAGES_SHOWN_ALL: run->shown = run->shown || outage_note_shown(run->domain_id) == DB_DONE; break;
@@ -427,7 +232,7 @@ static AWAITS void show(struct run *run)
 }
 
 /* Runs whose outage is closed, or whose cell is another worker's now, end; the rest goes a step on. */
-static AWAITS void step(struct run *run)
+static AWAITS void step(struct outages_run *run)
 {
     bool over = !run->seen;
 
@@ -450,7 +255,7 @@ static AWAITS void step(struct run *run)
         case DRAINING: over = drain(run); break;
         }
     if (over && !run->probing)
-        run_end(run);
+        outages_run_end(run);
 }
 
 static void on_tick(void *arg)
@@ -479,8 +284,8 @@ static AWAITS void run_for_ever(void *arg)
     while (!runner_draining()) {
         struct arena *arena = arena_new(SIZE_MAX);
 
-        if (list_open(arena))
-            for (struct run *run = runs, *next; run; run = next) {
+        if (outages_runs_list(arena))
+            for (struct outages_run *run = outages_runs_first(), *next; run; run = next) {
                 next = run->next; /* only this task adds and removes */
                 step(run);
             }
