@@ -50,6 +50,8 @@
 #define CONFIRM_MS 1000       /* between probes of one that answers, while up_after wants more of them */
 #define HOLD_MS 3600000       /* forced down: what waits is put off so long, again and again */
 #define HOLD_LOOK_MS 2000
+#define HASTEN_TURN_MS 50
+#define HASTEN_MS 2000         /* of the time until the first message is at a primary that is back */
 #define CLOSE_PATIENCE_MS 1000 /* the drain has kept up for so long: sessions that saw the outage have committed */
 
 static struct task_pool *pool, *probes;
@@ -65,6 +67,15 @@ static void kick(void)
         tick_waiting = false;
         task_wake(&tick_wait);
     }
+}
+
+static void go_away(struct outages_run *run)
+{
+    if (run->state != AWAY) {
+        run->hastened = false;
+        run->hastened_to = 0;
+    }
+    run->state = AWAY;
 }
 
 static AWAITS enum outages_answer open_outage(int64_t domain_id, struct slice why, const char *detection)
@@ -92,7 +103,7 @@ enum outages_answer outages_away(int64_t domain_id, struct slice why)
     enum outages_answer answer;
 
     if (run) {
-        run->state = AWAY;
+        go_away(run);
         run->probe_at = clock_steady_ms() + runner_settings()->retry_min_ms;
     }
     answer = open_outage(domain_id, why, "delivery");
@@ -107,11 +118,30 @@ void outages_begin(int64_t domain_id, struct slice reason, const char *detection
 
 /* ------------------------------------------------------------------ probing */
 
+/*
+ * What was put off by itself, each for a time of its own, while the primary was about to fail, is due with what came
+ * later: what waits longest is not to come last.  In turns, while there is time, and when it is back the rest.
+ */
+static AWAITS void hasten(struct outages_run *run, unsigned turn_ms)
+{
+    uint64_t until = clock_steady_ms() + turn_ms;
+    bool more = true;
+
+    while (!run->hastened) {
+        if (queue_destination_hasten(id_cell(run->domain_id), slice_str(run->key), &run->hastened_to, &more) != DB_DONE)
+            return;
+        run->hastened = !more;
+        if (clock_steady_ms() >= until)
+            return;
+    }
+}
+
 /* Its primary answers: mail may go. */
 static AWAITS void come_back(struct outages_run *run)
 {
     struct runner_destination *d = runner_destination_find(slice_str(run->key));
 
+    hasten(run, HASTEN_MS);
     if (queue_destination_back(id_cell(run->domain_id), slice_str(run->key)) != DB_DONE) {
         log_warn("a destination's return could not be recorded", log_str("domain", run->name));
         return;
@@ -146,7 +176,7 @@ static AWAITS void probe(void *arg)
                     found.why, true);
     }
     if (!found.answers || run->forced == FORCED_DOWN)
-        run->state = AWAY;
+        go_away(run);
     else if (run->state == AWAY)
         come_back(run);
     else
@@ -167,7 +197,7 @@ static AWAITS void hold_back(struct outages_run *run)
 
     if (clock_steady_ms() < run->hold_at)
         return;
-    run->state = AWAY;
+    go_away(run);
     if (queue_destination(slice_str(run->key), &state) == DB_FAILED)
         return;
     if ((!state.failures || state.due_ms < now + HOLD_MS / 2) &&
@@ -249,6 +279,7 @@ static AWAITS void step(struct outages_run *run)
     if (!over)
         switch (run->state) {
         case AWAY:
+            hasten(run, HASTEN_TURN_MS);
             if (run->forced != FORCED_DOWN)
                 start_probe(run);
             break;

@@ -14,8 +14,10 @@ struct outages_run {
     int64_t id, domain_id;
     char *name, *key;
     enum { AWAY, DRAINING } state;
-    bool seen;    /* in the list of this tick */
-    bool probing; /* a task refers to it */
+    bool hastened;       /* since it is AWAY: what was put off by itself is due, */
+    int64_t hastened_to; /* or as far as this entry */
+    bool seen;           /* in the list of this tick */
+    bool probing;        /* a task refers to it */
     uint64_t probe_at;
     int64_t probe_wanted_ms; /* the last wish that was heard */
     enum { AS_IT_IS, FORCED_UP, FORCED_DOWN } forced;

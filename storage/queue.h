@@ -135,8 +135,15 @@ AWAITS enum db_write queue_destination_away(struct slice destination, const int1
 /* Mail of one more cell waits for it: it is away there as in the others, if it is in any. */
 AWAITS enum db_write queue_destination_join(unsigned cell, struct slice destination)
     __attribute__((warn_unused_result));
-/* It answers: everything waiting for it is due now, in all cells; this one is to have a row. */
+/* It answers: what waits for it, and was not put off by itself, is due now, in all cells; this one is to have a row. */
 AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destination)
+    __attribute__((warn_unused_result));
+/*
+ * What was tried and put off by itself is due, a page of what waits behind *after (an entry's id, moved on; 0 at first).
+ * Not what a sender wants later (RFC 4865).  For the time in which nothing goes there: so what waits longest goes first
+ * when it is back.
+ */
+AWAITS enum db_write queue_destination_hasten(unsigned cell, struct slice destination, int64_t *after, bool *more)
     __attribute__((warn_unused_result));
 /*
  * Its probe came to nothing, for reasons that are not the destination's: there may be another so soon, and not only after

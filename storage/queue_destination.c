@@ -15,6 +15,7 @@
 #include "storage/queue_internal.h"
 
 #define CONFLICT_TRIES 5
+#define HASTEN_PAGE 2000
 
 /* In ascending order, or two claims of several could wait for each other. */
 static const struct db_statement destination_lock = {
@@ -43,6 +44,20 @@ static const struct db_statement destination_back = {
     "   from (select $1::smallint union select cell from destination where key = $2::text and failures > 0) u (cell)"
     "  order by 1"
     " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
+#define ACCEPTED(q) "timestamptz '2024-01-01 00:00Z' + (" q ".id >> 22) * interval '1 ms'" /* core/id.h */
+/* Due since it was accepted: it goes before what came later.  A page of what waits, and where it ends. */
+static const struct db_statement destination_hasten = {
+    "destination_hasten",
+    "with page as materialized (select id, attempts > 0 and due_at > " ACCEPTED(
+        "queue_entry") " as late"
+                       "   from queue_entry where (destination, id) > ($2::text, $3::bigint) and destination = $2::text"
+                       "    and cell + 0 = $1::smallint and worker is null order by destination, id limit $4::integer),"
+                       " t as materialized (select q.cell, q.id from (select id, $1::smallint as cell from page where late) u"
+                       "   join queue_entry q on " QUEUE_ENTRY_IS " where " QUEUE_ENTRY_NOBODYS
+                       "    and coalesce(q.held_until, '-infinity') = '-infinity' order by q.id for update of q),"
+                       " due as (update queue_entry h set due_at = " ACCEPTED(
+                           "h") " from t where " QUEUE_SAME ")"
+                                " select max(id), count(*) from page"};
 static const struct db_statement destination_untried = {
     "destination_untried", "update destination set due_at = now() + $2::integer * interval '1 ms'"
                            " where key = $1::text and failures > 0 and due_at > now() + $2::integer * interval '1 ms'"
@@ -169,6 +184,27 @@ enum db_write queue_destination_untried(struct slice destination, unsigned wait_
 enum db_write queue_destination_back(unsigned cell, struct slice destination)
 {
     return run_of_cell(&destination_back, cell, destination);
+}
+
+enum db_write queue_destination_hasten(unsigned cell, struct slice destination, int64_t *after, bool *more)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct db_unit *unit = db_unit_new(arena);
+    struct params *p = db_unit_add(unit, &destination_hasten);
+    enum db_write written;
+
+    params_int16(p, (int16_t)cell);
+    params_text(p, destination);
+    params_int64(p, *after);
+    params_int32(p, HASTEN_PAGE);
+    *more = false;
+    written = queue_run_patiently(unit);
+    if (written == DB_DONE && row_int64(unit->steps[0].rows, 0, 1)) {
+        *after = row_int64(unit->steps[0].rows, 0, 0);
+        *more = row_int64(unit->steps[0].rows, 0, 1) == HASTEN_PAGE;
+    }
+    arena_free(&arena);
+    return written;
 }
 
 enum db_write queue_start(int64_t domain_id, uint64_t *pending)

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from harness.posthouse import make_message
-from harness.process import wait_until
+from harness.posthouse import make_message, subject_of
+from harness.process import wait_equal, wait_until
 from harness.sink import Behaviour, Sink
 
 READERS = [f"reader{number}@relayed.test" for number in range(8)]
@@ -182,3 +182,31 @@ def test_the_estimate_after_a_relapse(node, primary):
 
     remaining, seconds = wait_until(told, "there is an estimate", timeout=60)
     assert remaining > 10 and seconds >= remaining * 0.2 / 2, "as fast as now, not as before"
+
+
+def test_what_was_put_off_before_the_outage_goes_first(new_posthouse, sink):
+    """A primary fails slowly: it puts off, each message for half an hour, then it is away. What it put off is not the last to come."""
+    node = new_posthouse(settings={"delivery.probe_interval": "300ms", "delivery.retry_first": "30m", "delivery.retry_max": "1h"}).start()
+    node.api.customer("slowly")
+    node.api.relay_domain("relayed.test", "slowly", sink.port)
+    names = [f"{name}@relayed.test" for name in ("ann", "bob")]
+    for name in names:
+        node.api.account(name, "slowly")
+    sink.behave = Behaviour(recipient_replies={name: "452 4.2.2 the disk is full" for name in names})
+    for number in range(6):
+        node.send("joe@outside.test", names[number % 2], make_message(f"{number} put off", to=names[number % 2]))
+    wait_until(lambda: node.query("select count(*) from queue_entry where attempts = 1 and worker is null") == [["6"]], "all are put off")
+    sink.stop()
+    for number in range(6, 12):
+        node.send("joe@outside.test", names[number % 2], make_message(f"{number} held", to=names[number % 2]))
+    wait_equal(lambda: [len(node.subjects(name)) for name in names], [6, 6], "all are readable")
+    sink.behave = Behaviour()
+    sink.start()
+    wait_equal(lambda: len(sink.messages), 12, "all are there, soon", timeout=60)
+    for name in names:
+        numbers = [int(subject_of(message.data).split()[0]) for message in sink.messages if message.recipients == [name]]
+        assert numbers == sorted(numbers), f"in order for {name}"
+    wait_until(lambda: node.api.get("/v1/outages?state=closed")["items"], "it is over")
+    (outage,) = node.api.get("/v1/outages?state=closed")["items"]
+    report = wait_until(lambda: (found := node.api.get(f"/v1/outages/{outage['id']}"))["held"] is not None and found, "its report")
+    assert (report["held"], report["drained"], report["remaining"]) == (12, 12, 0)

@@ -161,6 +161,7 @@ ELSEWHERE = {
 }
 ELSEWHERE.update({name: "only for a domain that wants anything but delivery: test_deleted_mail.py strikes it" for name in (
     "deletion_some", "deletion_lock", "deletion_event", "deletion_cancel", "deletion_hold")})
+ELSEWHERE["outage_fresh"] = "only where more than a page waits to be shown; what fails is done by the next tick: test_outage_order.py"
 ELSEWHERE["mailbox_some_uids"] = "only for a mailbox with very many that wait: test_deleted_mail.py"
 ELSEWHERE["deletion_all"] = "the same, when a mailbox goes: the twin of deletion_some"
 ELSEWHERE.update({name: "only with IMAP access to a primary: test_carry.py strikes it" for name in (
