@@ -139,9 +139,8 @@ AWAITS enum db_write queue_destination_join(unsigned cell, struct slice destinat
 AWAITS enum db_write queue_destination_back(unsigned cell, struct slice destination)
     __attribute__((warn_unused_result));
 /*
- * What was tried and put off by itself is due, a page of what waits behind *after (an entry's id, moved on; 0 at first).
- * Not what a sender wants later (RFC 4865).  For the time in which nothing goes there: so what waits longest goes first
- * when it is back.
+ * What a reply (4yz) has put off by itself is due, a page of what waits behind *after (an entry's id, moved on; 0 at first).
+ * For the time in which nothing goes there: so what waits longest goes first when it is back.
  */
 AWAITS enum db_write queue_destination_hasten(unsigned cell, struct slice destination, int64_t *after, bool *more)
     __attribute__((warn_unused_result));
