@@ -13,9 +13,11 @@
 #include "core/log.h"
 #include "daemon/runner_internal.h"
 #include "storage/hold.h"
+#include "storage/outage_age.h"
 
 #define EXPIRE_MS 1000
 #define RELEASE_MAX 500
+#define AGE_MAX 500
 #define RECLAIM_MS 5000
 
 struct delivery_times runner_times(struct slice recipient)
@@ -78,13 +80,27 @@ static AWAITS void bounce(struct arena *arena, const struct queue_entry *list, u
         bounce_run(arena, batch, n, status, why);
 }
 
+/* What an outage keeps waiting does not grow old.  False: that cannot be said now, and so nothing is over. */
+static AWAITS bool stop_age(const int16_t *cells, unsigned cell_count)
+{
+    unsigned moved;
+
+    do {
+        if (outage_age_stop(cells, cell_count, AGE_MAX, &moved) != DB_DONE) {
+            runner_trouble();
+            return false;
+        }
+    } while (moved == AGE_MAX && !runner_draining());
+    return true;
+}
+
 static AWAITS void bounce_expired(struct arena *arena)
 {
     struct queue_entry *list = NULL;
     int16_t cells[ID_CELLS];
     unsigned cell_count = runner_cells(cells), count = 0;
 
-    if (!cell_count)
+    if (!cell_count || !stop_age(cells, cell_count))
         return;
     switch (queue_claim_expired(arena, cells, cell_count, RUNNER_BATCH_MAX, &list, &count)) {
     case DB_FOUND: break;

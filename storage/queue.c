@@ -28,6 +28,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "storage/db.h"
+#include "storage/outage_age.h"
 #include "storage/queue_internal.h"
 
 #define CLAIM_PAUSE_MS 50 /* a server that refuses at once must not make this a busy loop */
@@ -95,8 +96,10 @@ static const struct db_statement settle = {
 /* By time: "worker is null" would fit the indexes that lists go by (queue_internal.h), and all that waits be read. */
 static const struct db_statement expired_read = {
     "queue_expired_read",
-    "select cell, id from queue_entry where cell = any($1::smallint[]) and expires_at <= now()"
-    "   and coalesce(worker, -1) = -1 and held_until is null order by expires_at limit $2::integer"};
+    "select u.cell, u.id from (select q.cell, q.id, q.domain_id, q.shown, q.expires_at from queue_entry q"
+    "   where q.cell = any($1::smallint[]) and q.expires_at <= now()"
+    "     and coalesce(q.worker, -1) = -1 and q.held_until is null order by q.expires_at limit " OUTAGE_AGE_LOOKED ") u"
+    " where not" OUTAGE_AGE_STOPS("u") " order by u.expires_at limit $2::integer"};
 static const struct db_statement delayed_read = {
     "queue_delayed_read",
     "select cell, id from queue_entry where cell = any($1::smallint[]) and delay_at <= now()"

@@ -240,6 +240,40 @@ def test_domain_without_next_hop_is_held(node, sink):
     assert delivered(sink) == ["hello"]
 
 
+def expired(node):
+    return sorted(recipient for (recipient,) in node.query("select recipient from event where kind = 'bounced' and detail = 'delivery time expired'"))
+
+
+def test_what_is_readable_outlives_its_lifetime(new_posthouse, sink):
+    """Its reader has it: it must not come back to its sender.  What nobody can read does."""
+    node = set_up(new_posthouse(settings={"delivery.probe_interval": "300ms", "smtp.queue_lifetime": "3s"}), sink)
+    sink.stop()
+    send(node, "readable")
+    send(node, "unread", to="nobody@relayed.test")
+    wait_until(lambda: expired(node), "the other one is over", timeout=30)
+    assert expired(node) == ["nobody@relayed.test"]
+    assert held(node) == ["readable"]
+    assert ask(node, "select bool_and(expires_at > now() + interval '1 hour') from queue_entry") == "t"
+    sink.start()
+    wait_closed(node)
+    assert delivered(sink) == ["readable"]
+
+
+def test_a_planned_absence_outlives_a_lifetime(new_posthouse, sink):
+    """A maintenance window may last 30 days, a lifetime is 5: nothing is returned before it is over, whoever can read it."""
+    node = set_up(new_posthouse(settings={"delivery.probe_interval": "300ms", "smtp.queue_lifetime": "3s"}), sink)
+    node.api.relay_domain("dead.test", "outage", 1)
+    node.api.put("/v1/domains/relayed.test/health", {"force": "down", "reason": "it is moved"})
+    wait_until(lambda: open_outages(node), "the outage is open")
+    send(node, "readable")
+    send(node, "unread", to="nobody@relayed.test")
+    send(node, "unread", to="nobody@dead.test")
+    wait_until(lambda: expired(node), "what nobody has planned is over", timeout=30)
+    node.api.put("/v1/domains/relayed.test/health", {"force": "none"})
+    wait_until(lambda: len(sink.messages) == 2, "all of it is delivered", timeout=30)
+    assert expired(node) == ["nobody@dead.test"]
+
+
 def test_refused_recipient_while_draining_bounces(node, sink):
     sink.stop()
     send(node, *numbers(3))

@@ -110,6 +110,7 @@ ELSEWHERE = {
     "accept_delayed": "a part of the transaction of accept_entries, of a delay notice: test_dsn.py",
     "accept_late": "the same, of a notice that mail is late: test_deliver_by.py",
     "queue_claim_late_again": "asked only when the answer to such a claim was lost, as queue_claim_again",
+    "outage_age_stop": "each second, before what is over is looked for; what cannot be asked is not over then: test_outage.py",
     "queue_delayed_read": "every some seconds for mail that was put off; a notice that could not be asked for comes later",
     "queue_not_delayed": "the same",
     "queue_claim_rejected_again": "asked only when the answer to such a claim was lost, as queue_claim_again",
