@@ -15,6 +15,7 @@
 #define LOG_MODULE "pop3"
 #include "core/log.h"
 #include "storage/mailbox.h"
+#include "storage/outage_read.h"
 
 #define BATCH 2000
 #define CONFLICTS_MAX 3
@@ -112,7 +113,8 @@ struct pop3_item *pop3_maildrop_item(struct pop3_session *session)
 
 /* ------------------------------------------------------------------ QUIT */
 
-static int64_t *collect(const struct pop3_session *session, bool deleted, unsigned *count)
+/* Those that are marked by DELE, or are not; read: of them only what was retrieved. */
+static int64_t *collect(const struct pop3_session *session, bool deleted, bool read, unsigned *count)
 {
     int64_t *uids = calloc(session->item_count + 1, sizeof *uids);
 
@@ -120,7 +122,7 @@ static int64_t *collect(const struct pop3_session *session, bool deleted, unsign
         abort();
     *count = 0;
     for (uint32_t i = 0; i < session->item_count; i++)
-        if (session->items[i].deleted == deleted && (deleted || session->items[i].retrieved))
+        if (session->items[i].deleted == deleted && (!read || session->items[i].retrieved))
             uids[(*count)++] = session->items[i].uid;
     return uids;
 }
@@ -137,10 +139,10 @@ static AWAITS enum db_write expunge(int64_t mailbox_id, const int64_t *uids, uns
     return result;
 }
 
-static AWAITS void mark_seen(struct pop3_session *session)
+static AWAITS void mark_seen(struct pop3_session *session, bool deleted)
 {
     unsigned count;
-    int64_t *uids = collect(session, false, &count), modseq;
+    int64_t *uids = collect(session, deleted, true, &count), modseq;
 
     if (count > 0 && mailbox_store(session->account.inbox_id, uids, count, MAILBOX_STORE_ADD, MAILBOX_SEEN, NULL, 0,
                                    &modseq) != DB_DONE)
@@ -151,14 +153,19 @@ static AWAITS void mark_seen(struct pop3_session *session)
 AWAITS void pop3_maildrop_update(struct pop3_session *session)
 {
     unsigned count;
-    int64_t *uids = collect(session, true, &count);
-    enum db_write result = count > 0 ? expunge(session->account.inbox_id, uids, count) : DB_DONE;
+    int64_t *uids = collect(session, true, false, &count);
+    enum db_write result = DB_DONE;
 
+    if (count > 0) {
+        if (outage_read_wanted(session->account.inbox_id))
+            mark_seen(session, true); /* its flags are kept when it goes */
+        result = expunge(session->account.inbox_id, uids, count);
+    }
     free(uids);
     session->closing = true;
     switch (result) {
     case DB_DONE:
-        mark_seen(session);
+        mark_seen(session, false);
         log_info("logout", log_slice("account", session->account.address), log_int("deleted", count));
         pop3_ok(session, "Bye, %u messages deleted", count);
         return;

@@ -17,6 +17,7 @@
 #include "storage/db.h"
 #include "storage/hint.h"
 #include "storage/maintenance.h"
+#include "storage/outage_read.h"
 
 #define ROWS_AT_ONCE 200
 #define ROWS_A_RUN 5000
@@ -45,6 +46,12 @@ static const struct db_statement bump = {
     "update mailbox m set modseq = m.modseq + 1"
     "  from (select x.cell, x.id from mailbox x where x.cell = $1::smallint and x.id in (select b.id" COPIES
     ") order by x.id for update) w where m.cell = w.cell and m.id = w.id returning m.id"};
+/* With copy_keep_days 0 they go before their outage is counted. */
+static const struct db_statement read = {
+    "carry_keep_read", "insert into outage_read as r (cell, message_id, account_id, flags)"
+                       " select i.cell, i.message_id, k.account_id, bit_or(i.flags & 3)" COPIES
+                       "  where i.flags & 3 <> 0 and" OUTAGE_READ_COUNTS " group by 1, 2, 3 order by 1, 2, 3"
+                       " on conflict (cell, message_id, account_id) do update set flags = r.flags | excluded.flags"};
 static const struct db_statement release = {"carry_keep_release", "insert into message_release (cell, message_id)"
                                                                   " select distinct i.cell, i.message_id" COPIES
                                                                   " order by 1, 2" RELEASE_LISTED};
@@ -57,7 +64,7 @@ static const struct db_statement end = {
 
 static AWAITS bool forget(unsigned cell, const int64_t *accounts, const int64_t *messages, unsigned count)
 {
-    static const struct db_statement *const steps[] = {&lock, &bump, &release, &expunge, &end};
+    static const struct db_statement *const steps[] = {&lock, &bump, &read, &release, &expunge, &end};
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
     bool done;

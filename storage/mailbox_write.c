@@ -8,7 +8,8 @@
  * COPY locks its source rows, so an item that is being expunged either is gone, and is not copied, or waits; the
  * purge of bodies (storage/maintenance) relies on that.  What EXPUNGE takes away is noted in message_release.
  *
- * What EXPUNGE or DELETE takes away may be mail that is still to be delivered: storage/deletion.h.
+ * What EXPUNGE or DELETE takes away may be mail that is still to be delivered: storage/deletion.h; and have been read in
+ * an outage: storage/outage_read.h.
  *
  * UIDVALIDITY of a new mailbox comes from a sequence (schema/), so it is larger than that of any earlier one (RFC 3501
  * 2.3.1.1).
@@ -27,6 +28,7 @@
 #include "storage/mailbox.h"
 #include "storage/mailbox_write.h"
 #include "storage/maintenance.h"
+#include "storage/outage_read.h"
 
 #define CONFLICT_TRIES 10
 
@@ -258,6 +260,7 @@ static AWAITS enum db_write delete_once(int64_t mailbox_id, bool *many)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
+    bool counted = outage_read_wanted(mailbox_id);
     enum db_status deletes;
     enum db_write written;
     struct deletion deletion;
@@ -269,6 +272,8 @@ static AWAITS enum db_write delete_once(int64_t mailbox_id, bool *many)
         return DB_UNDONE;
     }
     step(unit, &lock_mailbox, mailbox_id);
+    if (counted)
+        outage_read_add(unit, mailbox_id, NULL, 0, false);
     step(unit, &release_all, mailbox_id);
     step(unit, &delete_items, mailbox_id);
     step(unit, &delete_mailbox, mailbox_id);
@@ -445,12 +450,15 @@ static AWAITS enum db_write expunge_some(int64_t mailbox_id, const int64_t *uids
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
+    bool counted = outage_read_wanted(mailbox_id);
     enum db_status deletes;
     enum db_write written;
     struct deletion deletion;
 
     deletes = deletion_find(arena, mailbox_id, uids, count, &deletion);
     step(unit, &bump, mailbox_id);
+    if (counted)
+        outage_read_add(unit, mailbox_id, uids, count, only_deleted);
     params_bool(step_uids(unit, &release_some, mailbox_id, uids, count), only_deleted);
     params_bool(step_uids(unit, &expunge, mailbox_id, uids, count), only_deleted);
     if (deletes == DB_FOUND)

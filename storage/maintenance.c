@@ -30,6 +30,7 @@
 #include "storage/db.h"
 #include "storage/greylist.h"
 #include "storage/hop_size.h"
+#include "storage/outage_read.h"
 #include "storage/srs_key.h"
 
 #define RELEASES_AT_ONCE 1000
@@ -87,6 +88,11 @@ static const struct db_statement old_learned = {
     "                      and o.ended_at is null)"};
 static const struct db_statement old_health = {
     "maintenance_health", "delete from health_event where cell = $1::smallint and at < now() - interval '90 days'"};
+/* Of outages that are counted; a domain whose primary never came back keeps others' no longer than events. */
+static const struct db_statement old_read = {"maintenance_outage_read",
+                                             "delete from outage_read where cell = $1::smallint and at < now()"
+                                             "   - case when" OUTAGE_READ_COUNTS
+                                             " then interval '90 days' else interval '1 hour' end"};
 static const struct db_statement idle_destinations = {
     "maintenance_idle",
     "delete from destination d where d.cell = $1::smallint and d.due_at = 'infinity'"
@@ -215,6 +221,7 @@ static AWAITS void search_cell(unsigned cell, int64_t history_ms)
     cell_step(unit, &old_learned, cell);
     cell_step(unit, &old_sent, cell);
     cell_step(unit, &old_health, cell);
+    cell_step(unit, &old_read, cell);
     run(unit, "what was learned long ago");
 
     unit = db_unit_new(arena);

@@ -47,6 +47,36 @@ def hold(node, *domains):
     wait_equal(lambda: node.query("select count(*) from queue_entry where shown"), [[str(len(domains))]], "all is readable")
 
 
+def test_what_was_read_and_is_gone(node, sink, other):
+    """Who collects by POP3 leaves nothing behind, and has read it all the same; so has who answers and deletes."""
+    sink.stop()
+    ann = f"ann@{LARGE}"
+    for subject in ("collected", "dropped unread", "answered", "in a folder", "kept", "unread"):
+        node.send("joe@outside.test", ann, make_message(subject, to=ann))
+    wait_equal(lambda: len(node.subjects(ann)), 6, "all is readable")
+    with node.imap(ann) as connection:
+        connection.select()
+        assert connection.create("Folder")[0] == "OK"
+        connection.store("4", "+FLAGS", "(\\Seen)")
+        assert connection._simple_command("MOVE", "4", "Folder")[0] == "OK"
+        connection.store("3", "+FLAGS", "(\\Seen \\Answered \\Deleted)")
+        connection.expunge()
+        connection.store("3", "+FLAGS", "(\\Seen)")
+        connection.select("Sent")
+        assert connection.delete("Folder")[0] == "OK"
+    with node.pop3(ann) as connection:
+        connection.retr(1)
+        connection.dele(1)
+        connection.dele(2)
+    (listed,) = node.api.get("/v1/outages")["items"]
+    shown = node.api.get(f"/v1/outages/{listed['id']}")
+    assert (shown["held"], shown["read"], shown["answered"]) == (6, 4, 1)
+    sink.start()
+    wait_until(lambda: node.api.get("/v1/outages")["items"][0]["counted_at"], "it has ended and is counted")
+    (told,) = node.api.get("/v1/outages")["items"]
+    assert (told["held"], told["drained"], told["read"], told["answered"], told["lost"]) == (6, 6, 4, 1, 0)
+
+
 def test_a_large_outage(node, sink, other):
     """It ends at once, the next one does not wait for it, and its report comes when it is made."""
     sink.stop()

@@ -163,6 +163,9 @@ ELSEWHERE = {
 ELSEWHERE.update({name: "only for a domain that wants anything but delivery: test_deleted_mail.py strikes it" for name in (
     "deletion_some", "deletion_lock", "deletion_event", "deletion_cancel", "deletion_hold")})
 ELSEWHERE["outage_fresh"] = "only where more than a page waits to be shown; what fails is done by the next tick: test_outage_order.py"
+ELSEWHERE["outage_read_wanted"] = "what cannot be asked is not counted, and is deleted all the same: test_outage_report.py"
+ELSEWHERE["outage_read_some"] = "a part of the transaction of mailbox_expunge, in an outage: test_outage_report.py"
+ELSEWHERE["outage_read_all"] = "the same, when a mailbox goes"
 ELSEWHERE["mailbox_some_uids"] = "only for a mailbox with very many that wait: test_deleted_mail.py"
 ELSEWHERE["deletion_all"] = "the same, when a mailbox goes: the twin of deletion_some"
 ELSEWHERE.update({name: "only with IMAP access to a primary: test_carry.py strikes it" for name in (
@@ -174,7 +177,7 @@ ELSEWHERE.update({name: "the same, and is asked or done anew in the next turn: t
     "carry_extend", "carry_left", "carry_left_drop", "carry_taken", "carry_drop_account")})
 ELSEWHERE.update({name: "only for what was sent to a primary without it; the id makes it once: test_carry.py" for name in ("carry_sent", "carry_forget")})
 ELSEWHERE.update({name: "by time, and what fails is done at the next run: test_deleted_mail.py" for name in (
-    "carry_keep_due", "carry_keep_lock", "carry_keep_bump", "carry_keep_release", "carry_keep_expunge", "carry_keep_end")})
+    "carry_keep_due", "carry_keep_lock", "carry_keep_bump", "carry_keep_read", "carry_keep_release", "carry_keep_expunge", "carry_keep_end")})
 ELSEWHERE.update({name: "what is not known now is met again: test_health.py strikes it in every way" for name in (
     "health_read", "health_write", "health_tasks", "outage_note_back", "outage_note_shown", "outage_planned")})
 ELSEWHERE["health_unforce"] = "needs a force whose time is over, and is tried again each half second: test_health_borders.py strikes it"
@@ -193,7 +196,7 @@ ELSEWHERE.update({name: "only where there is a breaker policy: test_breaker.py s
 ELSEWHERE.update({name: "every some minutes: tests/storage/test_accept.c, test_maintenance.c" for name in (
     "maintenance_gone", "maintenance_history", "maintenance_idle", "maintenance_lock", "maintenance_lost_mail",
     "maintenance_orphans", "maintenance_partitions", "maintenance_purge", "maintenance_released", "maintenance_sent", "maintenance_unlist",
-    "maintenance_usage", "maintenance_greylist", "maintenance_greylist_client")})
+    "maintenance_usage", "maintenance_outage_read", "maintenance_greylist", "maintenance_greylist_client")})
 
 
 def statements(of_api):
