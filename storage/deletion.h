@@ -4,8 +4,8 @@
  * deletion: what it means for mail that is still to be delivered that its reader has deleted his copy.  Inside storage
  * only: mailbox_write.c asks when items go.
  *
- * The domain says (continuity_policy.deleted_mail): it is delivered anyway (the default), it is not, or somebody is
- * asked.
+ * The domain that it is for says (continuity_policy.deleted_mail): it is delivered anyway (the default), it is not, or
+ * somebody is asked.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,11 +18,15 @@ struct db_unit;
 
 #define DELETION_ITEMS_MAX 2500 /* in one transaction: who removes more does it in parts */
 
-struct deletion {
+struct deletion_wish { /* of a domain */
+    int64_t domain_id;
     bool ask; /* else it is not delivered */
     int64_t until_ms;
     const char *then;
-    int64_t *entries; /* that may be meant */
+};
+struct deletion {
+    int64_t *entries;                    /* that may be meant */
+    const struct deletion_wish **wishes; /* of each */
     unsigned count;
     bool many; /* of a whole mailbox: there may be more than `entries` has */
 };

@@ -316,7 +316,8 @@ static const struct db_statement remove_items = {
 static const struct db_statement free_entries = {
     "provision_account_free_entries",
     "update queue_entry q set account_id = null, shown = false from account a"
-    " where q.cell = $1::smallint and a.id = $2::bigint and q.domain_id = a.domain_id and q.account_id = a.id",
+    " where q.cell = $1::smallint and a.id = $2::bigint and q.account_id = a.id and q.domain_id = any (array("
+    "   select domain_id from account where id = $2::bigint union select domain_id from alias where account_id = $2::bigint))",
 };
 static const struct db_statement remove_mailboxes = {
     "provision_account_remove_mailboxes",

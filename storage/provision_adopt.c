@@ -18,15 +18,17 @@
 static const struct db_statement adopt = {
     "provision_adopt",
     "update queue_entry q set account_id = w.account_id from ("
-    "  select a.id as account_id, a.domain_id, x.address from account a"
-    "    join domain d on d.id = a.domain_id and d.kind = 'relay'"
-    "    join lateral (select a.address union all select address from alias where account_id = a.id) x on true"
+    "  select a.id as account_id, x.domain_id, x.address from account a"
+    "    join lateral (select a.domain_id, a.address"
+    "                   union all select domain_id, address from alias where account_id = a.id) x on true"
+    "    join domain d on d.id = x.domain_id and d.kind = 'relay'"
     "   where a.id = any($2::bigint[])) w, ("
     "  select e.id, lower(e.recipient) as exact, split_part(translate(left(lower(e.recipient), -length(d.name) - 1),"
     "         d.subaddress_separator, repeat(chr(1), length(d.subaddress_separator))), chr(1), 1) || '@' || d.name as base"
     "    from queue_entry e join domain d on d.id = e.domain_id"
     "   where e.cell = $1::smallint and e.account_id is null and not e.shown"
-    "     and e.domain_id in (select domain_id from account where id = any($2::bigint[]))) e"
+    "     and e.domain_id in (select domain_id from account where id = any($2::bigint[])"
+    "                         union select domain_id from alias where account_id = any($2::bigint[]))) e"
     " where q.cell = $1::smallint and q.id = e.id and q.account_id is null and not q.shown"
     "   and w.domain_id = q.domain_id and w.address = case when e.base like '@%' then e.exact else e.base end",
 };

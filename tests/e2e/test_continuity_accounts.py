@@ -232,6 +232,25 @@ def test_administrator_makes_the_account_in_the_outage(node, sink):
 # ------------------------------------------------------------------ order
 
 
+def test_what_waits_for_an_alias_in_another_domain(node, domain, sink):
+    """What waits for it is its owner's from the beginning, and nobody's when he is deleted."""
+    node.api.relay_domain("second.test", "people", sink.port)
+    sink.stop()
+    send(node, "dee@second.test", "by the alias")
+    wait_until(lambda: node.query("select 1 from outage o join domain d on d.id = o.domain_id where d.name = 'second.test' and ended_at is null"),
+               "the outage is open")
+
+    def make():
+        node.api.post("/v1/accounts", {"address": f"dora@{domain}", "customer": "people", "password": PASSWORD, "aliases": ["dee@second.test"]})
+        return node.query("select a.address from queue_entry q join account a on a.id = q.account_id where q.recipient = 'dee@second.test'")
+    assert make() == [[f"dora@{domain}"]]
+    wait_until(lambda: len(in_order(node, f"dora@{domain}")) == 1, "it is readable")
+    node.api.delete(f"/v1/accounts/dora@{domain}")
+    assert node.query("select account_id, shown from queue_entry where recipient = 'dee@second.test'") == [["", "f"]]
+    assert make() == [[f"dora@{domain}"]]
+    wait_until(lambda: len(in_order(node, f"dora@{domain}")) == 1, "it is readable again")
+
+
 def test_what_waited_comes_before_what_comes(new_posthouse, sink):
     """Hundreds wait, each put off by itself, when the outage opens; mail comes on meanwhile. Oldest first, none left out."""
     node = new_posthouse(settings={"delivery.retry_first": "1h", "delivery.retry_max": "1h"}).start()

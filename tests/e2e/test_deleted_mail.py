@@ -7,7 +7,7 @@ import pytest
 from harness.faults import FaultyPostgres
 from harness.posthouse import make_message, subject_of
 from harness.process import wait_equal, wait_until
-from harness.sink import Behaviour
+from harness.sink import Behaviour, Sink
 
 ERIN = "erin@reader.test"
 POLICY = "/v1/domains/reader.test/continuity-policy"
@@ -114,6 +114,30 @@ def test_not_delivered_if_it_was_deleted(make, sink):
 
 
 MANY = 10_300  # more than one transaction looks at
+
+
+@pytest.mark.parametrize("way", ("hers", "the other's"))
+def test_of_an_alias_in_another_domain(make, sink, way):
+    """What counts is what the domain wants whose primary the message is for, not that of its reader's own address."""
+    policy = {"deleted_mail": "unless-deleted"}
+    node = make(**(policy if way == "hers" else {}))
+    with Sink() as other:
+        node.api.relay_domain("other.test", "reader", other.port)
+        node.api.patch(f"/v1/accounts/{ERIN}", {"aliases": ["erin@other.test"]})
+        if way == "the other's":
+            node.api.put("/v1/domains/other.test/continuity-policy", policy)
+        other.stop()
+        node.send("joe@outside.test", "erin@other.test", make_message("by the alias"))
+        wait_equal(lambda: node.subjects(ERIN), ["by the alias"], "it is readable")
+        sink.stop()
+        node.send("joe@outside.test", ERIN, make_message("by the name"))
+        wait_equal(lambda: node.subjects(ERIN), ["by the alias", "by the name"], "both are readable")
+        expunge(node, "by the alias", "by the name")
+        sink.start()
+        other.start()
+        settled(node)
+        assert delivered(sink) == ([] if way == "hers" else ["by the name"])
+        assert delivered(other) == (["by the alias"] if way == "hers" else [])
 
 
 @pytest.mark.parametrize("way", ["expunged", "with its mailbox"])
@@ -286,7 +310,7 @@ def readable(node):
         return None
 
 
-STATEMENTS = ["deletion_domain", "deletion_some", "deletion_lock", "deletion_event", "deletion_cancel"]
+STATEMENTS = ["deletion_domains", "deletion_some", "deletion_lock", "deletion_event", "deletion_cancel"]
 
 
 @pytest.mark.parametrize("statement", STATEMENTS + ["deletion_hold"])
