@@ -78,6 +78,19 @@ unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_
     return first;
 }
 
+struct slice *carry_copy_keywords(struct arena *arena, const struct slice *keywords, unsigned *count)
+{
+    struct slice *his = arena_array(arena, *count + 1, sizeof *his);
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < *count; i++)
+        if (!slice_equal_nocase(keywords[i], SLICE(CARRY_HELD)) &&
+            !slice_equal_nocase(keywords[i], SLICE(CARRY_DELIVERED)))
+            his[n++] = keywords[i];
+    *count = n;
+    return his;
+}
+
 void carry_copy_tell(const struct rows *mailboxes)
 {
     for (unsigned i = 0; i < rows_count(mailboxes); i++)

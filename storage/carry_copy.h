@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/arena.h"
+#include "core/slice.h"
+
 struct db_unit;
 struct rows;
 
@@ -23,6 +26,8 @@ struct rows;
  */
 unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_t *entry_ids, const bool *delivered,
                         unsigned count);
+/* Of keywords that a client gives those that are his to give. */
+struct slice *carry_copy_keywords(struct arena *arena, const struct slice *keywords, unsigned *count);
 /* Sessions that have the mailboxes open. */
 void carry_copy_tell(const struct rows *mailboxes);
 

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "core/id.h"
+#include "storage/carry_copy.h"
 #include "storage/db.h"
 #include "storage/deletion.h"
 #include "storage/hint.h"
@@ -78,19 +79,24 @@ static const struct db_statement move_inbox = {
 static const struct db_statement bump = {
     "mailbox_bump",
     "update mailbox set modseq = modseq + 1 where cell = $1::smallint and id = $2::bigint returning modseq"};
-/* how: 0 set, 1 add, 2 remove.  Keywords are compared as they are written. */
+/*
+ * how: 0 set, 1 add, 2 remove.  Keywords are compared as they are written.  What delivery says by keyword
+ * (storage/carry_copy.h) is no client's to say: who sets all flags anew may not have heard of it, or not lately.
+ */
+#define DELIVERYS "array['" CARRY_HELD "', '" CARRY_DELIVERED "']"
+#define SET_ANEW "($6::text[] || array(select k from unnest(i.keywords) k where k = any (" DELIVERYS ")))"
 static const struct db_statement store = {
     "mailbox_store",
     "update mailbox_message i set modseq = m.modseq,"
     "   flags = case $4::smallint when 0 then $5::integer when 1 then i.flags | $5::integer else i.flags & ~$5::integer end,"
-    "   keywords = case $4::smallint when 0 then $6::text[]"
+    "   keywords = case $4::smallint when 0 then " SET_ANEW
     "       when 1 then i.keywords || array(select k from unnest($6::text[]) k where k <> all(i.keywords))"
     "       else array(select k from unnest(i.keywords) k where k <> all($6::text[])) end"
     "  from mailbox m"
     " where m.cell = $1::smallint and m.id = $2::bigint and i.cell = $1::smallint and i.mailbox_id = $2::bigint"
     "   and i.uid = any($3::bigint[])"
     /* those that would not change are not written: clients like to flag a whole mailbox as read */
-    "   and case $4::smallint when 0 then i.flags <> $5::integer or i.keywords <> $6::text[]"
+    "   and case $4::smallint when 0 then i.flags <> $5::integer or i.keywords <> " SET_ANEW
     "       when 1 then i.flags & $5::integer <> $5::integer or not i.keywords @> $6::text[]"
     "       else i.flags & $5::integer <> 0 or i.keywords && $6::text[] end"};
 static const struct db_statement lock_sources = {
@@ -358,6 +364,7 @@ enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned co
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
+    const struct slice *his = carry_copy_keywords(arena, keywords, &keyword_count);
     enum db_write written;
     struct params *p;
 
@@ -366,7 +373,7 @@ enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned co
     params_int64s(p, uids, count);
     params_int16(p, (int16_t)how);
     params_int32(p, (int32_t)flags);
-    params_texts(p, keywords, keyword_count);
+    params_texts(p, his, keyword_count);
     written = run(unit);
     if (written == DB_DONE && rows_count(unit->steps[0].rows)) {
         *modseq = row_int64(unit->steps[0].rows, 0, 0);

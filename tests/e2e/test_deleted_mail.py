@@ -265,6 +265,29 @@ def test_keywords_tell_what_is_delivered(make, sink):
     assert flags == [["1", "{$Label1,$Delivered}"]]
 
 
+def test_keywords_are_not_the_readers(make, sink):
+    """Who sets all flags anew takes none of them away, nor can he say that something is delivered."""
+    node = make()
+    hold(node, sink, "one")
+    with node.imap(ERIN) as connection:
+        connection.select()
+        assert connection.store("1", "FLAGS", r"(\Seen $Label1)")[0] == "OK"
+        assert keywords(node) == {"one": {"$Held"}}
+        assert connection.store("1", "+FLAGS", "($delivered)")[0] == "OK"
+        assert connection.store("1", "-FLAGS", "($Held $Label1)")[0] == "OK"
+        assert keywords(node) == {"one": {"$Held"}}
+        assert connection.store("1", "FLAGS.SILENT", r"(\Seen \Flagged)")[0] == "OK"
+        assert b"$Held" in connection.fetch("1", "(FLAGS)")[1][0]
+    sink.start()
+    settled(node)
+    wait_equal(lambda: keywords(node), {"one": {"$Delivered"}}, "it is delivered")
+    with node.imap(ERIN) as connection:
+        connection.select()
+        connection.store("1", "FLAGS", "($Held)")  # as it had read them before
+    assert keywords(node) == {"one": {"$Delivered"}}
+    assert node.query("select flags, keywords from mailbox_message where 'x' <> all(keywords)") == [["0", "{$Delivered}"]]
+
+
 def test_bounced_mail_says_neither(make, sink):
     node = make()
     hold(node, sink, "refused")
