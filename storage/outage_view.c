@@ -26,23 +26,23 @@
 
 static const struct db_statement list = {
     "outage_view_list",
-    COLUMNS KEPT
-    "where o.account_id is null and ($1::bigint = 0 or o.id < $1::bigint)"
-    "   and ($2::bigint = 0 or o.customer_id = $2::bigint)"
-    "   and ($3::bigint = 0 or o.domain_id = $3::bigint) and (not $4::boolean or o.ended_at is null)"
-    "   and (not $5::boolean or o.ended_at is not null) order by o.id desc limit $6::integer",
+    COLUMNS KEPT "where o.account_id is null and ($1::bigint = 0 or o.id < $1::bigint)"
+                 "   and ($2::bigint = 0 or o.customer_id = $2::bigint)"
+                 "   and ($3::bigint = 0 or o.domain_id = $3::bigint) and (not $4::boolean or o.ended_at is null)"
+                 "   and (not $5::boolean or o.ended_at is not null) order by o.id desc limit $6::integer",
 };
 static const struct db_statement get = {
     "outage_view_get",
-    COLUMNS " o.counted_at, coalesce(o.held, -1), coalesce(o.drained, -1),"
-            " case when o.ended_at is null then (select count(*) from (select from queue_entry q where q.cell = o.cell"
-            "      and q.domain_id = o.domain_id limit 100000) q) else coalesce(o.remaining, -1) end,"
-            " coalesce(o.read, -1), coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1),"
-            " (select count(*) from (select from carry k where k.cell = o.cell and k.domain_id = o.domain_id"
-            "      and k.state = 'waiting' and k.made_at >= o.started_at and k.made_at < coalesce((select min(n.started_at)"
-            "          from outage n where n.domain_id = o.domain_id and n.started_at > o.started_at), 'infinity')"
-            "    limit 100000) k)"
-            "  from outage o where o.cell = $1::smallint and o.id = $2::bigint",
+    COLUMNS
+    " o.counted_at, coalesce(o.held, -1), coalesce(o.drained, -1),"
+    " case when o.ended_at is null then (select count(*) from (select from queue_entry q where q.cell = o.cell"
+    "      and q.domain_id = o.domain_id limit 100000) q) else coalesce(o.remaining, -1) end,"
+    " coalesce(o.read, -1), coalesce(o.answered, -1), coalesce(o.uncertain, -1), coalesce(o.lost, -1),"
+    " (select count(*) from (select from carry k where k.cell = o.cell and k.domain_id = o.domain_id"
+    "      and k.state = 'waiting' and k.made_at >= o.started_at and k.made_at < coalesce((select min(n.started_at)"
+    "          from outage n where n.domain_id = o.domain_id and n.started_at > o.started_at), 'infinity')"
+    "    limit 100000) k)"
+    "  from outage o where o.cell = $1::smallint and o.id = $2::bigint",
 };
 static const struct db_statement count_page = {
     "outage_view_count",
@@ -57,13 +57,18 @@ static const struct db_statement count_drill = {
     "  from outage o, drill_count_page(o, $3::bigint, $4::integer) n where o.cell = $1::smallint and o.id = $2::bigint",
 };
 
-/* Deliveries since the primary answered, last; id: of that time, so that no older event is read. */
+/*
+ * Deliveries since the primary answered, last; id: of that time, so that no older event is read.  None while it is away
+ * again, or made to be: nothing is drained then, and nobody knows when that will be.
+ */
 static const struct db_statement count_since = {
     "outage_view_since",
     "select count(*) from outage o cross join lateral (select from event e"
     "   where e.cell = o.cell and e.id >= $3::bigint and e.at >= o.back_at and e.kind = 'delivered'"
     "     and right(e.recipient, length(o.domain) + 1) = '@' || o.domain limit 100000) e"
-    "  where o.cell = $1::smallint and o.id = $2::bigint and o.back_at is not null",
+    "  where o.cell = $1::smallint and o.id = $2::bigint and o.back_at is not null"
+    "    and coalesce(domain_forced(o.cell, o.domain_id), '') <> 'down'"
+    "    and not exists (select from domain_health h where h.cell = o.cell and h.domain_id = o.domain_id and h.state = 'down')",
 };
 
 static void read_row(const struct rows *rows, unsigned row, struct outage_view *out)

@@ -173,6 +173,7 @@ def test_the_estimate_after_a_relapse(node, primary):
     primary.stop()
     gone = len(primary.messages)
     wait_until(lambda: node.api.get("/v1/domains/relayed.test/health")["state"] == "down", "it is away again", timeout=60)
+    wait_until(lambda: node.api.get(path)["drained_in_seconds"] is None, "nobody knows how long that takes")
     primary.start()
     wait_until(lambda: len(primary.messages) >= gone + 5, "it drains again", timeout=60)
 
@@ -182,6 +183,9 @@ def test_the_estimate_after_a_relapse(node, primary):
 
     remaining, seconds = wait_until(told, "there is an estimate", timeout=60)
     assert remaining > 10 and seconds >= remaining * 0.2 / 2, "as fast as now, not as before"
+    node.api.put("/v1/domains/relayed.test/health", {"force": "down", "reason": "for the test"})
+    now = node.api.get(path)
+    assert now["ended_at"] is None and now["drained_in_seconds"] is None, "nothing goes while it is forced down"
 
 
 def test_what_was_put_off_before_the_outage_goes_first(new_posthouse, sink):
