@@ -3,10 +3,13 @@
  *
  * Names.  Here they have '/' between levels and no prefix; there both are the server's (NAMESPACE, LIST).  A mailbox
  * with a special use (RFC 6154: \Sent, \Drafts, \Trash, \Junk, \Archive) is the one that has it there, whatever its
- * name.  The server's separator inside a name becomes '_', as it would make levels that nobody wanted.  INBOX is INBOX.
+ * name.  The server's separator inside a name becomes '_', as it would make levels that nobody wanted; so do other
+ * characters that no word has, if the server says that such a mailbox cannot be (CANNOT; Dovecot's Maildir takes no '.',
+ * whatever its separator).  INBOX is INBOX.
  */
 #include "daemon/carry_session.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define LOG_MODULE "carry"
@@ -162,23 +165,38 @@ const struct imap_client_mailbox *carry_session_mailbox(const struct carry_sessi
     return NULL;
 }
 
-enum carry_answer carry_session_make(struct carry_session *session, const struct carry_copy *copy,
+/* What servers object to at one place or another becomes '_', as their separator does. */
+static struct slice plain_name(const struct carry_session *session, struct slice name)
+{
+    char *at = arena_slicedup(session->arena, name);
+
+    for (char *c = at; *c; c++)
+        if ((unsigned char)*c < 0x80 && !isalnum((unsigned char)*c) && !strchr("/ -_", *c))
+            *c = '_';
+    return slice_str(at);
+}
+
+static bool is_code(const struct carry_session *session, const char *code)
+{
+    return slice_equal_nocase(slice_str(imap_client_code(session->client)), slice_str(code));
+}
+
+/* name: as it is there. */
+static AWAITS enum carry_answer make(struct carry_session *session, struct slice name,
                                      const struct imap_client_mailbox **out)
 {
     struct imap_client_mailboxes *all = &session->mailboxes;
     struct imap_client_mailbox *more;
     enum imap_client_answer said;
     enum carry_answer answer;
-    struct slice name, raw;
+    struct slice raw;
 
-    *out = carry_session_target(session, copy);
+    *out = by_name(session, name);
     if (*out && !(*out)->no_select)
         return CARRY_DONE;
-    name = slice_equal(copy->mailbox, SLICE("INBOX")) ? copy->mailbox : name_there(session, copy->mailbox);
     raw = imap_utf7_encode(session->arena, name);
     said = imap_client_create(session->client, raw);
-    if (said == IMAP_CLIENT_NO &&
-        slice_equal_nocase(slice_str(imap_client_code(session->client)), SLICE("ALREADYEXISTS")))
+    if (said == IMAP_CLIENT_NO && is_code(session, "ALREADYEXISTS"))
         said = IMAP_CLIENT_OK; /* RFC 5530: another was first */
     answer = carry_session_answer(session, said, "creating a mailbox");
     if (answer != CARRY_DONE)
@@ -195,6 +213,24 @@ enum carry_answer carry_session_make(struct carry_session *session, const struct
     all->list = more;
     *out = &more[all->count++];
     return CARRY_DONE;
+}
+
+enum carry_answer carry_session_make(struct carry_session *session, const struct carry_copy *copy,
+                                     const struct imap_client_mailbox **out)
+{
+    enum carry_answer answer;
+    struct slice plain;
+
+    *out = carry_session_target(session, copy);
+    if (*out && !(*out)->no_select)
+        return CARRY_DONE;
+    if (slice_equal(copy->mailbox, SLICE("INBOX")))
+        return make(session, copy->mailbox, out);
+    answer = make(session, name_there(session, copy->mailbox), out);
+    plain = plain_name(session, copy->mailbox);
+    if (answer == CARRY_LATER && is_code(session, "CANNOT") && !slice_equal(plain, copy->mailbox))
+        answer = make(session, name_there(session, plain), out); /* RFC 5530: it never will */
+    return answer;
 }
 
 enum carry_answer carry_session_select(struct carry_session *session, const struct imap_client_mailbox *mailbox)

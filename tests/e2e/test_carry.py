@@ -192,6 +192,31 @@ def test_other_names_and_filters(make):
     }
 
 
+def test_names_that_the_server_cannot_have(make):
+    """Dovecot's Maildir takes no '.' in a name, though its separator is '/', and no '~' at its beginning: they become '_'."""
+    home = make()
+    home.access()
+    home.hold("filed", "filed too", "deep", "plain")
+    with home.node.imap(ERIN) as connection:
+        for mailbox in ("Meyer.Co", "Meyer.Co/v1.2", "~old", "R&-D"):
+            assert connection.create(mailbox)[0] == "OK"
+        connection.select("INBOX")
+        flag(connection, "filed too", r"\Flagged")
+        move(connection, "filed too", "Meyer.Co")
+        move(connection, "filed", "Meyer.Co")
+        move(connection, "deep", "Meyer.Co/v1.2")
+        move(connection, "plain", "R&-D")
+        connection.append("Meyer.Co", r"(\Seen)", None, make_message("note"))
+    home.recover()
+    home.carried()
+    assert home.at_home() == {
+        "Meyer_Co": {"filed": set(), "filed too": {r"\Flagged"}, "note": {r"\Seen"}},
+        "Meyer_Co/v1_2": {"deep": set()},
+        "R&-D": {"plain": set()},
+    }
+    assert "_old" in home.dovecot.store(ERIN)
+
+
 @pytest.mark.parametrize("way", ["implicit", "authorization"])
 def test_ways_in(make, way):
     home = make()
