@@ -100,7 +100,7 @@ AWAITS void maintenance_windows_list(struct request *r)
 {
     static const char *const parameters[] = {"cursor", "limit", NULL};
     struct provision_domain domain;
-    if (request_query_check(r, parameters) && domains_of_path(r, &domain))
+    if (request_query_check(r, parameters) && domain_health_domain(r, &domain))
         list(r, maintenance, domain.id);
 }
 
@@ -159,7 +159,7 @@ AWAITS void drills_list(struct request *r)
     if (!request_query_check(r, parameters))
         return;
     struct slice domain = request_query(r, "domain");
-    if (!domain.p || domains_resolve(r, "domain", domain, &domain_id))
+    if (!domain.p || domains_resolve_target(r, "domain", domain, &domain_id))
         list(r, drill, domain_id);
 }
 

@@ -23,6 +23,16 @@ bool domain_health_has_primary(struct request *r, const struct provision_domain 
     return false;
 }
 
+AWAITS bool domain_health_domain(struct request *r, struct provision_domain *out)
+{
+    if (!domains_of_path(r, out))
+        return false;
+    if (out->kind != DIRECTORY_ALIAS)
+        return true;
+    reply_problem(r, 409, NULL, "the domain is an alias: its target has the primary");
+    return false;
+}
+
 static AWAITS void reply_with(struct request *r, const struct provision_domain *domain)
 {
     struct provision_health health;
@@ -56,7 +66,7 @@ AWAITS void domain_health_show(struct request *r)
 {
     static const char *const none[] = {NULL};
     struct provision_domain domain;
-    if (request_query_check(r, none) && domains_of_path(r, &domain))
+    if (request_query_check(r, none) && domain_health_domain(r, &domain))
         reply_with(r, &domain);
 }
 
@@ -67,7 +77,7 @@ AWAITS void domain_health_force(struct request *r)
     struct provision_domain domain;
     struct provision_refusal refusal;
     struct slice reason = {NULL, 0};
-    if (!json_begin(r, &f) || !domains_of_path(r, &domain))
+    if (!json_begin(r, &f) || !domain_health_domain(r, &domain))
         return;
     struct slice force = json_choice(&f, "force", words);
     if (!force.p)
@@ -96,7 +106,7 @@ AWAITS void domain_health_events(struct request *r)
     struct provision_domain domain;
     struct provision_health_event *events = NULL;
     unsigned count = 0;
-    if (!request_query_check(r, parameters) || !request_page(r, &page) || !domains_of_path(r, &domain))
+    if (!request_query_check(r, parameters) || !request_page(r, &page) || !domain_health_domain(r, &domain))
         return;
     if (provision_health_events(r->arena, domain.id, page.after, page.limit + 1, &events, &count) != DB_FOUND) {
         reply_away(r);

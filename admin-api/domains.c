@@ -99,16 +99,33 @@ AWAITS bool domains_of_path(struct request *r, struct provision_domain *out)
     return get(r, r->key, out);
 }
 
-AWAITS bool domains_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
+static AWAITS bool resolve(struct request *r, const char *field, struct slice key, struct provision_domain *out)
 {
-    struct provision_domain domain;
-    switch (provision_domain_get(r->arena, key, &domain)) {
-    case DB_FOUND: *id = domain.id; return true;
+    switch (provision_domain_get(r->arena, key, out)) {
+    case DB_FOUND: return true;
     case DB_NONE: reply_problem(r, 422, field, "there is no such domain"); return false;
     case DB_FAILED: break;
     }
     reply_away(r);
     return false;
+}
+
+AWAITS bool domains_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
+{
+    struct provision_domain domain;
+    bool found = resolve(r, field, key, &domain);
+    if (found)
+        *id = domain.id;
+    return found;
+}
+
+AWAITS bool domains_resolve_target(struct request *r, const char *field, struct slice key, int64_t *id)
+{
+    struct provision_domain domain;
+    bool found = resolve(r, field, key, &domain);
+    if (found)
+        *id = domain.target_id ? domain.target_id : domain.id;
+    return found;
 }
 
 AWAITS void domains_list(struct request *r)

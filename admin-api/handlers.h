@@ -22,6 +22,9 @@ AWAITS void domains_change(struct request *r);
 AWAITS void domains_delete(struct request *r);
 AWAITS bool domains_resolve(struct request *r, const char *field, struct slice key, int64_t *id)
     __attribute__((warn_unused_result));
+/* Of an alias its target's. */
+AWAITS bool domains_resolve_target(struct request *r, const char *field, struct slice key, int64_t *id)
+    __attribute__((warn_unused_result));
 /* The domain that the path names.  False, and answered: there is none. */
 struct provision_domain;
 AWAITS bool domains_of_path(struct request *r, struct provision_domain *out) __attribute__((warn_unused_result));
@@ -221,6 +224,8 @@ struct json_object *outages_json(const struct outage_view *outage, int64_t plann
 AWAITS void domain_health_show(struct request *r);
 AWAITS void domain_health_force(struct request *r);
 AWAITS void domain_health_events(struct request *r);
+/* The domain that the path names.  False, and answered: there is none, or it is an alias, whose target has a health. */
+AWAITS bool domain_health_domain(struct request *r, struct provision_domain *out) __attribute__((warn_unused_result));
 /* False, and answered: it has neither next hops nor a route. */
 bool domain_health_has_primary(struct request *r, const struct provision_domain *domain);
 AWAITS void maintenance_windows_list(struct request *r);

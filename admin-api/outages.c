@@ -90,7 +90,7 @@ AWAITS void outages_list(struct request *r)
         reply_problem(r, 422, "state", "must be open or closed");
         return;
     }
-    if ((domain.p && !domains_resolve(r, "domain", domain, &filter.domain_id)) ||
+    if ((domain.p && !domains_resolve_target(r, "domain", domain, &filter.domain_id)) ||
         (customer.p && !customers_resolve(r, "customer", customer, &filter.customer_id)))
         return;
     filter.open = slice_equal(open, SLICE("true")) || slice_equal(state, SLICE("open"));

@@ -153,6 +153,10 @@ def test_whatever_name_it_was_sent_to(node, sink):
         send(node, f"{number}", to=name)
     wait_equal(lambda: len(held(node)), len(names), "all is readable")
     (outage,) = outages(node)
+    assert [each["id"] for each in node.api.get("/v1/outages?domain=second.test")["items"]] == [outage["id"]], "the alias stands for it"
+    for of in ("health", "health/events", "maintenance-windows"):
+        status, _, problem = node.api.request("GET", f"/v1/domains/second.test/{of}")
+        assert (status, problem["detail"]) == (409, "the domain is an alias: its target has the primary"), "it is not up"
     now = node.api.get(f"/v1/outages/{outage['id']}")
     assert [now[name] for name in ("held", "drained", "remaining", "lost")] == [len(names), 0, len(names), 0]
     sink.start()
