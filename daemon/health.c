@@ -283,6 +283,11 @@ static AWAITS void look_after(struct arena *arena, const int16_t *cells, unsigne
             if (health_unforce(tasks[i].domain_id) != DB_DONE)
                 log_info("left for later", log_str("what", "end of a force"), log_id("domain", tasks[i].domain_id));
             break;
+        case HEALTH_TASK_WINDOW:
+            if (health_tell_window(tasks[i].domain_id) != DB_DONE)
+                log_info("left for later", log_str("what", "a maintenance window"),
+                         log_id("domain", tasks[i].domain_id));
+            break;
         }
 }
 

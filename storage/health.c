@@ -94,6 +94,9 @@ AWAITS enum db_write health_write(const struct health_change *change, bool *done
     "not exists (select from outage o where o.cell = d.cell and o.domain_id = d.id and o.ended_at is null)"
 #define IS_RELAYED "(d.route_id is not null or exists (select from next_hop n where n.domain_id = d.id))"
 
+/* How much of a maintenance window there is to be told. */
+#define WINDOW_IS " case when ends_at <= now() then 2 when starts_at <= now() then 1 else 0 end"
+
 static const struct db_statement tasks = {
     "health_tasks",
     "(select d.id, d.name, 0, coalesce(h.force_reason, 'forced down'), 'forced'"
@@ -117,7 +120,22 @@ static const struct db_statement tasks = {
     "    and (h.probed_at is null or h.probed_at < now() - p.check_interval * interval '1 second')"
     "    and domain_forced(d.cell, d.id) is null and " NO_OUTAGE " and " IS_RELAYED " limit $2::integer)"
     " union all (select d.id, d.name, 3, null, null from domain_health h join domain d on d.id = h.domain_id"
-    "  where h.cell = any($1::smallint[]) and h.forced is not null and h.force_until <= now() limit $2::integer)",
+    "  where h.cell = any($1::smallint[]) and h.forced is not null and h.force_until <= now() limit $2::integer)"
+    " union all (select d.id, d.name, 4, null, null from absence a join domain d on d.id = a.domain_id"
+    "  where a.cell = any($1::smallint[]) and a.kind = 'maintenance' and a.told < 2 and a.told <" WINDOW_IS
+    "  limit $2::integer)",
+};
+/* One of them: there is mostly one. */
+static const struct db_statement tell_window = {
+    "health_tell_window",
+    "with now_is as (update absence set told =" WINDOW_IS "  where (cell, id) in (select a.cell, a.id from absence a"
+    "     where a.cell = $1::smallint and a.domain_id = $2::bigint and a.kind = 'maintenance' and a.told < 2"
+    "       and a.told <" WINDOW_IS "  order by a.starts_at limit 1 for update) returning *)"
+    " select health_tell($3::bigint, d.cell, d.id, d.customer_id, d.name,"
+    "   case n.told when 2 then 'maintenance.ended' else 'maintenance.started' end, n.outage_id, n.reason,"
+    "   jsonb_build_object('window', id_text(n.id), 'reason', n.reason, 'starts_at', time_text(n.starts_at),"
+    "     'ends_at', time_text(n.ends_at)))"
+    "  from now_is n, domain d where d.id = n.domain_id",
 };
 static const struct db_statement unforce = {
     "health_unforce",
@@ -130,11 +148,11 @@ static const struct db_statement unforce = {
     "  from over, domain d where d.id = over.domain_id",
 };
 
-AWAITS enum db_write health_unforce(int64_t domain_id)
+static AWAITS enum db_write tell(const struct db_statement *statement, int64_t domain_id)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
-    struct params *p = db_unit_add(unit, &unforce);
+    struct params *p = db_unit_add(unit, statement);
     unsigned cell = id_cell(domain_id);
     enum db_write written;
 
@@ -144,6 +162,16 @@ AWAITS enum db_write health_unforce(int64_t domain_id)
     written = db_unit_run(unit);
     arena_free(&arena);
     return written;
+}
+
+AWAITS enum db_write health_unforce(int64_t domain_id)
+{
+    return tell(&unforce, domain_id);
+}
+
+AWAITS enum db_write health_tell_window(int64_t domain_id)
+{
+    return tell(&tell_window, domain_id);
 }
 
 AWAITS enum db_status health_tasks(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
@@ -169,7 +197,8 @@ AWAITS enum db_status health_tasks(struct arena *arena, const int16_t *cells, un
             .kind = row_int64(rows, i, 2) == 0   ? HEALTH_TASK_OPEN
                     : row_int64(rows, i, 2) == 1 ? HEALTH_TASK_SETTLE
                     : row_int64(rows, i, 2) == 2 ? HEALTH_TASK_PROBE
-                                                 : HEALTH_TASK_UNFORCE,
+                    : row_int64(rows, i, 2) == 3 ? HEALTH_TASK_UNFORCE
+                                                 : HEALTH_TASK_WINDOW,
             .reason = row_text(rows, i, 3),
             .detection = row_text(rows, i, 4),
         };

@@ -36,17 +36,19 @@ AWAITS enum db_write health_write(const struct health_change *change, bool *done
 struct health_task {
     int64_t domain_id;
     struct slice domain;
-    enum { HEALTH_TASK_OPEN, HEALTH_TASK_SETTLE, HEALTH_TASK_PROBE, HEALTH_TASK_UNFORCE } kind;
+    enum { HEALTH_TASK_OPEN, HEALTH_TASK_SETTLE, HEALTH_TASK_PROBE, HEALTH_TASK_UNFORCE, HEALTH_TASK_WINDOW } kind;
     struct slice reason, detection; /* OPEN: an outage is to be opened */
 };
 /*
  * OPEN: it is forced down, absent, or down by probes, and no outage is open.  SETTLE: it is recovering and none is
  * open: who closed it died.  PROBE: it is well, and wants to be looked at.  UNFORCE: it is not forced any more, as the
- * time is over, and that is to be told.
+ * time is over, and that is to be told.  WINDOW: a maintenance window has begun or ended, and that is.
  */
 AWAITS enum db_status health_tasks(struct arena *arena, const int16_t *cells, unsigned cell_count, unsigned limit,
                                    struct health_task **out, unsigned *count) __attribute__((warn_unused_result));
 /* UNFORCE; whoever forces it meanwhile is left alone. */
 AWAITS enum db_write health_unforce(int64_t domain_id) __attribute__((warn_unused_result));
+/* WINDOW. */
+AWAITS enum db_write health_tell_window(int64_t domain_id) __attribute__((warn_unused_result));
 
 #endif

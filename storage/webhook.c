@@ -15,8 +15,9 @@
 #include "storage/hop_credential.h"
 #include "storage/webhook_secret.h"
 
-const char *const webhook_types[] = {"health.changed", "health.forced",  "outage.opened", "outage.closed",
-                                     "breaker.opened", "breaker.closed", "webhook.test",  NULL};
+const char *const webhook_types[] = {
+    "health.changed", "health.forced",  "maintenance.started", "maintenance.ended", "outage.opened",
+    "outage.closed",  "breaker.opened", "breaker.closed",      "webhook.test",      NULL};
 
 bool webhook_type_known(struct slice type)
 {

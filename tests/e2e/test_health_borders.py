@@ -188,3 +188,54 @@ def test_many_that_do_not_answer_keep_nobody_away(new_posthouse, sink):
         wait_until(lambda: delivered(sink) == ["hello"], "it is delivered", timeout=30)
         print(f"found after {time.monotonic() - at:.1f} s")
         silent.hold.set()
+
+
+def test_a_maintenance_window_in_an_outage_is_told_of(node, sink):
+    """It opens no outage, as one is open, nor closes one; and one that is ended before its time is told as ended then."""
+    receiver = Receiver()
+    path = f"/v1/domains/{DOMAIN}/maintenance-windows"
+
+    def told():
+        return [(each.type, each.data["window"], each.data["reason"]) for each in receiver.told if each.type.startswith("maintenance")]
+    try:
+        receiver.secrets["/"] = node.api.post("/v1/webhooks", {"url": receiver.url + "/", "customer": "one"})["secret"]
+        sink.stop()
+        send(node, "hello")
+        state_is(node, "down")
+        never = node.api.post(path, {"starts_at": in_seconds(3600), "ends_at": in_seconds(7200), "reason": "never"})
+        window = node.api.post(path, {"starts_at": in_seconds(1), "ends_at": in_seconds(3000), "reason": "new disks"})
+        expected = [("maintenance.started", window["id"], "new disks")]
+        wait_equal(told, expected, "that it has begun is told")
+        node.api.delete(f"{path}/{never['id']}")
+        node.api.delete(f"{path}/{window['id']}")
+        expected.append(("maintenance.ended", window["id"], "new disks"))
+        wait_equal(told, expected, "and that it is over")
+        (over,) = [each for each in receiver.told if each.type == "maintenance.ended"]
+        assert over.data["ends_at"] == node.api.get(f"{path}/{window['id']}")["ends_at"] and over.data["domain"] == DOMAIN
+        sink.start()
+        state_is(node, "up")
+        types = [event["type"] for event in reversed(pages(node.api, f"{HEALTH}/events"))]
+        assert [each for each in types if not each.startswith("health")] == [
+            "outage.opened", "maintenance.started", "maintenance.ended", "outage.closed"]
+        assert len(told()) == 2 and not receiver.bad
+    finally:
+        receiver.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["refused", "lost"])
+def test_a_maintenance_window_and_a_database_that_fails(new_posthouse, own_postgres, sink, mode):
+    faulty = FaultyPostgres(own_postgres)
+    try:
+        node = new_posthouse(postgres=faulty, settings={**SETTINGS, "database.statement_timeout": "500ms"}).start()
+        node.api.customer("one")
+        node.api.relay_domain(DOMAIN, "one", sink.port)
+        fault = faulty.arm("health_tell_window", mode)
+        node.api.post(f"/v1/domains/{DOMAIN}/maintenance-windows", {"starts_at": in_seconds(0), "ends_at": in_seconds(3), "reason": "new disks"})
+        wait_until(lambda: fault.struck, "it is struck")
+        wait_equal(lambda: node.query("select told from absence"), [["2"]], "both are told", timeout=30)
+        types = [event["type"] for event in reversed(pages(node.api, f"{HEALTH}/events"))]
+        assert [each for each in types if each.startswith("maintenance")] == ["maintenance.started", "maintenance.ended"], "once"
+        node.close()
+    finally:
+        faulty.close()

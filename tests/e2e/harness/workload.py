@@ -181,6 +181,7 @@ ELSEWHERE.update({name: "by time, and what fails is done at the next run: test_d
 ELSEWHERE.update({name: "what is not known now is met again: test_health.py strikes it in every way" for name in (
     "health_read", "health_write", "health_tasks", "outage_note_back", "outage_note_shown", "outage_planned")})
 ELSEWHERE["health_unforce"] = "needs a force whose time is over, and is tried again each half second: test_health_borders.py strikes it"
+ELSEWHERE["health_tell_window"] = "needs a maintenance window, and is tried again each half second: test_health_borders.py strikes it"
 ELSEWHERE.update({name: "needs a drill of an account, and is tried again each tick: test_drills.py strikes it" for name in (
     "drill_due", "drill_begin", "drill_open", "drill_waiting", "drill_hold", "drill_unshown", "drill_note_shown", "drill_note_back",
     "drill_release", "drill_is_even", "drill_end")})
