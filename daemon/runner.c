@@ -85,7 +85,9 @@ unsigned runner_limit(const struct runner_destination *d)
 
 static bool wants_lane(const struct runner_destination *d)
 {
-    return d->lanes < d->pending && d->lanes < runner_limit(d) && !(d->blocked && d->lanes);
+    bool waits = d->blocked && (d->lanes || loop_timer_is_set(&d->kept_timer));
+
+    return d->lanes < d->pending && d->lanes < runner_limit(d) && !waits;
 }
 
 static void get_ready(struct runner_destination *d)

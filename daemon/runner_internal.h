@@ -103,8 +103,10 @@ struct runner_entry {
     bool claimed; /* from the database: its destination was due */
     bool probe;   /* the one of a failing destination that is to be tried */
     bool pending;
-    bool surrendered; /* its lease was given back while a lane has it; that lane may only forget it */
-    bool given_back;  /* its row waits again, or will in a moment: it may come back by a claim */
+    unsigned kept;       /* how often it was put off and stayed here, in its place */
+    uint64_t kept_until; /* steady clock: not before, nor what comes later for its recipient; ordered destinations */
+    bool surrendered;    /* its lease was given back while a lane has it; that lane may only forget it */
+    bool given_back;     /* its row waits again, or will in a moment: it may come back by a claim */
 };
 
 struct runner_destination {
@@ -121,7 +123,9 @@ struct runner_destination {
     bool ordered;                 /* its primary has an outage: what goes to it goes in order for each recipient */
     unsigned drills;              /* of its accounts, that drain: in order, too */
     bool blocked;                 /* in order: all that is pending waits for what lanes have in their hands */
-    bool newest_first;            /* by request: the newest of each priority goes first */
+    struct loop_timer kept_timer; /* and for what is kept in its place: then more may go */
+    struct runner_set *passed;    /* ordered: recipients whose mail goes past what is put off; NULL: none */
+    bool newest_first;            /* by request: the newest goes first, whatever its priority */
     struct drain drain;           /* ordered: how many lanes */
     uint64_t held_until;          /* no lane begins before: its former worker gives back what it has */
     bool more;                    /* the last claim filled its share: there is more in the database */
@@ -150,6 +154,14 @@ struct runner_batch {
     unsigned offered_count;
 };
 
+/* Put off, and to stay in its place: until that is recorded a lane has it in its hands. */
+struct runner_kept {
+    struct runner_entry *entry;
+    enum queue_outcome outcome;
+    struct slice reply; /* in the lane's arena */
+    uint64_t wait_ms;
+};
+
 struct runner_lane {
     struct runner_lane *next; /* among the living */
     struct runner_destination *destination;
@@ -157,6 +169,8 @@ struct runner_lane {
     struct arena *arena; /* of one batch */
     struct log_context log;
     struct runner_batch batch;
+    struct runner_kept kept[RUNNER_BATCH_MAX];
+    unsigned kept_count;
     bool turned; /* the connection was made by the other side (ATRN): there is no other */
 };
 
@@ -208,16 +222,11 @@ struct runner_entry *runner_order_first(struct runner_destination *destination);
 void runner_order_freed(struct runner_destination *destination);
 /* Its primary answers again: slowly at first.  Set: what is wanted now.  End: the outage is over, as in quiet times. */
 void runner_order_begin(struct runner_destination *destination, enum drain_pace pace);
+void runner_order_forget(struct runner_destination *destination); /* it is freed */
 void runner_order_set(struct runner_destination *destination, enum drain_pace pace, bool newest_first);
 void runner_order_end(struct runner_destination *destination);
 /* A drill of one of its accounts begins, or has ended: in order, too. */
 void runner_order_drill(struct runner_destination *destination, bool begins);
-/*
- * What the primary said to the recipients of a batch, which are still in it, and how long its slowest reply took: it
- * paces the drain.
- */
-void runner_order_answered(struct runner_destination *destination, const struct runner_batch *batch,
-                           const struct smtp_client_recipient *recipients, unsigned ms);
 
 /* ------------------------------------------------------------------ running */
 

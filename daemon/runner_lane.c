@@ -199,6 +199,14 @@ void runner_lanes_each(const struct runner_destination *d, void (*fn)(const stru
             fn(lane, arg);
 }
 
+static void surrender(struct runner_entry *entry)
+{
+    if (entry->surrendered)
+        return;
+    entry->surrendered = true;
+    runner_release_id(entry->id);
+}
+
 unsigned runner_surrender(void)
 {
     unsigned left = 0;
@@ -211,10 +219,9 @@ unsigned runner_surrender(void)
             continue;
         }
         for (unsigned i = 0; i < batch->count; i++)
-            if (!batch->entries[i]->surrendered) {
-                batch->entries[i]->surrendered = true;
-                runner_release_id(batch->entries[i]->id);
-            }
+            surrender(batch->entries[i]);
+        for (unsigned i = 0; i < lane->kept_count; i++)
+            surrender(lane->kept[i].entry);
     }
     return left;
 }

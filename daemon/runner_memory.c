@@ -110,6 +110,7 @@ void runner_sweep(void)
             *link = d->next;
             loop_timer_clear(&d->idle_timer);
             runner_unmet_forget(d);
+            runner_order_forget(d);
             free(d->key);
             free(d);
         }

@@ -8,9 +8,9 @@
  * the delivery is recorded.  It is repeated until it is stored: the message is gone, and must not go again for it.
  */
 #define LOG_MODULE "delivery"
+#include "daemon/runner_outcome.h"
 #include "core/clock.h"
 #include "core/log.h"
-#include "daemon/runner_outcome.h"
 #include "daemon/testament.h"
 
 #define TELL_RETRY_MS 1000
@@ -101,10 +101,12 @@ void runner_outcome_sort(struct runner_lane *lane, struct runner_batch *batch, c
         case SMTP_CLIENT_UNCERTAIN:
             log_warn("no reply to the final dot; it will be sent again", log_id("message", batch->message->id),
                      log_slice("recipient", entry->recipient));
-            runner_put_off(QUEUE_UNCERTAIN, entry, r[i].reply);
+            if (!runner_order_keeps(lane, entry, QUEUE_UNCERTAIN, &r[i]))
+                runner_put_off(QUEUE_UNCERTAIN, entry, r[i].reply);
             break;
         case SMTP_CLIENT_LATER:
-            runner_put_off(QUEUE_DEFERRED, entry, r[i].reply);
+            if (!runner_order_keeps(lane, entry, QUEUE_DEFERRED, &r[i]))
+                runner_put_off(QUEUE_DEFERRED, entry, r[i].reply);
             if (!outcome->put_off.p && !is_of_mailbox(r[i].status))
                 outcome->put_off = r[i].reply;
             outcome->answered = true;
@@ -132,6 +134,7 @@ AWAITS void runner_outcome_tell(struct runner_lane *lane, struct runner_outcome 
 {
     struct runner_apart *refused = &outcome->refused;
 
+    runner_keep(lane);
     if (outcome->silent.batch.count)
         relayed(lane, DSN_RELAYED, &outcome->silent); /* and goes on to the next without waiting */
     if (outcome->traced.batch.count)

@@ -1,6 +1,6 @@
 #ifndef DAEMON_RUNNER_OUTCOME_H
 #define DAEMON_RUNNER_OUTCOME_H
-/* runner_outcome: what the other side said of a batch's recipients, and who is told of it.  Only for runner_delivery.c. */
+/* runner_outcome: what the other side said of a batch's recipients, and who is told of it.  Only for runner_delivery.c, and those that keep. */
 #include "daemon/runner_internal.h"
 
 /* What the server, or the end of the connection, said when it did not take the message. */
@@ -30,5 +30,20 @@ void runner_outcome_sort(struct runner_lane *lane, struct runner_batch *batch, c
                          struct runner_outcome *outcome);
 /* Tells the senders of those that it set apart. */
 AWAITS void runner_outcome_tell(struct runner_lane *lane, struct runner_outcome *outcome);
+
+/*
+ * The reply puts an entry off that the lane has: is it to stay in its place, and what is later for its recipient behind
+ * it?  Then the lane keeps it in its hands, until runner_keep() has recorded that and put it back.
+ */
+bool runner_order_keeps(struct runner_lane *lane, struct runner_entry *entry, enum queue_outcome outcome,
+                        const struct smtp_client_recipient *reply);
+AWAITS void runner_keep(struct runner_lane *lane);
+
+/*
+ * What the primary said to the recipients of a batch, which are still in it, and how long its slowest reply took: it
+ * paces the drain.
+ */
+void runner_order_answered(struct runner_destination *destination, const struct runner_batch *batch,
+                           const struct smtp_client_recipient *recipients, unsigned ms);
 
 #endif

@@ -13,9 +13,11 @@
 #include <stdlib.h>
 
 #define LOG_MODULE "runner"
+#include "core/clock.h"
 #include "core/log.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_outcome.h"
 #include "daemon/testament.h"
 
 #define FLIGHT_MAX 512
@@ -138,32 +140,37 @@ static int64_t delay_at(const struct runner_entry *entry, bool readable)
                            runner_times(entry->recipient).delay_notice_ms);
 }
 
+static struct queue_result result_of(const struct runner_entry *entry, enum queue_outcome outcome,
+                                     enum reply_class class, struct slice reply)
+{
+    /* AWAY of a relay domain has opened an outage; a recipient that was put off has not. */
+    bool readable = outcome == QUEUE_AWAY && entry->domain_id && entry->account_id;
+
+    return (struct queue_result){
+        .entry_id = entry->id,
+        .message_id = entry->message->id,
+        .outcome = outcome,
+        .class = reply_class_word(class),
+        .tls_version = entry->secured.version,
+        .tls_cipher = entry->secured.cipher,
+        .tls_verified = entry->secured.verified,
+        .remote_host = entry->remote.host,
+        .remote_address = entry->remote.address,
+        .recipient = entry->recipient,
+        .destination = slice_str(entry->destination->key),
+        .reply = reply,
+        .delay_ms = delay_at(entry, readable),
+        .copied = entry->account_id || (entry->domain_id && outages_may_show(entry->domain_id)),
+    };
+}
+
 static AWAITS void record(struct arena *arena, const struct report *flight, unsigned count)
 {
     struct queue_result *results = arena_array(arena, count, sizeof *results);
 
     for (unsigned i = 0; i < count; i++, flight = flight->next) {
-        /* AWAY of a relay domain has opened an outage; a recipient that was put off has not. */
-        bool readable = flight->outcome == QUEUE_AWAY && flight->entry->domain_id && flight->entry->account_id;
-
-        results[i] = (struct queue_result){
-            .entry_id = flight->entry_id,
-            .message_id = flight->entry->message->id,
-            .outcome = flight->outcome,
-            .class = reply_class_word(flight->class),
-            .tls_version = flight->entry->secured.version,
-            .tls_cipher = flight->entry->secured.cipher,
-            .tls_verified = flight->entry->secured.verified,
-            .remote_host = flight->entry->remote.host,
-            .remote_address = flight->entry->remote.address,
-            .due_ms = flight->due_ms,
-            .recipient = flight->entry->recipient,
-            .destination = slice_str(flight->entry->destination->key),
-            .reply = flight->reply,
-            .delay_ms = delay_at(flight->entry, readable),
-            .copied =
-                flight->entry->account_id || (flight->entry->domain_id && outages_may_show(flight->entry->domain_id)),
-        };
+        results[i] = result_of(flight->entry, flight->outcome, flight->class, flight->reply);
+        results[i].due_ms = flight->due_ms;
     }
     if (queue_report(results, count) != DB_DONE)
         log_error("outcomes of deliveries could not be recorded", log_int("count", count));
@@ -213,4 +220,47 @@ void runner_report_for_ever(void *arg)
         arena_free(&arena);
         flying = false;
     }
+}
+
+/* What was kept in its place is told as any attempt is, and goes back there. */
+static void put_back(const struct runner_kept *kept)
+{
+    struct runner_entry *entry = kept->entry;
+
+    testament_remove(entry->noted);
+    entry->noted = 0;
+    if (entry->surrendered) {
+        runner_entry_free(entry);
+        return;
+    }
+    entry->attempts++;
+    entry->kept++;
+    entry->kept_until = clock_steady_ms() + kept->wait_ms;
+    entry->probe = false;
+    entry->secured = (struct runner_secured){0};
+    entry->remote = (struct runner_remote){0};
+    runner_entry_put(entry);
+}
+
+void runner_keep(struct runner_lane *lane)
+{
+    struct queue_result *results = arena_array(lane->arena, lane->kept_count, sizeof *results);
+    unsigned count = lane->kept_count;
+
+    if (!count)
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        const struct runner_kept *kept = &lane->kept[i];
+        enum reply_class class = reply_class_of(kept->reply);
+
+        runner_count.deferred++;
+        runner_count.deferred_by[class]++;
+        results[i] = result_of(kept->entry, kept->outcome, class, kept->reply);
+        results[i].kept = true;
+    }
+    if (queue_report(results, count) != DB_DONE)
+        log_error("outcomes of deliveries could not be recorded", log_int("count", count));
+    lane->kept_count = 0;
+    for (unsigned i = 0; i < count; i++)
+        put_back(&lane->kept[i]);
 }

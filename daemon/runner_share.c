@@ -88,10 +88,10 @@ static bool goes_after(const struct runner_entry *one, const struct runner_entry
 {
     const struct runner_destination *d = one->destination;
 
-    if (one->priority != other->priority)
-        return one->priority < other->priority;
     if (d->newest_first)
         return one->id < other->id;
+    if (one->priority != other->priority)
+        return one->priority < other->priority;
     if (!d->ordered && !d->drills && one->due_ms != other->due_ms)
         return one->due_ms > other->due_ms;
     return one->id > other->id;
@@ -120,6 +120,7 @@ void runner_entry_put(struct runner_entry *entry)
     else
         share->first = entry;
     entry->pending = true;
+    d->blocked = false; /* it may be one that may go */
     d->pending++;
     d->claimed += entry->claimed;
 }

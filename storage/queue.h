@@ -89,6 +89,7 @@ struct queue_result {
     /* Static, of the event: how the connection was protected; NULL: there was none, or it was in clear. */
     const char *tls_version, *tls_cipher, *tls_verified;
     const char *remote_host, *remote_address; /* of the event: where it was tried; NULL: nowhere */
+    bool kept;   /* DEFERRED, UNCERTAIN: it stays leased to this worker, which will try it again; no due_ms */
     bool copied; /* DELIVERED, BOUNCED: account_id may have copies, which are to say so (storage/carry_copy.h) */
 };
 /*

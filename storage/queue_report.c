@@ -44,14 +44,17 @@ static const struct db_statement report_release = {
     "  order by 1, 2" RELEASE_LISTED};
 static const struct db_statement report_back = {
     "report_back",
-    "update queue_entry q set worker = null, lease_until = null, last_attempt_at = now(), last_reply = u.reply,"
-    "       due_at = coalesce(u.due_at, q.due_at), attempts = q.attempts + case when u.due_at is null then 0 else 1 end,"
+    "update queue_entry q set worker = case when u.kept then q.worker end,"
+    "       lease_until = case when u.kept then q.lease_until end, last_attempt_at = now(), last_reply = u.reply,"
+    "       due_at = coalesce(u.due_at, q.due_at),"
+    "       attempts = q.attempts + case when u.due_at is null and not u.kept then 0 else 1 end,"
     "       delay_at = coalesce(q.delay_at, u.delay_at)," /* infinity, once told, stays */
     "       uncertain_at = coalesce(u.uncertain_at, q.uncertain_at)"
     "  from " QUEUE_LIST(
-        "$1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[], $7::timestamptz[], $8::bigint[]",
-        "cell, id, due_at, reply, delay_at, uncertain_at, event_id") " where " QUEUE_ENTRY_IS
-                                                                     " and " QUEUE_ENTRY_OF("$5::smallint")
+        "$1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[], $7::timestamptz[], $8::bigint[],"
+        " $10::boolean[]",
+        "cell, id, due_at, reply, delay_at, uncertain_at, event_id, kept") " where " QUEUE_ENTRY_IS
+                                                                           " and " QUEUE_ENTRY_OF("$5::smallint")
     /* a look for each: a join might read the history */
     "   and coalesce((select false from event e where e.cell = u.cell and e.id = u.event_id and e.at = $9::timestamptz), true)"};
 static const struct db_statement report_destination = {
@@ -183,11 +186,12 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
     int64_t *due = arena_array(arena, count, sizeof *due), *event = arena_array(arena, count, sizeof *event);
     int64_t *delay = arena_array(arena, count, sizeof *delay),
             *uncertain = arena_array(arena, count, sizeof *uncertain);
+    bool *kept = arena_array(arena, count, sizeof *kept);
     struct params *p;
 
     for (unsigned i = 0; i < count; i++)
         if (!outcome_ends(list[i]->outcome)) {
-            bool deferred = list[i]->outcome != QUEUE_AWAY;
+            bool deferred = list[i]->outcome != QUEUE_AWAY && !list[i]->kept;
 
             c.cells[c.count] = (int16_t)id_cell(list[i]->entry_id);
             c.ids[c.count] = list[i]->entry_id;
@@ -197,6 +201,7 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
             delay[c.count] = list[i]->delay_ms ? list[i]->delay_ms : INT64_MIN; /* null */
             uncertain[c.count] = list[i]->outcome == QUEUE_UNCERTAIN ? now : INT64_MIN;
             event[c.count] = events[i];
+            kept[c.count] = list[i]->kept;
             due[c.count++] = deferred ? list[i]->due_ms : now + REPORT_AWAY_MS;
         }
     if (!c.count)
@@ -211,6 +216,7 @@ static void add_put_back(struct arena *arena, struct db_unit *unit, const struct
     params_times(p, uncertain, c.count);
     params_int64s(p, event, c.count);
     params_time(p, now);
+    params_bools(p, kept, c.count);
     p = db_unit_add(unit, &report_destination);
     params_int16s(p, c.cells, c.count);
     params_texts(p, c.more, c.count);

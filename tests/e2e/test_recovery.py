@@ -105,6 +105,55 @@ def test_a_primary_that_puts_much_off_is_not_crowded(node, primary):
     assert primary.most <= 2
 
 
+class Busy(dict):
+    """What RCPT is answered: of each reader's, the second of three is put off; a message is never put off twice, as it is asked for again next."""
+    def __init__(self, always=()):
+        super().__init__()
+        self.asked, self.always = collections.Counter(), always
+
+    def get(self, address, other):
+        self.asked[address] += 1
+        return "451 4.3.2 busy" if address in self.always or self.asked[address] % 3 == 2 else other
+
+
+def test_what_is_put_off_keeps_its_place(node, primary):
+    """Also if it is due again in a minute: the order of a reader's mail is that of acceptance."""
+    hold(node, primary, 160)
+    primary.behave.recipient_replies = Busy()
+    primary.start()
+    drained(node)
+    by = arrived(primary)
+    assert sum(len(subjects) for subjects in by.values()) == 160
+    assert all(subjects == sorted(subjects) for subjects in by.values()), by
+    put_off = node.query("select count(*) from event where kind = 'deferred' and detail = '451 4.3.2 busy'")
+    assert put_off == [["80"]] and primary.behave.recipient_replies.asked == {reader: 30 for reader in READERS}, "each try is told"
+
+
+def test_who_is_put_off_for_ever_keeps_nobody_waiting(node, primary):
+    """A reader's mail waits for a message of his that is put off, some seconds; then it goes before it."""
+    hold(node, primary, 80)
+    primary.behave.recipient_replies = busy = Busy(always=READERS[:1])
+    primary.start()
+    wait_until(lambda: sum(len(arrived(primary)[reader]) for reader in READERS[1:]) == 70, "the others have theirs")
+    wait_until(lambda: node.query("select count(*) from queue_entry where worker is null and due_at > now() + interval '20 s'") == [["10"]],
+               "his wait for their time")
+    assert node.api.get("/v1/queue")["items"][0]["attempts"] == 4 and busy.asked[READERS[0]] == 13, "one was kept, the rest not"
+    assert [entry["last_reply"] for entry in node.api.get("/v1/queue")["items"]] == ["451 4.3.2 busy"] * 10
+
+
+def test_what_may_be_there_keeps_its_place(node, primary):
+    """The connection broke after the final dot: it is sent again, and may come twice, but not behind what came later."""
+    primary.stop()
+    with node.smtp() as connection:
+        for number in range(8):
+            connection.sendmail("joe@outside.test", [READERS[0]], make_message(f"{number:04d}", to=READERS[0]))
+    wait_until(lambda: node.query("select count(*) from queue_entry where worker is null") == [["8"]], "all of it waits")
+    primary.behave.cut_at, primary.behave.cut_times = "end", 1
+    primary.start()
+    drained(node)
+    assert arrived(primary)[READERS[0]] == ["0000", "0000", *(f"{number:04d}" for number in range(1, 8))]
+
+
 def test_the_estimate_and_what_came_of_it(node, primary):
     """A primary with one pair of hands: while it drains, the time that is left is told, and gets less; it is about what it was then."""
     path, count, hands = f"/v1/outages/{hold(node, primary, 150)}", 150, threading.Lock()
@@ -155,6 +204,21 @@ def test_newest_first_and_fast_by_request(node, primary):
     assert int(first) >= 100 or first == "0000"
     assert primary.most >= 4
     assert node.api.request("GET", path)[0] == 404 and node.api.request("PATCH", path, {"pace": "fast"})[0] == 404
+
+
+def test_the_newest_goes_first_whatever_its_priority(node, primary):
+    primary.stop()
+    with node.smtp() as connection:
+        connection.ehlo()
+        for number, priority in enumerate((4, 0, 2, -3, 0, 4)):
+            connection.sendmail("joe@outside.test", [READERS[0]], make_message(f"{number:04d}"), mail_options=[f"MT-PRIORITY={priority}"])
+    wait_until(lambda: node.query("select count(*) from queue_entry where worker is null") == [["6"]], "all of it waits")
+    outage = node.api.get("/v1/outages?open=true")["items"][0]["id"]
+    node.api.patch(f"/v1/outages/{outage}/drain", {"newest_first": True})
+    wait_until(lambda: "outage drain is wanted" in node.log(), "the worker knows")
+    primary.start()
+    drained(node)
+    assert arrived(primary)[READERS[0]] == [f"{number:04d}" for number in reversed(range(6))]
 
 
 def test_the_estimate_after_a_relapse(node, primary):

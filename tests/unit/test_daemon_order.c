@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "core/clock.h"
 #include "daemon/runner_internal.h"
 
 #define MESSAGES 300
@@ -149,6 +150,33 @@ static void test_others_need_not_wait(void **state)
     runner_lane_leave(&lanes[1]);
 }
 
+/* What was put off and is kept in its place holds back what is later for its recipient, and nobody else's. */
+static void test_what_is_kept_holds_its_place(void **state)
+{
+    static const char *const to[] = {"ann@x.test", "ann@x.test", "bob@x.test", "joe@x.test"};
+
+    (void)state;
+    new_world(true);
+    lanes[0] = (struct runner_lane){.destination = &destination};
+    runner_lane_join(&lanes[0]);
+    for (unsigned m = 0; m < 4; m++) {
+        messages[m] = (struct runner_message){.id = m, .customer_id = 7};
+        entries[m][0] = (struct runner_entry){
+            .id = m, .message = &messages[m], .destination = &destination, .recipient = slice_str(to[m])};
+        runner_entry_put(&entries[m][0]);
+    }
+    entries[0][0].kept_until = clock_steady_ms() + 60000;
+    assert_true(take(&lanes[0]) && lanes[0].batch.message == &messages[2]);
+    lanes[0].kept[lanes[0].kept_count++].entry = &entries[2][0]; /* put off, and not recorded yet */
+    entries[0][0].kept_until = clock_steady_ms();
+    lanes[0].batch = (struct runner_batch){0};
+    for (unsigned m = 0; m < 4; m += 1 + (m == 1)) {
+        assert_true(take(&lanes[0]) && lanes[0].batch.message == &messages[m]);
+        lanes[0].batch = (struct runner_batch){0};
+    }
+    runner_lane_leave(&lanes[0]);
+}
+
 static void test_in_quiet_times_nobody_waits(void **state)
 {
     (void)state;
@@ -173,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_each_recipients_mail_goes_in_order),
         cmocka_unit_test(test_or_the_other_way_round),
         cmocka_unit_test(test_others_need_not_wait),
+        cmocka_unit_test(test_what_is_kept_holds_its_place),
         cmocka_unit_test(test_in_quiet_times_nobody_waits),
     };
 
