@@ -129,6 +129,25 @@ def test_what_is_put_off_keeps_its_place(node, primary):
     assert put_off == [["80"]] and primary.behave.recipient_replies.asked == {reader: 30 for reader in READERS}, "each try is told"
 
 
+def test_what_was_put_off_before_the_outage_goes_in_its_place(node, primary):
+    """A primary that is in trouble says 4xx before it dies: what it has put off for long is not what comes last."""
+    primary.behave.other_recipients = "451 4.3.2 busy"
+    with node.smtp() as connection:
+        for number, reader in enumerate(READERS):
+            connection.sendmail("joe@outside.test", [reader], make_message(f"{number:04d}", to=reader), mail_options=[f"MT-PRIORITY={number % 3}"])
+    wait_until(lambda: node.query("select count(*) from queue_entry where worker is null and due_at > now() + interval '30 s'") == [["8"]],
+               "all of it is put off")
+    primary.stop()
+    with node.smtp() as connection:
+        for number, reader in enumerate(READERS, len(READERS)):
+            connection.sendmail("joe@outside.test", [reader], make_message(f"{number:04d}", to=reader))
+    wait_until(lambda: node.query("select count(*) from queue_entry where worker is null") == [["16"]], "all of it waits")
+    primary.behave.other_recipients = "250 2.1.5 Ok"
+    primary.start()
+    drained(node)
+    assert sorted(map(tuple, arrived(primary).values())) == [(f"{number:04d}", f"{number + 8:04d}") for number in range(8)]
+
+
 def test_who_is_put_off_for_ever_keeps_nobody_waiting(node, primary):
     """A reader's mail waits for a message of his that is put off, some seconds; then it goes before it."""
     hold(node, primary, 80)
@@ -139,6 +158,40 @@ def test_who_is_put_off_for_ever_keeps_nobody_waiting(node, primary):
                "his wait for their time")
     assert node.api.get("/v1/queue")["items"][0]["attempts"] == 4 and busy.asked[READERS[0]] == 13, "one was kept, the rest not"
     assert [entry["last_reply"] for entry in node.api.get("/v1/queue")["items"]] == ["451 4.3.2 busy"] * 10
+
+
+class Deadly(dict):
+    """One reader's RCPT is what the primary dies of."""
+    def get(self, address, other):
+        if address == READERS[0]:
+            raise ConnectionResetError
+        return other
+
+
+def test_what_a_primary_dies_of_lets_others_go_first(node, primary):
+    """It stands in front of all others the first times only, however often the primary comes back."""
+    hold(node, primary, 32)
+    primary.behave.recipient_replies = Deadly()
+    primary.start()
+    wait_until(lambda: sum(len(arrived(primary)[reader]) for reader in READERS[1:]) == 28, "the others have theirs", timeout=60)
+    primary.behave.recipient_replies = {}
+    drained(node)
+    assert len(arrived(primary)[READERS[0]]) == 4
+
+
+def test_what_a_primary_dies_of_at_its_end(node, primary):
+    """The same after the final dot, where it may be there."""
+    hold(node, primary, 32)
+
+    def answer():
+        if primary.messages and primary.messages[-1].recipients == [READERS[0]]:
+            raise ConnectionResetError
+    primary.behave.at_end = answer
+    primary.start()
+    wait_until(lambda: sum(len(arrived(primary)[reader]) for reader in READERS[1:]) == 28, "the others have theirs", timeout=60)
+    primary.behave.at_end = None
+    drained(node)
+    assert set(arrived(primary)[READERS[0]]) == {"0000", "0008", "0016", "0024"}
 
 
 def test_what_may_be_there_keeps_its_place(node, primary):
