@@ -29,6 +29,14 @@ uint64_t clock_steady_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+uint64_t clock_work_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* Floors, so that times before 1970 (a hostile INTERNALDATE) have milliseconds in 0..999 too. */
 static struct tm clock_split(int64_t ms, int *rest)
 {

@@ -9,6 +9,7 @@
 
 int64_t clock_now_ms(void);     /* since 1970, UTC; may jump */
 uint64_t clock_steady_ms(void); /* never goes back; for timeouts and durations */
+uint64_t clock_work_ms(void);   /* that this thread has computed for; not while others had the processor */
 
 #define CLOCK_RFC5322_SIZE 80 /* "Mon, 23 Nov 2026 20:25:14 +0000" */
 #define CLOCK_RFC3339_SIZE 80 /* "2026-11-23T20:25:14.123Z" */

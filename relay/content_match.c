@@ -6,8 +6,9 @@
  * thousand recipients cost one look at the header.
  *
  * Time is bounded twice: a match is given up after some thousand steps (core/pattern.h), and after CONTENT_MS no
- * further one is begun.  What was given up does not match: a rule is a customer's wish about mail, no guard of this
- * server, and mail is not refused because somebody's pattern is slow.  The caller logs it.
+ * further one is begun.  That is time in which we compute: others may have the processor for as long on a busy machine,
+ * and rules that cost nothing would not be asked.  What was given up does not match: a rule is a customer's wish about
+ * mail, no guard of this server, and mail is not refused because somebody's pattern is slow.  The caller logs it.
  */
 #include "relay/content_match.h"
 
@@ -22,7 +23,7 @@ void content_match_begin(struct arena *arena, const struct content_rule *rules, 
 {
     *out = (struct content_match){.rules = rules, .count = count, .message = message};
     out->known = arena_array(arena, count, sizeof *out->known);
-    out->give_up_ms = clock_steady_ms() + CONTENT_MS;
+    out->give_up_ms = clock_work_ms() + CONTENT_MS;
 }
 
 static bool fits(struct content_match *m, const struct content_rule *rule, enum content_pattern which,
@@ -30,7 +31,7 @@ static bool fits(struct content_match *m, const struct content_rule *rule, enum 
 {
     if (!rule->compiled[which])
         return true;
-    if (m->give_up_ms && clock_steady_ms() >= m->give_up_ms) {
+    if (m->give_up_ms && clock_work_ms() >= m->give_up_ms) {
         m->too_hard++;
         return false;
     }

@@ -33,7 +33,7 @@ struct content_match {
     const struct content_message *message;
     enum content_known { CONTENT_UNKNOWN, CONTENT_FITS, CONTENT_DIFFERS } * known; /* of each rule, without the recipient */
     unsigned too_hard;   /* patterns that were given up, or not begun as the time was over: they match nothing */
-    uint64_t give_up_ms; /* steady clock; 0: never */
+    uint64_t give_up_ms; /* clock_work_ms(); 0: never */
 };
 
 void content_match_begin(struct arena *arena, const struct content_rule *rules, unsigned count,
