@@ -81,9 +81,9 @@ AWAITS bool queue_words_read(struct request *r, const struct queue_words *words,
         reply_problem(r, 422, "held_by", "must be one of the words of hold.by");
     else if (words->quarantined.p && !parse_flag(words->quarantined, &out->quarantine))
         reply_problem(r, 422, "quarantined", "must be true or false");
-    else if (words->message.p && !id_parse(words->message, &out->message_id))
+    else if (words->message.p && (!id_parse(words->message, &out->message_id) || !out->message_id))
         reply_problem(r, 422, "message", "must be the id of a message");
-    else if (words->group.p && !id_parse(words->group, &out->group_id))
+    else if (words->group.p && (!id_parse(words->group, &out->group_id) || !out->group_id))
         reply_problem(r, 422, "group", "must be the id of a group");
     else if (words->older_than.p && !queue_words_age(words->older_than, &out->before_ms))
         reply_problem(r, 422, "older_than", "%s", age);

@@ -15,6 +15,7 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/id.h"
+#include "storage/carry_copy.h"
 #include "storage/db.h"
 #include "storage/held_folder_rows.h"
 #include "storage/hint.h"
@@ -58,6 +59,12 @@ static const struct db_statement decide = {
     "held_folder_release",
     "update queue_entry q set held_until = now(), held_then = 'release', shown = true,"
     "   expires_at = q.expires_at + (now() - q.held_until), delay_at = q.delay_at + (now() - q.held_until) where" THESE};
+/* What still goes to a primary says so, as what an outage has shown does; when it is there storage/carry_copy.h has it. */
+static const struct db_statement mark = {
+    "held_folder_release_mark",
+    "update mailbox_message c set keywords = c.keywords || array['" CARRY_HELD "']"
+    " where c.cell = $1::smallint and c.mailbox_id = $3::bigint and not c.keywords @> array['" CARRY_HELD "']"
+    "   and c.message_id in (select q.message_id from queue_entry q where" THESE " and q.destination <> 'mailbox')"};
 /* Behind the copying: else what was decided would be filed by nobody, as it is shown. */
 static const struct db_statement there = {
     "held_folder_release_there",
@@ -179,6 +186,7 @@ static AWAITS enum db_write release(struct release *r, int64_t folder_id, const 
     step(unit, &decide, r);
     add_audit(unit, r);
     copy_step = mailbox_copy_add(unit, folder_id, uids, count, r->account->inbox_id, r->move);
+    params_int64(step(unit, &mark, r), r->account->inbox_id);
     add_there(unit, r);
     written = queue_run_patiently(unit);
     if (written == DB_REFUSED)

@@ -10,7 +10,8 @@
  * are what they will be if it is released at held_until, and whoever moves held_until moves them.  So they lie ahead,
  * and those who look for what is over do not come by.
  *
- * Discarding is the same, and the entry is gone with its reference to the message.
+ * Discarding is the same, and the entry is gone with its reference to the message; copies of it that its reader has say
+ * no longer that it is to be delivered.
  *
  * An entry that is to be rejected is claimed, as it takes a report to its sender (daemon/runner_expiry.c).  It stays
  * held while it is leased, and so is found again should that worker die.
@@ -19,6 +20,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
+#include "storage/carry_copy.h"
 #include "storage/db.h"
 #include "storage/maintenance.h"
 #include "storage/queue_internal.h"
@@ -63,6 +65,20 @@ static const struct db_statement discard_event = {
     "insert into event (cell, id, at, message_id, recipient, kind, detail)"
     " select q.cell, u.event_id, $4::timestamptz, q.message_id, q.recipient, 'discarded', q.held_reason" QUEUE_ENTRIES_WITH(
         "$3::bigint[]", "event_id") " and" OVER("discard")};
+#define COPIES                                                                                                         \
+    THESE("discard")                                                                                                   \
+    " join mailbox b on b.cell = q.cell and b.account_id = q.account_id"                                               \
+    " join mailbox_message i on i.cell = b.cell and i.mailbox_id = b.id and i.message_id = q.message_id"
+static const struct db_statement discard_bump = {
+    "hold_discard_bump",
+    "update mailbox m set modseq = m.modseq + 1 from (select k.cell, k.id from mailbox k"
+    "   where (k.cell, k.id) in (select b.cell, b.id" COPIES ") order by k.cell, k.id for update) w"
+    " where m.cell = w.cell and m.id = w.id returning m.id"};
+static const struct db_statement discard_mark = {
+    "hold_discard_mark",
+    "update mailbox_message c set modseq = w.modseq, keywords = array_remove(c.keywords, '" CARRY_HELD "')"
+    "  from (select distinct i.cell, i.mailbox_id, i.uid, b.modseq" COPIES ") w"
+    " where c.cell = w.cell and c.mailbox_id = w.mailbox_id and c.uid = w.uid"};
 static const struct db_statement discard_message = {
     "hold_discard_message", "insert into message_release (cell, message_id) select distinct q.cell, q.message_id" THESE(
                                 "discard") " order by 1, 2" RELEASE_LISTED};
@@ -129,20 +145,21 @@ struct slice hold_detail(struct arena *arena, const struct hold *hold)
                                   hold_then_word(hold->then), SLICE_ARG(hold->reason)));
 }
 
-#define STEPS 4
+#define STEPS 6
 static const struct db_statement *const releasing[STEPS] = {&lock, &event, &wake, &release};
-static const struct db_statement *const discarding[STEPS] = {&discard_lock, &discard_event, &discard_message,
-                                                             &discard_entry};
+static const struct db_statement *const discarding[STEPS] = {&discard_lock, &discard_event,   &discard_bump,
+                                                             &discard_mark, &discard_message, &discard_entry};
 
 static AWAITS enum db_write end_these(struct arena *arena, const struct db_statement *const steps[STEPS],
                                       const int16_t *cells, const int64_t *ids, unsigned count)
 {
     struct db_unit *unit = db_unit_new(arena);
     int64_t *events = arena_array(arena, count, sizeof *events);
+    enum db_write written;
 
     for (unsigned i = 0; i < count; i++)
         events[i] = id_make((unsigned)cells[i]);
-    for (unsigned i = 0; i < STEPS; i++) {
+    for (unsigned i = 0; i < STEPS && steps[i]; i++) {
         struct params *p = db_unit_add(unit, steps[i]);
 
         params_int16s(p, cells, count);
@@ -152,7 +169,11 @@ static AWAITS enum db_write end_these(struct arena *arena, const struct db_state
             params_time(p, clock_now_ms());
         }
     }
-    return queue_run_patiently(unit);
+    written = queue_run_patiently(unit);
+    for (unsigned i = 0; i < unit->count && written == DB_DONE; i++)
+        if (steps[i] == &discard_bump)
+            carry_copy_tell(unit->steps[i].rows);
+    return written;
 }
 
 static AWAITS enum db_write end_due(const struct db_statement *read, const struct db_statement *const steps[STEPS],

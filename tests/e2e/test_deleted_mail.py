@@ -288,6 +288,24 @@ def test_keywords_are_not_the_readers(make, sink):
     assert node.query("select flags, keywords from mailbox_message where 'x' <> all(keywords)") == [["0", "{$Delivered}"]]
 
 
+def test_what_is_discarded_says_neither(make, sink):
+    """Whose hold is over, and ends so, is not to be delivered any more."""
+    node = make()
+    hold(node, sink, "one", "two")
+    assert keywords(node) == {"one": {"$Held"}, "two": {"$Held"}}
+    entry = node.api.get("/v1/queue")["items"][0]["id"]
+    with node.imap(ERIN) as watching:
+        watching.select("INBOX")
+        node.api.post(f"/v1/queue/{entry}/hold", {"approval": True, "then": "discard", "reason": "a look"})
+        node.api.post(f"/v1/queue/{entry}/expire", None)
+
+        def told():
+            watching.noop()
+            return any(line and b"$Held" not in line for line in watching.response("FETCH")[1])
+        wait_until(told, "an open session hears of it")
+    assert keywords(node) == {"one": set(), "two": {"$Held"}}
+
+
 def test_bounced_mail_says_neither(make, sink):
     node = make()
     hold(node, sink, "refused")

@@ -147,6 +147,29 @@ def test_a_relay_domain(node, sink):
     assert node.subjects(CAROL) == ["held"]
 
 
+def test_released_while_the_primary_is_away(node, sink):
+    """What is still to be delivered says so, as what the outage shows does, until it is."""
+    def marks():
+        with node.imap(CAROL) as connection:
+            connection.select("INBOX", readonly=True)
+            return [re.findall(rb"\\Flagged|\$[A-Z][a-z]+", line) for line in connection.fetch("1:*", "(FLAGS)")[1]]
+    allow(node)
+    submit(node, [CAROL], "held")
+    wait_equal(lambda: shown(node, CAROL), ["held"], "it is in Held")
+    sink.stop()
+    node.send("joe@outside.test", CAROL, make_message("waits"))
+    wait_equal(lambda: node.subjects(CAROL), ["waits"], "its primary is away")
+    with node.imap(CAROL) as connection:
+        (uid,) = look(connection, "Held")
+        assert connection.uid("STORE", str(uid), "+FLAGS", r"(\Flagged)")[0] == "OK"
+        assert move(connection, uid)[0] == "OK"
+    assert marks() == [[b"$Held"], [b"\\Flagged", b"$Held"]]
+    sink.start()
+    wait_until(lambda: not queue(node), "all of it is delivered")
+    wait_equal(marks, [[b"$Delivered"], [b"\\Flagged", b"$Delivered"]], "and says so")
+    assert sorted(subject_of(message.data) for message in sink.messages) == ["held", "waits"]
+
+
 @pytest.mark.parametrize("permitted, quarantine, status", [
     ("nothing", False, "NO"), ("quarantine", False, "NO"), ("held", True, "NO"), ("held", False, "OK"), ("quarantine", True, "OK")])
 def test_as_the_domain_permits(node, permitted, quarantine, status):

@@ -165,6 +165,7 @@ def test_a_killed_process_goes_on(new_posthouse, outside):
     ({"action": "retry", "state": "asleep"}, "state"), ({"action": "retry", "customer": "nobody"}, "customer"),
     ({"action": "retry", "older_than": "soon"}, "older_than"), ({"action": "retry", "priority": 1}, "priority"),
     ({"action": "redirect", "next_hops": []}, "next_hops"), ({"action": "priority"}, "priority"),
+    *(({"action": "cancel", "bounce": False, name: "0000000000000"}, name) for name in ("message", "group")),
 ])
 def test_refused(node, members, field):
     problem(node, 422, "POST", "/v1/queue-actions", members, field=field)
