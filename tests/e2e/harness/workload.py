@@ -35,7 +35,8 @@ DONE, GONE = (409,), (404,)  # what a repetition is told when the first try was 
 
 API_SOURCES = ("provision*", "queue_act", "queue_bulk*", "queue_filter", "queue_view", "suspension*", "continuity_policy")
 API_STATEMENTS = ("decision_find", "event_list", "event_attempts", "audit_list", "node_count", "queue_claim_rejected")
-API_STATEMENTS += ("hold_discarded_read", "hold_discard_lock", "hold_discard_event", "hold_discard_message", "hold_discard_entry")
+API_STATEMENTS += ("hold_discarded_read", "hold_discard_lock", "hold_discard_event", "hold_discard_bump", "hold_discard_mark",
+                   "hold_discard_message", "hold_discard_entry")
 API_STATEMENTS += ("similar_list",)
 API_STATEMENTS += ("outage_view_list", "outage_view_get", "outage_view_count")
 
