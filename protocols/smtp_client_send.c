@@ -300,7 +300,8 @@ static AWAITS void await_end(struct transaction *t, const char *uncertain)
         lose(t, SMTP_CLIENT_CUT, "");
         return;
     }
-    client->dirty = false;
+    /* RFC 5321 4.1.1.4 has it over either way; Postfix leaves it open after a refusal by smtpd_end_of_data_restrictions. */
+    client->dirty = verdict(t, RETRY_STAGE_END) != RETRY_VERDICT_ACCEPTED;
     decide_all(t, outcome_of(verdict(t, RETRY_STAGE_END)), words(t), status(t, RETRY_STAGE_END));
 }
 

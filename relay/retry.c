@@ -18,6 +18,7 @@
  *   - 552 to RCPT (*) is "too many recipients" of old servers and is taken as 452 (RFC 5321 4.5.3.1.10), unless its
  *     enhanced code says that the mailbox is the matter (5.2.x).
  *   - 354 anywhere but after DATA, 1xx, 3xx and nonsense are a server that is out of step: later, never a bounce.
+ *   - 503 to MAIL (bad sequence of commands) is about the session, not about the message: later, too.
  *   - An enhanced code never overrides the reply code (RFC 2034 section 3 wants them to agree); one of another
  *     class is not passed on into a DSN.
  */
@@ -75,7 +76,7 @@ static enum retry_verdict classify_failure(enum retry_stage stage, unsigned code
         if (code == 552 && !about_the_mailbox(enhanced))
             return RETRY_VERDICT_LATER;
         return permanent ? RETRY_VERDICT_REFUSED : RETRY_VERDICT_LATER;
-    case RETRY_STAGE_MAIL:
+    case RETRY_STAGE_MAIL: return permanent && code != 503 ? RETRY_VERDICT_REFUSED : RETRY_VERDICT_LATER;
     case RETRY_STAGE_DATA:
     case RETRY_STAGE_END: return permanent ? RETRY_VERDICT_REFUSED : RETRY_VERDICT_LATER;
     }

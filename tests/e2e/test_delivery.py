@@ -204,6 +204,30 @@ def test_refused_transaction_bounces(node, sink, behave):
     assert sink.messages == []
 
 
+@pytest.mark.parametrize("chunking", [False, True])
+@pytest.mark.parametrize("refusal", ["554 5.7.1 no", "451 4.3.0 later"])
+def test_a_server_that_goes_on_with_what_it_has_refused(node, sink, refusal, chunking):
+    """Its transaction is open yet, after the end of data: RFC 5321 4.1.1.4 has it over. The next message must not be refused for that."""
+    sink.behave = Behaviour(end_reply=refusal, leaves_open=True, extensions=Behaviour().extensions + ("CHUNKING",) * chunking)
+    send(node, "carol@relayed.test", subject="first")
+    wait_events(node, "bounced", "deferred")
+    sink.behave.end_reply = "250 2.0.0 stored"
+    send(node, "dave@relayed.test", subject="second")
+    wait_empty(node)
+    assert sink.connections == 1 or refusal.startswith("4"), "over the same connection"
+    assert sorted(subjects(sink)) == (["second"] if refusal.startswith("5") else ["first", "second"])
+
+
+def test_out_of_step_is_no_refusal(node, sink):
+    """503 to MAIL is about the session."""
+    sink.behave = Behaviour(mail_reply="503 5.5.1 Error: nested MAIL command")
+    send(node, "carol@relayed.test")
+    wait_events(node, "deferred")
+    sink.behave.mail_reply = "250 2.1.0 Ok"
+    wait_empty(node)
+    assert subjects(sink) == ["hello"]
+
+
 def test_no_bounce_for_a_bounce(node, sink):
     sink.behave = Behaviour(end_reply="554 5.7.1 no")
     send(node, "carol@relayed.test", sender="")

@@ -25,7 +25,8 @@ static enum retry_verdict expected(enum retry_stage stage, unsigned code)
         return RETRY_VERDICT_ACCEPTED;
     if (early)
         return RETRY_VERDICT_AWAY;
-    if (code >= 500 && code < 600 && !(stage == RETRY_STAGE_RECIPIENT && code == 552))
+    if (code >= 500 && code < 600 && !(stage == RETRY_STAGE_RECIPIENT && code == 552) &&
+        !(stage == RETRY_STAGE_MAIL && code == 503))
         return RETRY_VERDICT_REFUSED;
     return RETRY_VERDICT_LATER;
 }

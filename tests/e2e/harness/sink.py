@@ -48,6 +48,7 @@ class Behaviour:
     tls: object = None     # ssl.SSLContext: STARTTLS is offered
     tls_extensions: tuple = ()  # offered under TLS, beside the others
     tls_broken: bool = False  # it is offered, and the handshake fails
+    leaves_open: bool = False  # a transaction whose end was refused goes on, as Postfix's does after smtpd_end_of_data_restrictions
     ehlo_reply: str = ""   # instead of what EHLO is answered
     delay: float = 0       # seconds before the greeting
     auth: object = None    # answers AUTH: called with the session, mechanism and initial response; see sasl_server.py
@@ -203,6 +204,9 @@ class _Handler(socketserver.StreamRequestHandler):
             elif verb == "MAIL":
                 if self.at("mail"):
                     return
+                if sender is not None and sink.behave.leaves_open:
+                    self.say("503 5.5.1 Error: nested MAIL command")
+                    continue
                 address, _, parameters = rest.partition(">")
                 sender, recipients, recipient_parameters = address.partition("<")[2], [], []
                 self.say(sink.behave.mail_reply)
@@ -239,7 +243,8 @@ class _Handler(socketserver.StreamRequestHandler):
                                          list(recipient_parameters)), last)
                 if self.over:
                     return
-                sender, recipients = None, []
+                if not (sink.behave.leaves_open and not sink.behave.end_reply.startswith("2")):
+                    sender, recipients = None, []
             elif verb == "BDAT":
                 outcome = self.chunk(rest, data, chunks, recipients)
                 if outcome is None:
@@ -250,7 +255,9 @@ class _Handler(socketserver.StreamRequestHandler):
                     if self.over:
                         return
                 if outcome != "chunk":
-                    sender, recipients, data, chunks = None, [], bytearray(), []
+                    data, chunks = bytearray(), []
+                    if not (outcome == "last" and sink.behave.leaves_open and not sink.behave.end_reply.startswith("2")):
+                        sender, recipients = None, []
             elif verb == "RSET":
                 if self.at("rset"):
                     return
