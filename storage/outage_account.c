@@ -48,11 +48,13 @@ static const struct db_statement insert = {
     "outage_account_insert",
     "insert into account (id, cell, customer_id, domain_id, address, inbox_id, state)"
     " select n.id, d.cell, d.customer_id, d.id, n.address, n.inbox_id, 'continuity'"
-    "   from unnest($2::bigint[], $3::text[], $4::bigint[]) with ordinality n (id, address, inbox_id, nr)"
+    "   from (select *, substr(regexp_replace(u.address, '@[^@]*$', ''), 2) as rest"
+    "           from unnest($2::bigint[], $3::text[], $4::bigint[]) with ordinality u (id, address, inbox_id, nr)) n"
     "   join domain d on d.id = $1::bigint and d.kind = 'relay'"
     "  where not exists (select from account where address = n.address)"
     "    and not exists (select from alias where address = n.address)"
     "    and not exists (select from expansion where address = n.address)"
+    "    and translate(n.rest, coalesce(d.subaddress_separator, ''), '') = n.rest" /* a subaddress is its owner's */
     "  order by n.nr"
     "  limit greatest(0, least($5::integer - (select count(*) from account a where a.domain_id = $1::bigint"
     "                                           and a.state = 'continuity'),"

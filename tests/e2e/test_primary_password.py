@@ -160,6 +160,14 @@ def test_no_account_is_made_where_none_is_wanted(node):
     assert not imap(node, ANN, SECRET) and node.query("select 1 from account") == []
 
 
+def test_a_subaddress_gets_no_account_of_its_own(node, sink, server):
+    """A primary may take ann+news for ann; her mail for that is hers."""
+    server.behave.auth = lambda session, mechanism, initial: session.say("235 2.7.0 ok")
+    assert not imap(node, "ann+news@checked.test", SECRET)
+    assert node.query("select address from account") == []
+    assert imap(node, ANN, SECRET) and node.query("select address from account") == [[ANN]]
+
+
 def test_scram_only_in_an_outage(node, sink, server):
     """The primary cannot be asked for what we are not told."""
     assert imap(node, ANN, SECRET)
