@@ -80,7 +80,9 @@ unsigned runner_limit(const struct runner_destination *d)
 {
     if (d->held_until > clock_steady_ms())
         return 0;
-    return d->ordered ? d->drain.limit : d->concurrency.limit;
+    if (!d->ordered)
+        return d->concurrency.limit;
+    return d->drain.limit < runner_order_most(d) ? d->drain.limit : runner_order_most(d);
 }
 
 static bool wants_lane(const struct runner_destination *d)

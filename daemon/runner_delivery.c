@@ -99,10 +99,27 @@ static void all_later(struct runner_batch *batch, struct slice why)
     batch->count = 0;
 }
 
-/* Others have connections that work, we get none: that is a limit, not an outage. */
+/* Of ours that work: a lane may just have put its own aside. */
+static unsigned connections(const struct runner_destination *d)
+{
+    return d->connected + (d->idle ? 1 : 0);
+}
+
+/*
+ * Others have connections that work, we get none: that is a limit, not an outage.  In a drain, which may begin with all
+ * its lanes at once, others may still be at it: whoever is the last decides.
+ */
 static bool is_limit(const struct runner_destination *d)
 {
-    return d->connected > 0 && clock_steady_ms() < d->good_at + WORKING_MS;
+    if (d->ordered)
+        return connections(d) + d->connecting > 0;
+    return connections(d) > 0 && clock_steady_ms() < d->good_at + WORKING_MS;
+}
+
+/* One fewer each time, so that no lane is begun in the place of one that found no connection. */
+static unsigned limit_found(const struct runner_destination *d)
+{
+    return d->ordered ? d->lanes - 1 : connections(d);
 }
 
 /* Every host that was reached lacks what the message, or the policy for its recipients, requires. */
@@ -130,6 +147,7 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
                                 bool cut, struct slice reply)
 {
     struct runner_destination *d = lane->destination;
+    enum runner_hop found;
 
     for (unsigned i = 0; i < batch->count && !reply.n; i++) {
         batch->entries[i]->secured = (struct runner_secured){0};
@@ -139,7 +157,10 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
         all_unmet(lane, batch, walk);
         return false;
     }
-    switch (runner_hop_next(lane->arena, &d->route, walk, &lane->client)) {
+    d->connecting++;
+    found = runner_hop_next(lane->arena, &d->route, walk, &lane->client);
+    d->connecting--;
+    switch (found) {
     case RUNNER_HOP_OPEN:
         d->connected++;
         lane->log.peer = smtp_client_host(lane->client);
@@ -150,7 +171,7 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
             runner_unmet_note(d, walk, runner_times(batch->entries[0]->recipient).retry_first_ms);
             all_unmet(lane, batch, walk);
         } else if (is_limit(d)) {
-            concurrency_crowded(&d->concurrency, d->connected, clock_steady_ms());
+            concurrency_crowded(&d->concurrency, limit_found(d), clock_steady_ms());
             put_back(batch);
         } else {
             all_away(lane, batch, walk, cut, reply);

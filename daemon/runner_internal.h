@@ -118,7 +118,7 @@ struct runner_destination {
     struct runner_share *turn; /* the customer that is next; NULL: nothing is pending */
     unsigned pending, entries; /* entries: all that refer to it */
     unsigned claimed;          /* of what is pending, from the database */
-    unsigned lanes, connected;
+    unsigned lanes, connected, connecting;
     struct concurrency concurrency;
     bool ordered;                 /* its primary has an outage: what goes to it goes in order for each recipient */
     unsigned drills;              /* of its accounts, that drain: in order, too */
@@ -222,6 +222,8 @@ struct runner_entry *runner_order_first(struct runner_destination *destination);
 void runner_order_freed(struct runner_destination *destination);
 /* Its primary answers again: slowly at first.  Set: what is wanted now.  End: the outage is over, as in quiet times. */
 void runner_order_begin(struct runner_destination *destination, enum drain_pace pace);
+unsigned
+runner_order_most(const struct runner_destination *destination);  /* connections: what it was found to take, too */
 void runner_order_forget(struct runner_destination *destination); /* it is freed */
 void runner_order_set(struct runner_destination *destination, enum drain_pace pace, bool newest_first);
 void runner_order_end(struct runner_destination *destination);

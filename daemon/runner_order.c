@@ -170,6 +170,7 @@ void runner_order_begin(struct runner_destination *d, enum drain_pace pace)
     forget_passed(d);
     if (!d->ordered)
         put_anew(d, true, d->newest_first, d->drills);
+    d->concurrency.crowded_until = 0; /* what it takes now is found anew */
     d->drain = drain_begin(pace, runner_settings()->per_destination_max);
 }
 
@@ -191,6 +192,15 @@ void runner_order_drill(struct runner_destination *d, bool begins)
         d->drills = drills;
 }
 
+/* A server that serves so many connections and takes no more is not asked for more by each lane that ends. */
+unsigned runner_order_most(const struct runner_destination *d)
+{
+    unsigned most = runner_settings()->per_destination_max;
+
+    return clock_steady_ms() < d->concurrency.crowded_until && d->concurrency.limit < most ? d->concurrency.limit
+                                                                                           : most;
+}
+
 static bool is_put_off(const struct smtp_client_recipient *r, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -205,7 +215,7 @@ void runner_order_answered(struct runner_destination *d, const struct runner_bat
     bool put_off = is_put_off(r, batch->count);
 
     if (d->ordered && (batch->finished || put_off))
-        drain_answered(&d->drain, runner_settings()->per_destination_max, put_off ? 0 : ms, put_off);
+        drain_answered(&d->drain, runner_order_most(d), put_off ? 0 : ms, put_off);
 }
 
 /* ------------------------------------------------------------------ what is put off */

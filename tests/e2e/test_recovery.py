@@ -160,6 +160,33 @@ def test_who_is_put_off_for_ever_keeps_nobody_waiting(node, primary):
     assert [entry["last_reply"] for entry in node.api.get("/v1/queue")["items"]] == ["451 4.3.2 busy"] * 10
 
 
+class Alone(Behaviour):
+    """Of a server that takes one connection at a time from whom it knows."""
+    sink = None
+
+    def __getattribute__(self, name):
+        if name == "banner" and object.__getattribute__(self, "sink").open_connections > 1:
+            return "421 4.7.0 too many connections from you"
+        return object.__getattribute__(self, name)
+
+
+@pytest.mark.parametrize("pace", ["measured", "fast"])
+def test_a_primary_that_takes_one_connection(node, primary, pace):
+    """That is no outage, and it is not asked again and again for one more."""
+    outage = hold(node, primary, 160)
+    node.api.patch(f"/v1/outages/{outage}/drain", {"pace": pace})
+    primary.takes = 0.02
+    primary.behave = Alone(at_end=primary.answer)
+    primary.behave.sink = primary
+    before = primary.connections
+    primary.start()
+    drained(node)
+    assert all(subjects == sorted(subjects) for subjects in arrived(primary).values()) and len(primary.messages) == 160
+    assert primary.connections - before < 30
+    told = [event["detail"] for event in node.api.get("/v1/domains/relayed.test/health/events")["items"] if event["type"] == "health.changed"]
+    assert not any(detail.startswith("recovering -> down") for detail in told), told
+
+
 class Deadly(dict):
     """One reader's RCPT is what the primary dies of."""
     def get(self, address, other):
