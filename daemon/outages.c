@@ -82,6 +82,7 @@ static AWAITS enum outages_answer open_outage(int64_t domain_id, struct slice wh
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct outage_opened found;
+    int64_t fresh_from = 0;
     bool recorded = outage_open(arena, domain_id, why, detection, &found) == DB_DONE;
 
     if (!recorded)
@@ -89,7 +90,7 @@ static AWAITS enum outages_answer open_outage(int64_t domain_id, struct slice wh
     if (found.opened)
         log_warn("outage opened", log_slice("domain", found.domain), log_slice("reason", why),
                  log_str("detection", detection));
-    if (found.open && outages_show_waiting(domain_id) == OUTAGES_SHOWN_ALL && found.opened &&
+    if (found.open && outages_show_waiting(domain_id, &fresh_from) == OUTAGES_SHOWN_ALL && found.opened &&
         outage_note_shown(domain_id) != DB_DONE)
         log_debug("when it was readable is noted later", log_id("domain", domain_id));
     arena_free(&arena);
@@ -254,7 +255,7 @@ static AWAITS bool drain(struct outages_run *run)
 
 static AWAITS void show(struct outages_run *run)
 {
-    switch (outages_show_waiting(run->domain_id)) {
+    switch (outages_show_waiting(run->domain_id, &run->fresh_from)) {
     case OUTAGES_SHOWN_ALL: run->shown = run->shown || outage_note_shown(run->domain_id) == DB_DONE; break;
     case OUTAGES_SHOWN_PART: kick(); break; /* others' turn, then this one's again */
     case OUTAGES_SHOWN_LATER: break;

@@ -26,13 +26,13 @@ AWAITS void outages_begin(int64_t domain_id, struct slice reason, const char *de
 AWAITS bool outages_even(unsigned cell, struct slice key, int64_t back_ms);
 /* And: with so many probes it has answered often enough to count as up. */
 AWAITS bool outages_answered(int64_t domain_id, struct slice key, unsigned probes);
-/* And: shows what waits, for a while. */
+/* And: shows what waits, for a while.  *fresh_from: see storage/outage_show.h; 0 at first. */
 enum outages_shown {
     OUTAGES_SHOWN_ALL,
     OUTAGES_SHOWN_PART,  /* there is more, for the next turn */
     OUTAGES_SHOWN_LATER, /* it could not be done */
 };
-AWAITS enum outages_shown outages_show_waiting(int64_t domain_id);
+AWAITS enum outages_shown outages_show_waiting(int64_t domain_id, int64_t *fresh_from);
 unsigned outages_running(void);
 /* The domain has an outage that this worker knows of, or it could not know: mail for it may have an account and copies since. */
 bool outages_may_show(int64_t domain_id);

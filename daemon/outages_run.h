@@ -22,6 +22,7 @@ struct outages_run {
     int64_t probe_wanted_ms; /* the last wish that was heard */
     enum { AS_IT_IS, FORCED_UP, FORCED_DOWN } forced;
     uint64_t hold_at;    /* FORCED_DOWN: when to look whether it is still held back */
+    int64_t fresh_from;  /* what came just now is looked for from here on */
     bool shown;          /* all that waited when it was taken on */
     unsigned answers;    /* DRAINING: of probes, in a row */
     uint64_t even_since; /* DRAINING: the drain has caught up; 0: it has not */

@@ -13,13 +13,16 @@
 
 #define TURN_MS 100
 
-enum outages_shown outages_show_waiting(int64_t domain_id)
+enum outages_shown outages_show_waiting(int64_t domain_id, int64_t *fresh_from)
 {
     uint64_t until = clock_steady_ms() + TURN_MS;
-    struct outage_show_page page;
+    struct outage_show_page page = {.fresh_from = *fresh_from};
 
     do {
-        if (outage_show(domain_id, &page) != DB_DONE) {
+        enum db_write written = outage_show(domain_id, &page);
+
+        *fresh_from = page.fresh_from;
+        if (written != DB_DONE) {
             log_warn("held mail could not be shown yet", log_id("domain", domain_id));
             return OUTAGES_SHOWN_LATER;
         }
