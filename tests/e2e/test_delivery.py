@@ -209,10 +209,11 @@ def test_refused_transaction_bounces(node, sink, behave):
 def test_a_server_that_goes_on_with_what_it_has_refused(node, sink, refusal, chunking):
     """Its transaction is open yet, after the end of data: RFC 5321 4.1.1.4 has it over. The next message must not be refused for that."""
     sink.behave = Behaviour(end_reply=refusal, leaves_open=True, extensions=Behaviour().extensions + ("CHUNKING",) * chunking)
-    send(node, "carol@relayed.test", subject="first")
-    wait_events(node, "bounced", "deferred")
-    sink.behave.end_reply = "250 2.0.0 stored"
-    send(node, "dave@relayed.test", subject="second")
+    with node.smtp() as connection:  # one session, and so one worker, which has one connection
+        connection.sendmail("joe@outside.test", ["carol@relayed.test"], make_message("first", to="carol@relayed.test"))
+        wait_events(node, "bounced", "deferred")
+        sink.behave.end_reply = "250 2.0.0 stored"
+        connection.sendmail("joe@outside.test", ["dave@relayed.test"], make_message("second", to="dave@relayed.test"))
     wait_empty(node)
     assert sink.connections == 1 or refusal.startswith("4"), "over the same connection"
     assert sorted(subjects(sink)) == (["second"] if refusal.startswith("5") else ["first", "second"])
