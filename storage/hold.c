@@ -51,7 +51,7 @@ static const struct db_statement wake = {
                    "  where destination.failures = 0"};
 static const struct db_statement release = {
     "hold_release", "update queue_entry h set held_until = null, held_by = null, held_reason = null, held_then = null,"
-                    "       suspension_id = null, held_approval = false, quarantined = false,"
+                    "       suspension_id = null, similar_id = null, held_approval = false, quarantined = false,"
                     "       expires_at = h.expires_at + (greatest(h.due_at, now()) - h.held_until),"
                     "       delay_at = h.delay_at + (greatest(h.due_at, now()) - h.held_until)"
                     "  from (select q.cell, q.id" THESE("release") ") t where " QUEUE_SAME};

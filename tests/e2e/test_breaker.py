@@ -273,8 +273,14 @@ def test_what_is_alike_is_decided_about_together(node, outside):
     wait_equal(lambda: node.subjects(BOB), ["Friday"], "what she wrote is there")
     assert list(groups()) == [subject for subject in found if not subject.startswith("Parcel") and subject != "Friday"]
     assert node.query("select count(*) from audit_log where path like '/v1/queue-actions%'") == [["4"]]
+    # what is released, and waits, is in no group: whoever decides about that later does not mean it
+    (seed, *_) = groups().values()
+    decide(node, "release", group=seed["id"])
+    released = wait_until(lambda: [entry for entry in queue(node, account=ANN) if entry["state"] != "held"], "it waits for its server")
+    assert {entry["group"] for entry in released} == {None} and not queue(node, group=seed["id"])
     outside.start()
-    assert not outside.messages and node.subjects(ANN) == [TOLD]
+    wait_until(lambda: len(outside.messages) == seed["messages"], "it is delivered", timeout=60)
+    assert not any(b"parcel" in message.data for message in outside.messages) and node.subjects(ANN) == [TOLD]
 
 
 def test_it_closes_by_itself(node, outside, receiver):
