@@ -111,7 +111,7 @@ static const struct db_statement tasks = {
     "                   coalesce(h.why, 'probes failed'), 'probe'"
     "   from domain_health h join domain d on d.id = h.domain_id"
     "  where h.cell = any($1::smallint[]) and h.state in ('down', 'recovering')"
-    "    and h.since < now() - interval '3 seconds'"
+    "    and (h.state = 'down' or h.since < now() - interval '3 seconds')"
     "    and domain_forced(d.cell, d.id) is null and " NO_OUTAGE " limit $2::integer)"
     " union all (select d.id, d.name, 2, null, null"
     "   from continuity_policy p join domain d on d.id = p.domain_id"
