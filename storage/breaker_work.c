@@ -8,7 +8,11 @@
  * What waits is found by walking the queue, some 2,000 entries at a time: the entry does not know which account
  * submitted it, and an index that all mail pays for is not worth what happens so seldom.  What a worker has in its
  * memory at that moment is passed over; so the walk is made again after 5, 10, 20 and so on seconds, up to ten minutes:
- * whatever is put off is found by it.
+ * whatever is put off is found by it.  What somebody has let go meanwhile is left alone.
+ *
+ * What waits until a time that its sender gave, at the limit of a grant, or until a suspension is over, and would go
+ * then, is held, too: else whoever has the password would only have to ask for a later time.  What is released while
+ * the suspension lasts is suspended again by whoever comes upon it.
  */
 #include "core/clock.h"
 #include "core/id.h"
@@ -17,6 +21,20 @@
 #include "storage/queue_internal.h"
 
 #define WALK 2000
+
+/* Not held yet, or so that it would go by itself meanwhile. */
+#define GOES(q)                                                                                                        \
+    "(" q "held_until is null or (" q "held_by in ('sender', 'limit', 'suspension') and " q "held_then = 'release'))"
+/*
+ * Somebody has let it go since, having looked at it; or its hold by this opening ($5 is its reason) is over.  Asked for
+ * each entry by itself (so coalesce): events are many, and not to be walked through.
+ */
+#define DECIDED                                                                                                        \
+    "coalesce(exists (select from event v join held_account h on h.account_id = $8::bigint and v.at >= h.created_at"   \
+    "         where v.cell = q.cell and v.message_id = q.message_id and v.recipient = q.recipient"                     \
+    "           and (v.kind = 'decided' or (v.kind = 'released' and v.detail = $5::text))), false)"
+#define UNTIL "case when q.held_by = 'sender' then greatest($4::timestamptz, q.held_until) else $4::timestamptz end"
+#define MOVED "(" UNTIL " - coalesce(q.held_until, now()))"
 
 #define LOOK                                                                                                           \
     "(o.looked_at is null or (h.created_at > now() - interval '10 minutes'"                                            \
@@ -104,24 +122,26 @@ AWAITS enum db_write breaker_told(int64_t account_id)
 /* ------------------------------------------------------------------ what waits */
 
 static const struct db_statement walk = {
-    "breaker_walk", "select l.id, l.held_until is null and l.destination <> 'mailbox' and exists (select from message m"
-                    "         where m.cell = l.cell and m.id = l.message_id and m.account_id = $1::bigint)"
-                    "  from (select cell, id, message_id, held_until, destination from queue_entry"
-                    "         where worker is null and id > $2::bigint order by id limit 2000) l order by l.id"};
+    "breaker_walk",
+    "select l.id, " GOES(
+        "l.") " and l.destination <> 'mailbox' and exists (select from message m"
+              "         where m.cell = l.cell and m.id = l.message_id and m.account_id = $1::bigint)"
+              "  from (select cell, id, message_id, held_until, held_by, held_then, destination from queue_entry"
+              "         where worker is null and id > $2::bigint order by id limit 2000) l order by l.id"};
+#define WHICH(u)                                                                                                       \
+    " from " u " where " QUEUE_ENTRY_IS " and " QUEUE_ENTRY_NOBODYS                                                    \
+    " and " GOES("q.") " and not " DECIDED "   and exists (select from breaker_open where account_id = $8::bigint)"
 static const struct db_statement hold = {
     "breaker_hold_waiting",
-    "with held as (update queue_entry q set held_until = $4::timestamptz, held_by = 'breaker', held_reason = $5::text,"
-    "        held_then = $6::text, held_approval = true, expires_at = q.expires_at + ($4::timestamptz - now()),"
-    "        delay_at = q.delay_at + ($4::timestamptz - now())"
-    "   from " QUEUE_LIST(
+    "with held as (update queue_entry q set held_until = " UNTIL ", held_by = 'breaker', suspension_id = null,"
+    "        held_reason = $5::text, held_then = $6::text, held_approval = true,"
+    "        expires_at = q.expires_at + " MOVED ", delay_at = q.delay_at + " MOVED WHICH(QUEUE_LIST(
         "$1::smallint[], $2::bigint[]",
-        "cell, id") " where " QUEUE_ENTRY_IS " and " QUEUE_ENTRY_NOBODYS " and q.held_until is null"
-                    "    and exists (select from breaker_open where account_id = $8::bigint)"
-                    " returning q.cell, q.id, q.message_id, q.recipient)"
-                    " insert into event (cell, id, at, message_id, recipient, kind, detail)"
-                    " select h.cell, e.event_id, now(), h.message_id, h.recipient, 'held', $7::text"
-                    "   from held h join unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
-                    "     on h.cell = e.cell and h.id = e.id on conflict do nothing returning id"};
+        "cell, id")) " returning q.cell, q.id, q.message_id, q.recipient)"
+                     " insert into event (cell, id, at, message_id, recipient, kind, detail)"
+                     " select h.cell, e.event_id, now(), h.message_id, h.recipient, 'held', $7::text"
+                     "   from held h join unnest($1::smallint[], $2::bigint[], $3::bigint[]) e (cell, id, event_id)"
+                     "     on h.cell = e.cell and h.id = e.id on conflict do nothing returning id"};
 static const struct db_statement looked = {"breaker_looked",
                                            "update breaker_open set looked_at = now() where account_id = $1::bigint"};
 
