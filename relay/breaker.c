@@ -15,8 +15,10 @@
  * are forgotten when it is closed (storage/breaker_open.c), and nothing is counted while it is open.
  *
  * Failures are told by their number and by their share: who writes to 5,000 has 50 that are wrong on a good day.  They
- * come later than what they are about; so both are those of the last 60 minutes, and a share is asked for only where
- * there are enough.
+ * come later than what they are about; so their share is of the last 60 minutes or of the day's busiest hour, whichever
+ * is more, and is asked for only where there are enough.  What is given up after a day or more tells of what the account
+ * did then, and is not counted (storage/queue_report.c): else the few of a newsletter that time out together, days
+ * later, when the account sends nothing, would be all of its mail.
  *
  * Countries are counted by the day: whoever is on a journey has one more, perhaps two; a stolen account that is used by
  * many machines has many. 
@@ -116,7 +118,8 @@ static bool is_over(const struct breaker_pattern *pattern, const struct breaker_
     if (out->value <= out->limit)
         return false;
     return measure != BREAKER_FAILURES ||
-           (uint64_t)out->value * FAILURE_SHARE >= breaker_value(pattern, BREAKER_RECIPIENTS, now_ms);
+           (uint64_t)out->value * FAILURE_SHARE >=
+               larger(breaker_value(pattern, BREAKER_RECIPIENTS, now_ms), pattern->day[BREAKER_RECIPIENTS]);
 }
 
 bool breaker_judge(const struct breaker_pattern *pattern, const struct breaker_policy *policy, unsigned countries,

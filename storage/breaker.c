@@ -7,7 +7,8 @@
  * there are workers, some times a second.
  *
  * Only failures are added to by a statement, as they are counted in the transaction that records a bounce, where
- * nothing is known of accounts: they wait in new_failures until somebody folds them in.
+ * nothing is known of accounts: they wait in new_failures until somebody folds them in.  While a breaker is open nobody
+ * does: at midnight the day that opened it would become usual by it, instead of being forgotten when it is closed.
  */
 #include "storage/breaker.h"
 
@@ -43,7 +44,8 @@ static const struct db_statement read_patterns = {
                                                             "    on b.cell = a.cell and b.account_id = a.id"
                                                             " where a.id = any($1::bigint[])"};
 static const struct db_statement failing = {
-    "breaker_failing", "select account_id from breaker_account where cell = any($1::smallint[]) and new_failures > 0"
+    "breaker_failing", "select account_id from breaker_account b where cell = any($1::smallint[]) and new_failures > 0"
+                       "   and not exists (select from breaker_open o where o.account_id = b.account_id)"
                        " limit $2::integer"};
 
 static void read_numbers(const struct rows *rows, unsigned row, unsigned column, uint32_t out[BREAKER_HOURLY])

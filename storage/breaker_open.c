@@ -62,14 +62,16 @@ AWAITS enum db_write breaker_open(int64_t account_id, const struct breaker_trip 
 /* ------------------------------------------------------------------ closing */
 
 #define ZERO(p) p "_messages = 0, " p "_recipients = 0, " p "_failures = 0"
-#define LEARN(m)                                                                                                       \
-    "usual_" m " = case when $2::boolean then greatest(usual_" m ", day_" m ", least(hour_" m " + before_" m           \
-    ", 1000000000), (select value from breaker_open o where o.account_id = $1::bigint and o.measure = '" m "'))"       \
-    " else usual_" m " end"
-static const struct db_statement forget = {
-    "breaker_forget",
-    "update breaker_account set version = version + 1, " LEARN("messages") ", " LEARN("recipients") ", " LEARN("failures") ", " ZERO(
-        "hour") ", " ZERO("before") ", " ZERO("day") " where cell = $3::smallint and account_id = $1::bigint"};
+#define ALL_ZERO "new_failures = 0, " ZERO("hour") ", " ZERO("before") ", " ZERO("day")
+#define LEARN(m, more)                                                                                                 \
+    "usual_" m " = case when $2::boolean then greatest(usual_" m ", day_" m ", least(" more "::bigint + hour_" m       \
+    " + before_" m ", 1000000000),"                                                                                    \
+    "   (select value from breaker_open o where o.account_id = $1::bigint and o.measure = '" m "')) else usual_" m     \
+    " end"
+#define ALL_LEARNT LEARN("messages", "0") ", " LEARN("recipients", "0") ", " LEARN("failures", "new_failures")
+static const struct db_statement forget = {"breaker_forget",
+                                           "update breaker_account set version = version + 1, " ALL_LEARNT ", " ALL_ZERO
+                                           " where cell = $3::smallint and account_id = $1::bigint"};
 static const struct db_statement close_it = {
     "breaker_close",
     "with over as (delete from held_account h where h.account_id = $1::bigint and h.held_by = 'breaker'"

@@ -32,6 +32,7 @@
 #define REPORT_FLIGHT_MAX 512
 #define REPORT_RETRY_FIRST_MS 50
 #define REPORT_RETRY_MAX_MS 1000
+#define FAILURE_MS (24 * 60 * 60 * 1000)
 #define REPORT_AWAY_MS 5000 /* a destination row made only because mail waits for it is looked at this much later */
 
 static const struct db_statement report_delete = {
@@ -165,13 +166,13 @@ static unsigned add_copies(struct arena *arena, struct db_unit *unit, const stru
     return c.count ? carry_copy_add(unit, c.cells, c.ids, delivered, c.count) : UINT_MAX;
 }
 
-/* Before they are deleted. */
+/* Before they are deleted.  What was accepted long ago tells nothing of what its account does now (relay/breaker.c). */
 static void add_failures(struct arena *arena, struct db_unit *unit, const struct queue_result **list, unsigned count)
 {
     struct columns c = columns_new(arena, count);
 
     for (unsigned i = 0; i < count; i++)
-        if (list[i]->outcome == QUEUE_BOUNCED) {
+        if (list[i]->outcome == QUEUE_BOUNCED && id_ms(list[i]->entry_id) > clock_now_ms() - FAILURE_MS) {
             c.cells[c.count] = (int16_t)id_cell(list[i]->entry_id);
             c.ids[c.count++] = list[i]->entry_id;
         }

@@ -130,6 +130,21 @@ static void test_failures_have_a_share(void **unused)
     assert_int_equal(trip.value, 100);
 }
 
+/* Late, when nothing is sent any more: those of the day's busiest hour. */
+static void test_late_failures_have_a_share(void **unused)
+{
+    struct breaker_pattern pattern = {0};
+    struct breaker_trip trip;
+
+    (void)unused;
+    sent(&pattern, BEGIN, 1, 400, 0);
+    sent(&pattern, BEGIN + 3 * HOUR, 0, 0, 60);
+    assert_false(tripped(&pattern, BEGIN + 3 * HOUR, &trip));
+    sent(&pattern, BEGIN + 3 * HOUR, 0, 0, 40);
+    assert_true(tripped(&pattern, BEGIN + 3 * HOUR, &trip));
+    assert_int_equal(trip.measure, BREAKER_FAILURES);
+}
+
 static void test_countries(void **unused)
 {
     struct breaker_pattern pattern = {0};
@@ -244,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_the_turn_of_the_hour),
         cmocka_unit_test(test_a_day_has_one_limit),
         cmocka_unit_test(test_failures_have_a_share),
+        cmocka_unit_test(test_late_failures_have_a_share),
         cmocka_unit_test(test_countries),
         cmocka_unit_test(test_not_enabled),
         cmocka_unit_test(test_against_every_hour),
