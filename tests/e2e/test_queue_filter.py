@@ -127,7 +127,7 @@ def test_pages_do_not_walk_through_the_queue(new_posthouse):
     node.api.relay_domain("dead.test", "many", 9)
     node.query("analyze queue_entry, message, destination")
     filters = [{}, {"sender": "joe@outside.test"}, {"domain": "dead.test"}, {"customer": "many"}, {"destination": "default"}, {"state": "active"},
-               {"state": "held"}, {"held_by": "limit"}, {"message": "0000000000000"}, {"state": "suspended"}, {"older_than": "60"}]
+               {"state": "held"}, {"held_by": "limit"}, {"message": "0000000000001"}, {"state": "suspended"}, {"older_than": "60"}]
 
     held, asked = "indexrelname = 'queue_entry_by_hold'", []
 
