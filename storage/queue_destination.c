@@ -44,21 +44,20 @@ static const struct db_statement destination_back = {
     "   from (select $1::smallint union select cell from destination where key = $2::text and failures > 0) u (cell)"
     "  order by 1"
     " on conflict (cell, key) do update set due_at = now(), failures = 0, last_error = null"};
-#define ACCEPTED(q) "timestamptz '2024-01-01 00:00Z' + (" q ".id >> 22) * interval '1 ms'" /* core/id.h */
 /*
  * Due since it was accepted: it goes before what came later.  A page of what waits, and where it ends.  Only what was
  * answered 4yz, and not what was cut off or told 421: that may be what the server dies of, and is to let others go first.
  */
 static const struct db_statement destination_hasten = {
     "destination_hasten",
-    "with page as materialized (select id, last_reply like '4%' and last_reply not like '421%' and due_at > " ACCEPTED(
+    "with page as materialized (select id, last_reply like '4%' and last_reply not like '421%' and due_at > " QUEUE_ACCEPTED(
         "queue_entry") " as late"
                        "   from queue_entry where (destination, id) > ($2::text, $3::bigint) and destination = $2::text"
                        "    and cell + 0 = $1::smallint and worker is null order by destination, id limit $4::integer),"
                        " t as materialized (select q.cell, q.id from (select id, $1::smallint as cell from page where late) u"
                        "   join queue_entry q on " QUEUE_ENTRY_IS " where " QUEUE_ENTRY_NOBODYS
                        "    and coalesce(q.held_until, '-infinity') = '-infinity' order by q.id for update of q),"
-                       " due as (update queue_entry h set due_at = " ACCEPTED(
+                       " due as (update queue_entry h set due_at = " QUEUE_ACCEPTED(
                            "h") " from t where " QUEUE_SAME ")"
                                 " select max(id), count(*) from page"};
 static const struct db_statement destination_untried = {

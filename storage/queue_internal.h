@@ -29,6 +29,9 @@
 #define QUEUE_ENTRY_OF(worker) "coalesce(q.worker, -1) = " worker
 #define QUEUE_ENTRY_NOBODYS QUEUE_ENTRY_OF("-1")
 
+/* When q was accepted (core/id.h): the due_at of what is to go before all that came later. */
+#define QUEUE_ACCEPTED(q) "timestamptz '2024-01-01 00:00Z' + (" q ".id >> 22) * interval '1 ms'"
+
 struct db_unit;
 struct db_statement;
 struct params;

@@ -47,15 +47,19 @@ static const struct db_statement report_back = {
     "report_back",
     "update queue_entry q set worker = case when u.kept then q.worker end,"
     "       lease_until = case when u.kept then q.lease_until end, last_attempt_at = now(), last_reply = u.reply,"
-    "       due_at = coalesce(u.due_at, q.due_at),"
-    "       attempts = q.attempts + case when u.due_at is null and not u.kept then 0 else 1 end,"
-    "       delay_at = coalesce(q.delay_at, u.delay_at)," /* infinity, once told, stays */
-    "       uncertain_at = coalesce(u.uncertain_at, q.uncertain_at)"
-    "  from " QUEUE_LIST(
-        "$1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[], $7::timestamptz[], $8::bigint[],"
-        " $10::boolean[]",
-        "cell, id, due_at, reply, delay_at, uncertain_at, event_id, kept") " where " QUEUE_ENTRY_IS
-                                                                           " and " QUEUE_ENTRY_OF("$5::smallint")
+    /* put off by a reply before, and now its destination is away: its time is over, and it has its place again */
+    "       due_at = case when u.due_at is not null then u.due_at"
+    "                     when not u.kept and q.last_reply like '4%' and q.last_reply not like '421%' then " QUEUE_ACCEPTED(
+        "q") "             else q.due_at end,"
+             "       attempts = q.attempts + case when u.due_at is null and not u.kept then 0 else 1 end,"
+             "       delay_at = coalesce(q.delay_at, u.delay_at)," /* infinity, once told, stays */
+             "       uncertain_at = coalesce(u.uncertain_at, q.uncertain_at)"
+             "  from " QUEUE_LIST(
+                 "$1::smallint[], $2::bigint[], $3::timestamptz[], $4::text[], $6::timestamptz[], $7::timestamptz[], $8::bigint[],"
+                 " $10::boolean[]",
+                 "cell, id, due_at, reply, delay_at, uncertain_at, event_id, kept") " where " QUEUE_ENTRY_IS
+                                                                                    " and " QUEUE_ENTRY_OF(
+                                                                                        "$5::smallint")
     /* a look for each: a join might read the history */
     "   and coalesce((select false from event e where e.cell = u.cell and e.id = u.event_id and e.at = $9::timestamptz), true)"};
 static const struct db_statement report_destination = {

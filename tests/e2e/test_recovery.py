@@ -358,3 +358,24 @@ def test_what_was_put_off_before_the_outage_goes_first(new_posthouse, sink):
     (outage,) = node.api.get("/v1/outages?state=closed")["items"]
     report = wait_until(lambda: (found := node.api.get(f"/v1/outages/{outage['id']}"))["held"] is not None and found, "its report")
     assert (report["held"], report["drained"], report["remaining"]) == (12, 12, 0)
+
+
+MANY = 3000  # more than a worker claims at once
+
+
+def test_what_was_tried_when_the_primary_went_away_keeps_its_place(new_posthouse, sink):
+    """More than is claimed at once. It had been put off, its time was over, and there was no primary: it is not to come behind what waited with it."""
+    node = new_posthouse(settings={"delivery.probe_interval": "300ms", "delivery.retry_first": "5s", "delivery.retry_max": "5s"}).start()
+    node.api.customer("tried")
+    node.api.relay_domain("relayed.test", "tried", sink.port)
+    node.api.account("ann@relayed.test", "tried")
+    sink.behave = Behaviour(recipient_replies={"ann@relayed.test": "452 4.2.2 the disk is full"})
+    with node.smtp() as connection:
+        for number in range(MANY):
+            connection.sendmail("joe@outside.test", ["ann@relayed.test"], make_message(f"{number}", to="ann@relayed.test"))
+    wait_until(lambda: node.query("select 1 from queue_entry where attempts = 0 or worker is not null limit 1") == [], "all are put off")
+    sink.stop()
+    wait_until(lambda: node.api.get("/v1/outages?state=open")["items"], "it is found away by what is due again", timeout=60)
+    sink.behave = Behaviour()
+    sink.start()
+    wait_equal(lambda: [int(subject_of(message.data)) for message in sink.messages], list(range(MANY)), "all are there, in order", timeout=60)
