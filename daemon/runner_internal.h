@@ -222,8 +222,8 @@ struct runner_entry *runner_order_first(struct runner_destination *destination);
 void runner_order_freed(struct runner_destination *destination);
 /* Its primary answers again: slowly at first.  Set: what is wanted now.  End: the outage is over, as in quiet times. */
 void runner_order_begin(struct runner_destination *destination, enum drain_pace pace);
-unsigned
-runner_order_most(const struct runner_destination *destination);  /* connections: what it was found to take, too */
+/* How many connections it was found to take at most. */
+unsigned runner_order_most(const struct runner_destination *destination);
 void runner_order_forget(struct runner_destination *destination); /* it is freed */
 void runner_order_set(struct runner_destination *destination, enum drain_pace pace, bool newest_first);
 void runner_order_end(struct runner_destination *destination);

@@ -224,14 +224,14 @@ static const struct db_statement note_back = {
 static const struct db_statement release = {
     "drill_release",
     "update queue_entry q set held_until = now(),"
-    "       due_at = case when q.attempts > 0 then least(q.due_at, timestamptz '2024-01-01 00:00Z'"
-    "                       + (q.id >> 22) * interval '1 ms') else q.due_at end,"
-    "       expires_at = q.expires_at + (now() - q.held_until),"
-    "       delay_at = q.delay_at + (now() - q.held_until)"
-    "  from (select cell, id from queue_entry where cell = $1::smallint and account_id = $2::bigint"
-    "           and held_by = 'drill' and worker is null and held_until > now() order by id limit $3::integer"
-    "           for update skip locked) t"
-    " where q.cell = t.cell and q.id = t.id"};
+    "       due_at = case when q.attempts > 0 then least(q.due_at, " QUEUE_ACCEPTED(
+        "q") ") else q.due_at end,"
+             "       expires_at = q.expires_at + (now() - q.held_until),"
+             "       delay_at = q.delay_at + (now() - q.held_until)"
+             "  from (select cell, id from queue_entry where cell = $1::smallint and account_id = $2::bigint"
+             "           and held_by = 'drill' and worker is null and held_until > now() order by id limit $3::integer"
+             "           for update skip locked) t"
+             " where q.cell = t.cell and q.id = t.id"};
 static const struct db_statement is_even = {
     "drill_is_even", "select not exists (select from queue_entry where cell = $1::smallint and account_id = $3::bigint"
                      "           and held_by = 'drill')"

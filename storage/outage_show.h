@@ -10,10 +10,9 @@
 #include "storage/status.h"
 
 struct outage_show_page {
-    int64_t
-        fresh_from; /* an entry's id, moved on: from there on has not been looked for what came just now; 0: at first */
-    unsigned shown; /* out: entries, this page's, and what came with it */
-    bool more;      /* out: there is another page */
+    int64_t fresh_from; /* an entry's id, moved on: what came since has not been looked for; 0: at first */
+    unsigned shown;     /* out: entries, this page's, and what came with it */
+    bool more;          /* out: there is another page */
 };
 
 /*

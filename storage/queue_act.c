@@ -54,8 +54,7 @@ static const struct db_statement expire = {"queue_act_expire",
                                            "update queue_entry h set held_until = now()," MOVED("now()") OF_THESE};
 /* Since it was accepted (core/id.h): it goes before what came later. */
 static const struct db_statement due = {
-    "queue_act_due",
-    "update queue_entry h set due_at = least(h.due_at, timestamptz '2024-01-01 00:00Z' + (h.id >> 22) * interval '1 ms')" OF_THESE};
+    "queue_act_due", "update queue_entry h set due_at = least(h.due_at, " QUEUE_ACCEPTED("h") ")" OF_THESE};
 static const struct db_statement probe = {
     "queue_act_probe",
     "update outage o set probe_wanted_at = now() from (select distinct q.cell, q.domain_id" THESE ") t"
