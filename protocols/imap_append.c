@@ -160,7 +160,7 @@ static AWAITS enum db_write file_once(struct imap_session *session, const struct
         .account_id = session->account.id,
         .sender = SLICE(""),
         .received_ms = clock_now_ms(),
-        .client = session->peer,
+        .client = session->common.peer,
         .protocol = "IMAP",
         .prefix = SLICE(""),
         .spool = session->append,

@@ -14,20 +14,25 @@
 #define LOGIN_FAILURES_MAX 3
 #define LOGIN_DELAY_MS 1000
 
-static void refuse(struct imap_session *session)
+static void refuse(void *arg)
 {
+    struct imap_session *session = arg;
+
     if (session->login_failures >= LOGIN_FAILURES_MAX)
         imap_bye(session, "Too many failed logins");
     imap_reply(session, "NO [AUTHENTICATIONFAILED] Authentication failed");
+    if (!session->common.closing)
+        imap_session_finish(session);
 }
 
 static void denied(struct imap_session *session, struct slice login)
 {
     session->login_failures++;
     log_info("login failed", log_slice("login", login), log_int("failures", session->login_failures));
-    imap_session_hold(session,
-                      guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer, session->began_ms),
-                      refuse);
+    session_hold(
+        &session->common,
+        guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->common.peer, session->common.began_ms),
+        refuse);
 }
 
 /* RFC 5530's code for what is temporary: a client keeps its password. */
@@ -47,14 +52,14 @@ AWAITS void imap_command_login(struct imap_session *session)
         imap_bad(session, "LOGIN wants a name and a password");
         return;
     }
-    if (!stream_is_tls(session->stream)) {
+    if (!stream_is_tls(session->common.stream)) {
         imap_reply(session, "NO [PRIVACYREQUIRED] Passwords are taken over TLS only");
         return;
     }
-    switch (sasl_password(&(struct sasl_client){.service = "imap", .peer = session->peer, .tls = true}, session->arena,
-                          user, password, &session->account)) {
+    switch (sasl_password(&(struct sasl_client){.service = "imap", .peer = session->common.peer, .tls = true},
+                          session->arena, user, password, &session->account)) {
     case SASL_RESULT_OK:
-        if (session->stream)
+        if (session->common.stream)
             imap_session_logged_in(session, "LOGIN");
         return;
     case SASL_RESULT_UNAVAILABLE: imap_unavailable(session); return;
@@ -77,7 +82,7 @@ static void step_done(struct imap_session *session, enum sasl_result result, str
 {
     struct slice text;
 
-    if (!session->stream) {
+    if (!session->common.stream) {
         drop_attempt(session);
         return;
     }
@@ -142,20 +147,21 @@ AWAITS void imap_command_authenticate(struct imap_session *session)
     }
     if (!imap_keep_tag(session))
         return;
-    sasl_describe_client(&client, session->command, "imap", session->peer, session->stream);
+    sasl_describe_client(&client, session->command, "imap", session->common.peer, session->common.stream);
     session->attempt = sasl_attempt_new(&client);
     result = sasl_attempt_begin(session->attempt, session->command, mechanism, initial, &challenge);
     step_done(session, result, challenge);
 }
 
-static AWAITS void attempt_step(struct imap_session *session)
+static AWAITS void attempt_step(void *arg)
 {
+    struct imap_session *session = arg;
     struct slice challenge;
     enum sasl_result result =
         sasl_attempt_continue(session->attempt, session->command, session->attempt_input, &challenge);
 
     step_done(session, result, challenge);
-    if (!session->attempt && !session->held && session->reply) {
+    if (!session->attempt && !session->common.held && session->reply) {
         imap_printf(session, "%.*s %s\r\n", SLICE_ARG(session->tag), session->reply);
         session->reply = NULL;
     }
@@ -176,7 +182,7 @@ void imap_auth_on_line(struct imap_session *session, struct slice line)
         imap_session_finish(session);
         return;
     }
-    imap_session_run(session, attempt_step);
+    session_run(&session->common, attempt_step);
 }
 
 /* ------------------------------------------------------------------ STARTTLS */
@@ -188,10 +194,10 @@ void imap_command_starttls(struct imap_session *session)
         imap_bad(session, "STARTTLS takes no argument");
         return;
     }
-    if (stream_is_tls(session->stream) || !session->settings->tls) {
+    if (stream_is_tls(session->common.stream) || !session->settings->tls) {
         imap_bad(session, "TLS is not to be had here, or is up already");
         return;
     }
     imap_printf(session, "%.*s OK Begin TLS now\r\n", SLICE_ARG(session->tag));
-    stream_start_tls(session->stream, session->settings->tls);
+    stream_start_tls(session->common.stream, session->settings->tls);
 }

@@ -112,7 +112,7 @@ const char *imap_capabilities(const struct imap_session *session)
 
     if (session->state != IMAP_NOT_AUTHENTICATED)
         return "IMAP4rev1 LITERAL+ ID IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN MOVE SPECIAL-USE";
-    sasl_describe_client(&client, session->command, "imap", session->peer, session->stream);
+    sasl_describe_client(&client, session->command, "imap", session->common.peer, session->common.stream);
     n = snprintf(text, sizeof text, "IMAP4rev1 LITERAL+ ID SASL-IR");
     mechanisms = sasl_mechanisms(&client);
     while (*mechanisms) {

@@ -90,7 +90,7 @@ static bool write_pieces(struct imap_session *session)
 {
     struct imap_fetching *f = session->fetching;
 
-    while (f->pieces && session->stream && stream_output_pending(session->stream) < STREAM_OUTPUT_HIGH) {
+    while (f->pieces && session->common.stream && stream_output_pending(session->common.stream) < STREAM_OUTPUT_HIGH) {
         struct slice *rest = &f->pieces->bytes;
         size_t n = rest->n < WRITE_BYTES ? rest->n : WRITE_BYTES;
 
@@ -272,12 +272,13 @@ static void conclude(struct imap_session *session)
 }
 
 /* In a task: messages until the output is full. */
-static AWAITS void next_messages(struct imap_session *session)
+static AWAITS void next_messages(void *arg)
 {
+    struct imap_session *session = arg;
     struct imap_fetching *f = session->fetching;
 
-    while (session->stream && f->at < f->count && !f->failed && !f->too_much &&
-           stream_output_pending(session->stream) < STREAM_OUTPUT_HIGH) {
+    while (session->common.stream && f->at < f->count && !f->failed && !f->too_much &&
+           stream_output_pending(session->common.stream) < STREAM_OUTPUT_HIGH) {
         bool begun = begin_message(session);
 
         if (begun && !write_pieces(session))
@@ -295,8 +296,9 @@ static bool needs_content(const struct imap_fetching *f)
     return f->what.sections || f->what.items & NEEDS_CONTENT;
 }
 
-static void produce(struct imap_session *session)
+static void produce(void *arg)
 {
+    struct imap_session *session = arg;
     struct imap_fetching *f = session->fetching;
 
     if (f->pieces) {
@@ -304,15 +306,15 @@ static void produce(struct imap_session *session)
             return;
         f->at++;
     }
-    while (!needs_content(f) && session->stream && f->at < f->count &&
-           stream_output_pending(session->stream) < STREAM_OUTPUT_HIGH) {
+    while (!needs_content(f) && session->common.stream && f->at < f->count &&
+           stream_output_pending(session->common.stream) < STREAM_OUTPUT_HIGH) {
         write_attributes(session, &session->selected.items[f->indexes[f->at]], f->indexes[f->at] + 1);
         imap_write(session, SLICE(")\r\n"));
         f->at++;
     }
     if (f->at < f->count && !f->failed && !f->too_much) {
         if (needs_content(f))
-            imap_session_run(session, next_messages);
+            session_run(&session->common, next_messages);
         return;
     }
     conclude(session);
@@ -370,5 +372,5 @@ AWAITS void imap_command_fetch(struct imap_session *session)
         imap_unavailable(session);
         return;
     }
-    session->produce = produce;
+    session->common.produce = produce;
 }

@@ -77,7 +77,7 @@ static void refuse_literal(struct imap_session *session, bool synchronizing, con
         imap_bye(session, why);
         return;
     }
-    stream_printf(session->stream, "%.*s %s %s\r\n", SLICE_ARG(tag), status, why);
+    stream_printf(session->common.stream, "%.*s %s %s\r\n", SLICE_ARG(tag), status, why);
     session->pending_count = 0;
     session->literals = 0;
     spool_unref(&session->append);
@@ -101,10 +101,10 @@ static void begin_literal(struct imap_session *session, uint64_t size, bool sync
         return;
     }
     if (synchronizing)
-        stream_printf(session->stream, "+ Go ahead\r\n");
+        stream_printf(session->common.stream, "+ Go ahead\r\n");
     session->literal_left = size;
     if (size)
-        stream_mode_raw(session->stream);
+        stream_mode_raw(session->common.stream);
 }
 
 void imap_gather_line(struct imap_session *session, const char *line, size_t length)
@@ -129,7 +129,7 @@ void imap_gather_line(struct imap_session *session, const char *line, size_t len
     secret_wipe(session->pending, session->pending_count);
     session->pending_count = 0;
     session->literals = 0;
-    imap_session_run(session, imap_session_command);
+    session_run(&session->common, imap_session_command);
 }
 
 void imap_gather_data(void *arg, struct evbuffer *input)
@@ -151,7 +151,7 @@ void imap_gather_data(void *arg, struct evbuffer *input)
         session->literal_left -= n;
     }
     if (!session->literal_left)
-        stream_mode_line(session->stream);
+        stream_mode_line(session->common.stream);
 }
 
 void imap_gather_drop(struct imap_session *session)

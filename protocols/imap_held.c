@@ -37,8 +37,8 @@ AWAITS bool imap_held_copy(struct imap_session *session, const struct mailbox *t
         imap_reply(session, "NO [CANNOT] Held mail can be moved to INBOX only");
         return false;
     }
-    switch (held_folder_release(&session->account, session->peer, session->selected.id, uids, count, move, first, copied,
-                                &refusal)) {
+    switch (held_folder_release(&session->account, session->common.peer, session->selected.id, uids, count, move, first,
+                                copied, &refusal)) {
     case DB_DONE: return true;
     case DB_REFUSED: break;
     case DB_CONFLICT:

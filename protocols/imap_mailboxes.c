@@ -273,7 +273,7 @@ static AWAITS void write_list(struct imap_session *session, const char *verb, co
     struct slice before = SLICE("");
     uint64_t turn_ends_ms = clock_steady_ms() + TURN_MS;
 
-    for (unsigned i = 0; i < listed->count && session->stream; i++) {
+    for (unsigned i = 0; i < listed->count && session->common.stream; i++) {
         const struct mailbox *mailbox = &listed->all[i];
 
         if (clock_steady_ms() >= turn_ends_ms) {

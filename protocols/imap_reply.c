@@ -16,8 +16,8 @@
 
 void imap_write(struct imap_session *session, struct slice bytes)
 {
-    if (session->stream)
-        stream_write(session->stream, bytes);
+    if (session->common.stream)
+        stream_write(session->common.stream, bytes);
 }
 
 void imap_printf(struct imap_session *session, const char *format, ...)
@@ -26,7 +26,7 @@ void imap_printf(struct imap_session *session, const char *format, ...)
     va_list args;
     int n;
 
-    if (!session->stream)
+    if (!session->common.stream)
         return;
     va_start(args, format);
     n = vsnprintf(small, sizeof small, format, args);
@@ -37,7 +37,7 @@ void imap_printf(struct imap_session *session, const char *format, ...)
             abort();
         va_end(args);
     }
-    stream_write(session->stream, slice_of(text, (size_t)n));
+    stream_write(session->common.stream, slice_of(text, (size_t)n));
     if (text != small)
         free(text);
 }
@@ -89,8 +89,8 @@ void imap_unavailable(struct imap_session *session)
 
 void imap_bye(struct imap_session *session, const char *text)
 {
-    if (!session->said_bye && session->stream)
-        stream_printf(session->stream, "* BYE %s\r\n", text);
-    session->said_bye = session->closing = true;
-    session->produce = NULL;
+    if (!session->common.closing && session->common.stream)
+        stream_printf(session->common.stream, "* BYE %s\r\n", text);
+    session->common.closing = true;
+    session->common.produce = NULL;
 }

@@ -34,7 +34,7 @@ struct question {
 
 static bool is_over(const struct question *q)
 {
-    return q->failed || !q->session->stream;
+    return q->failed || !q->session->common.stream;
 }
 
 static AWAITS void give_turn(struct question *q)
@@ -196,8 +196,8 @@ static AWAITS void search(struct imap_session *session, struct imap_key *key)
     if (q.failed) {
         imap_unavailable(session);
     } else {
-        if (session->stream)
-            stream_write_buffer(session->stream, found);
+        if (session->common.stream)
+            stream_write_buffer(session->common.stream, found);
         imap_reply(session, "OK SEARCH completed");
     }
     evbuffer_free(found);

@@ -25,8 +25,8 @@ static void on_hint(int64_t mailbox_id, void *arg)
 
     (void)mailbox_id;
     session->changed = true;
-    if (session->idling && !session->running)
-        imap_session_settle(session);
+    if (session->idling && !session->common.running)
+        session_settle(&session->common);
 }
 
 void imap_selected_drop(struct imap_session *session)

@@ -1,16 +1,12 @@
 /*
- * imap_session: the life of an IMAP session: running commands, waiting, ending.  How a command is gathered from lines
- * and literals is imap_gather.c.
- *
- * Between commands nothing is paused; while a command runs the stream is, and pipelined commands wait in its buffer.
+ * imap_session: the life of an IMAP session: lines, running commands, idling, ending.  Whose turn it is and for how long
+ * is session.c; how a command is gathered from lines and literals is imap_gather.c.
  */
 #include "protocols/imap_session.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define LOG_MODULE "imap"
-#include "core/clock.h"
 #include "core/log.h"
 #include "core/secret.h"
 
@@ -21,101 +17,41 @@
 
 /* ------------------------------------------------------------------ the end */
 
-static void session_free(struct imap_session *session)
+static void drop(void *arg)
 {
-    loop_timer_clear(&session->hold);
-    loop_timer_clear(&session->login_timer);
+    struct imap_session *session = arg;
+
     loop_timer_clear(&session->poll);
     imap_fetch_drop(session);
     imap_selected_drop(session);
     sasl_attempt_free(&session->attempt);
     spool_unref(&session->append);
-    if (session->registered)
-        server_session_remove(&session->server);
     log_debug("session over");
-    log_set_context(NULL);
-    stream_close(&session->stream);
     arena_free(&session->message);
     arena_free(&session->command);
     arena_free(&session->arena);
     imap_gather_drop(session);
-    free(session);
 }
 
-static void set_paused(struct imap_session *session, bool paused)
+static void goodbye(void *arg, enum session_goodbye why)
 {
-    if (!session->stream || session->paused == paused)
+    switch (why) {
+    case SESSION_SHUTDOWN: imap_bye(arg, "Server is shutting down"); return;
+    case SESSION_BUSY:
+        log_warn("no task for a command");
+        imap_bye(arg, "Too busy, try again later");
         return;
-    session->paused = paused;
-    if (paused)
-        stream_pause(session->stream);
-    else
-        stream_resume(session->stream);
-}
-
-static void idle_refresh(struct imap_session *session);
-
-static void on_poll(void *arg)
-{
-    struct imap_session *session = arg;
-
-    log_set_context(&session->server.context);
-    session->changed = true;
-    imap_session_settle(session);
-    log_set_context(NULL);
-}
-
-void imap_session_settle(struct imap_session *session)
-{
-    if (session->running)
-        return;
-    while (session->produce && session->stream && !session->running && !session->closing &&
-           stream_output_pending(session->stream) < STREAM_OUTPUT_LOW)
-        session->produce(session);
-    if (session->running || (session->held && session->stream))
-        return;
-    if (session->stream && server_draining() && !session->produce)
-        imap_bye(session, "Server is shutting down");
-    if (!session->stream || session->closing) {
-        session_free(session);
-        return;
+    case SESSION_LOGIN_TIMEOUT: imap_bye(arg, "Too slow to log in"); return;
     }
-    if (session->idling && session->changed && stream_output_pending(session->stream) < STREAM_OUTPUT_HIGH) {
-        idle_refresh(session);
-        return;
-    }
-    set_paused(session, session->produce || stream_output_pending(session->stream) >= STREAM_OUTPUT_HIGH);
 }
 
 /* ------------------------------------------------------------------ running */
 
-static AWAITS void task_main(void *arg)
+static AWAITS void finish(void *arg)
 {
     struct imap_session *session = arg;
 
-    log_set_context(&session->server.context);
-    session->began_ms = clock_steady_ms();
-    if (session->stream) /* else the client went while we waited for a stack */
-        session->running(session);
-    session->running = NULL;
-    imap_session_settle(session);
-    log_set_context(NULL);
-}
-
-void imap_session_run(struct imap_session *session, AWAITS void (*fn)(struct imap_session *session))
-{
-    if (!task_start(server_tasks(), task_main, session)) {
-        log_warn("no task for a command");
-        imap_bye(session, "Too busy, try again later");
-        return;
-    }
-    session->running = fn;
-    set_paused(session, true);
-}
-
-static AWAITS void finish(struct imap_session *session)
-{
-    if (session->state == IMAP_SELECTED && !session->closing) /* nothing is news after BYE */
+    if (session->state == IMAP_SELECTED && !session->common.closing) /* nothing is news after BYE */
         imap_selected_refresh(session, session->may_expunge);
     if (session->reply) {
         imap_printf(session, "%.*s %s\r\n", SLICE_ARG(session->tag), session->reply);
@@ -128,56 +64,53 @@ static AWAITS void finish(struct imap_session *session)
 
 void imap_session_finish(struct imap_session *session)
 {
-    session->produce = NULL;
-    imap_session_run(session, finish);
+    session->common.produce = NULL;
+    session_run(&session->common, finish);
 }
 
-AWAITS void imap_session_command(struct imap_session *session)
+AWAITS void imap_session_command(void *arg)
 {
+    struct imap_session *session = arg;
+
     session->reply = NULL;
     session->uid = false;
     session->may_expunge = true;
     imap_command_run(session);
     spool_unref(&session->append);
-    if (!session->produce && !session->held && !session->attempt)
+    if (!session->common.produce && !session->common.held && !session->attempt)
         finish(session);
 }
 
-static AWAITS void refresh(struct imap_session *session)
+/* ------------------------------------------------------------------ IDLE (RFC 2177) */
+
+static AWAITS void refresh(void *arg)
 {
+    struct imap_session *session = arg;
+
     if (session->state == IMAP_SELECTED)
         imap_selected_refresh(session, true);
     arena_reset(session->command);
 }
 
-static void idle_refresh(struct imap_session *session)
-{
-    session->changed = false;
-    loop_timer_set(&session->poll, POLL_MS, on_poll, session);
-    imap_session_run(session, refresh);
-}
-
-static void on_hold_over(void *arg)
+static void on_poll(void *arg)
 {
     struct imap_session *session = arg;
-    void (*after)(struct imap_session *) = session->held;
 
-    log_set_context(&session->server.context);
-    session->held = NULL;
-    after(session);
-    if (!session->closing)
-        imap_session_finish(session);
-    imap_session_settle(session);
-    log_set_context(NULL);
+    session_enter(&session->common);
+    session->changed = true;
+    session_leave(&session->common);
 }
 
-void imap_session_hold(struct imap_session *session, unsigned ms, void (*after)(struct imap_session *session))
+static bool at_rest(void *arg)
 {
-    if (!session->stream)
-        return;
-    session->held = after;
-    set_paused(session, true);
-    loop_timer_set(&session->hold, ms, on_hold_over, session);
+    struct imap_session *session = arg;
+
+    if (!session->idling || !session->changed || stream_output_pending(session->common.stream) >= STREAM_OUTPUT_HIGH)
+        return false;
+    session->changed = false;
+    loop_timer_set(&session->poll, POLL_MS, on_poll, session);
+    session_run(&session->common, refresh);
+    return true;
 }
 
 /* ------------------------------------------------------------------ lines */
@@ -198,25 +131,23 @@ static void on_line(void *arg, char *line, size_t length, bool bare)
     struct imap_session *session = arg;
 
     (void)bare; /* a line may end in LF alone; a CR within it is in no token */
-    log_set_context(&session->server.context);
+    session_enter(&session->common);
     if (session->attempt)
         imap_auth_on_line(session, slice_of(line, length));
     else if (session->idling)
         idle_done(session, slice_of(line, length));
     else if (length || session->pending_count)
         imap_gather_line(session, line, length);
-    imap_session_settle(session);
-    log_set_context(NULL);
+    session_leave(&session->common);
 }
 
 static void on_line_too_long(void *arg)
 {
     struct imap_session *session = arg;
 
-    log_set_context(&session->server.context);
+    session_enter(&session->common);
     imap_bye(session, "[TOOBIG] That line is too long");
-    imap_session_settle(session);
-    log_set_context(NULL);
+    session_leave(&session->common);
 }
 
 /* ------------------------------------------------------------------ time, and other events */
@@ -226,45 +157,24 @@ static void set_limits(struct imap_session *session)
     unsigned silence = session->state == IMAP_NOT_AUTHENTICATED ? session->settings->login_timeout_ms
                                                                 : session->settings->imap_timeout_ms;
 
-    if (session->stream)
-        stream_set_limits(session->stream, &(struct stream_limits){IMAP_LINE_MAX, silence, WRITE_TIMEOUT_MS});
+    if (session->common.stream)
+        stream_set_limits(session->common.stream, &(struct stream_limits){IMAP_LINE_MAX, silence, WRITE_TIMEOUT_MS});
 }
 
 void imap_session_logged_in(struct imap_session *session, const char *mechanism)
 {
     session->state = IMAP_AUTHENTICATED;
-    loop_timer_clear(&session->login_timer);
+    session_logged_in(&session->common);
     set_limits(session);
     log_info("login", log_slice("account", session->account.address), log_str("mechanism", mechanism),
-             log_str("tls", stream_is_tls(session->stream) ? "yes" : "no"));
+             log_str("tls", stream_is_tls(session->common.stream) ? "yes" : "no"));
     imap_reply(session, "OK [CAPABILITY %s] Logged in", imap_capabilities(session));
-}
-
-static void on_login_timeout(void *arg)
-{
-    struct imap_session *session = arg;
-
-    log_set_context(&session->server.context);
-    session->held = NULL;
-    loop_timer_clear(&session->hold);
-    imap_bye(session, "Too slow to log in");
-    imap_session_settle(session);
-    log_set_context(NULL);
-}
-
-static void on_drain(void *arg)
-{
-    struct imap_session *session = arg;
-
-    log_set_context(&session->server.context);
-    imap_session_settle(session);
-    log_set_context(NULL);
 }
 
 static void greet(struct imap_session *session)
 {
     session->greeted = true;
-    stream_printf(session->stream, "* OK [CAPABILITY %s] %s IMAP server ready\r\n", imap_capabilities(session),
+    stream_printf(session->common.stream, "* OK [CAPABILITY %s] %s IMAP server ready\r\n", imap_capabilities(session),
                   session->settings->hostname);
 }
 
@@ -273,8 +183,8 @@ static void on_tls(void *arg)
 {
     struct imap_session *session = arg;
 
-    log_set_context(&session->server.context);
-    server_log_tls(session->stream);
+    session_enter(&session->common);
+    server_log_tls(session->common.stream);
     if (!session->greeted)
         greet(session);
     log_set_context(NULL);
@@ -284,27 +194,29 @@ static void on_end(void *arg, enum stream_end end)
 {
     struct imap_session *session = arg;
 
-    log_set_context(&session->server.context);
-    if (end == STREAM_END_TIMEOUT && session->stream)
-        stream_printf(session->stream, "* BYE Autologout: nothing was said for too long\r\n");
-    stream_close(&session->stream);
-    if (!session->running)
-        session_free(session);
-    log_set_context(NULL);
-}
-
-static void on_shutdown(struct server_session *server)
-{
-    on_drain(server);
+    session_enter(&session->common);
+    if (end == STREAM_END_TIMEOUT && session->common.stream)
+        stream_printf(session->common.stream, "* BYE Autologout: nothing was said for too long\r\n");
+    session_ended(&session->common);
 }
 
 static const struct stream_handler handler = {
     .on_line = on_line,
     .on_line_too_long = on_line_too_long,
     .on_data = imap_gather_data,
-    .on_drain = on_drain,
+    .on_drain = session_on_drain,
     .on_tls = on_tls,
     .on_end = on_end,
+};
+
+static const struct session_kind kind = {
+    .protocol = SERVER_IMAP,
+    .line_max = IMAP_LINE_MAX,
+    .write_timeout_ms = WRITE_TIMEOUT_MS,
+    .handler = &handler,
+    .goodbye = goodbye,
+    .at_rest = at_rest,
+    .drop = drop,
 };
 
 void imap_serve(int fd, bool implicit_tls, const struct proxy_header *via, struct server_settings *settings)
@@ -318,22 +230,9 @@ void imap_serve(int fd, bool implicit_tls, const struct proxy_header *via, struc
     session->arena = arena_new(SESSION_MEMORY);
     session->command = arena_new(COMMAND_MEMORY);
     session->message = arena_new(COMMAND_MEMORY);
-    session->stream = stream_serve(fd, implicit_tls ? settings->tls : NULL,
-                                   &(struct stream_limits){IMAP_LINE_MAX, settings->login_timeout_ms, WRITE_TIMEOUT_MS},
-                                   &handler, session);
-    server_set_addresses(session->stream, via);
-    session->server.shutdown = on_shutdown;
-    snprintf(session->peer, sizeof session->peer, "%s", stream_peer(session->stream));
-    session->registered = server_session_add(&session->server, SERVER_IMAP, session->peer);
-    stream_set_session(session->stream, session->server.context.session);
-    log_set_context(&session->server.context);
-    if (!session->registered) {
-        imap_bye(session, server_refuse(&session->server, session->command));
-    } else {
-        loop_timer_set(&session->login_timer, settings->login_timeout_ms, on_login_timeout, session);
-        if (!implicit_tls || !settings->tls)
-            greet(session); /* otherwise when TLS is up: what is offered depends on it */
-    }
-    imap_session_settle(session);
-    log_set_context(NULL);
+    if (!session_begin(&session->common, &kind, fd, implicit_tls, via, settings))
+        imap_bye(session, server_refuse(&session->common.server, session->command));
+    else if (!implicit_tls || !settings->tls)
+        greet(session); /* otherwise when TLS is up: what is offered depends on it */
+    session_leave(&session->common);
 }

@@ -4,12 +4,11 @@
  * imap_session: what the files of the IMAP server share.  Nobody else includes this; the way in is imap_serve() in
  * protocols/server.h.
  *
- * A session owns itself.  Whatever enters it (a line, bytes of a literal, the end of a task, a timer, a hint, drained
- * output) ends in imap_session_settle(), the only place that pauses, resumes, closes and frees.
+ * A session owns itself.  Whatever enters it (bytes of a literal and a hint, too) ends in session_settle().
  *
  * One command runs at a time, in a task.  Its handler writes untagged responses and leaves the tagged one in
  * session->reply; before that is sent the session tells what others changed meanwhile (imap_selected_refresh).  A
- * response that is longer than we want to queue is made by session->produce, called whenever output has sunk.
+ * response that is longer than we want to queue is made by common.produce.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +20,7 @@
 #include "protocols/imap_parse.h"
 #include "protocols/sasl.h"
 #include "protocols/server.h"
+#include "protocols/session.h"
 #include "storage/hint.h"
 #include "storage/mailbox.h"
 
@@ -56,11 +56,9 @@ struct evbuffer;
 struct imap_fetching; /* imap_fetch.c */
 
 struct imap_session {
-    struct server_session server; /* first: shutdown() casts */
+    struct session common; /* first */
     struct server_settings *settings;
-    struct stream *stream; /* NULL: the client is gone */
-    char peer[64];
-    bool registered, greeted;
+    bool greeted;
     enum imap_state state;
     struct arena *arena, *command, *message; /* session; command; one message of a FETCH or SEARCH */
 
@@ -77,33 +75,24 @@ struct imap_session {
     bool uid; /* UID FETCH and so on */
     bool may_expunge;
     const char *reply; /* the tagged response, without the tag */
-    AWAITS void (*running)(struct imap_session *session);
-    void (*produce)(struct imap_session *session);
-    void (*held)(struct imap_session *session);
     struct imap_fetching *fetching;
 
     struct sasl_attempt *attempt; /* between AUTHENTICATE and its end: lines are responses */
     struct slice attempt_input;
     unsigned login_failures;
-    uint64_t began_ms; /* the task that runs; steady clock */
     struct directory_account account;
     struct imap_selected selected;
 
     bool idling, changed;
     char kept_tag[128]; /* of AUTHENTICATE and IDLE, which span lines */
-    struct loop_timer hold, login_timer, poll;
-    bool paused, closing, said_bye;
+    struct loop_timer poll;
     unsigned errors;
 };
 
 /* ------------------------------------------------------------------ imap_session.c */
 
-void imap_session_settle(struct imap_session *session);
-/* Runs fn in a task; the session is busy until it has ended. */
-void imap_session_run(struct imap_session *session, AWAITS void (*fn)(struct imap_session *session));
-/* Runs the command that was gathered; for imap_session_run(). */
-AWAITS void imap_session_command(struct imap_session *session);
-void imap_session_hold(struct imap_session *session, unsigned ms, void (*after)(struct imap_session *session));
+/* Runs the command that was gathered; for session_run(). */
+AWAITS void imap_session_command(void *session);
 void imap_session_logged_in(struct imap_session *session, const char *mechanism);
 /* After the last produce(): what others changed, then the tagged response. */
 void imap_session_finish(struct imap_session *session);

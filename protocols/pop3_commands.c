@@ -18,31 +18,31 @@
 /* RFC 2449 section 5.  What AUTHORIZATION announces is announced in both; STLS and USER only where they work. */
 static void capa(struct pop3_session *session)
 {
-    bool tls = stream_is_tls(session->stream);
+    bool tls = stream_is_tls(session->common.stream);
     struct sasl_client client;
     const char *mechanisms;
 
-    sasl_describe_client(&client, session->command, "pop3", session->peer, session->stream);
+    sasl_describe_client(&client, session->command, "pop3", session->common.peer, session->common.stream);
     mechanisms = sasl_mechanisms(&client);
     pop3_ok(session, "Capability list follows");
-    stream_write(session->stream, SLICE("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"));
+    stream_write(session->common.stream, SLICE("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"));
     if (tls)
-        stream_write(session->stream, SLICE("USER\r\n"));
+        stream_write(session->common.stream, SLICE("USER\r\n"));
     else if (session->settings->tls)
-        stream_write(session->stream, SLICE("STLS\r\n"));
+        stream_write(session->common.stream, SLICE("STLS\r\n"));
     if (mechanisms[0])
-        stream_printf(session->stream, "SASL %s\r\n", mechanisms);
-    stream_write(session->stream, SLICE("IMPLEMENTATION Posthouse\r\n.\r\n"));
+        stream_printf(session->common.stream, "SASL %s\r\n", mechanisms);
+    stream_write(session->common.stream, SLICE("IMPLEMENTATION Posthouse\r\n.\r\n"));
 }
 
 static void quit(struct pop3_session *session)
 {
     if (session->state == POP3_TRANSACTION) {
-        pop3_session_run(session, pop3_maildrop_update);
+        session_run(&session->common, pop3_maildrop_update);
         return;
     }
     pop3_ok(session, "Bye");
-    session->closing = true;
+    session->common.closing = true;
 }
 
 /* ------------------------------------------------------------------ AUTHORIZATION */
@@ -50,7 +50,7 @@ static void quit(struct pop3_session *session)
 /* RFC 2595 section 4.  What was said in clear is forgotten; the stream drops what was sent along. */
 static void stls(struct pop3_session *session)
 {
-    if (stream_is_tls(session->stream)) {
+    if (stream_is_tls(session->common.stream)) {
         pop3_fault(session, "TLS is active already");
         return;
     }
@@ -60,7 +60,7 @@ static void stls(struct pop3_session *session)
     }
     session->user = (struct slice){0};
     pop3_ok(session, "Begin TLS");
-    stream_start_tls(session->stream, session->settings->tls);
+    stream_start_tls(session->common.stream, session->settings->tls);
 }
 
 /* ------------------------------------------------------------------ TRANSACTION */
@@ -88,14 +88,16 @@ static void stat_command(struct pop3_session *session)
 static void write_listing(struct pop3_session *session, uint32_t i)
 {
     if (session->line.verb == POP3_UIDL)
-        stream_printf(session->stream, "%" PRIu32 " %" PRId64 ".%" PRId64 "\r\n", i + 1, session->uidvalidity,
+        stream_printf(session->common.stream, "%" PRIu32 " %" PRId64 ".%" PRId64 "\r\n", i + 1, session->uidvalidity,
                       session->items[i].uid);
     else
-        stream_printf(session->stream, "%" PRIu32 " %" PRIu64 "\r\n", i + 1, session->items[i].size);
+        stream_printf(session->common.stream, "%" PRIu32 " %" PRIu64 "\r\n", i + 1, session->items[i].size);
 }
 
-static void produce_listing(struct pop3_session *session)
+static void produce_listing(void *arg)
 {
+    struct pop3_session *session = arg;
+
     for (unsigned n = 0; n < HELPING && session->produce_next < session->item_count; session->produce_next++)
         if (!session->items[session->produce_next].deleted) {
             write_listing(session, session->produce_next);
@@ -103,8 +105,8 @@ static void produce_listing(struct pop3_session *session)
         }
     if (session->produce_next < session->item_count)
         return;
-    stream_write(session->stream, SLICE(".\r\n"));
-    session->produce = NULL;
+    stream_write(session->common.stream, SLICE(".\r\n"));
+    session->common.produce = NULL;
 }
 
 static void list(struct pop3_session *session)
@@ -117,14 +119,14 @@ static void list(struct pop3_session *session)
 
         if (!item)
             return;
-        stream_write(session->stream, SLICE("+OK "));
+        stream_write(session->common.stream, SLICE("+OK "));
         write_listing(session, (uint32_t)(item - session->items));
         return;
     }
     count(session, &messages, &size);
     pop3_ok(session, "%" PRIu32 " messages (%" PRIu64 " octets)", messages, size);
     session->produce_next = 0;
-    session->produce = produce_listing;
+    session->common.produce = produce_listing;
 }
 
 static void dele(struct pop3_session *session)

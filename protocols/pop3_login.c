@@ -22,8 +22,10 @@
 
 /* ------------------------------------------------------------------ outcomes, common to both ways */
 
-static void refuse(struct pop3_session *session)
+static void refuse(void *arg)
 {
+    struct pop3_session *session = arg;
+
     if (session->login_failures >= LOGIN_FAILURES_MAX)
         pop3_goodbye(session, "AUTH", "Too many failed logins");
     else
@@ -34,9 +36,10 @@ static void denied(struct pop3_session *session, struct slice login)
 {
     session->login_failures++;
     log_info("login failed", log_slice("login", login), log_int("failures", session->login_failures));
-    pop3_session_hold(session,
-                      guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->peer, session->began_ms),
-                      refuse);
+    session_hold(
+        &session->common,
+        guard_delay(LOGIN_DELAY_MS << (session->login_failures - 1), session->common.peer, session->common.began_ms),
+        refuse);
 }
 
 static void unavailable(struct pop3_session *session)
@@ -53,7 +56,7 @@ static void banned(struct pop3_session *session)
 static AWAITS void logged_in(struct pop3_session *session, const char *how)
 {
     log_info("login", log_slice("account", session->account.address), log_str("mechanism", how),
-             log_str("tls", stream_is_tls(session->stream) ? "yes" : "no"));
+             log_str("tls", stream_is_tls(session->common.stream) ? "yes" : "no"));
     pop3_maildrop_open(session);
 }
 
@@ -61,7 +64,7 @@ static AWAITS void logged_in(struct pop3_session *session, const char *how)
 
 static bool clear_text_refused(struct pop3_session *session)
 {
-    if (stream_is_tls(session->stream))
+    if (stream_is_tls(session->common.stream))
         return false;
     pop3_fault(session, session->settings->tls ? "Passwords are taken over TLS only: STLS first"
                                                : "Passwords are not taken in clear");
@@ -77,14 +80,15 @@ void pop3_command_user(struct pop3_session *session)
     pop3_ok(session, "Send the password");
 }
 
-static AWAITS void pass(struct pop3_session *session)
+static AWAITS void pass(void *arg)
 {
+    struct pop3_session *session = arg;
     struct slice user = session->user;
-    const struct sasl_client client = {.service = "pop3", .peer = session->peer, .tls = true};
+    const struct sasl_client client = {.service = "pop3", .peer = session->common.peer, .tls = true};
     enum sasl_result result = sasl_password(&client, session->command, user, session->line.text, &session->account);
 
     session->user = (struct slice){0};
-    if (!session->stream)
+    if (!session->common.stream)
         return;
     switch (result) {
     case SASL_RESULT_OK: logged_in(session, "PASS"); return;
@@ -104,7 +108,7 @@ void pop3_command_pass(struct pop3_session *session)
     if (session->user.n == 0)
         pop3_fault(session, "USER first");
     else
-        pop3_session_run(session, pass);
+        session_run(&session->common, pass);
 }
 
 /* ------------------------------------------------------------------ AUTH (RFC 5034) */
@@ -118,8 +122,10 @@ void pop3_auth_drop(struct pop3_session *session)
     pop3_session_limits(session);
 }
 
-static AWAITS void auth_succeeded(struct pop3_session *session)
+static AWAITS void auth_succeeded(void *arg)
 {
+    struct pop3_session *session = arg;
+
     sasl_attempt_account(session->attempt, session->command, &session->account);
     pop3_auth_drop(session);
     logged_in(session, "AUTH");
@@ -129,12 +135,12 @@ static void send_challenge(struct pop3_session *session, struct slice challenge)
 {
     struct slice text = secret_base64(session->command, challenge);
 
-    stream_printf(session->stream, "+ %.*s\r\n", SLICE_ARG(text));
+    stream_printf(session->common.stream, "+ %.*s\r\n", SLICE_ARG(text));
 }
 
 static AWAITS void auth_step_done(struct pop3_session *session, enum sasl_result result, struct slice challenge)
 {
-    if (!session->stream) {
+    if (!session->common.stream) {
         sasl_attempt_free(&session->attempt);
         return;
     }
@@ -158,8 +164,8 @@ static AWAITS void auth_step_done(struct pop3_session *session, enum sasl_result
         return;
     case SASL_RESULT_NO_MECHANISM:
         pop3_auth_drop(session);
-        pop3_fault(session,
-                   stream_is_tls(session->stream) ? "Unknown mechanism" : "Unknown mechanism, or one that needs TLS");
+        pop3_fault(session, stream_is_tls(session->common.stream) ? "Unknown mechanism"
+                                                                  : "Unknown mechanism, or one that needs TLS");
         return;
     case SASL_RESULT_UNAVAILABLE:
         pop3_auth_drop(session);
@@ -172,8 +178,9 @@ static AWAITS void auth_step_done(struct pop3_session *session, enum sasl_result
     }
 }
 
-static AWAITS void auth_begin(struct pop3_session *session)
+static AWAITS void auth_begin(void *arg)
 {
+    struct pop3_session *session = arg;
     struct slice challenge = {0};
     enum sasl_result result =
         sasl_attempt_begin(session->attempt, session->command, session->line.text, session->line.initial, &challenge);
@@ -181,8 +188,9 @@ static AWAITS void auth_begin(struct pop3_session *session)
     auth_step_done(session, result, challenge);
 }
 
-static AWAITS void auth_continue(struct pop3_session *session)
+static AWAITS void auth_continue(void *arg)
 {
+    struct pop3_session *session = arg;
     struct slice challenge = {0};
     enum sasl_result result =
         sasl_attempt_continue(session->attempt, session->command, session->line.initial, &challenge);
@@ -199,10 +207,10 @@ void pop3_command_auth(struct pop3_session *session)
         pop3_fault(session, "Not base64");
         return;
     }
-    sasl_describe_client(&client, session->command, "pop3", session->peer, session->stream);
+    sasl_describe_client(&client, session->command, "pop3", session->common.peer, session->common.stream);
     session->attempt = sasl_attempt_new(&client);
     pop3_session_limits(session);
-    pop3_session_run(session, auth_begin);
+    session_run(&session->common, auth_begin);
 }
 
 void pop3_auth_on_line(struct pop3_session *session, struct slice line)
@@ -218,9 +226,9 @@ void pop3_auth_on_line(struct pop3_session *session, struct slice line)
         return;
     }
     if (!session->attempt_ok) {
-        pop3_session_run(session, auth_continue);
+        session_run(&session->common, auth_continue);
     } else if (line.n == 0) {
-        pop3_session_run(session, auth_succeeded);
+        session_run(&session->common, auth_succeeded);
     } else {
         pop3_auth_drop(session);
         pop3_fault(session, "An empty line was expected");

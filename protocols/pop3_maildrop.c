@@ -150,8 +150,9 @@ static AWAITS void mark_seen(struct pop3_session *session, bool deleted)
     free(uids);
 }
 
-AWAITS void pop3_maildrop_update(struct pop3_session *session)
+AWAITS void pop3_maildrop_update(void *arg)
 {
+    struct pop3_session *session = arg;
     unsigned count;
     int64_t *uids = collect(session, true, false, &count);
     enum db_write result = DB_DONE;
@@ -162,7 +163,7 @@ AWAITS void pop3_maildrop_update(struct pop3_session *session)
         result = expunge(session->account.inbox_id, uids, count);
     }
     free(uids);
-    session->closing = true;
+    session->common.closing = true;
     switch (result) {
     case DB_DONE:
         mark_seen(session, false);

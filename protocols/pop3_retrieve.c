@@ -16,7 +16,7 @@
 
 static void emit(void *arg, struct slice bytes)
 {
-    stream_write(((struct pop3_session *)arg)->stream, bytes);
+    stream_write(((struct pop3_session *)arg)->common.stream, bytes);
 }
 
 static void finish(struct pop3_session *session)
@@ -24,7 +24,7 @@ static void finish(struct pop3_session *session)
     pop3_wire_end(&session->wire, emit, session);
     if (session->line.verb == POP3_RETR)
         session->source->retrieved = true;
-    session->produce = NULL;
+    session->common.produce = NULL;
 }
 
 static bool at_end(const struct pop3_session *session)
@@ -50,14 +50,15 @@ static void send_chunk(struct pop3_session *session, struct slice chunk)
 
 /* ------------------------------------------------------------------ the rest of a message */
 
-static AWAITS void next_chunk(struct pop3_session *session)
+static AWAITS void next_chunk(void *arg)
 {
+    struct pop3_session *session = arg;
     struct slice chunk;
     enum db_status status;
 
     arena_reset(session->command);
     status = read_chunk(session, &chunk);
-    if (!session->stream)
+    if (!session->common.stream)
         return;
     if (status == DB_FOUND && chunk.n > 0) {
         send_chunk(session, chunk);
@@ -69,19 +70,22 @@ static AWAITS void next_chunk(struct pop3_session *session)
     pop3_session_break(session);
 }
 
-static void produce_message(struct pop3_session *session)
+static void produce_message(void *arg)
 {
-    pop3_session_run(session, next_chunk);
+    struct pop3_session *session = arg;
+
+    session_run(&session->common, next_chunk);
 }
 
 /* ------------------------------------------------------------------ its beginning */
 
-static AWAITS void first_chunk(struct pop3_session *session)
+static AWAITS void first_chunk(void *arg)
 {
+    struct pop3_session *session = arg;
     struct slice chunk;
     enum db_status status = read_chunk(session, &chunk);
 
-    if (!session->stream)
+    if (!session->common.stream)
         return;
     switch (status) {
     case DB_FOUND:
@@ -89,7 +93,7 @@ static AWAITS void first_chunk(struct pop3_session *session)
             pop3_ok(session, "%" PRIu64 " octets", session->source->size);
         else
             pop3_ok(session, "Top of message follows");
-        session->produce = produce_message;
+        session->common.produce = produce_message;
         send_chunk(session, chunk);
         return;
     case DB_NONE: pop3_err(session, NULL, "Message %u was removed by another session", session->line.number); return;
@@ -107,5 +111,5 @@ void pop3_command_retrieve(struct pop3_session *session)
         pop3_wire_init_top(&session->wire, session->line.lines);
     else
         pop3_wire_init(&session->wire);
-    pop3_session_run(session, first_chunk);
+    session_run(&session->common, first_chunk);
 }

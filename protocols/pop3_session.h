@@ -4,8 +4,7 @@
  * pop3_session: what the files of the POP3 server share.  Nobody else includes this; the way in is
  * pop3_serve() in protocols/server.h.
  *
- * A session owns itself.  Whatever enters it (a line, the end of a task, a timer, drained output) ends in
- * pop3_session_settle(), the only place that pauses, resumes, closes and frees.
+ * A session owns itself, and whose turn it is in it: protocols/session.h.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,8 +16,8 @@
 #include "protocols/pop3_wire.h"
 #include "protocols/sasl.h"
 #include "protocols/server.h"
+#include "protocols/session.h"
 
-#define POP3_PEER_SIZE 64
 #define POP3_LINE_MAX 1024       /* RFC 2449 section 4 wants 255 */
 #define POP3_AUTH_LINE_MAX 12288 /* RFC 4954 section 4, which RFC 5034 follows */
 #define POP3_ITEMS_MAX 100000    /* messages in one session; the oldest first, the rest next time */
@@ -35,11 +34,8 @@ struct pop3_item {
 };
 
 struct pop3_session {
-    struct server_session server; /* first: shutdown() casts */
+    struct session common; /* first */
     struct server_settings *settings;
-    struct stream *stream;     /* NULL: the client is gone */
-    char peer[POP3_PEER_SIZE]; /* the client's address; outlives the stream */
-    bool registered;
     enum pop3_state state;
 
     struct arena *arena, *command;
@@ -47,7 +43,6 @@ struct pop3_session {
     struct sasl_attempt *attempt; /* between AUTH and its end: lines are responses */
     bool attempt_ok;              /* it succeeded with data, which the client has yet to acknowledge */
     unsigned login_failures;
-    uint64_t began_ms; /* the task that runs; steady clock */
 
     struct directory_account account;
     int64_t uidvalidity;
@@ -55,30 +50,18 @@ struct pop3_session {
     uint32_t item_count;
 
     struct pop3_command line; /* for the task; in `command` */
-    void (*running)(struct pop3_session *session);
 
-    /* A response that is longer than we want to queue: called again whenever output has sunk. */
-    void (*produce)(struct pop3_session *session);
+    /* the response that common.produce makes */
     uint32_t produce_next;    /* LIST, UIDL: item */
     struct pop3_item *source; /* RETR, TOP */
     uint64_t source_offset;
     struct pop3_wire wire;
 
-    void (*held)(struct pop3_session *session); /* an answer is delayed on purpose; this gives it */
-    struct loop_timer hold;
-    struct loop_timer login_timer; /* for the whole of AUTHORIZATION */
-    bool paused;                   /* we have paused the stream */
-    bool closing;                  /* after what is queued */
     unsigned errors;
 };
 
 /* ------------------------------------------------------------------ pop3_session.c */
 
-void pop3_session_settle(struct pop3_session *session);
-/* Runs the rest of a command in a task; when none can be had: -ERR and good-bye. */
-void pop3_session_run(struct pop3_session *session, void (*command)(struct pop3_session *session));
-/* Reads nothing for a while, then calls after(): failed logins. */
-void pop3_session_hold(struct pop3_session *session, unsigned ms, void (*after)(struct pop3_session *session));
 /* The time limits and line length that the state asks for. */
 void pop3_session_limits(struct pop3_session *session);
 /* After a login: the maildrop's time limit replaces that of AUTHORIZATION. */
@@ -108,7 +91,7 @@ void pop3_auth_drop(struct pop3_session *session);
 
 /* pop3_maildrop.c */
 AWAITS void pop3_maildrop_open(struct pop3_session *session);       /* answers the login */
-AWAITS void pop3_maildrop_update(struct pop3_session *session);     /* QUIT */
+AWAITS void pop3_maildrop_update(void *session);                    /* QUIT; for session_run() */
 struct pop3_item *pop3_maildrop_item(struct pop3_session *session); /* of session->line.number; NULL: -ERR was said */
 
 /* pop3_retrieve.c */
