@@ -1,34 +1,17 @@
 /*
- * smtp_client: the connection: greeting, EHLO, TLS, QUIT.  What happens to a message is in smtp_client_send.c.
+ * smtp_client: a connection that is there: the server's replies, what is known of it, QUIT.  How it comes about is in
+ * smtp_client_open.c, what happens to a message in smtp_client_send.c.
  *
- * A normal run: connect, 220, EHLO, STARTTLS, handshake, EHLO again (RFC 3207 4.2: what was offered in clear is
- * forgotten).  The connection is then kept by whoever asked for it, for as many messages as there are.
- *
- * TLS without verification is opportunistic (RFC 7435): it protects against listening, not against a forger, so
- * a server whose TLS does not work is sent to in clear, over a new connection; refusing would only lose mail.  With
- * verify_tls there is no mail without it.
- *
- * HELO is said when EHLO is refused (RFC 5321 3.2); a server that answers 421 to EHLO is away.
- *
- * Bounds: a line of a reply may be REPLY_LINE_MAX long, a reply SMTP_CLIENT_LINES_MAX lines, and must be complete
+ * Bounds: a line of a reply may be SMTP_CLIENT_REPLY_LINE_MAX long, a reply SMTP_CLIENT_LINES_MAX lines, and must be complete
  * within its deadline: a server that drips a line a minute holds us no longer than a silent one.
  */
 #include "protocols/smtp_client.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define LOG_MODULE "smtp-client"
 #include "core/clock.h"
-#include "core/log.h"
-#include "core/stream_race.h"
-#include "protocols/smtp_client_auth.h"
 #include "protocols/smtp_client_internal.h"
-#include "relay/retry.h"
 
-#define REPLY_LINE_MAX 4096
-#define SCRATCH_MAX (REPLY_LINE_MAX * SMTP_CLIENT_LINES_MAX)
 #define QUIT_TIMEOUT_MS 2000
 
 /* ------------------------------------------------------------------ replies */
@@ -50,9 +33,9 @@ static AWAITS bool await(struct smtp_client *client, unsigned timeout_ms, struct
     smtp_client_reply_init(&client->reply);
     while ((now = clock_steady_ms()) <= deadline) {
         struct slice line;
-        enum stream_status status =
-            stream_read_line(client->stream, client->scratch, client->line_max ? client->line_max : REPLY_LINE_MAX,
-                             (unsigned)(deadline - now), &line);
+        enum stream_status status = stream_read_line(client->stream, client->scratch,
+                                                     client->line_max ? client->line_max : SMTP_CLIENT_REPLY_LINE_MAX,
+                                                     (unsigned)(deadline - now), &line);
 
         if (status != STREAM_OK)
             return give_up(client, stream_status_text(status));
@@ -78,238 +61,7 @@ bool smtp_client_await(struct smtp_client *client, unsigned timeout_ms, struct s
     return answered;
 }
 
-/* ------------------------------------------------------------------ opening */
-
-enum opening { OPENED, OPENING_FAILED, OPENING_TLS_FAILED };
-
-static bool accepted(const struct smtp_client *client, enum retry_stage stage)
-{
-    return retry_classify(stage, client->reply.code, client->reply.enhanced) == RETRY_VERDICT_ACCEPTED;
-}
-
-/* The words for what has just failed: the server's, if it said something. */
-static struct slice told(struct smtp_client *client, struct arena *arena, const char *doing)
-{
-    if (client->broken)
-        return slice_str(arena_printf(arena, "%s while %s", client->trouble, doing));
-    return arena_slice(arena, slice_of(client->reply.text, client->reply.text_size));
-}
-
-static AWAITS bool say_hello(struct smtp_client *client)
-{
-    client->features = (struct smtp_client_features){0};
-    stream_printf(client->stream, "EHLO %s\r\n", client->settings.hostname);
-    if (!smtp_client_await(client, client->settings.reply_timeout_ms, &client->features))
-        return false;
-    if (!stream_is_tls(
-            client->stream)) /* who offers it in clear has not understood it, or is not who he says (RFC 8689) */
-        client->features.envelope &= ~(unsigned)ENVELOPE_REQUIRETLS;
-    if (client->reply.code / 100 != 5)
-        return accepted(client, RETRY_STAGE_HELLO);
-    client->features = (struct smtp_client_features){0};
-    stream_printf(client->stream, "HELO %s\r\n", client->settings.hostname);
-    return smtp_client_await(client, client->settings.reply_timeout_ms, NULL) && accepted(client, RETRY_STAGE_HELLO);
-}
-
-static AWAITS enum opening turn_to_tls(struct smtp_client *client, struct arena *arena, struct slice *why)
-{
-    const struct smtp_client_settings *settings = &client->settings;
-    enum stream_status status;
-
-    if (!client->features.starttls) {
-        *why = SLICE("TLS is required, and the server does not offer it");
-        return settings->verify_tls ? OPENING_FAILED : OPENED;
-    }
-    stream_printf(client->stream, "STARTTLS\r\n");
-    if (!smtp_client_await(client, settings->reply_timeout_ms, NULL)) {
-        *why = told(client, arena, "asking for TLS");
-        return OPENING_TLS_FAILED;
-    }
-    if (client->reply.code != 220) {
-        *why = told(client, arena, "");
-        client->tls_failed = true;
-        return settings->verify_tls || client->reply.code == 421 ? OPENING_FAILED : OPENED;
-    }
-    if (settings->credential)
-        stream_show_identity(client->stream, settings->credential->identity);
-    status = settings->dane
-                 ? stream_connect_dane(client->stream, settings->tls, settings->dane, settings->reply_timeout_ms)
-                 : stream_connect_tls(client->stream, settings->tls, client->host, settings->reply_timeout_ms);
-    if (status != STREAM_OK) {
-        *why = slice_str(arena_printf(arena, "TLS handshake failed: %s", stream_status_text(status)));
-        return OPENING_TLS_FAILED;
-    }
-    if (!say_hello(client)) {
-        *why = told(client, arena, "saying EHLO under TLS");
-        return OPENING_FAILED;
-    }
-    return OPENED;
-}
-
-static bool is_to_sign_in(const struct smtp_client *client)
-{
-    const struct smtp_client_settings *settings = &client->settings;
-
-    return settings->credential && (!settings->may_sign_in || settings->may_sign_in(client, settings->may_sign_in_arg));
-}
-
-static AWAITS enum opening begin(struct smtp_client *client, struct arena *arena, bool tls, struct slice *why)
-{
-    enum opening opening;
-
-    if (!smtp_client_await(client, client->settings.greeting_timeout_ms, NULL) ||
-        !accepted(client, RETRY_STAGE_GREETING)) {
-        *why = told(client, arena, "waiting for the greeting");
-        return OPENING_FAILED;
-    }
-    if (!say_hello(client)) {
-        *why = told(client, arena, "saying EHLO");
-        return OPENING_FAILED;
-    }
-    if (tls && (opening = turn_to_tls(client, arena, why)) != OPENED)
-        return opening;
-    if (!is_to_sign_in(client))
-        return OPENED;
-    client->credential_id = client->settings.credential->id;
-    client->credential_version = client->settings.credential->version;
-    return smtp_client_authenticate(client, arena, why) ? OPENED : OPENING_FAILED;
-}
-
-static struct smtp_client *client_new(const struct smtp_client_settings *settings, struct stream *stream,
-                                      const char *host)
-{
-    struct smtp_client *client = calloc(1, sizeof *client);
-
-    if (!client || !(client->host = strdup(host)))
-        abort();
-    client->settings = *settings;
-    client->stream = stream;
-    client->scratch = arena_new(SCRATCH_MAX);
-    return client;
-}
-
-/* It is not to be used: says good-bye if that makes sense. */
-static AWAITS void give_back(struct smtp_client *client)
-{
-    if (client->broken)
-        smtp_client_abort(&client);
-    else
-        smtp_client_quit(&client);
-}
-
-/* Greeting, EHLO, TLS over a connection that is there. */
-static AWAITS enum opening open_stream(const struct smtp_client_settings *settings, struct arena *arena,
-                                       struct stream *stream, const char *host, bool tls, struct smtp_client **out,
-                                       struct slice *why)
-{
-    struct smtp_client *client = client_new(settings, stream, host);
-    enum opening opening = begin(client, arena, tls, why);
-
-    client->settings.credential = NULL; /* the caller's memory, as are these */
-    client->settings.dane = NULL;
-    client->settings.source4 = client->settings.source6 = NULL;
-    if (opening == OPENED)
-        *out = client;
-    else
-        give_back(client);
-    return opening;
-}
-
-static void set_port(struct dns_address *address, unsigned port)
-{
-    if (address->address.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&address->address)->sin6_port = htons((uint16_t)port);
-    else
-        ((struct sockaddr_in *)&address->address)->sin_port = htons((uint16_t)port);
-}
-
-/* Those that failed first, then the one that is connected, then the rest; each as it was.  How many are the first two. */
-static unsigned put_tried_first(struct arena *arena, struct dns_address *addresses, unsigned count,
-                                const struct stream_target *targets, unsigned winner)
-{
-    struct dns_address *all = arena_memdup(arena, addresses, count * sizeof *all);
-    unsigned at = 0, tried;
-
-    for (unsigned i = 0; i < count; i++)
-        if (targets[i].failed)
-            addresses[at++] = all[i];
-    if (winner < count)
-        addresses[at++] = all[winner];
-    tried = at;
-    for (unsigned i = 0; i < count; i++)
-        if (!targets[i].failed && i != winner)
-            addresses[at++] = all[i];
-    return tried;
-}
-
-static AWAITS enum stream_status connect_any(const struct smtp_client_settings *settings, struct arena *arena,
-                                             struct dns_address *addresses, unsigned count, unsigned *tried,
-                                             struct stream **stream)
-{
-    struct stream_target targets[STREAM_RACE_MAX] = {0};
-    enum stream_status status;
-    unsigned winner = count;
-
-    for (unsigned i = 0; i < count; i++) {
-        const struct dns_address *source =
-            addresses[i].address.ss_family == AF_INET6 ? settings->source6 : settings->source4;
-
-        targets[i].address = (const struct sockaddr *)&addresses[i].address;
-        targets[i].length = addresses[i].length;
-        targets[i].source = source ? (const struct sockaddr *)&source->address : NULL;
-        targets[i].source_length = source ? source->length : 0;
-    }
-    status = stream_race(targets, count, settings->connect_timeout_ms, stream, &winner);
-    *tried = put_tried_first(arena, addresses, count, targets, status == STREAM_OK ? winner : count);
-    return status;
-}
-
-bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena, struct dns_address *addresses,
-                      unsigned count, unsigned port, const char *host, unsigned *tried, struct smtp_client **out,
-                      struct slice *why)
-{
-    bool tls = settings->tls != NULL;
-    struct stream *stream = NULL;
-    enum stream_status status;
-    enum opening opening;
-    unsigned again;
-
-    *out = NULL;
-    count = count < STREAM_RACE_MAX ? count : STREAM_RACE_MAX;
-    for (unsigned i = 0; i < count; i++)
-        set_port(&addresses[i], port);
-    status = connect_any(settings, arena, addresses, count, tried, &stream);
-    opening = status == STREAM_OK ? open_stream(settings, arena, stream, host, tls, out, why) : OPENING_FAILED;
-    if (opening == OPENING_TLS_FAILED && !settings->verify_tls && !settings->credential) {
-        log_info("TLS failed, sending in clear", log_str("host", host), log_slice("reason", *why));
-        status = connect_any(settings, arena, &addresses[*tried - 1], 1, &again, &stream);
-        opening = status == STREAM_OK ? open_stream(settings, arena, stream, host, false, out, why) : OPENING_FAILED;
-        if (*out)
-            (*out)->tls_failed = true;
-    }
-    if (status != STREAM_OK)
-        *why = slice_str(arena_printf(arena, "%s while connecting", stream_status_text(status)));
-    if (opening == OPENED)
-        (*out)->port = port;
-    return opening == OPENED;
-}
-
-bool smtp_client_adopt(const struct smtp_client_settings *settings, struct arena *arena, struct stream **stream,
-                       const char *host, struct smtp_client **out, struct slice *why)
-{
-    struct smtp_client *client = client_new(settings, *stream, host);
-
-    *out = NULL;
-    *stream = NULL;
-    if (begin(client, arena, false, why) != OPENED) {
-        give_back(client);
-        return false;
-    }
-    *out = client;
-    return true;
-}
-
-/* ------------------------------------------------------------------ afterwards */
+/* ------------------------------------------------------------------ what is known of it */
 
 bool smtp_client_usable(const struct smtp_client *client)
 {
@@ -432,38 +184,12 @@ unsigned smtp_client_tls_level(const struct smtp_client *client)
     return client->settings.tls_level;
 }
 
-static struct slice domain_of(struct slice address)
-{
-    const char *at = memrchr(address.p, '@', address.n);
-
-    return at ? slice_skip(address, (size_t)(at + 1 - address.p)) : (struct slice){NULL, 0};
-}
-
-unsigned smtp_client_portion(const struct smtp_client *client, const struct smtp_client_recipient *recipients,
-                             unsigned count)
-{
-    const struct smtp_client_features *features = &client->features;
-    unsigned most = features->recipients_max && features->recipients_max < count ? features->recipients_max : count;
-    unsigned domains = 0;
-
-    if (!features->domains_max)
-        return most;
-    for (unsigned i = 0; i < most; i++) {
-        struct slice domain = domain_of(recipients[i].address);
-        unsigned before = 0;
-
-        while (before < i && !slice_equal_nocase(domain_of(recipients[before].address), domain))
-            before++;
-        if (before == i && ++domains > features->domains_max)
-            return i;
-    }
-    return most;
-}
-
 bool smtp_client_used(const struct smtp_client *client)
 {
     return client->used || client->mails;
 }
+
+/* ------------------------------------------------------------------ the end */
 
 void smtp_client_quit(struct smtp_client **client)
 {

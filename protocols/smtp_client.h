@@ -182,8 +182,8 @@ const char *smtp_client_tls_cipher(const struct smtp_client *client);
 const struct smtp_client_announced *smtp_client_announced(const struct smtp_client *client);
 bool smtp_client_named(const struct smtp_client *client);
 bool smtp_client_offers(const struct smtp_client *client, unsigned extension); /* ENVELOPE_* */
+bool smtp_client_in_clear(const struct smtp_client *client);                   /* opened without TLS in its settings */
 /* Is it a host that knows which recipients exist, not one that stands in for it? */
-bool smtp_client_in_clear(const struct smtp_client *client); /* it was opened without TLS in its settings */
 bool smtp_client_is_primary(const struct smtp_client *client);
 unsigned smtp_client_port(const struct smtp_client *client);
 /* Of the credential that it was signed in with; 0: of none. */

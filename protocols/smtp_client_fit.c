@@ -9,10 +9,12 @@
  *     U-labels with it (3.7), else A-labels.
  *   - DELIVERBY (RFC 2852): a message that is to be returned when it is late goes only to a server that knows how.
  *   - SIZE (RFC 1870): a message over the server's limit is refused here, without sending it first.
+ *   - RCPTMAX and RCPTDOMAINMAX (RFC 9422): how many recipients it takes in one transaction.
  *
  * Everybody who is decided about here is refused: the next hop will not have learnt it by tomorrow.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/idn.h"
 #include "protocols/smtp_client_internal.h"
@@ -130,4 +132,34 @@ bool smtp_client_fits(const struct smtp_client *client, struct arena *arena, str
         return false;
     }
     return *utf8 || !needs_utf8(m) || may_go_in_ascii(client, arena, m);
+}
+
+/* ------------------------------------------------------------------ how many at a time */
+
+static struct slice domain_of(struct slice address)
+{
+    const char *at = memrchr(address.p, '@', address.n);
+
+    return at ? slice_skip(address, (size_t)(at + 1 - address.p)) : (struct slice){NULL, 0};
+}
+
+unsigned smtp_client_portion(const struct smtp_client *client, const struct smtp_client_recipient *recipients,
+                             unsigned count)
+{
+    const struct smtp_client_features *features = &client->features;
+    unsigned most = features->recipients_max && features->recipients_max < count ? features->recipients_max : count;
+    unsigned domains = 0;
+
+    if (!features->domains_max)
+        return most;
+    for (unsigned i = 0; i < most; i++) {
+        struct slice domain = domain_of(recipients[i].address);
+        unsigned before = 0;
+
+        while (before < i && !slice_equal_nocase(domain_of(recipients[before].address), domain))
+            before++;
+        if (before == i && ++domains > features->domains_max)
+            return i;
+    }
+    return most;
 }

@@ -1,13 +1,15 @@
 #ifndef PROTOCOLS_SMTP_CLIENT_INTERNAL_H
 #define PROTOCOLS_SMTP_CLIENT_INTERNAL_H
 /*
- * smtp_client_internal: what smtp_client.c (the connection), smtp_client_send.c (one transaction),
- * smtp_client_fit.c and smtp_client_chunk.c share.
+ * smtp_client_internal: what smtp_client.c (the connection), smtp_client_open.c (how it comes about),
+ * smtp_client_send.c (one transaction), smtp_client_fit.c and smtp_client_chunk.c share.
  */
 #include "core/stream.h"
 #include "protocols/smtp_client.h"
 #include "protocols/smtp_client_body.h"
 #include "protocols/smtp_client_reply.h"
+
+#define SMTP_CLIENT_REPLY_LINE_MAX 4096
 
 struct smtp_client {
     struct smtp_client_settings settings;

@@ -12,8 +12,8 @@
  *
  * A host that refuses at its greeting is passed over, and what it said stands behind its name and port in our words: it
  * is read as the reply that it is, since block lists are mostly met there.  Our other words (runner_hop.c,
- * runner_route.c, smtp_client.c, hop_login.c) are told apart by what they have in common; what is in none of the lists is
- * our own trouble.  Names of hosts have no blanks, so that none of them can look like ours.
+ * runner_route.c, smtp_client_open.c, hop_login.c) are told apart by what they have in common; what is in none of the
+ * lists is our own trouble.  Names of hosts have no blanks, so that none of them can look like ours.
  *
  * What is not here: the seconds that a greylist may name.  They are nobody's to promise, and the back-off begins in
  * minutes anyway.
