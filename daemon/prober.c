@@ -6,10 +6,7 @@
  *     the primary answers                who waits is woken; what was learned is written for all nodes
  *     the list is empty                  the connection is kept idle for a moment, then QUIT
  *
- * Only the hops of the first priority are asked: what stands in for them (a second MX) mostly takes everything.
- *
- * A primary that takes everything is found out by asking it, after its first yes, for a name that cannot exist; then
- * the domain is noted as such instead of the name, and nobody asks again until that is old.
+ * What a lane says to the primary, and what is learned of it, is prober_primary.c.
  *
  * Bounds.  A session's task waits timeout_ms at the most and waiters_max of them at once, so that a primary that is
  * slow cannot take all stacks of the sessions, nor one domain's more than half of them from the others; a lane's task
@@ -19,35 +16,26 @@
  * Nobody's question is cancelled: when who waits has gone, it is asked all the same, and learned for the next try.
  */
 #include "daemon/prober.h"
-#include "daemon/runner_source.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LOG_MODULE "prober"
 #include "core/arena.h"
 #include "core/clock.h"
-#include "core/dns.h"
 #include "core/log.h"
 #include "core/loop.h"
-#include "core/secret.h"
 #include "core/slice.h"
 #include "core/task.h"
 #include "core/tls.h"
-#include "daemon/hop_login.h"
+#include "daemon/prober_primary.h"
 #include "protocols/smtp_client.h"
 #include "relay/permit.h"
-#include "relay/route.h"
 #include "relay/verify.h"
-#include "storage/directory.h"
-#include "storage/learned.h"
-#include "storage/source_pool.h"
 
 #define LANES_MAX 32
 #define DOMAINS_MAX 1000
 #define QUESTIONS_MAX 100 /* of a domain, waiting */
-#define ADDRESSES_MAX 4   /* of the primaries, tried for one connection */
 #define IDLE_MS 5000
 #define DEAD_MS 5000
 
@@ -157,98 +145,7 @@ static void answer(struct domain *d, struct question *q, enum verify_told told)
     free(q);
 }
 
-/* ------------------------------------------------------------------ a connection */
-
-/* As a route has it: an address is as private as a message. */
-static bool is_protected(const struct smtp_client *client, enum delivery_tls wanted)
-{
-    switch (wanted) {
-    case DELIVERY_TLS_NOT_SET:
-    case DELIVERY_TLS_NONE:
-    case DELIVERY_TLS_MAY: break;
-    case DELIVERY_TLS_ENCRYPT: return smtp_client_encrypted(client);
-    case DELIVERY_TLS_VERIFY:
-    case DELIVERY_TLS_DANE: /* what it has announced is not asked for a question: its name is what counts */
-    case DELIVERY_TLS_STS: return smtp_client_verified(client);
-    }
-    return true;
-}
-
-struct wanted {
-    enum delivery_tls hop, domain;
-};
-
-/* Nor is a host that may not have the domain's mail told our password. */
-static bool may_sign_in(const struct smtp_client *client, void *arg)
-{
-    const struct wanted *wanted = arg;
-
-    return is_protected(client, wanted->hop) && is_protected(client, wanted->domain);
-}
-
-static AWAITS bool open_hop(struct arena *arena, const struct route_hop *hop, enum delivery_tls domain_tls,
-                            struct slice sources, unsigned *tried, struct smtp_client **out)
-{
-    struct wanted wanted = {hop->tls, domain_tls};
-    struct smtp_client_settings client = {
-        .hostname = settings.hostname,
-        .tls = hop->tls == DELIVERY_TLS_NONE ? NULL : tls,
-        .verify_tls = settings.verify_tls,
-        .connect_timeout_ms = settings.timeout_ms,
-        .greeting_timeout_ms = settings.timeout_ms,
-        .reply_timeout_ms = settings.timeout_ms,
-        .end_timeout_ms = settings.timeout_ms,
-        .primary = true,
-        .may_sign_in = may_sign_in,
-        .may_sign_in_arg = &wanted,
-    };
-    struct dns_address *addresses;
-    struct runner_source source;
-    unsigned count = 0;
-    struct slice why;
-
-    if (dns_addresses(arena, hop->host, &addresses, &count) != DNS_FOUND)
-        return false;
-    if (!runner_source_choose(arena, hop->sources.n ? hop->sources : sources, &source) ||
-        !(count = runner_source_suits(&source, addresses, count))) {
-        log_error("primary cannot be asked: none of the source addresses is this machine's, or of its family",
-                  log_str("host", hop->host));
-        return false;
-    }
-    client.source4 = source.four;
-    client.source6 = source.six;
-    for (unsigned at = 0, begun = 1; at < count && *tried < ADDRESSES_MAX; at += begun, *tried += begun) {
-        if (hop_login_open(arena, hop->credential_id, &client, addresses + at, count - at, hop->port, hop->host, &begun,
-                           out, &why)) {
-            if (may_sign_in(*out, &wanted))
-                return true;
-            why = SLICE("its route, or the policy for the domain, requires TLS");
-            smtp_client_quit(out);
-        }
-        log_info("primary cannot be asked", log_str("host", hop->host), log_int("port", hop->port),
-                 log_slice("reason", why));
-    }
-    return false;
-}
-
-static AWAITS bool open_primary(struct arena *arena, int64_t domain_id, struct slice address, struct smtp_client **out)
-{
-    struct directory_hop *hops = NULL;
-    struct route route;
-    struct slice sources;
-    unsigned count = 0, tried = 0;
-    uint64_t seed;
-
-    secret_random(&seed, sizeof seed);
-    if (directory_hops(arena, domain_id, &hops, &count) != DB_FOUND ||
-        route_from_hops(arena, hops, count, seed, &route) != ROUTE_FOUND ||
-        source_pool_of_domain(arena, domain_id, &sources) != DB_FOUND)
-        return false;
-    for (unsigned i = 0; i < route.count && route.hops[i].primary; i++)
-        if (open_hop(arena, &route.hops[i], delivery_policy_tls(address), sources, &tried, out))
-            return true;
-    return false;
-}
+/* ------------------------------------------------------------------ a connection that is idle */
 
 static AWAITS void say_goodbye(void *arg)
 {
@@ -288,81 +185,7 @@ static struct smtp_client *unpark(struct domain *d)
     return client;
 }
 
-/* ------------------------------------------------------------------ asking */
-
-/* The connection may be gone afterwards: *client is NULL then. */
-static AWAITS enum verify_told ask_over(struct arena *arena, struct smtp_client **client, const char *address)
-{
-    struct smtp_client_answer said;
-
-    counters.asked++;
-    if (!smtp_client_ask(*client, arena, slice_str(settings.sender), slice_str(address), &said)) {
-        smtp_client_abort(client);
-        return VERIFY_UNTOLD;
-    }
-    enum verify_told told = said.to_recipient ? verify_reply(said.code, said.enhanced) : VERIFY_UNTOLD;
-    log_info("primary asked", log_str("host", smtp_client_host(*client)), log_str("recipient", address),
-             log_slice("reply", said.text));
-    if (told == VERIFY_UNTOLD)
-        return told;
-    counters.told++;
-    return told;
-}
-
-/*
- * As ask_over(), over a new connection when there is none, or when the one that was idle is dead.  False: it cannot be
- * reached.
- */
-static AWAITS bool ask_primary(struct arena *arena, struct domain *d, struct smtp_client **client, const char *address,
-                               enum verify_told *told)
-{
-    if (*client && ((*told = ask_over(arena, client, address)) != VERIFY_UNTOLD || *client))
-        return true;
-    if (!open_primary(arena, d->id, slice_str(address), client))
-        return false;
-    *told = ask_over(arena, client, address);
-    return true;
-}
-
-static const char *impossible_address(struct arena *arena, const char *address)
-{
-    uint64_t number;
-
-    secret_random(&number, sizeof number);
-    return arena_printf(arena, "no-such-user-%016llx%s", (unsigned long long)number, strrchr(address, '@'));
-}
-
-/* It said yes; does it to everybody?  True: so its yes is no news. */
-static AWAITS bool takes_everything(struct arena *arena, struct domain *d, struct smtp_client **client,
-                                    const char *address)
-{
-    struct slice asked = slice_str(address);
-    struct learned known;
-
-    if (learned_find(arena, d->id, &asked, 1, true, &known) == DB_FAILED)
-        return true; /* nothing could be written either */
-    if (known.all_until_ms > clock_now_ms())
-        return known.accepts_all;
-    enum verify_told told = *client ? ask_over(arena, client, impossible_address(arena, address)) : VERIFY_UNTOLD;
-    if (told == VERIFY_UNTOLD)
-        return false;
-    log_info(told == VERIFY_EXISTS ? "primary takes every recipient" : "primary knows its recipients",
-             log_id("domain", d->id));
-    if (learned_note_accepts_all(d->id, told == VERIFY_EXISTS) != DB_DONE)
-        log_info("not learned", log_id("domain", d->id));
-    return told == VERIFY_EXISTS;
-}
-
-static AWAITS void learn(struct arena *arena, struct domain *d, struct smtp_client **client, const char *address,
-                         enum verify_told told)
-{
-    const struct learned_fact fact = {d->id, slice_str(address), told == VERIFY_EXISTS};
-
-    if (told == VERIFY_UNTOLD || (told == VERIFY_EXISTS && takes_everything(arena, d, client, address)))
-        return;
-    if (learned_note(&fact, 1) != DB_DONE)
-        log_info("not learned", log_str("recipient", address));
-}
+/* ------------------------------------------------------------------ lanes */
 
 static struct question *take(struct domain *d)
 {
@@ -389,24 +212,24 @@ static AWAITS void run_lane(void *arg)
 {
     struct domain *d = arg;
     struct arena *arena = arena_new(SIZE_MAX);
-    struct smtp_client *client = unpark(d);
+    struct prober_primary primary = {&settings, tls, &counters, arena, d->id, unpark(d)};
     struct question *q;
 
     log_set_context(NULL); /* a lane outlives the session that began it */
     while ((q = take(d))) {
         enum verify_told told = VERIFY_UNTOLD;
         const char *address = arena_strdup(arena, q->address);
-        bool reached = ask_primary(arena, d, &client, address, &told);
+        bool reached = prober_primary_ask(&primary, address, &told);
 
         answer(d, q, told);
         if (reached)
-            learn(arena, d, &client, address, told);
+            prober_primary_learn(&primary, address, told);
         else
             give_up(d);
         arena_reset(arena);
     }
     d->lanes--; /* before the last wait, in which a question may come */
-    park(d, client);
+    park(d, primary.client);
     arena_free(&arena);
 }
 
