@@ -1,18 +1,11 @@
 /*
- * db_connection: one connection to PostgreSQL, in pipeline mode.
+ * db_connection: one connection to PostgreSQL: connecting, watching its socket, giving it up.
  *
  *     down --timer--> connecting --> up --break--> down
  *
- * A request is sent as Bind/Execute for each step and one Sync; PostgreSQL runs what stands between two Syncs as one
- * transaction.  Answers come in order, so the requests in flight are a queue and each result belongs to its
- * head.  A statement used for the first time on a connection is prepared in a little transaction of its own before, so
- * that a request that fails cannot take the preparation with it; should the preparation itself fail (a schema that was
- * not migrated), the statement counts as unprepared again and the next use tries anew.
- *
- * When the connection breaks every request in flight ends as LOST, unless one of its steps was refused before: what
- * that means (nothing for a reading, uncertainty for a transaction) is the caller's business.  Two traps: libpq
- * reports the break itself as an error result, without an SQLSTATE; and a server that is told to end may say so
- * (57P01) after it has committed and before it has said that.  Neither is a no.
+ * What is sent over it while it is up, and what the answers mean, is db_pipeline.c.  When the connection breaks every
+ * request in flight ends as LOST, unless one of its steps was refused before: what that means (nothing for a reading,
+ * uncertainty for a transaction) is the caller's business.
  *
  * A server that has stopped answering (a frozen machine, a lost network) is noticed by a tick each second: if
  * the oldest request is older than the statement timeout and some, the connection is given up.  Connecting is
@@ -35,11 +28,10 @@
 #include <string.h>
 
 #define LOG_MODULE "db"
-#include "core/clock.h"
 #include "core/log.h"
 #include "core/loop.h"
 #include "core/secret.h"
-#include "storage/db_private.h"
+#include "storage/db_pipeline.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 5000
@@ -57,38 +49,12 @@ struct connection {
     struct event *readable, *writable;
     struct loop_timer timer; /* back-off while down, limit while connecting, tick while up */
     uint64_t backoff_ms;
-    struct request *first, **last;
-    unsigned in_flight;
+    struct pipeline pipeline; /* while it is up */
     unsigned errors_told;
-    bool prepared[DB_STATEMENTS_MAX];
 };
 
 static void go_down(struct connection *c, const char *why);
 static void connect_begin(void *arg);
-
-/* ------------------------------------------------------------------ the queue */
-
-static void queue_push(struct connection *c, struct request *request)
-{
-    request->next = NULL;
-    request->at = 0;
-    request->failed = request->doomed = false;
-    request->sent_ms = clock_steady_ms();
-    *c->last = request;
-    c->last = &request->next;
-    c->in_flight++;
-}
-
-static void queue_pop(struct connection *c, enum request_end end)
-{
-    struct request *request = c->first;
-
-    c->first = request->next;
-    if (!c->first)
-        c->last = &c->first;
-    c->in_flight--;
-    request->done(request, end);
-}
 
 /* ------------------------------------------------------------------ watching the socket */
 
@@ -128,67 +94,16 @@ static bool flush(struct connection *c)
 
 /* ------------------------------------------------------------------ results */
 
-static void take_error(struct request *request, const PGresult *result)
-{
-    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
-    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-
-    if (!state)
-        return; /* libpq's words, not the server's */
-    if (!request->failed && request->error) {
-        snprintf(request->error->sqlstate, sizeof request->error->sqlstate, "%s", state);
-        snprintf(request->error->constraint, sizeof request->error->constraint, "%s", constraint ? constraint : "");
-        snprintf(request->error->message, sizeof request->error->message, "%s", message ? message : "");
-    }
-    request->failed = true;
-    if (request->at < request->count)
-        request->doomed = true;
-}
-
-static void take_result(struct connection *c, PGresult *result)
-{
-    struct request *request = c->first;
-
-    switch (PQresultStatus(result)) {
-    case PGRES_PIPELINE_SYNC:
-        PQclear(result);
-        c->errors_told = 0;
-        queue_pop(c, request->failed ? REQUEST_ERROR : REQUEST_ANSWERED);
-        return;
-    case PGRES_TUPLES_OK:
-    case PGRES_COMMAND_OK:
-        if (request->at < request->count && request->steps[request->at].rows) {
-            *request->steps[request->at].rows = rows_keep(request->arena, (struct pg_result *)(void *)result);
-            result = NULL;
-        }
-        break;
-    case PGRES_PIPELINE_ABORTED: /* a step before it failed */ request->failed = true; break;
-    case PGRES_FATAL_ERROR:
-    case PGRES_NONFATAL_ERROR:
-    case PGRES_BAD_RESPONSE:
-    case PGRES_EMPTY_QUERY:
-    case PGRES_COPY_IN:
-    case PGRES_COPY_OUT:
-    case PGRES_COPY_BOTH:
-    case PGRES_SINGLE_TUPLE: take_error(request, result); break;
-    }
-    request->at++;
-    PQclear(result);
-}
-
-/* In pipeline mode PQgetResult() says NULL after each command's results, and again when there is nothing more. */
+/* Whoever is told may make it go down. */
 static void take_results(struct connection *c)
 {
+    struct request *over;
+    enum request_end end;
     PGnotify *notify;
 
-    while (c->state == CONNECTION_UP && c->first && !PQisBusy(c->pg)) {
-        PGresult *result = PQgetResult(c->pg);
-
-        if (result)
-            take_result(c, result);
-        else if (PQstatus(c->pg) == CONNECTION_BAD)
-            break;
+    while (c->state == CONNECTION_UP && (over = pipeline_take(&c->pipeline, &end)) != NULL) {
+        c->errors_told = 0;
+        over->done(over, end);
     }
     while (c->state == CONNECTION_UP && (notify = PQnotifies(c->pg)) != NULL) {
         if (c->events->notify)
@@ -204,7 +119,7 @@ static void on_tick(void *arg)
     struct connection *c = arg;
     uint64_t limit = c->settings->statement_timeout_ms + ANSWER_GRACE_MS;
 
-    if (c->first && clock_steady_ms() - c->first->sent_ms > limit) {
+    if (pipeline_waits_ms(&c->pipeline) > limit) {
         go_down(c, "the server does not answer");
         return;
     }
@@ -246,7 +161,7 @@ static void connect_done(struct connection *c)
     c->backoff_ms = 0;
     PQsetnonblocking(c->pg, 1);
     PQsetNoticeProcessor(c->pg, on_notice, NULL);
-    if (PQenterPipelineMode(c->pg) != 1) {
+    if (!pipeline_begin(&c->pipeline, c->pg)) {
         free(request);
         go_down(c, "no pipeline mode");
         return;
@@ -291,7 +206,6 @@ static void connect_begin(void *arg)
     const char *const values[] = {c->settings->conninfo, "posthoused", "UTF8", "30", "15000", NULL};
 
     c->state = CONNECTION_CONNECTING;
-    memset(c->prepared, 0, sizeof c->prepared);
     c->pg = PQconnectStartParams(keys, values, 1);
     if (!c->pg)
         abort();
@@ -306,7 +220,7 @@ static void connect_begin(void *arg)
 /* Answers for everything in flight; then waits a while, longer each time, and not all at the same moment. */
 static void go_down(struct connection *c, const char *why)
 {
-    struct request *list = c->first;
+    struct request *list = pipeline_end(&c->pipeline);
     unsigned char noise;
 
     if (c->errors_told++ < 3)
@@ -317,9 +231,6 @@ static void go_down(struct connection *c, const char *why)
     unwatch(c);
     PQfinish(c->pg);
     c->pg = NULL;
-    c->first = NULL;
-    c->last = &c->first;
-    c->in_flight = 0;
     c->backoff_ms = c->backoff_ms ? c->backoff_ms * 2 : BACKOFF_FIRST_MS;
     if (c->backoff_ms > BACKOFF_MAX_MS)
         c->backoff_ms = BACKOFF_MAX_MS;
@@ -365,7 +276,6 @@ struct connection *connection_new(const struct db_settings *settings, const stru
         abort();
     c->settings = settings;
     c->events = events;
-    c->last = &c->first;
     loop_timer_set(&c->timer, 0, connect_begin, c);
     return c;
 }
@@ -390,83 +300,15 @@ bool connection_up(const struct connection *c)
 
 unsigned connection_in_flight(const struct connection *c)
 {
-    return c->in_flight;
-}
-
-/* ------------------------------------------------------------------ sending */
-
-/* A preparation: its own little transaction. */
-struct preparation {
-    struct request request;
-    struct connection *connection;
-    const struct db_statement *statement;
-    struct db_error error;
-};
-
-static void on_prepared(struct request *request, enum request_end end)
-{
-    struct preparation *p = (struct preparation *)(void *)request;
-
-    if (end != REQUEST_ANSWERED)
-        p->connection->prepared[db_statement_number(p->statement)] = false;
-    if (end == REQUEST_ERROR) /* who wanted it learns only that it is not there */
-        log_error("a statement cannot be prepared", log_str("statement", p->statement->name),
-                  log_str("sqlstate", p->error.sqlstate), log_str("error", p->error.message));
-    free(p);
-}
-
-static bool prepare(struct connection *c, const struct db_statement *statement)
-{
-    unsigned number = db_statement_number(statement);
-    struct preparation *p;
-
-    if (c->prepared[number])
-        return true;
-    p = calloc(1, sizeof *p);
-    if (!p)
-        abort();
-    if (PQsendPrepare(c->pg, statement->name, statement->sql, 0, NULL) != 1 || PQpipelineSync(c->pg) != 1) {
-        free(p);
-        return false;
-    }
-    c->prepared[number] = true;
-    p->request.done = on_prepared;
-    p->request.error = &p->error;
-    p->connection = c;
-    p->statement = statement;
-    queue_push(c, &p->request);
-    return true;
-}
-
-static bool send_step(struct connection *c, const struct request_step *step)
-{
-    enum { MOST = sizeof step->params->list / sizeof step->params->list[0] };
-    const char *values[MOST];
-    int lengths[MOST], formats[MOST];
-    unsigned count = step->params->count;
-
-    for (unsigned i = 0; i < count; i++) {
-        values[i] = step->params->list[i].bytes;
-        lengths[i] = step->params->list[i].length;
-        formats[i] = 1;
-    }
-    return PQsendQueryPrepared(c->pg, step->statement->name, (int)count, values, lengths, formats, 1) == 1;
+    return c->pipeline.in_flight;
 }
 
 bool connection_send(struct connection *c, struct request *request)
 {
-    bool sent = true;
-
-    for (unsigned i = 0; i < request->count && sent; i++)
-        sent = prepare(c, request->steps[i].statement);
-    for (unsigned i = 0; i < request->count && sent; i++)
-        sent = send_step(c, &request->steps[i]);
-    /* Where the Sync did not leave as a whole the server has nothing to commit: "not sent" is the truth. */
-    if (!sent || PQpipelineSync(c->pg) != 1) {
+    if (!pipeline_send(&c->pipeline, request)) {
         go_down(c, PQerrorMessage(c->pg));
         return false;
     }
-    queue_push(c, request);
     if (!flush(c))
         go_down(c, PQerrorMessage(c->pg));
     return true;

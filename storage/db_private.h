@@ -1,7 +1,7 @@
 #ifndef STORAGE_DB_PRIVATE_H
 #define STORAGE_DB_PRIVATE_H
 /*
- * What db.c, db_connection.c, db_listen.c and row.c share.  Nobody else includes this.
+ * What db.c, db_connection.c, db_pipeline.c, db_listen.c and row.c share.  Nobody else includes this.
  *
  * A connection knows requests, not units: a request is a run of prepared statements and one Sync, i.e. one
  * transaction, with somebody who is told how it ended.
