@@ -2,7 +2,7 @@
 #define STORAGE_DELETION_H
 /*
  * deletion: what it means for mail that is still to be delivered that its reader has deleted his copy.  Inside storage
- * only: mailbox_write.c asks when items go.
+ * only: mailbox_write.c and mailbox_tree.c ask when items go.
  *
  * The domain that it is for says (continuity_policy.deleted_mail): it is delivered anyway (the default), it is not, or
  * somebody is asked.

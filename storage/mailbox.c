@@ -1,5 +1,5 @@
 /*
- * mailbox: reading what IMAP and POP3 see.  Changes are in mailbox_write.c.
+ * mailbox: reading what IMAP and POP3 see.  Changes are in mailbox_tree.c and mailbox_write.c.
  *
  * A mailbox's cell is in its id.  An account's mailboxes are in the account's cell, which is in the account's id.
  */
