@@ -13,10 +13,9 @@
  *
  * The walk.  HEADER gathers a header whole, since the type may stand behind the encoding; its end decides what
  * follows: a header again (message/rfc822), a preamble, or content.  BODY hands content on from CR to CR, and holds
- * back what may be a boundary: CRLF "--" up to the end of that line.  A line is a boundary by the rules of mime.c:
- * that of the outermost multipart that it fits, with nothing but blanks behind it; but it must have CRLF on both
- * sides, for an LF in binary content means nothing (RFC 2046 5.1.1: the CRLF belongs to the delimiter).  At a start of
- * content the CRLF is held as if it had come (`skip`).
+ * back what may be a boundary: CRLF "--" up to the end of that line.  Which lines are boundaries is mime_boundary.c; here
+ * one must have CRLF on both sides, for an LF in binary content means nothing (RFC 2046 5.1.1: the CRLF belongs to the
+ * delimiter).  At a start of content the CRLF is held as if it had come (`skip`).
  *
  * Signatures.  The first part of a multipart/signed is what is signed, with its header (RFC 1847 section 2.1); nothing
  * may be changed there.  So what must be is refused, which tells the client at once; it can sign what needs no
@@ -34,24 +33,17 @@
 
 #include "protocols/mime.h"
 #include "protocols/mime_base64.h"
+#include "protocols/mime_boundary.h"
 
 #define OUT_SIZE 8192
 #define PIECE 3072 /* is encoded at once */
-
-struct level { /* a multipart that is open */
-    char boundary[MIME_BINARY_BOUNDARY_MAX];
-    size_t n;
-    bool digest, is_signed;
-    unsigned parts; /* begun */
-};
 
 struct mime_binary {
     enum mime_binary_fault fault;
     unsigned converted;
 
     enum { HEADER, BODY } state;
-    struct level levels[MIME_DEPTH_MAX]; /* the outermost first */
-    unsigned depth;
+    struct mime_boundaries boundaries;
 
     char *header;
     size_t n, size, max;
@@ -146,15 +138,6 @@ static void content(struct mime_binary *b, struct out *out, struct slice bytes)
 
 /* ------------------------------------------------------------------ headers */
 
-/* Is this under a signature? */
-static bool is_sealed(const struct mime_binary *b)
-{
-    for (unsigned i = 0; i < b->depth; i++)
-        if (b->levels[i].is_signed && b->levels[i].parts == 1)
-            return true;
-    return false;
-}
-
 /* The field Content-Transfer-Encoding, p NULL: none.  False: what counts cannot be told. */
 static bool find_encoding(const struct mime_binary *b, struct slice header, struct slice *field, struct slice *encoding)
 {
@@ -214,22 +197,6 @@ static void begin_body(struct mime_binary *b, bool encode)
     b->base64 = (struct mime_base64){0};
 }
 
-static void open_multipart(struct mime_binary *b, const struct mime_part *part, struct slice boundary)
-{
-    struct level *level = &b->levels[b->depth];
-
-    if (b->depth == MIME_DEPTH_MAX || boundary.n > sizeof level->boundary) {
-        b->fault = MIME_BINARY_MALFORMED;
-        return;
-    }
-    memcpy(level->boundary, boundary.p, boundary.n);
-    level->n = boundary.n;
-    level->digest = slice_equal_nocase(part->subtype, SLICE("digest"));
-    level->is_signed = slice_equal_nocase(part->subtype, SLICE("signed"));
-    level->parts = 0;
-    b->depth++;
-}
-
 /* All of a header is here; with its empty line, if a body follows. */
 static void end_header(struct mime_binary *b, struct out *out, bool has_body)
 {
@@ -245,15 +212,15 @@ static void end_header(struct mime_binary *b, struct out *out, bool has_body)
         boundary = mime_param(part, "boundary");
     if (!certain || (part->multipart && binary && !boundary.n))
         b->fault = MIME_BINARY_MALFORMED;
-    else if (binary && is_sealed(b))
+    else if (binary && mime_boundaries_signed(&b->boundaries))
         b->fault = MIME_BINARY_SIGNED;
     else
         put_header(b, out, field, !binary ? NULL : composite ? "8bit" : "base64");
     if (!b->fault && has_body && message && !part->multipart && is_identity(encoding)) {
         begin_header(b, false);
     } else if (!b->fault && has_body) {
-        if (boundary.n)
-            open_multipart(b, part, boundary);
+        if (boundary.n && !mime_boundaries_open(&b->boundaries, part, boundary))
+            b->fault = MIME_BINARY_MALFORMED;
         begin_body(b, binary && !composite);
     }
     arena_reset(b->scratch);
@@ -261,39 +228,15 @@ static void end_header(struct mime_binary *b, struct out *out, bool has_body)
 
 /* ------------------------------------------------------------------ boundaries */
 
-/* "--" boundary ["--"] and blanks; the line's own end is not in it. */
-static bool is_delimiter(const struct level *level, struct slice line, bool *closing)
-{
-    if (line.n < level->n + 2 || memcmp(line.p + 2, level->boundary, level->n) != 0)
-        return false;
-    line = slice_skip(line, level->n + 2);
-    *closing = line.n >= 2 && memcmp(line.p, "--", 2) == 0;
-    for (size_t i = *closing ? 2 : 0; i < line.n; i++)
-        if (line.p[i] != ' ' && line.p[i] != '\t')
-            return false;
-    return true;
-}
-
-/* False: the line, which begins with "--", is none. */
-static bool find_delimiter(const struct mime_binary *b, struct slice line, unsigned *level, bool *closing)
-{
-    for (*level = 0; *level < b->depth; ++*level)
-        if (is_delimiter(&b->levels[*level], line, closing))
-            return true;
-    return false;
-}
-
 static void on_delimiter(struct mime_binary *b, struct out *out, struct slice bytes, unsigned level, bool closing)
 {
     end_encoded(b, out);
     put(out, bytes);
     if (closing) {
-        b->depth = level;
+        mime_boundaries_close(&b->boundaries, level);
         begin_body(b, false); /* its epilogue */
     } else {
-        b->depth = level + 1;
-        b->levels[level].parts++;
-        begin_header(b, b->levels[level].digest);
+        begin_header(b, mime_boundaries_next(&b->boundaries, level));
     }
 }
 
@@ -323,7 +266,8 @@ static void header_line(struct mime_binary *b, struct out *out, struct slice lin
         b->fault = MIME_BINARY_UNDECLARED;
     } else if (!line.n && b->n > b->line) {
         end_header(b, out, true);
-    } else if (line.n >= 2 && memcmp(line.p, "--", 2) == 0 && find_delimiter(b, line, &level, &closing)) {
+    } else if (line.n >= 2 && memcmp(line.p, "--", 2) == 0 &&
+               mime_boundaries_find(&b->boundaries, line, &level, &closing)) {
         struct slice bytes = slice_of(line.p, b->n - b->line);
 
         b->n = b->line; /* a part without a body */
@@ -382,7 +326,7 @@ static void hold(struct mime_binary *b, struct out *out, char c)
         return;
     }
     if (c == '\n' && b->held[b->held_n - 2] == '\r') {
-        if (find_delimiter(b, slice_of(b->held + 2, b->held_n - 4), &level, &closing))
+        if (mime_boundaries_find(&b->boundaries, slice_of(b->held + 2, b->held_n - 4), &level, &closing))
             on_delimiter(b, out, slice_of(b->held + b->skip, b->held_n - b->skip), level, closing);
         else
             release(b, out, b->held_n - 2);
@@ -390,7 +334,7 @@ static void hold(struct mime_binary *b, struct out *out, char c)
     }
     if (b->held_n < sizeof b->held)
         return;
-    if (find_delimiter(b, slice_of(b->held + 2, b->held_n - 2), &level, &closing))
+    if (mime_boundaries_find(&b->boundaries, slice_of(b->held + 2, b->held_n - 2), &level, &closing))
         b->fault = MIME_BINARY_MALFORMED; /* more blanks than anybody needs */
     else
         release(b, out, b->held_n - (c == '\r'));
@@ -456,7 +400,8 @@ void mime_binary_finish(struct mime_binary *b, mime_binary_sink *sink, void *arg
     if (!b->fault && b->state == HEADER) {
         end_header(b, &out, false);
     } else if (!b->fault) {
-        if (b->held_n >= 4 && find_delimiter(b, slice_of(b->held + 2, b->held_n - 2), &level, &closing))
+        if (b->held_n >= 4 &&
+            mime_boundaries_find(&b->boundaries, slice_of(b->held + 2, b->held_n - 2), &level, &closing))
             on_delimiter(b, &out, slice_of(b->held + b->skip, b->held_n - b->skip), level, closing);
         else
             release(b, &out, b->held_n);

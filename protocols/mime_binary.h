@@ -14,8 +14,7 @@
 
 #include "core/slice.h"
 
-#define MIME_BINARY_BOUNDARY_MAX 256 /* RFC 2046 5.1.1 has 70 */
-#define MIME_BINARY_LINE_MAX 1024    /* a boundary's line, with blanks at its end */
+#define MIME_BINARY_LINE_MAX 1024 /* a boundary's line, with blanks at its end */
 
 enum mime_binary_fault {
     MIME_BINARY_FINE,
