@@ -102,6 +102,7 @@ static const struct {
     {"entry_held", {PROVISION_IN_USE, NULL, "it is held: release it", 0}},
     {"entry_mailbox", {PROVISION_IN_USE, NULL, "it is for a mailbox here", 0}},
     {"entry_not_held", {PROVISION_IN_USE, NULL, "it is not held", 0}},
+    {"entry_released", {PROVISION_IN_USE, NULL, "its owner has released it", 0}},
 
     {"dns_list_key", {PROVISION_TAKEN, "zone", "the zone is listed with these answers", 0}},
     {"dns_list_many", {PROVISION_IN_USE, NULL, "there are 32 lists: delete one first", 0}},

@@ -21,8 +21,10 @@ static const struct db_statement require_fit = {
     "provision_queue_require_fit",
     "select case when $3::text in ('release', 'expire') and held_until is null then refuse('entry_not_held')"
     "            when $3::text = 'retry' and held_until is not null then refuse('entry_held')"
-    "            when $3::text = 'redirect' and destination = 'mailbox' then refuse('entry_mailbox') end"
-    "  from queue_entry where" THIS,
+    "            when $3::text = 'redirect' and destination = 'mailbox' then refuse('entry_mailbox')"
+    "            when $3::text not in ('retry', 'redirect', 'priority') and " QUEUE_ACT_OWNERS(
+        "") " then refuse('entry_released') end"
+            "  from queue_entry where" THIS,
 };
 
 static struct params *step(struct db_unit *unit, const struct db_statement *statement, int64_t id)

@@ -4,7 +4,8 @@
  * An action is some statements of one transaction: lock the entries, record an event for each, change them.  All of
  * them look for the same entries (QUEUE_ACT_APPLIES), which the lock keeps as they are; those that a worker has, and
  * those that the action does not fit, are left out by all.  Whoever asks for one entry finds out before why it would
- * be (provision_queue.c).
+ * be (provision_queue.c).  What its owner has released by moving it to his INBOX is his from then on, though it is held
+ * for some moments yet: to return or to cancel it would be both to deliver and to refuse it.
  *
  * Holding, releasing, rejecting and expiring move held_until and held_then, so that a decision has the road of a hold whose time
  * has come (storage/hold.c): the process of the API sends nothing.  Lifetime and delay notice stand still while an

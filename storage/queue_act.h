@@ -40,11 +40,14 @@ struct queue_act {
 const char *queue_act_word(enum queue_act_kind kind);
 bool queue_act_parse(struct slice word, enum queue_act_kind *out) __attribute__((warn_unused_result));
 
+/* For storage only: its owner has released it, and has it (storage/held_folder_release.c): to end it is left to him. */
+#define QUEUE_ACT_OWNERS(q)                                                                                            \
+    "(" q "shown and (" q "destination = 'mailbox' or coalesce(" q "held_by, '') in ('limit', 'rule')))"
 /* For storage only: which of the entries q an action ($3) is taken on. */
 #define QUEUE_ACT_APPLIES                                                                                              \
     " coalesce(q.worker, -1) = -1 and case when $3::text = 'retry' then q.held_until is null"                          \
-    " when $3::text in ('release', 'expire') then q.held_until is not null"                                            \
-    " when $3::text = 'redirect' then q.destination <> 'mailbox' else true end"
+    " when $3::text in ('release', 'expire') then q.held_until is not null and not " QUEUE_ACT_OWNERS(                 \
+        "q.") " when $3::text in ('hold', 'reject', 'cancel') then not " QUEUE_ACT_OWNERS("q.") " when $3::text = 'redirect' then q.destination <> 'mailbox' else true end"
 
 struct db_unit;
 /*

@@ -170,6 +170,31 @@ def test_released_while_the_primary_is_away(node, sink):
     assert sorted(subject_of(message.data) for message in sink.messages) == ["held", "waits"]
 
 
+@pytest.mark.parametrize("what", ["hold", "reject", "cancel", "expire"])
+def test_what_its_owner_has_released_is_his(node, outside, what):
+    """An administrator who decides a moment later, by one or by many, does not take it back: it is not delivered and returned."""
+    allow(node)
+    names = ["one", "two", "three"]
+    members = {"hold": {"approval": True, "then": "reject", "reason": "a look"}, "cancel": {"bounce": True}}.get(what, {})
+    for name in names:
+        submit(node, [BOB], name)
+    wait_equal(lambda: shown(node, BOB), sorted(names), "all are shown")
+    entries = node.api.get("/v1/queue")["items"]
+    with node.imap(BOB) as connection:
+        uids = sorted(look(connection, "Held"))
+        for uid, entry in zip(uids[:2], entries):
+            assert move(connection, uid)[0] == "OK"
+            assert node.api.request("POST", f"/v1/queue/{entry['id']}/{what}", members or None)[0] in (404, 409)
+        assert move(connection, uids[2])[0] == "OK"
+        made = node.api.post("/v1/queue-actions", {"action": what, "domain": "folder.test", **members})
+        node.api.post(f"/v1/queue-actions/{made['id']}/start", {"count": made["count"]})
+    wait_equal(lambda: node.api.get(f"/v1/queue-actions/{made['id']}")["state"], "done", "it is done")
+    assert node.api.get(f"/v1/queue-actions/{made['id']}")["done"] == 0
+    wait_until(lambda: not queue(node), "all holds are over")
+    assert node.subjects(BOB) == ["first"] + names and node.subjects(ANN) == [] and not outside.messages
+    assert {tuple(kinds(node, entry)) for entry in entries} == {("held", "held", "decided", "released", "filed")}
+
+
 @pytest.mark.parametrize("permitted, quarantine, status", [
     ("nothing", False, "NO"), ("quarantine", False, "NO"), ("held", True, "NO"), ("held", False, "OK"), ("quarantine", True, "OK")])
 def test_as_the_domain_permits(node, permitted, quarantine, status):
