@@ -3,8 +3,11 @@
  *
  * Servers search for what contains a Message-ID, and several messages may have one: what a mailing list sent, and what
  * came directly.  So the size decides: as delivered it is that of what was sent and a few fields that servers add in
- * front (Received, Delivered-To, what a spam filter says), never much less.  Of several that fit, the nearest that is
- * not known to be another's: what this session has met (used), and what the database knows (storage/carry_place.h).
+ * front (Received, Delivered-To, what a spam filter says), never much less.  One that is known to be another's does not
+ * fit: what this session has met (used), and what the database knows (storage/carry_place.h).  Of those that fit it is the one
+ * in whose Received field our id of the message is; else, if the server has not shown yet that it keeps these, the nearest in size.
+ * Rejected: size alone, as all of them have grown by the same, and so a smaller one is nearer; and to search for both fields at
+ * once, which has a server that has indexed the one read the header of all that the mailbox has.
  *
  * A server that has no index of Message-IDs compares each search with all that the mailbox has, and a large outage would
  * cost it the square of what was delivered.  So the INBOX is searched around the message found last, as what is carried
@@ -107,6 +110,34 @@ static AWAITS enum imap_client_answer search(struct carry_session *session, cons
                                  count);
 }
 
+/* Leaves those that went through here under this message's id, if the server can tell. */
+static AWAITS enum carry_answer keep_traced(struct carry_session *session, const struct carry_sought *sought,
+                                            struct imap_client_item *items, unsigned *count)
+{
+    uint32_t uids[FOUND_MAX], with[FOUND_MAX];
+    unsigned found = 0, kept = 0;
+    enum carry_answer answer;
+
+    if (!sought->trace.p || !*count)
+        return CARRY_DONE;
+    for (unsigned i = 0; i < *count; i++)
+        uids[i] = items[i].uid;
+    answer = carry_session_answer(
+        session, imap_client_search_trace(session->client, sought->trace, uids, *count, with, FOUND_MAX, &found),
+        "searching");
+    session->traces |= answer == CARRY_DONE && found;
+    if (answer != CARRY_DONE || !session->traces)
+        return answer;
+    for (unsigned i = 0; i < *count; i++)
+        for (unsigned k = 0; k < found; k++)
+            if (items[i].uid == with[k]) {
+                items[kept++] = items[i];
+                break;
+            }
+    *count = kept;
+    return CARRY_DONE;
+}
+
 /* In the mailbox that is selected. */
 static AWAITS enum carry_answer find_selected(struct carry_session *session, const struct carry_item *item,
                                               enum carry_whose whose, const struct carry_copy *copy,
@@ -116,7 +147,7 @@ static AWAITS enum carry_answer find_selected(struct carry_session *session, con
     struct imap_client_item items[FOUND_MAX];
     uint32_t uids[FOUND_MAX];
     bool taken[FOUND_MAX];
-    unsigned count = 0, found = 0;
+    unsigned count = 0, found = 0, fit = 0;
     enum carry_answer answer = carry_session_answer(session, search(session, sought, near, uids, &count), "searching");
     const struct imap_client_item *best = NULL;
 
@@ -131,12 +162,15 @@ static AWAITS enum carry_answer find_selected(struct carry_session *session, con
     }
     for (unsigned i = 0; i < found; i++)
         if (fits(sought, items[i].size) && !taken[i] &&
-            !is_anothers(session, item, whose, copy, mailbox->raw, items[i].uid) &&
-            (!best || distance(items[i].size, sought->size) < distance(best->size, sought->size)))
+            !is_anothers(session, item, whose, copy, mailbox->raw, items[i].uid))
+            items[fit++] = items[i];
+    answer = keep_traced(session, sought, items, &fit);
+    for (unsigned i = 0; answer == CARRY_DONE && i < fit; i++)
+        if (!best || distance(items[i].size, sought->size) < distance(best->size, sought->size))
             best = &items[i];
     if (best)
         *uid = best->uid;
-    return CARRY_DONE;
+    return answer;
 }
 
 enum carry_answer carry_find_in(struct carry_session *session, const struct carry_item *item, enum carry_whose whose,

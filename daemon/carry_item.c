@@ -24,6 +24,7 @@
 
 #define LOG_MODULE "carry"
 #include "core/clock.h"
+#include "core/id.h"
 #include "core/log.h"
 #include "daemon/carry_session.h"
 #include "protocols/mime.h"
@@ -60,6 +61,17 @@ static struct slice message_id_of(struct arena *arena, struct slice header)
     return value.n <= 900 ? value : (struct slice){NULL, 0};
 }
 
+/* Of the Received field that we have made (protocols/smtp_trace.c); what was made here, such as a notice, has none. */
+static struct slice trace_of(struct arena *arena, struct slice header, int64_t message_id)
+{
+    struct slice field = mime_field(arena, header, "Received");
+    char text[ID_TEXT_SIZE];
+
+    id_print(message_id, text);
+    return field.n && memmem(field.p, field.n, text, strlen(text)) ? slice_str(arena_printf(arena, "%s", text))
+                                                                   : (struct slice){NULL, 0};
+}
+
 static AWAITS enum carry_answer read_head(struct carry_work *w)
 {
     struct slice bytes;
@@ -76,6 +88,8 @@ static AWAITS enum carry_answer read_head(struct carry_work *w)
     }
     w->sought = (struct carry_sought){.id = message_id_of(w->arena, header_of(slice_skip(bytes, w->skip))),
                                       .size = w->item->size - w->skip};
+    if (w->item->kind == CARRY_KIND_DELIVERED)
+        w->sought.trace = trace_of(w->arena, header_of(slice_skip(bytes, w->skip)), w->item->message_id);
     return CARRY_DONE;
 }
 
@@ -180,8 +194,8 @@ static AWAITS enum carry_answer place(struct carry_work *w, const struct imap_cl
 }
 
 /* One that is no copy's place, as the primary delivered it; else one that is: that stays where it is. */
-static AWAITS enum carry_answer find_source(struct carry_work *w, const struct imap_client_mailbox **where, uint32_t *uid,
-                                            bool *shared)
+static AWAITS enum carry_answer find_source(struct carry_work *w, const struct imap_client_mailbox **where,
+                                            uint32_t *uid, bool *shared)
 {
     enum carry_answer answer = carry_find(w->session, w->item, CARRY_NOBODYS, &w->sought, where, uid, &w->nowhere);
 
@@ -307,7 +321,8 @@ static AWAITS enum carry_answer carry(struct carry_work *w)
         answer = carry_again_unrecorded(w->session);
     if (answer != CARRY_DONE)
         return answer;
-    answer = recorded(w->session, carry_done(w->item, w->copies.list, w->copies.count, final || !w->session->has_access, note));
+    answer = recorded(w->session,
+                      carry_done(w->item, w->copies.list, w->copies.count, final || !w->session->has_access, note));
     if (answer == CARRY_DONE)
         log_info("carried", log_id("message", w->item->message_id), log_slice("account", w->session->account->address),
                  log_int("copies", w->copies.count), log_slice("note", note));

@@ -33,6 +33,7 @@ struct carry_session {
         int64_t message_id, mailbox_id, copy_uid;
     } used[CARRY_USED_MAX];
     unsigned used_count;
+    bool traces;   /* the primary keeps Received fields: one with ours was found */
     uint32_t near; /* the UID in the INBOX that was found last; 0: none was */
 };
 
@@ -57,9 +58,10 @@ AWAITS enum carry_answer carry_session_select(struct carry_session *session, con
 
 /* What a message is found by. */
 struct carry_sought {
-    struct slice id; /* Message-ID with its brackets; {NULL,0}: it has none */
-    uint64_t size;   /* as it was sent */
-    bool exact;      /* of exactly that size: it was put there by us */
+    struct slice id;    /* Message-ID with its brackets; {NULL,0}: it has none */
+    struct slice trace; /* what our Received field in it has, and no other message; {NULL,0}: it has none */
+    uint64_t size;      /* as it was sent */
+    bool exact;         /* of exactly that size: it was put there by us */
     bool any_size;
 };
 /* Whose a message at the primary may be, to be taken. */
@@ -77,9 +79,9 @@ AWAITS enum carry_answer carry_find_in(struct carry_session *session, const stru
  * In any mailbox.  DONE: found (*where), or *nowhere: it is in none of them.  LATER: it was not found, and some mailbox
  * could not be searched now.
  */
-AWAITS enum carry_answer carry_find(struct carry_session *session, const struct carry_item *item, enum carry_whose whose,
-                                    const struct carry_sought *sought, const struct imap_client_mailbox **where,
-                                    uint32_t *uid, bool *nowhere);
+AWAITS enum carry_answer carry_find(struct carry_session *session, const struct carry_item *item,
+                                    enum carry_whose whose, const struct carry_sought *sought,
+                                    const struct imap_client_mailbox **where, uint32_t *uid, bool *nowhere);
 /* DONE: *there says whether it is where it was put, and then that mailbox is selected. */
 AWAITS enum carry_answer carry_find_again(struct carry_session *session, const struct carry_spot *spot,
                                           const struct carry_sought *sought, bool *there);

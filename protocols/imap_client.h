@@ -76,7 +76,8 @@ struct imap_client_mailboxes {
 };
 AWAITS enum imap_client_answer imap_client_list(struct imap_client *client, struct arena *arena,
                                                 struct imap_client_mailboxes *out) __attribute__((warn_unused_result));
-uint32_t imap_client_validity(const struct imap_client *client); /* of the mailbox that was selected last; 0: not told */
+uint32_t
+imap_client_validity(const struct imap_client *client); /* of the mailbox that was selected last; 0: not told */
 /* raw: as imap_client_mailbox.raw. */
 AWAITS enum imap_client_answer imap_client_select(struct imap_client *client, struct slice raw, bool read_only)
     __attribute__((warn_unused_result));
@@ -93,6 +94,11 @@ AWAITS enum imap_client_answer imap_client_create(struct imap_client *client, st
 AWAITS enum imap_client_answer imap_client_search_id(struct imap_client *client, struct slice message_id,
                                                      uint32_t first, uint32_t last, uint32_t *uids, unsigned max,
                                                      unsigned *count) __attribute__((warn_unused_result));
+/* Those of them that have this in a Received field. */
+AWAITS enum imap_client_answer imap_client_search_trace(struct imap_client *client, struct slice text,
+                                                        const uint32_t *among, unsigned among_count, uint32_t *uids,
+                                                        unsigned max, unsigned *count)
+    __attribute__((warn_unused_result));
 /* Of exactly that size. */
 AWAITS enum imap_client_answer imap_client_search_size(struct imap_client *client, uint64_t size, uint32_t *uids,
                                                        unsigned max, unsigned *count)

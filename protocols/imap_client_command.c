@@ -157,6 +157,29 @@ enum imap_client_answer imap_client_search_id(struct imap_client *client, struct
     return answer;
 }
 
+static void write_uids(struct imap_client *client, const uint32_t *uids, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        stream_printf(client->stream, "%s%u", i ? "," : "", uids[i]);
+}
+
+enum imap_client_answer imap_client_search_trace(struct imap_client *client, struct slice text, const uint32_t *among,
+                                                 unsigned among_count, uint32_t *uids, unsigned max, unsigned *count)
+{
+    struct search search = {uids, max, 0};
+    enum imap_client_answer answer = IMAP_CLIENT_OK;
+
+    for (unsigned at = 0; at < among_count && answer == IMAP_CLIENT_OK; at += FETCH_AT_ONCE) {
+        imap_client_begin(client);
+        stream_printf(client->stream, "UID SEARCH UID ");
+        write_uids(client, among + at, among_count - at < FETCH_AT_ONCE ? among_count - at : FETCH_AT_ONCE);
+        stream_printf(client->stream, " HEADER Received \"%.*s\"\r\n", SLICE_ARG(text));
+        answer = imap_client_await(client, on_search, &search);
+    }
+    *count = search.count;
+    return answer;
+}
+
 enum imap_client_answer imap_client_search_size(struct imap_client *client, uint64_t size, uint32_t *uids, unsigned max,
                                                 unsigned *count)
 {
@@ -200,8 +223,7 @@ enum imap_client_answer imap_client_fetch(struct imap_client *client, const uint
 
         imap_client_begin(client);
         stream_printf(client->stream, "UID FETCH ");
-        for (unsigned i = at; i < end; i++)
-            stream_printf(client->stream, "%s%u", i > at ? "," : "", uids[i]);
+        write_uids(client, uids + at, end - at);
         stream_printf(client->stream, " (UID RFC822.SIZE FLAGS)\r\n");
         fetch.max = end;
         answer = imap_client_await(client, on_fetch, &fetch);

@@ -1,6 +1,7 @@
 """What is carried to the primary's mailboxes is there once: whatever changes meanwhile, however many copies there are, whoever dies."""
 import contextlib
 import os
+import re
 import signal
 
 import pytest
@@ -61,6 +62,31 @@ def test_killed_between_the_append_and_its_note(make):  # noqa: F811
     home.node.query(AT_ONCE)
     home.carried()
     assert home.at_home() == {"INBOX": {"first": set()}, "Drafts": {"note 1": {r"\Draft"}, "note 2": {r"\Draft"}}}
+
+
+def test_two_messages_with_one_message_id(make):  # noqa: F811
+    """What a mailing list sent, and what came directly: larger and smaller, in either order. Servers add more to each than what is between them."""
+    home = make()
+    home.access()
+    listed = "List-Id: <a.list.test>\nPrecedence: list\n"
+    pairs = (("direct 1", ""), ("listed 1", listed), ("listed 2", listed), ("direct 2", ""), ("listed 3", listed), ("direct 3", ""))
+    with home.node.smtp() as connection:
+        for subject, headers in pairs:
+            message = make_message(subject, to=ERIN, headers=headers)
+            identity = f"Message-ID: <pair.{subject[-1]}@list.test>".encode()
+            connection.sendmail("joe@outside.test", [ERIN], re.sub(rb"Message-ID: \S+", identity, message))
+    wait_until(lambda: len(home.node.subjects(ERIN)) == len(pairs), "all are readable")
+    with home.node.imap(ERIN) as connection:
+        connection.create("Work")
+        connection.select("INBOX")
+        flag(connection, "listed 1", r"\Flagged")
+        move(connection, "listed 2", "Work")
+        flag(connection, "direct 3", r"\Seen")
+    home.recover()
+    home.carried()
+    assert home.at_home() == {
+        "INBOX": {"direct 1": set(), "listed 1": {r"\Flagged"}, "direct 2": set(), "listed 3": set(), "direct 3": {r"\Seen"}},
+        "Work": {"listed 2": set()}}
 
 
 def test_more_copies_than_are_carried_at_a_time(make):  # noqa: F811

@@ -174,6 +174,10 @@ static void look(struct imap_client *client, struct arena *arena)
     assert_int_equal(imap_client_move(client, 9, SLICE("x"), &to), IMAP_CLIENT_OK);
     assert_int_equal(to.uid, 4);
     assert_int_equal(to.validity, 5);
+    assert_int_equal(
+        imap_client_search_trace(client, SLICE("0anz"), (const uint32_t[]){9, 12}, 2, uids, 4, &count), IMAP_CLIENT_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(uids[0], 12);
     assert_int_equal(imap_client_copy(client, 9, SLICE("x"), &to), IMAP_CLIENT_LOST);
     assert_int_equal(imap_client_select(client, SLICE("x"), true), IMAP_CLIENT_LOST);
 }
@@ -195,7 +199,8 @@ static void test_commands(void **state)
         {"P11 CREATE \"x\"", "P11 OK\r\n"},
         {"P12 SUBSCRIBE \"x\"", "P12 NO why\r\n"},
         {"P13 UID MOVE 9 \"x\"", "* OK [COPYUID 5 9 4] moved\r\n* 1 EXPUNGE\r\nP13 OK\r\n"},
-        {"P14 UID COPY 9 \"x\"", "* BYE tired\r\n"},
+        {"P14 UID SEARCH UID 9,12 HEADER Received \"0anz\"", "* SEARCH 12\r\nP14 OK\r\n"},
+        {"P15 UID COPY 9 \"x\"", "* BYE tired\r\n"},
     };
     struct job job = {.run = look};
 
