@@ -106,15 +106,35 @@ unsigned carry_item_flags(const struct carry_item *item, const struct carry_copy
     return item->kind == CARRY_KIND_SENT ? flags | MAILBOX_SEEN : flags;
 }
 
+bool carry_item_keyword_refused(const struct carry_session *session, const struct carry_copy *copy)
+{
+    return copy->keyword_count &&
+           (carry_session_refused_for(session, "CANNOT") || carry_session_refused_for(session, "LIMIT"));
+}
+
+static AWAITS enum carry_answer store(struct carry_work *w, uint32_t uid, unsigned flags, const struct slice *keywords,
+                                      unsigned count)
+{
+    if (!flags && !count)
+        return CARRY_DONE;
+    return carry_session_answer(w->session, imap_client_store(w->session->client, uid, flags, keywords, count),
+                                "storing flags");
+}
+
 enum carry_answer carry_item_store(struct carry_work *w, uint32_t uid, const struct carry_copy *copy)
 {
     unsigned flags = carry_item_flags(w->item, copy);
+    enum carry_answer answer = store(w, uid, flags, copy->keywords, copy->keyword_count);
 
-    if (!flags && !copy->keyword_count)
-        return CARRY_DONE;
-    return carry_session_answer(w->session,
-                                imap_client_store(w->session->client, uid, flags, copy->keywords, copy->keyword_count),
-                                "storing flags");
+    if (answer != CARRY_LATER || !carry_item_keyword_refused(w->session, copy))
+        return answer;
+    answer = store(w, uid, flags, NULL, 0);
+    for (unsigned i = 0; i < copy->keyword_count && answer == CARRY_DONE; i++) {
+        answer = store(w, uid, 0, &copy->keywords[i], 1);
+        if (answer == CARRY_LATER && carry_item_keyword_refused(w->session, copy))
+            answer = CARRY_DONE;
+    }
+    return answer;
 }
 
 /* ------------------------------------------------------------------ delivered */

@@ -71,13 +71,22 @@ static AWAITS enum carry_answer append(struct carry_work *w, unsigned i, const s
         return answer;
     w->arena = arena_new(SIZE_MAX); /* of one piece at a time */
     answer = carry_session_answer(session, imap_client_append(session->client, &content, &to), "appending");
+    if (answer == CARRY_LATER && carry_item_keyword_refused(session, copy)) {
+        content.keyword_count = 0;
+        answer = carry_session_answer(session, imap_client_append(session->client, &content, &to), "appending");
+    }
     arena_free(&w->arena);
     w->arena = whole;
     if (answer != CARRY_DONE)
         return answer;
     learn_uid(w, i, target, &to);
     carry_again_put(w, i, target->raw, to.validity, to.uid);
-    return carry_again_record(w) ? CARRY_DONE : carry_again_unrecorded(session);
+    if (!carry_again_record(w))
+        return carry_again_unrecorded(session);
+    if (content.keyword_count == copy->keyword_count || !to.uid)
+        return CARRY_DONE;
+    answer = carry_session_select(session, target);
+    return answer == CARRY_DONE ? carry_item_store(w, to.uid, copy) : answer;
 }
 
 static AWAITS enum carry_answer put_there(struct carry_work *w, unsigned i)

@@ -176,7 +176,7 @@ static struct slice plain_name(const struct carry_session *session, struct slice
     return slice_str(at);
 }
 
-static bool is_code(const struct carry_session *session, const char *code)
+bool carry_session_refused_for(const struct carry_session *session, const char *code)
 {
     return slice_equal_nocase(slice_str(imap_client_code(session->client)), slice_str(code));
 }
@@ -196,7 +196,7 @@ static AWAITS enum carry_answer make(struct carry_session *session, struct slice
         return CARRY_DONE;
     raw = imap_utf7_encode(session->arena, name);
     said = imap_client_create(session->client, raw);
-    if (said == IMAP_CLIENT_NO && is_code(session, "ALREADYEXISTS"))
+    if (said == IMAP_CLIENT_NO && carry_session_refused_for(session, "ALREADYEXISTS"))
         said = IMAP_CLIENT_OK; /* RFC 5530: another was first */
     answer = carry_session_answer(session, said, "creating a mailbox");
     if (answer != CARRY_DONE)
@@ -228,7 +228,7 @@ enum carry_answer carry_session_make(struct carry_session *session, const struct
         return make(session, copy->mailbox, out);
     answer = make(session, name_there(session, copy->mailbox), out);
     plain = plain_name(session, copy->mailbox);
-    if (answer == CARRY_LATER && is_code(session, "CANNOT") && !slice_equal(plain, copy->mailbox))
+    if (answer == CARRY_LATER && carry_session_refused_for(session, "CANNOT") && !slice_equal(plain, copy->mailbox))
         answer = make(session, name_there(session, plain), out); /* RFC 5530: it never will */
     return answer;
 }

@@ -44,6 +44,9 @@ AWAITS enum carry_answer carry_session_open(struct carry_session *session);
 enum carry_answer carry_session_answer(struct carry_session *session, enum imap_client_answer answer,
                                        const char *doing);
 
+/* Is that the code (RFC 5530) of the last answer? */
+bool carry_session_refused_for(const struct carry_session *session, const char *code);
+
 /* Where a copy belongs at the primary.  NULL: there is no such mailbox yet. */
 const struct imap_client_mailbox *carry_session_target(const struct carry_session *session,
                                                        const struct carry_copy *copy);
@@ -106,8 +109,10 @@ struct carry_work {
 AWAITS enum carry_answer carry_item_run(struct carry_session *session, struct carry_item *item);
 /* What is told of the flags of a copy. */
 unsigned carry_item_flags(const struct carry_item *item, const struct carry_copy *copy);
-/* Adds them to a message of the selected mailbox. */
+/* Adds them to a message of the selected mailbox, but for keywords that its server cannot have. */
 AWAITS enum carry_answer carry_item_store(struct carry_work *w, uint32_t uid, const struct carry_copy *copy);
+/* LATER was because of a keyword that this server cannot have, or because it has too many: it never will. */
+bool carry_item_keyword_refused(const struct carry_session *session, const struct carry_copy *copy);
 
 /* What was put there before is told again, or moved. */
 AWAITS enum carry_answer carry_again(struct carry_work *w);

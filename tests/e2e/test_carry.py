@@ -217,6 +217,22 @@ def test_names_that_the_server_cannot_have(make):
     assert "_old" in home.dovecot.store(ERIN)
 
 
+def test_keywords_that_the_server_cannot_have(make):
+    """Dovecot takes 50 octets: the others, and flags, go all the same, and nothing waits for what it never takes."""
+    home = make()
+    home.access()
+    home.hold("long", "both")
+    long = "K" * 60
+    with home.node.imap(ERIN) as connection:
+        connection.select("INBOX")
+        flag(connection, "long", long)
+        flag(connection, "both", rf"\Seen {long} $Forwarded")
+        connection.append("Drafts", rf"(\Draft {long} $Label1)", None, make_message("draft"))
+    home.recover()
+    home.carried()
+    assert home.at_home() == {"INBOX": {"long": set(), "both": {r"\Seen", "$Forwarded"}}, "Drafts": {"draft": {r"\Draft", "$Label1"}}}
+
+
 @pytest.mark.parametrize("way", ["implicit", "authorization"])
 def test_ways_in(make, way):
     home = make()
