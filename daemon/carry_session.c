@@ -5,7 +5,9 @@
  * with a special use (RFC 6154: \Sent, \Drafts, \Trash, \Junk, \Archive) is the one that has it there, whatever its
  * name.  The server's separator inside a name becomes '_', as it would make levels that nobody wanted; so do other
  * characters that no word has, if the server says that such a mailbox cannot be (CANNOT; Dovecot's Maildir takes no '.',
- * whatever its separator).  INBOX is INBOX.
+ * whatever its separator).  INBOX is INBOX; and on a server with the prefix INBOX, whose users find all their mailboxes
+ * below it, what is below INBOX here is where what is beside it is: INBOX.INBOX is no mailbox, or, for Dovecot, the INBOX
+ * once more.
  */
 #include "daemon/carry_session.h"
 
@@ -22,6 +24,7 @@
 
 #define CONNECT_MS 15000
 #define REPLY_MS 30000
+#define INBOX_LEVEL (sizeof "INBOX/" - 1)
 #define SEPARATOR_OF_MASTER "*" /* "user*master" (Dovecot's auth_master_user_separator, Cyrus has the other form) */
 
 /* ------------------------------------------------------------------ the connection */
@@ -132,11 +135,23 @@ static const struct imap_client_mailbox *by_name(const struct carry_session *ses
     return NULL;
 }
 
+/* Where everything is below INBOX (its prefix says so) what is below it here needs no second one. */
+static bool is_below_inbox(const struct carry_session *session, struct slice name)
+{
+    struct slice prefix = session->mailboxes.prefix;
+
+    return name.n > INBOX_LEVEL && slice_equal(slice_of(name.p, INBOX_LEVEL), SLICE("INBOX/")) &&
+           prefix.n == INBOX_LEVEL && slice_equal_nocase(slice_of(prefix.p, INBOX_LEVEL - 1), SLICE("INBOX"));
+}
+
 static struct slice name_there(const struct carry_session *session, struct slice name)
 {
     char separator = session->mailboxes.separator;
-    char *at = arena_slicedup(session->arena, name);
+    char *at;
 
+    if (is_below_inbox(session, name))
+        name = slice_skip(name, INBOX_LEVEL);
+    at = arena_slicedup(session->arena, name);
     for (char *c = at; *c; c++) {
         if (*c == '/')
             *c = separator ? separator : '_';

@@ -170,9 +170,9 @@ def test_other_names_and_filters(make):
     home = make(separator=".", prefix="INBOX.", sent="Gesendet",
                 sieve='require ["fileinto", "mailbox"]; if header :contains "Subject" "list" { fileinto :create "INBOX.Lists"; }')
     home.access()
-    home.hold("list read", "list filed", "umlaut", "dotted", "deep")
+    home.hold("list read", "list filed", "umlaut", "dotted", "deep", "below")
     with home.node.imap(ERIN) as connection:
-        for mailbox in ("Entw&APw-rfe", "a.b", "a/c"):
+        for mailbox in ("Entw&APw-rfe", "a.b", "a/c", "INBOX/below", "inbox/empty"):
             connection.create(mailbox)
         connection.select("INBOX")
         flag(connection, "list read", r"\Seen")
@@ -180,6 +180,7 @@ def test_other_names_and_filters(make):
         move(connection, "umlaut", "Entw&APw-rfe")
         move(connection, "dotted", "a.b")
         move(connection, "deep", "a/c")
+        move(connection, "below", "INBOX/below")
         connection.append("Sent", r"(\Seen)", None, make_message("answer"))
     home.recover()
     home.carried()
@@ -188,8 +189,11 @@ def test_other_names_and_filters(make):
         "INBOX.a.c": {"list filed": set(), "deep": set()},
         "INBOX.Entw&APw-rfe": {"umlaut": set()},
         "INBOX.a_b": {"dotted": set()},
+        "INBOX.below": {"below": set()},
         "INBOX.Gesendet": {"answer": {r"\Seen"}},
     }
+    assert {name for name in home.dovecot.store(ERIN) if name.startswith("INBOX.INBOX")} == set(), "it is there once"
+    assert home.dovecot.store(ERIN)["INBOX.empty"] == []
 
 
 def test_names_that_the_server_cannot_have(make):
