@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "storage/carry_copy.h"
+
 /* Takes SP set and picks its messages.  False: the reply is given. */
 static bool take_messages(struct imap_session *session, uint32_t **indexes, uint32_t *count)
 {
@@ -100,15 +102,27 @@ static void tell_unchanged(struct imap_session *session, const uint32_t *indexes
     }
 }
 
+/* What is no client's to say stays as it is, whatever he asks for. */
+static uint64_t delivery_keywords(const struct imap_selected *s)
+{
+    uint64_t keywords = 0;
+
+    for (unsigned k = 0; k < s->keyword_count; k++)
+        if (carry_copy_says(slice_str(s->keywords[k])))
+            keywords |= UINT64_C(1) << k;
+    return keywords;
+}
+
 /*
  * What the client will take the flags to be now, so that the refresh tells what they are besides: also with .SILENT it
- * must learn what others changed (6.4.6).
+ * must learn what others changed (6.4.6).  True: it asked for more than is done, and must learn that, too.
  */
-static void expect_stored(struct imap_session *session, const uint32_t *indexes, uint32_t count, enum mailbox_store how,
+static bool expect_stored(struct imap_session *session, const uint32_t *indexes, uint32_t count, enum mailbox_store how,
                           const struct imap_flags *flags)
 {
     struct imap_selected *s = &session->selected;
-    uint64_t keywords = 0;
+    uint64_t keywords = 0, kept = delivery_keywords(s);
+    bool more = false;
 
     for (unsigned i = 0; i < flags->keyword_count; i++)
         for (unsigned k = 0; k < s->keyword_count; k++)
@@ -116,22 +130,26 @@ static void expect_stored(struct imap_session *session, const uint32_t *indexes,
                 keywords |= UINT64_C(1) << k;
     for (uint32_t i = 0; i < count; i++) {
         struct imap_item *item = &s->items[indexes[i]];
+        uint64_t wanted = item->keywords;
 
         switch (how) {
         case MAILBOX_STORE_SET:
             item->flags = flags->bits;
-            item->keywords = keywords;
+            wanted = keywords;
             break;
         case MAILBOX_STORE_ADD:
             item->flags |= flags->bits;
-            item->keywords |= keywords;
+            wanted |= keywords;
             break;
         case MAILBOX_STORE_REMOVE:
             item->flags &= ~flags->bits;
-            item->keywords &= ~keywords;
+            wanted &= ~keywords;
             break;
         }
+        more |= (wanted ^ item->keywords) & kept;
+        item->keywords = (wanted & ~kept) | (item->keywords & kept);
     }
+    return more;
 }
 
 AWAITS void imap_command_store(struct imap_session *session)
@@ -160,7 +178,8 @@ AWAITS void imap_command_store(struct imap_session *session)
         imap_unavailable(session);
         return;
     }
-    expect_stored(session, indexes, count, how, &flags);
+    if (expect_stored(session, indexes, count, how, &flags))
+        silent = false;
     if (count && !imap_selected_refresh(session, false)) {
         imap_unavailable(session); /* the change was made; the client will see it with its next command */
         return;

@@ -66,8 +66,10 @@ void accept_items_sort(struct arena *arena, struct accept_items *items)
     }
 }
 
-static struct slice joined(struct arena *arena, const struct slice *words, unsigned count)
+/* Of those that a client gives those that are his to give. */
+static struct slice joined(struct arena *arena, const struct slice *keywords, unsigned count)
 {
+    const struct slice *words = carry_copy_keywords(arena, keywords, &count);
     char *text = NULL;
 
     for (unsigned i = 0; i < count; i++)

@@ -78,14 +78,18 @@ unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_
     return first;
 }
 
+bool carry_copy_says(struct slice keyword)
+{
+    return slice_equal_nocase(keyword, SLICE(CARRY_HELD)) || slice_equal_nocase(keyword, SLICE(CARRY_DELIVERED));
+}
+
 struct slice *carry_copy_keywords(struct arena *arena, const struct slice *keywords, unsigned *count)
 {
     struct slice *his = arena_array(arena, *count + 1, sizeof *his);
     unsigned n = 0;
 
     for (unsigned i = 0; i < *count; i++)
-        if (!slice_equal_nocase(keywords[i], SLICE(CARRY_HELD)) &&
-            !slice_equal_nocase(keywords[i], SLICE(CARRY_DELIVERED)))
+        if (!carry_copy_says(keywords[i]))
             his[n++] = keywords[i];
     *count = n;
     return his;

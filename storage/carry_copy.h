@@ -1,7 +1,8 @@
 #ifndef STORAGE_CARRY_COPY_H
 #define STORAGE_CARRY_COPY_H
 /*
- * carry_copy: the copies of shown mail, in the transaction that says what became of it.  Inside storage only.
+ * carry_copy: the copies of shown mail, in the transaction that says what became of it.  Inside storage only,
+ * but for carry_copy_says().
  *
  * While an entry is to be delivered its copies carry the keyword $Held, afterwards $Delivered; one that is returned to
  * its sender, or cancelled, leaves its copies without either.
@@ -26,6 +27,8 @@ struct rows;
  */
 unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_t *entry_ids, const bool *delivered,
                         unsigned count);
+/* Is this one of the two, which no client sets or takes away? */
+bool carry_copy_says(struct slice keyword);
 /* Of keywords that a client gives those that are his to give. */
 struct slice *carry_copy_keywords(struct arena *arena, const struct slice *keywords, unsigned *count);
 /* Sessions that have the mailboxes open. */

@@ -288,6 +288,30 @@ def test_keywords_are_not_the_readers(make, sink):
     assert node.query("select flags, keywords from mailbox_message where 'x' <> all(keywords)") == [["0", "{$Delivered}"]]
 
 
+def test_a_session_knows_that_keywords_are_not_its_own(make, sink):
+    """What it is answered, and told later, is what there is: also when nothing was changed, and with .SILENT."""
+    node = make()
+    hold(node, sink, "one", "two")
+    with node.imap(ERIN) as connection:
+        connection.select()
+
+        def after(command, flags, which="1"):
+            """(what the answer says of it, what FETCH says then)"""
+            told = connection.store(which, command, flags)[1]
+            return [{flag.decode() for flag in line.partition(b"FLAGS (")[2].rstrip(b")").split()}
+                    for line in (told[-1] or b"", connection.fetch(which, "(FLAGS)")[1][0])]
+
+        assert after("-FLAGS", "($Held)") == [{"$Held"}] * 2
+        assert after("FLAGS", "()") == [{"$Held"}] * 2
+        assert after("+FLAGS", r"(\Seen $Delivered)") == [{"$Held", r"\Seen"}] * 2
+        assert after("-FLAGS.SILENT", r"($HELD \Seen)") == [{"$Held"}] * 2, "it would else take it away"
+        assert after("FLAGS.SILENT", r"(\Seen)") == [{"$Held", r"\Seen"}] * 2
+        assert after("+FLAGS.SILENT", r"($Held \Flagged)") == [set(), {"$Held", r"\Seen", r"\Flagged"}], "nothing to be told"
+        connection.append("INBOX", r"($Held $delivered $Label1 \Draft)", None, make_message("made"))
+        connection.noop()
+        assert after("+FLAGS", "()", "3") == [{r"\Draft", "$Label1"}] * 2
+
+
 def test_what_is_discarded_says_neither(make, sink):
     """Whose hold is over, and ends so, is not to be delivered any more."""
     node = make()
