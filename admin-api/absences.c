@@ -233,7 +233,7 @@ AWAITS void drills_show(struct request *r)
     }
     struct json_object *object = drill_json(&absence);
     json_put_text(object, "state", state_of(&absence, &outage));
-    json_object_object_add(object, "report", outage.id ? outages_json(&outage, absence.starts_ms) : NULL);
+    json_object_object_add(object, "report", outage.id ? outages_json(&outage) : NULL);
     reply_json(r, 200, object);
 }
 

@@ -218,9 +218,8 @@ AWAITS void outages_list(struct request *r);
 AWAITS void outage_drain_show(struct request *r);
 AWAITS void outage_drain_change(struct request *r);
 AWAITS void outages_show(struct request *r);
-/* planned_ms: when it was to begin; INT64_MIN: nobody planned it. */
 struct outage_view;
-struct json_object *outages_json(const struct outage_view *outage, int64_t planned_ms);
+struct json_object *outages_json(const struct outage_view *outage);
 AWAITS void domain_health_show(struct request *r);
 AWAITS void domain_health_force(struct request *r);
 AWAITS void domain_health_events(struct request *r);

@@ -37,12 +37,11 @@ static void put_estimate(struct json_object *object, const struct outage_view *o
         json_put_number(object, "drained_in_seconds", outage->remaining * spent / outage->drained_since_back / 1000);
 }
 
-struct json_object *outages_json(const struct outage_view *outage, int64_t planned_ms)
+struct json_object *outages_json(const struct outage_view *outage)
 {
     struct json_object *object = json_object_new_object();
-    int64_t first = planned_ms != INT64_MIN           ? planned_ms
-                    : outage->failing_ms != INT64_MIN ? outage->failing_ms
-                                                      : outage->started_ms;
+    int64_t first = outage->failing_ms != INT64_MIN ? outage->failing_ms : outage->started_ms;
+
     json_put_id(object, "id", outage->id);
     json_put_text(object, "domain", outage->domain);
     json_put_id(object, "domain_id", outage->domain_id);
@@ -101,7 +100,7 @@ AWAITS void outages_list(struct request *r)
     }
     struct json_object *items = json_object_new_array();
     for (unsigned i = 0; i < count && i < page.limit; i++)
-        json_object_array_add(items, outages_json(&outages[i], INT64_MIN));
+        json_object_array_add(items, outages_json(&outages[i]));
     reply_list(r, items, count > page.limit ? outages[page.limit - 1].id : 0);
 }
 
@@ -110,7 +109,7 @@ AWAITS void outages_show(struct request *r)
     struct outage_view outage;
     int64_t id = 0;
     switch (id_parse(r->key, &id) ? outage_view_get(r->arena, id, &outage) : DB_NONE) {
-    case DB_FOUND: reply_json(r, 200, outages_json(&outage, INT64_MIN)); return;
+    case DB_FOUND: reply_json(r, 200, outages_json(&outage)); return;
     case DB_NONE: reply_not_found(r); return;
     case DB_FAILED: break;
     }

@@ -1,4 +1,5 @@
 """Health of a primary at its borders: what answers once is not up, who is full is not the primary, and what meets what."""
+import datetime
 import time
 
 import pytest
@@ -108,6 +109,28 @@ def test_an_outage_during_a_drill(node, sink):
     wait_equal(lambda: node.api.get(drill)["state"], "done", "it is over")
     wait_until(lambda: delivered(sink) == ["hello"], "it is delivered, once")
     assert len(outages(node)) == 1 and node.api.get(drill)["report"]["lost"] == 0
+
+
+def test_a_planned_outage_is_detected_from_its_time_on(node, sink):
+    """Whoever tells of it tells the same: the drill, the outage, the list, and webhooks."""
+    receiver = Receiver()
+    try:
+        receiver.secrets["/"] = node.api.post("/v1/webhooks", {"url": receiver.url + "/", "customer": "one"})["secret"]
+        sink.stop()
+        policy(node, check_interval=1, down_after=100)
+        wait_until(lambda: health(node)["failing_since"], "that probes fail is no outage, and not why there is one")
+        sink.start()
+        drill = node.api.post("/v1/drills", {"domain": DOMAIN, "starts_at": in_seconds(1), "seconds": 2})
+        path = f"/v1/drills/{drill['id']}"
+        wait_equal(lambda: node.api.get(path)["state"], "done", "it is over", timeout=60)
+        wait_until(lambda: "outage.closed" in receiver.types(), "it is told")
+        (told,) = [told.data for told in receiver.told if told.type == "outage.closed"]
+        report, (listed,) = node.api.get(path)["report"], outages(node)
+        spans = [of["time_to_detect_ms"] for of in (report, node.api.get(f"/v1/outages/{report['id']}"), listed, told)]
+        since = [datetime.datetime.fromisoformat(of) for of in (drill["starts_at"], report["started_at"])]
+        assert spans == [spans[0]] * 4 and abs(spans[0] - (since[1] - since[0]).total_seconds() * 1000) <= 1
+    finally:
+        receiver.close()
 
 
 def test_a_force_that_ends_by_itself_is_told_of(node, sink):
