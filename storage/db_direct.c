@@ -40,7 +40,9 @@ static void drop_notice(void *arg, const PGresult *result)
 
 struct db_direct *db_direct_open(const char *conninfo, char *error, size_t error_size)
 {
-    PGconn *connection = PQconnectdb(conninfo);
+    static const char *const keys[] = {"dbname", "client_encoding", NULL};
+    const char *const values[] = {conninfo, "UTF8", NULL};
+    PGconn *connection = PQconnectdbParams(keys, values, 1);
     if (!connection || PQstatus(connection) != CONNECTION_OK) {
         snprintf(error, error_size, "%s", connection ? PQerrorMessage(connection) : "out of memory");
         one_line(error);

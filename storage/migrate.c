@@ -17,6 +17,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/arena.h"
 #include "core/log.h"
@@ -44,6 +45,29 @@ static bool read_applied(struct db_direct *direct, struct arena *arena, struct s
         snprintf(item->digest, sizeof item->digest, "%s", db_direct_value(direct, i, 2));
     }
     return true;
+}
+
+/*
+ * Names and addresses are UTF-8, and a database of another encoding refuses them at every try, as if it were away.
+ * One that is in use already goes on as it is: it cannot be changed where it stands.
+ */
+static bool encoding_fits(struct db_direct *direct, bool empty, char *why, size_t why_size)
+{
+    if (!db_direct_run(direct, "show server_encoding")) {
+        snprintf(why, why_size, "%s", db_direct_error(direct));
+        return false;
+    }
+    const char *encoding = db_direct_value(direct, 0, 0);
+    if (strcmp(encoding, "UTF8") == 0)
+        return true;
+    if (!empty) {
+        log_warn("the database should have the encoding UTF8", log_str("encoding", encoding));
+        return true;
+    }
+    snprintf(why, why_size,
+             "the database has the encoding %s; make it with UTF8 (createdb -E UTF8 --locale=C -T template0)",
+             encoding);
+    return false;
 }
 
 static bool apply(struct db_direct *direct, const struct schema_migration *migration, char *why, size_t why_size)
@@ -77,6 +101,8 @@ static enum schema_state migrate_locked(struct db_direct *direct, struct arena *
         snprintf(why, why_size, "%s", db_direct_error(direct));
         return SCHEMA_UNKNOWN;
     }
+    if (!encoding_fits(direct, have.count == 0, why, why_size))
+        return SCHEMA_UNKNOWN;
     enum schema_state state = schema_compare(known, &have, why, why_size);
     if (state != SCHEMA_BEHIND)
         return state;

@@ -13,7 +13,7 @@
 /*
  * SCHEMA_CURRENT: done; *applied says how many migrations that took.  SCHEMA_BEHIND: one failed, the database
  * stays at the one before.  SCHEMA_AHEAD, SCHEMA_CHANGED: refused, nothing was done.  SCHEMA_UNKNOWN: no
- * schema directory, or no database.  why: a sentence, unless CURRENT.
+ * schema directory, no database, or an empty one that is not in UTF-8.  why: a sentence, unless CURRENT.
  */
 enum schema_state migrate_run(const char *conninfo, unsigned *applied, char *why, size_t why_size)
     __attribute__((warn_unused_result));

@@ -58,6 +58,24 @@ def test_migrate_twice(new_posthouse):
     assert "current" in node.command("--migrate").stdout
 
 
+def test_a_new_database_must_be_in_utf8(new_posthouse, postgres):
+    """In another encoding names beyond it would be refused at every try; createdb makes one where the locale is C."""
+    node = new_posthouse()
+    postgres.query("postgres", f"create database {node.database}_ascii encoding 'SQL_ASCII' lc_collate 'C' lc_ctype 'C' template template0")
+    node.write_config(database__conninfo=postgres.conninfo(f"{node.database}_ascii"))
+    done = node.command("--migrate", check=False)
+    assert done.returncode == 1
+    assert "has the encoding SQL_ASCII; make it with UTF8 (createdb -E UTF8 --locale=C -T template0)" in done.stderr
+    postgres.query("postgres", f"drop database {node.database}_ascii")
+
+
+def test_the_label_of_a_token_is_utf8_whatever_libpq_is_told(new_posthouse):
+    node = new_posthouse().migrate()
+    node.environment = lambda keep=node.environment: dict(keep(), PGCLIENTENCODING="LATIN1")
+    node.command("--create-admin-token", "bürö")
+    assert ["bürö"] in node.query("select label from api_token")
+
+
 def test_a_failed_handshake_names_its_session(posthouse):
     before = len(posthouse.log())
     with socket.create_connection(("127.0.0.1", posthouse.ports["imaps"])) as connection:
