@@ -22,11 +22,10 @@
 
 void tls_explain(char *error, size_t size, const char *what, const char *file)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = ERR_reason_error_string(code);
+    /* Of what failed in the system the first says errno, and the last only that it did. */
+    unsigned long first = ERR_peek_error(), code = ERR_SYSTEM_ERROR(first) ? first : ERR_peek_last_error();
+    const char *reason = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 
-    if (ERR_SYSTEM_ERROR(code))
-        reason = strerror(ERR_GET_REASON(code));
     snprintf(error, size, "%s%s%s: %s", what, file ? " " : "", file ? file : "", reason ? reason : "unknown error");
     ERR_clear_error();
 }

@@ -215,15 +215,34 @@ static bool open_word(const char *word, void *arg)
     return true;
 }
 
+static void words_of(const struct config *c, const char *lists[LISTEN_SERVICES])
+{
+    const char *const all[LISTEN_SERVICES] = {c->listen_smtp, c->listen_submission, c->listen_submissions,
+                                              c->listen_odmr, c->listen_imap,       c->listen_imaps,
+                                              c->listen_pop3, c->listen_pop3s,      c->listen_admin};
+
+    memcpy(lists, all, sizeof all);
+}
+
+bool listen_any(const struct config *c)
+{
+    const char *lists[LISTEN_SERVICES];
+
+    words_of(c, lists);
+    for (unsigned i = 0; i < LISTEN_SERVICES; i++)
+        if (lists[i][strspn(lists[i], " \t")])
+            return true;
+    return false;
+}
+
 bool listen_open(const struct config *c, const struct listeners *have, struct listeners *out, char *error,
                  size_t error_size)
 {
-    const char *const lists[] = {c->listen_smtp, c->listen_submission, c->listen_submissions,
-                                 c->listen_odmr, c->listen_imap,       c->listen_imaps,
-                                 c->listen_pop3, c->listen_pop3s,      c->listen_admin};
+    const char *lists[LISTEN_SERVICES];
 
+    words_of(c, lists);
     out->count = 0;
-    for (unsigned i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+    for (unsigned i = 0; i < LISTEN_SERVICES; i++) {
         struct opening o = {(enum listen_service)i, have, out, error, error_size};
 
         if (!words(lists[i], open_word, &o)) {

@@ -24,6 +24,7 @@ enum listen_service {
     LISTEN_POP3S,
     LISTEN_ADMIN,
 };
+#define LISTEN_SERVICES (LISTEN_ADMIN + 1)
 
 struct listener {
     enum listen_service service;
@@ -44,6 +45,8 @@ void listen_tell_own(const char *text);
 /* "HOST:PORT", "[2001:db8::1]:25"; *host is malloc'ed, brackets removed.  The host is not looked up. */
 bool listen_split(const char *text, char **host, unsigned *port, char *error, size_t error_size);
 
+/* Whether the configuration names an address to listen on. */
+bool listen_any(const struct config *config);
 /*
  * Opens what the configuration asks for into out; sockets that `have` holds already (same service and
  * address) are taken over.  On failure what was opened anew is closed again and `have` is as before.

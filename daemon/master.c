@@ -205,6 +205,8 @@ static void generation_start(struct config *config, const struct listeners *list
     *g = (struct generation){.references = 1, .config = config, .listeners = *listeners};
     current = g;
     logging_apply(config);
+    if (!listeners->count)
+        log_warn("nothing listens, every setting of [listen] is empty");
     if (*config->listen_admin)
         child_add(g, admin_run);
     for (int64_t i = 0; i < worker_count(config); i++)

@@ -15,6 +15,7 @@
 
 #include "core/dns.h"
 #include "core/log.h"
+#include "daemon/listen.h"
 #include "daemon/prober.h"
 #include "relay/srs_way.h"
 #include "storage/learned.h"
@@ -103,11 +104,22 @@ bool settings_check(const struct config *c, char *error, size_t error_size)
     }
     return spool_check(c, error, error_size) && dns_check(c, error, error_size) && sts_check(c, error, error_size) &&
            settings_oauth_check(c, error, error_size) && settings_secrets_check(c, error, error_size) &&
-           settings_webhooks_check(c, error, error_size) &&
-           settings_dkim_check(c, error, error_size) &&
+           settings_webhooks_check(c, error, error_size) && settings_dkim_check(c, error, error_size) &&
            tls_check(c, "tls", &tls, error, error_size) &&
            tls_check(c, "admin", &(struct tls_server_settings){c->admin_certificate, c->admin_key, NULL, false}, error,
                      error_size);
+}
+
+void settings_warn(const struct config *c, FILE *out)
+{
+    char where[400];
+
+    if (!listen_any(c))
+        fprintf(out, "%s: warning: nothing listens, every setting of [listen] is empty\n", c->path);
+    if (*c->tls_report_contact && !*c->tls_report_dkim_key)
+        fprintf(out,
+                "%s: warning: reports by mail are not signed, which RFC 8460 asks for, without tls_report_dkim_key\n",
+                config_where(c, "delivery", "tls_report_contact", where, sizeof where));
 }
 
 struct server_settings *settings_server(const struct config *c)

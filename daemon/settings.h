@@ -16,6 +16,8 @@
  * not.
  */
 bool settings_check(const struct config *config, char *error, size_t error_size) __attribute__((warn_unused_result));
+/* What is no error, and should be known. */
+void settings_warn(const struct config *config, FILE *out);
 /* Loads certificate and key; fatal (78) when they do not fit. */
 struct server_settings *settings_server(const struct config *config);
 /* Static; valid until the next call. */
@@ -45,8 +47,6 @@ struct dkim_settings;
 const struct dkim_settings *settings_dkim(const struct config *config);
 bool settings_dkim_check(const struct config *config, char *error, size_t error_size)
     __attribute__((warn_unused_result));
-/* What is no error, and should be known. */
-void settings_warn(const struct config *config, FILE *out);
 
 /* settings_oauth.c.  Static; reads the secret: before privileges go.  Fatal (78) if it cannot be read. */
 const struct oauth_settings *settings_oauth(const struct config *config);

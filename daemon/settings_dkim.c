@@ -54,13 +54,3 @@ bool settings_dkim_check(const struct config *c, char *error, size_t error_size)
     secret_signer_free(&signer);
     return *error == '\0';
 }
-
-void settings_warn(const struct config *c, FILE *out)
-{
-    char where[400];
-
-    if (*c->tls_report_contact && !*c->tls_report_dkim_key)
-        fprintf(out,
-                "%s: warning: reports by mail are not signed, which RFC 8460 asks for, without tls_report_dkim_key\n",
-                config_where(c, "delivery", "tls_report_contact", where, sizeof where));
-}

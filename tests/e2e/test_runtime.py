@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.posthouse import ROOT, make_message
+from harness.posthouse import LISTENERS, ROOT, make_message
 from harness.process import alive, port_open, run, wait_equal, wait_until
 
 
@@ -45,6 +45,20 @@ def test_check_config_tells_what_is_wrong(new_posthouse, change, words):
     assert words in done.stderr
     line = next(number for number, text in enumerate(node.config_path.read_text().splitlines(), 1) if words in text)
     assert f"{node.config_path}:{line}:" in done.stderr
+
+
+def test_a_file_that_is_not_there_is_said_to_be_not_there(new_posthouse):
+    node = new_posthouse(settings={"tls.certificate_file": "/nonexistent/certificate.pem"})
+    assert "/nonexistent/certificate.pem: No such file or directory" in node.command("--check-config", check=False).stderr
+
+
+def test_a_configuration_that_listens_nowhere_is_warned_of(new_posthouse):
+    node = new_posthouse(settings={f"listen.{name}": None for name in LISTENERS}).migrate()
+    assert "warning: nothing listens" in node.command("--check-config").stderr
+    node.start(wait=False)
+    wait_until(lambda: 'level=warn module=master msg="nothing listens' in node.log(), "it is told")
+    wait_until(lambda: "msg=serving" in node.log(), "it works all the same")
+    node.stop()
 
 
 def test_sample_configuration_is_current(posthouse):
