@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "storage/carry_copy.h"
+#include "storage/carry_keyword.h"
 
 /* Takes SP set and picks its messages.  False: the reply is given. */
 static bool take_messages(struct imap_session *session, uint32_t **indexes, uint32_t *count)
@@ -108,7 +108,7 @@ static uint64_t delivery_keywords(const struct imap_selected *s)
     uint64_t keywords = 0;
 
     for (unsigned k = 0; k < s->keyword_count; k++)
-        if (carry_copy_says(slice_str(s->keywords[k])))
+        if (carry_keyword_is(slice_str(s->keywords[k])))
             keywords |= UINT64_C(1) << k;
     return keywords;
 }

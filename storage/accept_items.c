@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "core/id.h"
-#include "storage/carry_copy.h"
+#include "storage/carry_keyword.h"
 
 static const struct db_statement take_uids = {
     "accept_uids", "update mailbox m set uidnext = m.uidnext + u.n, modseq = m.modseq + 1"
@@ -69,7 +69,7 @@ void accept_items_sort(struct arena *arena, struct accept_items *items)
 /* Of those that a client gives those that are his to give. */
 static struct slice joined(struct arena *arena, const struct slice *keywords, unsigned count)
 {
-    const struct slice *words = carry_copy_keywords(arena, keywords, &count);
+    const struct slice *words = carry_keyword_others(arena, keywords, &count);
     char *text = NULL;
 
     for (unsigned i = 0; i < count; i++)

@@ -17,6 +17,7 @@
  */
 #include "storage/carry_copy.h"
 
+#include "storage/carry_keyword.h"
 #include "storage/db.h"
 #include "storage/hint.h"
 #include "storage/queue_internal.h"
@@ -76,23 +77,6 @@ unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_
             params_int32(p, CARRY_COPY_KEEP_DAYS);
     }
     return first;
-}
-
-bool carry_copy_says(struct slice keyword)
-{
-    return slice_equal_nocase(keyword, SLICE(CARRY_HELD)) || slice_equal_nocase(keyword, SLICE(CARRY_DELIVERED));
-}
-
-struct slice *carry_copy_keywords(struct arena *arena, const struct slice *keywords, unsigned *count)
-{
-    struct slice *his = arena_array(arena, *count + 1, sizeof *his);
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < *count; i++)
-        if (!carry_copy_says(keywords[i]))
-            his[n++] = keywords[i];
-    *count = n;
-    return his;
 }
 
 void carry_copy_tell(const struct rows *mailboxes)

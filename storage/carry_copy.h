@@ -1,23 +1,17 @@
 #ifndef STORAGE_CARRY_COPY_H
 #define STORAGE_CARRY_COPY_H
 /*
- * carry_copy: the copies of shown mail, in the transaction that says what became of it.  Inside storage only,
- * but for carry_copy_says().
+ * carry_copy: the copies of shown mail, in the transaction that says what became of it.  Inside storage only.
  *
- * While an entry is to be delivered its copies carry the keyword $Held, afterwards $Delivered; one that is returned to
- * its sender, or cancelled, leaves its copies without either.
+ * While an entry is to be delivered its copies carry the keyword $Held, afterwards $Delivered (carry_keyword.h); one
+ * that is returned to its sender, or cancelled, leaves its copies without either.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/arena.h"
-#include "core/slice.h"
-
 struct db_unit;
 struct rows;
 
-#define CARRY_HELD "$Held"
-#define CARRY_DELIVERED "$Delivered"
 #define CARRY_COPY_KEEP_DAYS 14 /* continuity_policy.copy_keep_days, when it is not set */
 #define CARRY_COPY_STEPS 4
 
@@ -27,10 +21,6 @@ struct rows;
  */
 unsigned carry_copy_add(struct db_unit *unit, const int16_t *cells, const int64_t *entry_ids, const bool *delivered,
                         unsigned count);
-/* Is this one of the two, which no client sets or takes away? */
-bool carry_copy_says(struct slice keyword);
-/* Of keywords that a client gives those that are his to give. */
-struct slice *carry_copy_keywords(struct arena *arena, const struct slice *keywords, unsigned *count);
 /* Sessions that have the mailboxes open. */
 void carry_copy_tell(const struct rows *mailboxes);
 

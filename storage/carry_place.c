@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "core/id.h"
-#include "storage/carry_copy.h"
+#include "storage/carry_keyword.h"
 #include "storage/db.h"
 #include "storage/queue_internal.h"
 
@@ -99,8 +99,8 @@ static AWAITS enum db_status read_left(struct arena *arena, const struct carry_i
         return status;
     out->left = arena_array(arena, rows_count(rows) + 1, sizeof *out->left);
     for (; out->left_count < rows_count(rows); out->left_count++)
-        out->left[out->left_count] = (struct carry_left){row_int64(rows, out->left_count, 0),
-                                                         row_int64(rows, out->left_count, 1), spot(rows, out->left_count, 2)};
+        out->left[out->left_count] = (struct carry_left){
+            row_int64(rows, out->left_count, 0), row_int64(rows, out->left_count, 1), spot(rows, out->left_count, 2)};
     return status;
 }
 

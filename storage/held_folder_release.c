@@ -15,7 +15,7 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/id.h"
-#include "storage/carry_copy.h"
+#include "storage/carry_keyword.h"
 #include "storage/db.h"
 #include "storage/held_folder_rows.h"
 #include "storage/hint.h"

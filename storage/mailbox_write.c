@@ -13,7 +13,7 @@
  */
 #include "storage/mailbox_write.h"
 #include "core/id.h"
-#include "storage/carry_copy.h"
+#include "storage/carry_keyword.h"
 #include "storage/db.h"
 #include "storage/deletion.h"
 #include "storage/hint.h"
@@ -116,7 +116,7 @@ enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned co
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
-    const struct slice *his = carry_copy_keywords(arena, keywords, &keyword_count);
+    const struct slice *his = carry_keyword_others(arena, keywords, &keyword_count);
     enum db_write written;
     struct params *p;
 

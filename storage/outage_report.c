@@ -26,7 +26,7 @@
 #include "storage/outage_report.h"
 
 #include "core/id.h"
-#include "storage/carry_copy.h"
+#include "storage/carry_keyword.h"
 #include "storage/db.h"
 
 #define LIST_MAX 200

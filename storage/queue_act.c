@@ -22,7 +22,7 @@
 
 #include "core/clock.h"
 #include "core/id.h"
-#include "storage/carry_copy.h"
+#include "storage/carry_keyword.h"
 #include "storage/db.h"
 #include "storage/maintenance.h"
 #include "storage/queue_internal.h"
