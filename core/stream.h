@@ -8,7 +8,7 @@
  * in the kernel (back-pressure), at most STREAM_INPUT_MAX of them here.  For bodies and literals switch
  * to raw mode and take bytes from on_data.
  *
- * DRIVEN (next hops, in a task): stream_connect(), stream_read_line(), stream_flush() wait, each with a
+ * DRIVEN (next hops, in a task): stream_race() (its own header), stream_read_line(), stream_flush() wait, each with a
  * deadline; a driven stream has no callbacks.
  *
  * Output never waits in SERVED use: it is queued, and on_drain tells when it has sunk below
@@ -139,9 +139,6 @@ enum stream_status { STREAM_OK, STREAM_REFUSED, STREAM_TIMED_OUT, STREAM_BROKEN,
 /* What went wrong, in words, for logs and events: "connection refused", "timed out", ... */
 const char *stream_status_text(enum stream_status status);
 
-AWAITS enum stream_status stream_connect(const struct sockaddr *address, socklen_t length,
-                                         const struct sockaddr *source, socklen_t source_length, unsigned timeout_ms,
-                                         struct stream **out);
 AWAITS enum stream_status stream_connect_tls(struct stream *stream, struct tls *tls, const char *name,
                                              unsigned timeout_ms);
 /* Driven, before either: what is shown to a server that asks, until the handshake is over; NULL: nothing. */

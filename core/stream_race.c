@@ -143,13 +143,3 @@ AWAITS enum stream_status stream_race(struct stream_target *targets, unsigned co
         sleep_until(racers, begun, begun < count && next_at < earliest ? next_at : earliest);
     }
 }
-
-AWAITS enum stream_status stream_connect(const struct sockaddr *address, socklen_t length,
-                                         const struct sockaddr *source, socklen_t source_length, unsigned timeout_ms,
-                                         struct stream **out)
-{
-    struct stream_target target = {address, length, source, source_length, false};
-    unsigned winner;
-
-    return stream_race(&target, 1, timeout_ms, out, &winner);
-}

@@ -86,6 +86,7 @@ struct pending {
 };
 
 struct task_pool {
+    struct task_pool *next; /* among all, for task_dump() */
     const char *name;
     unsigned stacks, busy, made;
     unsigned queue_max, queued;
@@ -97,6 +98,7 @@ static struct task *running;
 static struct task *ready_first, **ready_last = &ready_first;
 static bool ready_scheduled;
 static struct task *living; /* newest first */
+static struct task_pool *pools;
 #ifdef TASK_ASAN
 static ucontext_t loop_context;
 static const void *loop_stack;
@@ -314,14 +316,21 @@ struct task_pool *task_pool_new(const char *name, unsigned stacks, unsigned queu
     pool->stacks = stacks;
     pool->queue_max = queue;
     pool->last = &pool->first;
+    pool->next = pools;
+    pools = pool;
     return pool;
 }
 
 void task_pool_free(struct task_pool **pool)
 {
+    struct task_pool **link = &pools;
+
     if (!*pool)
         return;
     assert((*pool)->busy == 0 && (*pool)->queued == 0);
+    while (*link != *pool)
+        link = &(*link)->next;
+    *link = (*pool)->next;
     while ((*pool)->free) {
         struct task *task = (*pool)->free;
 
@@ -361,11 +370,6 @@ bool task_start(struct task_pool *pool, task_fn *fn, void *arg)
     pool->last = &p->next;
     pool->queued++;
     return true;
-}
-
-bool task_running(void)
-{
-    return running != NULL;
 }
 
 void task_wait_at(struct task_wait *wait, const char *file, int line)
@@ -412,21 +416,6 @@ void task_sleep_at(uint64_t ms, const char *file, int line)
     loop_timer_clear(&timer);
 }
 
-void task_dump(void)
-{
-    uint64_t now = clock_steady_ms();
-
-    for (struct task *task = living; task; task = task->older)
-        if (task->file) {
-            const struct log_context *outer = log_context();
-
-            log_set_context(task->log);
-            log_info("sleeping task", log_str("pool", task->pool->name), log_str("file", task->file),
-                     log_int("line", task->line), log_int("ms", (int64_t)(now - task->since_ms)));
-            log_set_context(outer);
-        }
-}
-
 /* Stacks grow down and are zero when new: the lowest byte ever written tells how deep it went. */
 unsigned task_stack_high_water(const struct task_pool *pool)
 {
@@ -442,4 +431,22 @@ unsigned task_stack_high_water(const struct task_pool *pool)
             most = TASK_STACK - unused;
     }
     return (unsigned)most;
+}
+
+void task_dump(void)
+{
+    uint64_t now = clock_steady_ms();
+
+    for (struct task *task = living; task; task = task->older)
+        if (task->file) {
+            const struct log_context *outer = log_context();
+
+            log_set_context(task->log);
+            log_info("sleeping task", log_str("pool", task->pool->name), log_str("file", task->file),
+                     log_int("line", task->line), log_int("ms", (int64_t)(now - task->since_ms)));
+            log_set_context(outer);
+        }
+    for (const struct task_pool *pool = pools; pool; pool = pool->next)
+        log_info("stacks", log_str("pool", pool->name), log_int("busy", pool->busy), log_int("queued", pool->queued),
+                 log_int("deepest", task_stack_high_water(pool)), log_int("size", TASK_STACK));
 }

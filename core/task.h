@@ -33,7 +33,6 @@ unsigned task_pool_queued(const struct task_pool *pool);
 
 /* Runs fn(arg) as soon as a stack is free, never before this returns.  False: queue full, fn will not run. */
 bool task_start(struct task_pool *pool, task_fn *fn, void *arg) __attribute__((warn_unused_result));
-bool task_running(void); /* is the caller inside a task? */
 
 /*
  * One thing to wait for.  Lives on the waiting task's stack or in its session; TASK_WAIT_INIT first.
@@ -56,10 +55,10 @@ void task_wake(struct task_wait *wait);
 void task_sleep_at(uint64_t ms, const char *file, int line);
 #define task_sleep(ms) AWAITS task_sleep_at((ms), __FILE__, __LINE__)
 
-/* Logs one line per sleeping task: pool, where it sleeps, for how long. */
+/* Logs one line per sleeping task: pool, where it sleeps, for how long; and one per pool: how deep its stacks were used. */
 void task_dump(void);
 
-/* Stack high-water mark in bytes over all tasks so far, for metrics; costs a scan of free stacks. */
+/* In bytes, over all tasks that have ended; costs a scan of the free stacks. */
 unsigned task_stack_high_water(const struct task_pool *pool);
 
 #endif

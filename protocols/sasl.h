@@ -26,7 +26,6 @@ struct stream;
 
 /* Once per process, after fork: registers the plugin.  Fatal when libsasl cannot start. */
 void sasl_start(const char *hostname);
-void sasl_stop(void);
 /* Are the -PLUS forms offered?  They are not, at first. */
 void sasl_bind_channels(bool on);
 

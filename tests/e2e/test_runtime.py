@@ -134,6 +134,17 @@ def test_reload_of_a_bad_file_changes_nothing(new_posthouse):
         assert connection.noop()[0] == 250
 
 
+def test_usr1_tells_how_deep_stacks_were_used(new_posthouse):
+    """A command has used a stack; what it took is told, and is far from all of it."""
+    node = new_posthouse().start()
+    with imaplib.IMAP4("localhost", node.ports["imap"]) as connection:
+        connection.noop()
+        node.process.send_signal(signal.SIGUSR1)
+        line = r"module=task .*pool=session busy=\d+ queued=0 deepest=([1-9]\d*) size=(\d+)"
+        wait_until(lambda: re.search(line, node.log()), "the pool of sessions is told")
+    assert all(int(deepest) < int(size) / 2 for deepest, size in re.findall(line, node.log()))
+
+
 def test_stop_says_good_bye(new_posthouse):
     """SIGTERM: idle sessions get 421, everything ends with status 0, no port stays open."""
     node = new_posthouse().start()

@@ -1,6 +1,7 @@
 /* Streams over loopback: the driven half, in tasks, and TLS from the beginning and by STARTTLS, good and refused. */
 #include <arpa/inet.h>
 
+#include "core/stream_race.h"
 #include "tests/unit/stream_harness.h"
 
 static struct tls *server_tls, *opportunistic, *verifying;
@@ -123,11 +124,12 @@ static enum stream_status converse(struct client *c, struct stream *stream, stru
 static void client_task(void *arg)
 {
     struct client *c = arg;
+    struct stream_target target = {.address = (struct sockaddr *)&server_address, .length = sizeof server_address};
     struct stream *stream = NULL;
     struct arena *arena = arena_new(100000);
+    unsigned winner;
 
-    c->status =
-        stream_connect((struct sockaddr *)&server_address, sizeof server_address, NULL, 0, WATCHDOG_MS, &stream);
+    c->status = stream_race(&target, 1, WATCHDOG_MS, &stream, &winner);
     if (c->status == STREAM_OK) {
         c->status = converse(c, stream, arena);
         stream_close(&stream);
