@@ -74,7 +74,11 @@ const struct tls_ticket_key *tls_tickets_find(const struct tls_tickets *tickets,
     return NULL;
 }
 
-struct tls_tickets *tls_tickets_present(void)
+/*
+ * The process's own, started with a random secret at the first call and brought to the present by each.  In the
+ * master before it forks, so that children inherit it, and now and then after that.
+ */
+static struct tls_tickets *present(void)
 {
     static struct tls_tickets tickets;
     static bool started;
@@ -110,7 +114,7 @@ static bool use_key(const struct tls_ticket_key *key, const unsigned char *iv, E
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
                      int seal)
 {
-    const struct tls_tickets *tickets = tls_tickets_present();
+    const struct tls_tickets *tickets = present();
     const struct tls_ticket_key *key = &tickets->now;
 
     (void)ssl;
@@ -130,7 +134,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 
 bool tls_tickets_use(SSL_CTX *context)
 {
-    tls_tickets_present();
+    present();
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets only: no state here */
     SSL_CTX_set_timeout(context, TLS_TICKETS_PERIOD_MS / 1000);
     return SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) == 1;
@@ -138,5 +142,5 @@ bool tls_tickets_use(SSL_CTX *context)
 
 void tls_server_share(void)
 {
-    tls_tickets_present();
+    present();
 }

@@ -29,10 +29,4 @@ void tls_tickets_advance(struct tls_tickets *tickets, uint64_t period);
 /* Pure: whose name it is, or NULL. */
 const struct tls_ticket_key *tls_tickets_find(const struct tls_tickets *tickets, const unsigned char *name);
 
-/*
- * The process's own, started with a random secret at the first call and brought to the present by each.  In the
- * master before it forks, so that children inherit it, and now and then after that.
- */
-struct tls_tickets *tls_tickets_present(void);
-
 #endif

@@ -219,7 +219,8 @@ enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key
     return RUNNER_HOP_AWAY;
 }
 
-bool runner_signed_in(struct runner_lane *lane)
+/* Is the lane's connection signed in as its hop says now?  If that cannot be asked: it is. */
+static AWAITS bool is_signed_in(struct runner_lane *lane)
 {
     const struct route_key *route = &lane->destination->route;
     struct hop_credential_hop hop = {.domain_id = route->kind == ROUTE_DOMAIN ? route->domain_id : 0,
@@ -251,5 +252,5 @@ bool runner_client_fits(struct runner_lane *lane, const struct runner_entry *fir
     struct runner_lack lack;
 
     return !runner_client_spent(lane->client, first) && runner_protection_met(lane->client, walk->protection, &lack) &&
-           runner_signed_in(lane) && runner_source_fits(smtp_client_source_key(lane->client), walk->sources);
+           is_signed_in(lane) && runner_source_fits(smtp_client_source_key(lane->client), walk->sources);
 }

@@ -406,8 +406,6 @@ AWAITS void runner_route_move(struct runner_lane *lane, struct runner_batch *bat
 AWAITS enum runner_hop runner_hop_next(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
                                        struct smtp_client **out);
 
-/* Is the lane's connection signed in as its hop says now?  If that cannot be asked: it is. */
-AWAITS bool runner_signed_in(struct runner_lane *lane);
 /* Has the connection had as many messages as one is to have of this recipient's domain? */
 bool runner_client_spent(const struct smtp_client *client, const struct runner_entry *first);
 /* May it be used for the batch that this entry is the first of, good and signed in enough, and from where it is to come? */

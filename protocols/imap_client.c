@@ -44,7 +44,7 @@ enum imap_client_answer imap_client_refuse(struct imap_client *client, const cha
     return IMAP_CLIENT_NO;
 }
 
-uint64_t imap_client_command_deadline(const struct imap_client *client)
+static uint64_t command_deadline(const struct imap_client *client)
 {
     uint64_t own = clock_steady_ms() + client->settings.reply_timeout_ms;
 
@@ -87,7 +87,8 @@ static struct slice join(struct arena *arena, struct slice a, struct slice b)
     return slice_of(all, a.n + b.n);
 }
 
-bool imap_client_read(struct imap_client *client, struct imap_client_response *out, uint64_t deadline)
+/* One response.  False: broken. */
+static AWAITS bool read_response(struct imap_client *client, struct imap_client_response *out, uint64_t deadline)
 {
     struct slice bytes, line;
     enum stream_status status;
@@ -148,14 +149,14 @@ static bool is_ours(const struct imap_client *client, struct slice tag)
 static AWAITS enum imap_client_answer await(struct imap_client *client, bool wants_continue, imap_client_data_fn *data,
                                             void *arg, bool *continued)
 {
-    uint64_t deadline = imap_client_command_deadline(client);
+    uint64_t deadline = command_deadline(client);
     struct imap_client_uid copied = {0};
 
     *continued = false;
     for (unsigned i = 0; i < RESPONSES_MAX; i++) {
         struct imap_client_response response;
 
-        if (!imap_client_read(client, &response, deadline))
+        if (!read_response(client, &response, deadline))
             return IMAP_CLIENT_LOST;
         if (response.form == IMAP_CLIENT_CONTINUE) {
             if (!wants_continue)
@@ -249,7 +250,7 @@ static AWAITS bool greet(struct imap_client *client)
 {
     struct imap_client_response response;
 
-    if (!imap_client_read(client, &response, clock_steady_ms() + step_ms(&client->settings)))
+    if (!read_response(client, &response, clock_steady_ms() + step_ms(&client->settings)))
         return false;
     memcpy(client->text, response.text, sizeof client->text);
     if (response.form == IMAP_CLIENT_UNTAGGED && response.status == IMAP_CLIENT_SAYS_OK)
@@ -384,7 +385,7 @@ void imap_client_quit(struct imap_client **client)
 
         imap_client_begin(*client);
         stream_printf((*client)->stream, "LOGOUT\r\n");
-        while (imap_client_read(*client, &response, deadline) && response.form != IMAP_CLIENT_TAGGED)
+        while (read_response(*client, &response, deadline) && response.form != IMAP_CLIENT_TAGGED)
             ;
     }
     imap_client_abort(client);

@@ -30,9 +30,6 @@ typedef void imap_client_data_fn(struct imap_client *client, const struct imap_c
 void imap_client_begin(struct imap_client *client);
 /* A quoted string.  False: it cannot be one; nothing was written. */
 bool imap_client_quote(struct imap_client *client, struct slice text) __attribute__((warn_unused_result));
-/* One response.  False: broken. */
-AWAITS bool imap_client_read(struct imap_client *client, struct imap_client_response *out, uint64_t deadline)
-    __attribute__((warn_unused_result));
 /* The answer to the command that was begun last.  data: NULL, nothing is wanted. */
 AWAITS enum imap_client_answer imap_client_await(struct imap_client *client, imap_client_data_fn *data, void *arg)
     __attribute__((warn_unused_result));
@@ -43,7 +40,6 @@ AWAITS enum imap_client_answer imap_client_await_continue(struct imap_client *cl
 void imap_client_on_capability(struct imap_client *client, const struct imap_client_response *response, void *arg);
 /* Asks for the capabilities, if they are not known. */
 AWAITS bool imap_client_learn(struct imap_client *client) __attribute__((warn_unused_result));
-uint64_t imap_client_command_deadline(const struct imap_client *client);
 enum imap_client_answer imap_client_lose(struct imap_client *client, const char *why);
 enum imap_client_answer imap_client_refuse(struct imap_client *client, const char *why); /* NO, by us */
 /* " (\\Seen word)", without \Recent and without what no keyword may be. */

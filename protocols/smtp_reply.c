@@ -1,7 +1,7 @@
 /*
  * smtp_reply: replies, gathered.
  *
- * Replies go into a buffer of the session; smtp_session_settle() sends it when no further command is at hand,
+ * Replies go into a buffer of the session; the session sends it when no further command is at hand,
  * so that a pipelined group is answered in one write (RFC 2920 section 3.2).
  *
  *     Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF

@@ -4,7 +4,7 @@
  * A normal run.  The stream hands over a line (smtp_session.on_line); the line is parsed, its verb chooses a row of
  * the table in smtp_commands.c, the command answers into session->replies.  Commands that must look something up (MAIL,
  * RCPT, AUTH, the end of data) copy what they need into session->line and call smtp_session_run(): the stream
- * is paused, a task runs the rest, and when it ends smtp_session_settle() sends the replies and resumes.
+ * is paused, a task runs the rest, and when it ends settle() sends the replies and resumes.
  *
  * A hard run.  The client pipelines MAIL, RCPT, RCPT, DATA and disappears while the second RCPT waits for the
  * database.  Nothing is cancelled: the wait ends, the reply is written, the task ends, the stream is resumed
@@ -62,7 +62,7 @@ static void flush(struct smtp_session *session)
     stream_write_buffer(session->stream, session->replies);
 }
 
-void smtp_session_settle(struct smtp_session *session)
+static void settle(struct smtp_session *session)
 {
     if (session->running || (session->held && session->stream))
         return;
@@ -97,7 +97,7 @@ static void task_main(void *arg)
     if (session->stream) /* else the client went while we waited for a stack */
         session->running(session);
     session->running = NULL;
-    smtp_session_settle(session);
+    settle(session);
     log_set_context(NULL);
 }
 
@@ -116,7 +116,7 @@ static void on_hold_over(void *arg)
 {
     struct smtp_session *session = arg;
     session->held = false;
-    smtp_session_settle(session);
+    settle(session);
 }
 
 void smtp_session_hold(struct smtp_session *session, unsigned ms)
@@ -178,7 +178,7 @@ static void on_line(void *arg, char *line, size_t length, bool bare)
     arena_reset(session->command);
     /* A copy that a task may keep, and that is wiped: it may carry a password. */
     dispatch(session, secret_slice(session->command, slice_of(line, length)), bare);
-    smtp_session_settle(session);
+    settle(session);
     log_set_context(NULL);
 }
 
@@ -194,7 +194,7 @@ static void on_line_too_long(void *arg)
     } else {
         smtp_reply_error(session, 500, "5.5.2", "Line too long");
     }
-    smtp_session_settle(session);
+    settle(session);
     log_set_context(NULL);
 }
 
@@ -220,13 +220,13 @@ static void on_data(void *arg, struct evbuffer *input)
         smtp_bdat_on_input(session, input);
     else
         smtp_data_on_input(session, input);
-    smtp_session_settle(session);
+    settle(session);
     log_set_context(NULL);
 }
 
 static void on_drain(void *arg)
 {
-    smtp_session_settle(arg);
+    settle(arg);
 }
 
 static void greet(struct smtp_session *session)
@@ -242,7 +242,7 @@ static void on_silence_over(void *arg)
     session->silent = false;
     stream_mode_line(session->stream);
     greet(session);
-    smtp_session_settle(session);
+    settle(session);
     log_set_context(NULL);
 }
 
@@ -264,7 +264,7 @@ static void on_tls(void *arg)
     if (session->implicit_tls)
         greet(session);
     smtp_session_forget(session);
-    smtp_session_settle(session);
+    settle(session);
     log_set_context(NULL);
 }
 
@@ -285,7 +285,7 @@ static void on_end(void *arg, enum stream_end end)
         break;
     }
     stream_close(&session->stream); /* a task may be at work with session->command: nothing is reset here */
-    smtp_session_settle(session);
+    settle(session);
     log_set_context(NULL);
 }
 
@@ -293,7 +293,7 @@ static void on_end(void *arg, enum stream_end end)
 static void on_shutdown(struct server_session *server)
 {
     struct smtp_session *session = (struct smtp_session *)server;
-    smtp_session_settle(session);
+    settle(session);
 }
 
 static const struct stream_handler handler = {on_line, on_line_too_long, on_data, on_drain, on_tls, on_end};
@@ -341,6 +341,6 @@ void smtp_serve(int fd, enum smtp_role role, bool implicit_tls, const struct pro
     } else {
         smtp_screen_not_served(session);
     }
-    smtp_session_settle(session);
+    settle(session);
     log_set_context(NULL);
 }

@@ -4,7 +4,7 @@
  * smtp_session: what the files of the SMTP server share.  Nobody else includes this; the way in is
  * smtp_serve() in protocols/server.h.
  *
- * A session owns itself.  It is entered in three ways, each of which ends in smtp_session_settle(), the only
+ * A session owns itself.  It is entered in three ways, each of which ends in smtp_session.c's settle(), the only
  * place that flushes replies, pauses or resumes the stream, closes it and frees the session:
  *
  *     an event of the stream (a line, data, the end)      on the loop
@@ -155,7 +155,6 @@ void smtp_session_hold(struct smtp_session *session, unsigned ms);
 void smtp_session_reset(struct smtp_session *session);
 /* Forgets all that the client said (after STARTTLS). */
 void smtp_session_forget(struct smtp_session *session);
-void smtp_session_settle(struct smtp_session *session);
 
 /* ------------------------------------------------------------------ smtp_reply.c */
 

@@ -17,7 +17,6 @@
 
 #define SRS_LOCAL_MAX 64    /* octets, RFC 5321 4.5.3.1.1 */
 #define SRS_ADDRESS_MAX 254 /* 4.5.3.1.3, without brackets */
-#define SRS_DAYS_MAX 1000   /* older ones cannot be told from new ones */
 
 enum srs_written {
     SRS_WRITTEN,

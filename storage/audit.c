@@ -14,7 +14,6 @@
 #include "storage/db.h"
 
 #define SCAN "5000"
-#define SCAN_ROWS 5000
 #define FORGET_BATCH 5000
 #define FORGET_EVERY_MS (60 * 60 * 1000)
 

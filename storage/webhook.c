@@ -10,19 +10,18 @@
  */
 #include "storage/webhook.h"
 
-#include "core/id.h"
 #include "storage/db.h"
 #include "storage/hop_credential.h"
 #include "storage/webhook_secret.h"
 
-const char *const webhook_types[] = {
+static const char *const types[] = {
     "health.changed", "health.forced",  "maintenance.started", "maintenance.ended", "outage.opened",
     "outage.closed",  "breaker.opened", "breaker.closed",      "webhook.test",      NULL};
 
 bool webhook_type_known(struct slice type)
 {
-    for (unsigned i = 0; webhook_types[i]; i++)
-        if (slice_equal(type, slice_str(webhook_types[i])))
+    for (unsigned i = 0; types[i]; i++)
+        if (slice_equal(type, slice_str(types[i])))
             return true;
     return false;
 }
@@ -30,25 +29,6 @@ bool webhook_type_known(struct slice type)
 struct slice webhook_bound(struct arena *arena, int64_t id)
 {
     return slice_str(arena_printf(arena, "webhook %lld secret", (long long)id));
-}
-
-static const struct db_statement emit = {
-    "webhook_emit",
-    "select webhook_emit($1::bigint, $2::text, nullif($3::bigint, 0), jsonb_object($4::text[], $5::text[]))",
-};
-
-void webhook_emit(struct db_unit *unit, const struct webhook_event *event)
-{
-    struct slice *names = arena_array(unit->arena, event->count, sizeof *names);
-    struct params *params = db_unit_add(unit, &emit);
-
-    for (unsigned i = 0; i < event->count; i++)
-        names[i] = slice_str(event->names[i]);
-    params_int64(params, id_make(0));
-    params_text(params, slice_str(event->type));
-    params_int64(params, event->customer_id);
-    params_texts(params, names, event->count);
-    params_texts(params, event->values, event->count);
 }
 
 /* ------------------------------------------------------------------ taking */

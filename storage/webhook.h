@@ -4,9 +4,8 @@
  * webhook: telling others what happens.  An event is written in the transaction in which it happens, and sent by
  * daemon/webhooks.c, at least once, for at most a day.
  *
- * A new type of event is a line of the table in webhook.c and of doc/CONTINUITY.md.  Who has all of its data at hand
- * says webhook_emit(); who has it in the rows that a statement changes calls the function webhook_emit() of
- * the migration "webhook" in that statement:
+ * A new type of event is a line of the table in webhook.c and of doc/CONTINUITY.md.  The statement that changes something
+ * calls the function webhook_emit() of the migration "webhook":
  *
  *     with changed as (update ... returning ...) select webhook_emit($9::bigint, 'thing.changed', changed.customer_id,
  *         jsonb_build_object('domain', ..., 'at', time_text(now()))) from changed
@@ -23,19 +22,7 @@
 
 #define WEBHOOKS_MAX 1000
 
-extern const char *const webhook_types[]; /* NULL-terminated */
 bool webhook_type_known(struct slice type);
-
-struct db_unit;
-struct webhook_event {
-    const char *type;
-    int64_t customer_id; /* 0: nobody's: only webhooks for everybody's events are told */
-    unsigned count;      /* members of its data */
-    const char *const *names;
-    const struct slice *values; /* {NULL,0}: null */
-};
-/* Adds a statement to the transaction. */
-void webhook_emit(struct db_unit *unit, const struct webhook_event *event);
 
 /* ------------------------------------------------------------------ for the sender */
 

@@ -154,7 +154,6 @@ ELSEWHERE = {
     "outage_report_again": "a minute after an outage, and again a second later",
     "outage_report_end": "the same",
     "webhook_expire": "every half minute, and may fail",
-    "webhook_emit": "a part of whatever transaction tells something",
     "hop_size_find": "for large messages: test_door.py strikes it",
     "hop_size_put": "may be lost by design: it is learned again; test_door.py strikes it",
     "hop_size_forget": "once an hour",
