@@ -159,32 +159,31 @@ static AWAITS bool find_credential(struct arena *arena, int64_t credential_id, c
 }
 
 bool hop_login_open(struct arena *arena, int64_t credential_id, struct smtp_client_settings *settings,
-                    struct dns_address *addresses, unsigned count, unsigned port, const char *host, unsigned *tried,
-                    struct smtp_client **out, struct slice *why)
+                    struct smtp_client_target *target, struct smtp_client **out, struct slice *why)
 {
     struct smtp_client_credential credential;
     struct slice sealed;
     int version;
     bool open;
 
-    *tried = count;
+    target->tried = target->count;
     if (!credential_id)
-        return smtp_client_open(settings, arena, addresses, count, port, host, tried, out, why);
+        return smtp_client_open(settings, arena, target, out, why);
     *out = NULL;
     settings->credential = &credential;
     settings->credential_refused = true;
     for (unsigned tokens = 0;; tokens++) {
-        if (!find_credential(arena, credential_id, host, &credential, &sealed, why)) {
+        if (!find_credential(arena, credential_id, target->host, &credential, &sealed, why)) {
             settings->credential = NULL;
             return false;
         }
-        open = smtp_client_open(settings, arena, addresses, count, port, host, tried, out, why);
+        open = smtp_client_open(settings, arena, target, out, why);
         if (!credential.refused || tokens || !sealed.p || hop_token_drop(arena, credential_id, sealed) != DB_DONE)
             break;
-        log_info("a token is not taken: another is fetched", log_str("host", host));
+        log_info("a token is not taken: another is fetched", log_str("host", target->host));
     }
     settings->credential = NULL;
     settings->credential_refused = credential.refused;
-    note(&credential, host, open && smtp_client_credential_id(*out, &version));
+    note(&credential, target->host, open && smtp_client_credential_id(*out, &version));
     return open;
 }

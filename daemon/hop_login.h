@@ -8,11 +8,10 @@
 
 /*
  * As smtp_client_open(), with that credential; 0: with none.  settings->credential_refused, and false: it is wrong, or
- * cannot be used now.
+ * cannot be used now, and no other address needs to be tried.
  */
 AWAITS bool hop_login_open(struct arena *arena, int64_t credential_id, struct smtp_client_settings *settings,
-                           struct dns_address *addresses, unsigned count, unsigned port, const char *host,
-                           unsigned *tried, struct smtp_client **out, struct slice *why)
+                           struct smtp_client_target *target, struct smtp_client **out, struct slice *why)
     __attribute__((warn_unused_result));
 
 #endif

@@ -90,10 +90,10 @@ static AWAITS enum login_primary ask_smtp(const struct question *q, struct arena
         .reply_timeout_ms = STEP_MS,
         .end_timeout_ms = STEP_MS,
     };
+    struct smtp_client_target target = {.host = q->host, .port = q->port, .addresses = addresses, .count = count};
     struct smtp_client *client = NULL;
-    unsigned tried = 1;
 
-    if (smtp_client_open(&settings, arena, addresses, count, q->port, q->host, &tried, &client, why)) {
+    if (smtp_client_open(&settings, arena, &target, &client, why)) {
         smtp_client_abort(&client);
         return LOGIN_PRIMARY_YES;
     }

@@ -75,6 +75,7 @@ static AWAITS bool open_hop(struct prober_primary *primary, const struct route_h
         .may_sign_in = may_sign_in,
         .may_sign_in_arg = &wanted,
     };
+    struct smtp_client_target target = {.host = hop->host, .port = hop->port};
     struct dns_address *addresses;
     struct runner_source source;
     unsigned count = 0;
@@ -90,9 +91,10 @@ static AWAITS bool open_hop(struct prober_primary *primary, const struct route_h
     }
     client.source4 = source.four;
     client.source6 = source.six;
-    for (unsigned at = 0, begun = 1; at < count && *tried < ADDRESSES_MAX; at += begun, *tried += begun) {
-        if (hop_login_open(arena, hop->credential_id, &client, addresses + at, count - at, hop->port, hop->host, &begun,
-                           &primary->client, &why)) {
+    for (unsigned at = 0; at < count && *tried < ADDRESSES_MAX; at += target.tried, *tried += target.tried) {
+        target.addresses = addresses + at;
+        target.count = count - at;
+        if (hop_login_open(arena, hop->credential_id, &client, &target, &primary->client, &why)) {
             if (may_sign_in(primary->client, &wanted))
                 return true;
             why = SLICE("its route, or the policy for the domain, requires TLS");

@@ -115,12 +115,71 @@ static struct runner_remote remote_of(struct arena *arena, const char *host, con
     return (struct runner_remote){host, *text ? arena_strdup(arena, text) : NULL};
 }
 
+/* The route is to send in clear, and the message must not go so: nothing is connected to. */
+static void refuse_clear(struct arena *arena, struct runner_walk *walk, const struct route_hop *hop,
+                         enum runner_protection wanted)
+{
+    walk->unmet = true;
+    walk->secured = (struct runner_secured){0};
+    walk->why = slice_str(arena_printf(arena, "%s:%u: the message requires TLS, and its route is to send in clear",
+                                       hop->host, hop->port));
+    walk->status = wanted == RUNNER_PROTECTION_REQUIRETLS ? SLICE("5.7.10") : SLICE("4.7.10");
+}
+
+/* Those that are left of the host's, as far as the source addresses suit them.  False: none, and it is said why. */
+static bool find_target(struct arena *arena, struct runner_walk *walk, const struct route_hop *hop,
+                        struct runner_source *source, struct smtp_client_target *target)
+{
+    *target = (struct smtp_client_target){.host = hop->host,
+                                          .port = hop->port,
+                                          .addresses = walk->addresses + walk->address,
+                                          .count = walk->address_count - walk->address};
+    if (runner_source_choose(arena, hop->sources.n ? hop->sources : walk->sources, source) &&
+        (target->count = runner_source_suits(source, target->addresses, target->count)))
+        return true;
+    if (!walk->address) /* else those that suit have been tried */
+        no_source(arena, walk, source->four || source->six);
+    return false;
+}
+
+/* A connection is there.  False: not for this mail; it is given up. */
+static AWAITS bool take_open(struct arena *arena, struct runner_walk *walk, const struct route_hop *hop,
+                             struct smtp_client **client)
+{
+    struct runner_lack lack;
+
+    if (runner_protection_met(*client, walk->protection, &lack))
+        return true;
+    log_info("next hop may not have it", log_str("host", hop->host), log_int("port", hop->port),
+             log_str("reason", lack.why));
+    walk->unmet = true;
+    walk->secured = runner_secured_of(*client);
+    walk->why = slice_str(arena_printf(arena, "%s:%u: %s", hop->host, hop->port, lack.why));
+    walk->status = lack.status;
+    smtp_client_quit(client);
+    return false;
+}
+
+/* Moves walk->address behind those that were tried. */
 static AWAITS bool try_addresses(struct arena *arena, const struct route_key *key, struct runner_walk *walk,
                                  struct smtp_client **out)
 {
     const struct runner_settings *settings = runner_settings();
     const struct route_hop *hop = &walk->route.hops[walk->hop];
     enum runner_protection wanted = runner_protection_at(walk->protection, hop->tls);
+    struct smtp_client_target target;
+    struct runner_source source;
+    struct slice why;
+
+    if (hop->tls == DELIVERY_TLS_NONE && wanted != RUNNER_PROTECTION_CLEAR) {
+        refuse_clear(arena, walk, hop, wanted);
+        walk->address = walk->address_count;
+        return false;
+    }
+    if (!find_target(arena, walk, hop, &source, &target)) {
+        walk->address = walk->address_count;
+        return false;
+    }
     struct smtp_client_settings client = {
         .hostname = settings->hostname,
         .tls = wanted == RUNNER_PROTECTION_CLEAR ? NULL : runner_tls(wanted == RUNNER_PROTECTION_VERIFIED),
@@ -133,60 +192,27 @@ static AWAITS bool try_addresses(struct arena *arena, const struct route_key *ke
         .greeting_timeout_ms = key->kind == ROUTE_DOMAIN ? settings->connect_timeout_ms : settings->reply_timeout_ms,
         .reply_timeout_ms = settings->reply_timeout_ms,
         .end_timeout_ms = settings->data_timeout_ms,
+        .source4 = source.four,
+        .source6 = source.six,
+        .source_key = hop->sources.n ? RUNNER_SOURCE_OF_ROUTE : source.key,
         .primary = hop->primary,
         .configured = hop->configured,
         .tls_level = hop->tls,
         .may_sign_in = may_sign_in,
         .may_sign_in_arg = walk,
     };
-    struct dns_address *addresses = walk->addresses + walk->address;
-    unsigned count = walk->address_count - walk->address, tried = 1;
-    struct runner_source source;
-    struct runner_lack lack;
-    struct slice why;
-    bool open;
-
-    if (hop->tls == DELIVERY_TLS_NONE && wanted != RUNNER_PROTECTION_CLEAR) {
-        walk->unmet = true;
-        walk->secured = (struct runner_secured){0}; /* nothing was connected to */
-        walk->why = slice_str(arena_printf(arena, "%s:%u: the message requires TLS, and its route is to send in clear",
-                                           hop->host, hop->port));
-        walk->status = wanted == RUNNER_PROTECTION_REQUIRETLS ? SLICE("5.7.10") : SLICE("4.7.10");
-        walk->address = walk->address_count;
-        return false;
-    }
-    if (!runner_source_choose(arena, hop->sources.n ? hop->sources : walk->sources, &source) ||
-        !(count = runner_source_suits(&source, addresses, count))) {
-        if (!walk->address) /* else those that suit have been tried */
-            no_source(arena, walk, source.four || source.six);
-        walk->address = walk->address_count;
-        return false;
-    }
-    client.source4 = source.four;
-    client.source6 = source.six;
-    client.source_key = hop->sources.n ? RUNNER_SOURCE_OF_ROUTE : source.key;
     runner_count.connections++;
-    open =
-        hop_login_open(arena, hop->credential_id, &client, addresses, count, hop->port, hop->host, &tried, out, &why);
-    walk->address += tried;
+    bool open = hop_login_open(arena, hop->credential_id, &client, &target, out, &why);
+    walk->address += target.tried;
     walk->remote = remote_of(arena, hop->host, walk->address ? &walk->addresses[walk->address - 1] : NULL);
-    if (!open) {
-        log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port),
-                 log_slice("reason", why));
-        say_unreached(walk, arena_printf(arena, "%s:%u: %.*s", hop->host, hop->port, SLICE_ARG(why)),
-                      client.credential_refused ? "4.7.8" : "4.4.1"); /* RFC 4954 section 6 */
-        return false;
+    if (open) {
+        runner_tlsrpt_session(arena, key, walk, *out);
+        return take_open(arena, walk, hop, out);
     }
-    runner_tlsrpt_session(arena, key, walk, *out);
-    if (runner_protection_met(*out, walk->protection, &lack))
-        return true;
-    log_info("next hop may not have it", log_str("host", hop->host), log_int("port", hop->port),
-             log_str("reason", lack.why));
-    walk->unmet = true;
-    walk->secured = runner_secured_of(*out);
-    walk->why = slice_str(arena_printf(arena, "%s:%u: %s", hop->host, hop->port, lack.why));
-    walk->status = lack.status;
-    smtp_client_quit(out);
+    log_info("next hop does not serve", log_str("host", hop->host), log_int("port", hop->port),
+             log_slice("reason", why));
+    say_unreached(walk, arena_printf(arena, "%s:%u: %.*s", hop->host, hop->port, SLICE_ARG(why)),
+                  client.credential_refused ? "4.7.8" : "4.4.1"); /* RFC 4954 section 6 */
     return false;
 }
 

@@ -71,17 +71,24 @@ struct smtp_client_settings {
     uint64_t source_key;                         /* the same: for smtp_client_source_key() */
 };
 
+/* Where to. */
+struct smtp_client_target {
+    const char *host; /* its name, for TLS and messages */
+    unsigned port;
+    struct dns_address *addresses; /* they get the port, and another order */
+    unsigned count;                /* at least 1 */
+    /* Set: the first of them were tried, and the last of these is the one that is open, or that did not serve.  The
+     * others may be tried next. */
+    unsigned tried;
+};
+
 /*
  * Connects to one of the addresses (core/stream_race.h), is greeted, says EHLO (or HELO), turns to TLS when it is offered;
- * when TLS fails and need not be, connects again in clear (RFC 7435).  host: the name, for TLS and messages.  False: it
- * does not serve; *why (in the arena) says it in words or in the server's.
- *
- * addresses, at least one, get the port and another order: the first *tried of them were tried, and the last of these is
- * the one that is open, or that did not serve.  The others may be tried next.
+ * when TLS fails and need not be, connects again in clear (RFC 7435).  False: it does not serve; *why (in the arena) says
+ * it in words or in the server's.
  */
 AWAITS bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena,
-                             struct dns_address *addresses, unsigned count, unsigned port, const char *host,
-                             unsigned *tried, struct smtp_client **out, struct slice *why)
+                             struct smtp_client_target *target, struct smtp_client **out, struct slice *why)
     __attribute__((warn_unused_result));
 
 struct stream;

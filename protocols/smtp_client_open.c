@@ -213,10 +213,11 @@ static AWAITS enum stream_status connect_any(const struct smtp_client_settings *
 
 /* ------------------------------------------------------------------ the ways in */
 
-bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena, struct dns_address *addresses,
-                      unsigned count, unsigned port, const char *host, unsigned *tried, struct smtp_client **out,
-                      struct slice *why)
+bool smtp_client_open(const struct smtp_client_settings *settings, struct arena *arena,
+                      struct smtp_client_target *target, struct smtp_client **out, struct slice *why)
 {
+    unsigned count = target->count < STREAM_RACE_MAX ? target->count : STREAM_RACE_MAX;
+    const char *host = target->host;
     bool tls = settings->tls != NULL;
     struct stream *stream = NULL;
     enum stream_status status;
@@ -224,14 +225,13 @@ bool smtp_client_open(const struct smtp_client_settings *settings, struct arena 
     unsigned again;
 
     *out = NULL;
-    count = count < STREAM_RACE_MAX ? count : STREAM_RACE_MAX;
     for (unsigned i = 0; i < count; i++)
-        set_port(&addresses[i], port);
-    status = connect_any(settings, arena, addresses, count, tried, &stream);
+        set_port(&target->addresses[i], target->port);
+    status = connect_any(settings, arena, target->addresses, count, &target->tried, &stream);
     opening = status == STREAM_OK ? open_stream(settings, arena, stream, host, tls, out, why) : OPENING_FAILED;
     if (opening == OPENING_TLS_FAILED && !settings->verify_tls && !settings->credential) {
         log_info("TLS failed, sending in clear", log_str("host", host), log_slice("reason", *why));
-        status = connect_any(settings, arena, &addresses[*tried - 1], 1, &again, &stream);
+        status = connect_any(settings, arena, &target->addresses[target->tried - 1], 1, &again, &stream);
         opening = status == STREAM_OK ? open_stream(settings, arena, stream, host, false, out, why) : OPENING_FAILED;
         if (*out)
             (*out)->tls_failed = true;
@@ -239,7 +239,7 @@ bool smtp_client_open(const struct smtp_client_settings *settings, struct arena 
     if (status != STREAM_OK)
         *why = slice_str(arena_printf(arena, "%s while connecting", stream_status_text(status)));
     if (opening == OPENED)
-        (*out)->port = port;
+        (*out)->port = target->port;
     return opening == OPENED;
 }
 
