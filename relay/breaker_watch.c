@@ -204,31 +204,6 @@ static AWAITS enum db_write open_now(int64_t account_id, struct slice address, c
     return known_refresh() == DB_FOUND ? DB_DONE : DB_UNDONE;
 }
 
-AWAITS enum db_write breaker_watch_open(const struct directory_account *account)
-{
-    struct arena *arena = arena_new(SIZE_MAX);
-    enum db_write written = DB_DONE;
-    struct breaker_account *now = NULL;
-    const struct breaker_policy *policy;
-    struct breaker_trip trip;
-    struct watched *w;
-    unsigned found;
-
-    if (breaker_read(arena, &account->id, 1, &now, &found) == DB_FAILED)
-        written = DB_UNDONE;
-    else if (found && (w = find(account->id))) {
-        w->pattern = now->pattern;
-        w->countries = now->countries;
-        w->known = true;
-        w->read_ms = clock_steady_ms();
-        policy = breaker_policy_of(account->customer_id, account->domain_id, account->id);
-        if (policy && judge(w, policy, &trip))
-            written = open_now(account->id, account->address, &trip, policy);
-    }
-    arena_free(&arena);
-    return written;
-}
-
 /* ------------------------------------------------------------------ the tick */
 
 static unsigned collect(int64_t *ids)
@@ -306,6 +281,49 @@ static void settle(const struct flight *flight, bool certain)
         w->known = certain;
         w->read_ms = clock_steady_ms();
     }
+}
+
+/*
+ * What is about to open a breaker is part of the pattern: it is shown, and learnt if whoever closes it wants that.  If
+ * another is faster, or the database is away, it is opened all the same.
+ */
+static AWAITS void write_now(struct breaker_account *account)
+{
+    uint32_t taken[1][BREAKER_HOURLY] = {{0}};
+    bool written[1] = {false};
+    struct flight flight = {account, taken, written, 1};
+
+    account->new_failures = 0; /* the tick's, which takes them out of the row */
+    advance(&flight);
+    if (breaker_write(account, 1, written) == DB_DONE)
+        settle(&flight, true);
+}
+
+AWAITS enum db_write breaker_watch_open(const struct directory_account *account)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    enum db_write written = DB_DONE;
+    struct breaker_account *now = NULL;
+    const struct breaker_policy *policy;
+    struct breaker_trip trip;
+    struct watched *w;
+    unsigned found;
+
+    if (breaker_read(arena, &account->id, 1, &now, &found) == DB_FAILED)
+        written = DB_UNDONE;
+    else if (found && (w = find(account->id))) {
+        w->pattern = now->pattern;
+        w->countries = now->countries;
+        w->known = true;
+        w->read_ms = clock_steady_ms();
+        policy = breaker_policy_of(account->customer_id, account->domain_id, account->id);
+        if (policy && judge(w, policy, &trip)) {
+            write_now(now);
+            written = open_now(account->id, account->address, &trip, policy);
+        }
+    }
+    arena_free(&arena);
+    return written;
 }
 
 /* What all nodes have counted, by what it was when it was written. */

@@ -235,6 +235,24 @@ def test_its_own_pattern(node, outside):
     wait_equal(lambda: breaker(node, BOB)["limits"], None, "nothing is asked of it")
 
 
+def test_all_of_what_opened_it_is_learnt(node):
+    """Messages open it, in less time than counts are written in; recipients are shown, and usual from then on, too."""
+    policy(node, recipients=20)
+    with node.submission(ANN) as client:
+        client.ehlo()
+        for number in range(8):
+            client.mail(ANN)
+            for recipient in range(3):
+                client.rcpt(f"r{recipient}@outside.test")
+            assert client.data(make_message(f"n{number}", sender=ANN))[0] == 250
+    now = breaker(node)
+    assert (now["state"], now["measure"]) == ("open", "messages")
+    counted = now["last_hour"]["messages"]
+    assert counted >= now["value"] and now["last_hour"]["recipients"] == 3 * counted
+    closed = node.api.patch(f"/v1/breakers/{ANN}", {"state": "closed", "learn": True})
+    assert closed["usual_hour"] == now["last_hour"] and closed["limits"]["recipients"] == 2 * 3 * counted
+
+
 def pattern(name, number):
     """What a bot makes of one pattern, and what the account's owner writes meanwhile."""
     return make_message(f"Parcel {number} for {name}", sender=ANN, body=f"Dear {name},\n\nyour parcel {number} could not be delivered, as the fee of"
