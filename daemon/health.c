@@ -2,7 +2,8 @@
  * health: how primaries are.
  *
  *     a delivery was taken, put off, or answered slowly    health_delivery()
- *     it reached nobody (daemon/outages.c)                 health_note()
+ *     it reached nobody (daemon/outages.c), or had no
+ *     reply to its end (daemon/runner_delivery.c)          health_note()
  *     a probe, in an outage or by check_interval           health_probe(), health_note()
  *     TICK_MS, the holder of the cell                      what is forced down, absent or down gets an outage; what
  *                                                          recovers without one is settled; what wants it is probed

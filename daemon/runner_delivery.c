@@ -231,6 +231,8 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     runner_outcome_sort(lane, batch, recipients, outcome);
     if (outcome->answered && lane->destination->route.kind == ROUTE_DOMAIN && !lane->turned)
         health_delivery(lane->destination->route.domain_id, outcome->taken, outcome->put_off, slowest);
+    if (outcome->silence.p && lane->destination->route.kind == ROUTE_DOMAIN && !lane->turned)
+        health_note(lane->destination->route.domain_id, HEALTH_FAILED, outcome->silence, false);
     if (outcome->answered && !lane->turned)
         runner_mark_good(lane->destination, cell, outcome->taken);
     *failed = outcome->failed;

@@ -77,7 +77,7 @@ void runner_outcome_sort(struct runner_lane *lane, struct runner_batch *batch, c
     unsigned left = 0;
 
     outcome->failed = (struct runner_failed){{NULL, 0}, false};
-    outcome->put_off = (struct slice){NULL, 0};
+    outcome->put_off = outcome->silence = (struct slice){NULL, 0};
     outcome->answered = outcome->taken = false;
     outcome->refused.batch.count = outcome->silent.batch.count = outcome->traced.batch.count = 0;
     for (unsigned i = 0; i < batch->count; i++) {
@@ -101,6 +101,7 @@ void runner_outcome_sort(struct runner_lane *lane, struct runner_batch *batch, c
         case SMTP_CLIENT_UNCERTAIN:
             log_warn("no reply to the final dot; it will be sent again", log_id("message", batch->message->id),
                      log_slice("recipient", entry->recipient));
+            outcome->silence = r[i].reply;
             if (!runner_order_keeps(lane, entry, QUEUE_UNCERTAIN, &r[i]))
                 runner_put_off(QUEUE_UNCERTAIN, entry, r[i].reply);
             break;

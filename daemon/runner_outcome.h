@@ -16,9 +16,10 @@ struct runner_apart {
 };
 
 struct runner_outcome {
-    struct runner_failed failed;                 /* of what is left in the batch */
-    struct slice put_off;                        /* the first 4yz reply but of a mailbox (4.2.x); {NULL, 0}: none */
-    bool answered, taken;                        /* something was decided; one was taken */
+    struct runner_failed failed; /* of what is left in the batch */
+    struct slice put_off;        /* the first 4yz reply but of a mailbox (4.2.x); {NULL, 0}: none */
+    struct slice silence;        /* why there was no reply to the end of the message; {NULL, 0}: there was */
+    bool answered, taken;        /* something was decided; one was taken */
     struct runner_apart refused, silent, traced; /* silent, traced: taken, and we have to say so */
 };
 

@@ -15,7 +15,8 @@
  * second, and would forget failures faster than they come.
  *
  * UNREACHABLE does not wait for anything: mail is there, nobody takes it, and its readers are to see it now.  FAILED
- * waits: no mail is there, and a probe that fails once may be the network's hiccup.
+ * waits: no mail is there, and a probe that fails once may be the network's hiccup; or mail was given to it, and nothing
+ * said of its end, which may be what is wrong with that message, unless it happens to others as well.
  */
 #include "relay/health.h"
 

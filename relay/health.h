@@ -20,8 +20,8 @@ enum health_state {
 
 enum health_outcome {
     HEALTH_GOOD,
-    HEALTH_WEAK,        /* it answered: slowly, or that it cannot now */
-    HEALTH_FAILED,      /* a probe while it was well: nothing was to be delivered */
+    HEALTH_WEAK,   /* it answered: slowly, or that it cannot now */
+    HEALTH_FAILED, /* a probe while it was well: nothing was to be delivered; or no reply to the end of a message */
     HEALTH_UNREACHABLE, /* a delivery, or a probe in an outage: none of its hosts serves */
     HEALTH_DRAINED,     /* the outage is over: what waited is delivered */
 };

@@ -63,6 +63,28 @@ def test_deliveries_count_as_answers(node, sink):
     assert sink.connections - before < 10 and len(delivered(sink)) == 30
 
 
+@pytest.mark.parametrize("way", ["silent", "cut"])
+def test_who_says_nothing_to_the_end_of_a_message(new_posthouse, sink, way):
+    """It greets, and takes all but the end: once may be the message's fault; thrice in a row, and it is down, and all of it readable."""
+    node = new_posthouse(settings={**SETTINGS, "delivery.data_timeout": "2s"}).start()
+    node.api.customer("one")
+    node.api.relay_domain(DOMAIN, "one", sink.port)
+    node.api.account(CAROL, "one")
+    sink.behave = Behaviour(silent_at="end", store=False) if way == "silent" else Behaviour(cut_at="end", store=False)
+    send(node, "one")
+    wait_until(lambda: health(node)["failures"], "it is met")
+    assert health(node)["state"] == "up" and not outages(node) and held(node) == []
+    send(node, "two", "three")
+    wait_until(lambda: outages(node), "an outage is open")
+    assert outages(node)[0]["detection"] == "delivery" and "after the final dot" in outages(node)[0]["reason"]
+    wait_until(lambda: held(node) == ["one", "two", "three"], "all is readable")
+    sink.behave = Behaviour()
+    sink.hold.set()
+    wait_until(lambda: not node.query("select 1 from queue_entry"), "all is delivered", timeout=60)
+    wait_until(lambda: not health(node)["outage"], "the outage is over", timeout=60)
+    assert set(delivered(sink)) == {"one", "two", "three"}
+
+
 def test_a_reader_who_is_full_is_not_the_primary(node, sink):
     """4.2.x is about the mailbox (RFC 3463)."""
     policy(node, down_after=2)
