@@ -63,6 +63,18 @@ def test_deliveries_count_as_answers(node, sink):
     assert sink.connections - before < 10 and len(delivered(sink)) == 30
 
 
+def test_who_is_found_down_has_an_outage_at_once(node, sink):
+    """Of what probes find: not only after the three seconds that are for an outage's end."""
+    policy(node, check_interval=1, down_after=2)
+    wait_until(lambda: health(node)["last_probe_at"], "it is probed")
+    sink.stop()
+    wait_until(lambda: outages(node), "an outage is open")
+    (outage,) = outages(node)
+    (change,) = [event for event in pages(node.api, f"{HEALTH}/events") if event["type"] == "health.changed"]
+    said, begun = (datetime.datetime.fromisoformat(when) for when in (change["at"], outage["started_at"]))
+    assert outage["detection"] == "probe" and change["detail"].startswith("up -> down") and (begun - said).total_seconds() < 3
+
+
 @pytest.mark.parametrize("way", ["silent", "cut"])
 def test_who_says_nothing_to_the_end_of_a_message(new_posthouse, sink, way):
     """It greets, and takes all but the end: once may be the message's fault; thrice in a row, and it is down, and all of it readable."""
