@@ -98,6 +98,37 @@ def test_a_large_outage(node, sink, other):
     assert node.query("select count(*) from health_event where type = 'outage.closed'") == [["2"]], "told once each"
 
 
+LAST_SECOND = """
+insert into event (cell, id, at, message_id, recipient, kind, detail)
+select o.cell, (((extract(epoch from e.at) * 1000)::bigint - 1704067200000) << 22) + n, e.at, 7, 'ann@small.test', k.kind, k.detail
+  from outage o, lateral (select o.ended_at - interval '300 ms' as at) e,
+       (values (1, 'held', 'readable in INBOX'), (2, 'uncertain', null), (3, 'delivered', null)) k (n, kind, detail) where o.domain = 'small.test'
+"""
+
+
+def test_one_that_follows_at_once(node, other):
+    """What was held in the last second of the one before is counted there, and once."""
+    def force(how):
+        node.api.put(f"/v1/domains/{SMALL}/health", {"force": how, "reason": "x"})
+
+    force("down")
+    wait_until(lambda: pages(node.api, "/v1/outages", domain=SMALL), "it is open")
+    force("none")
+    wait_until(lambda: not pages(node.api, "/v1/outages", domain=SMALL, state="open"), "it is over")
+    node.query(LAST_SECOND)
+    force("down")
+    (second,) = wait_until(lambda: pages(node.api, "/v1/outages", domain=SMALL, state="open"), "the next one is open")
+    node.query(f"update outage o set started_at = (select max(ended_at) + interval '1 ms' from outage) where ended_at is null and domain = '{SMALL}'")
+    hold(node, SMALL)
+    counts = ("held", "drained", "remaining", "uncertain", "lost")
+    now = node.api.get(f"/v1/outages/{second['id']}")
+    assert [now[name] for name in counts] == [1, 0, 1, 0, 0]
+    force("none")
+    wait_until(lambda: other.messages and not pages(node.api, "/v1/outages", domain=SMALL, state="open"), "that is over, too")
+    wait_until(lambda: node.api.get(f"/v1/outages/{second['id']}")["counted_at"], "its report is there")
+    assert [node.api.get(f"/v1/outages/{second['id']}")[name] for name in counts] == [1, 1, 0, 0, 0]
+
+
 def test_a_late_holder_ends_no_other_outage(node, sink):
     sink.stop()
     hold(node, LARGE)
