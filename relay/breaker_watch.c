@@ -94,9 +94,10 @@ static struct watched *find_or_make(int64_t account_id)
     return w;
 }
 
+/* Counts that are not written, or an address whose country is not noted: it came while the others' were, or that failed. */
 static bool has_more(const struct watched *w)
 {
-    return w->more[BREAKER_MESSAGES] || w->more[BREAKER_RECIPIENTS];
+    return w->more[BREAKER_MESSAGES] || w->more[BREAKER_RECIPIENTS] || w->seen_noted < w->seen_count;
 }
 
 static void drop(int64_t account_id)

@@ -27,7 +27,9 @@ static struct {
 static const struct breaker_policy policy = {
     .enabled = true, .least = {100, 500, 50}, .factor = 4, .countries = 2, .hold_ms = 1000};
 static enum db_status reading;
-static unsigned reads, opened;
+static void (*during_read)(void); /* what comes while the answer is waited for */
+static enum db_write noting;
+static unsigned reads, opened, noted;
 static struct breaker_trip trip;
 
 /* ------------------------------------------------------------------ the storage */
@@ -48,6 +50,8 @@ enum db_status breaker_read(struct arena *arena, const int64_t *accounts, unsign
                             unsigned *found)
 {
     reads++;
+    if (during_read)
+        during_read();
     *found = 0;
     *out = arena_array(arena, count, sizeof **out);
     for (unsigned i = 0; i < count && reading != DB_FAILED; i++) {
@@ -89,8 +93,9 @@ enum db_write breaker_open(int64_t account_id, const struct breaker_trip *why, c
 
 enum db_write breaker_country_note(const int64_t *accounts, const struct slice *addresses, unsigned count)
 {
-    (void)accounts, (void)addresses, (void)count;
-    return DB_DONE;
+    (void)accounts, (void)addresses;
+    noted += noting == DB_DONE ? count : 0;
+    return noting;
 }
 
 bool held_account_find(struct arena *arena, int64_t account_id, struct held_account *out)
@@ -109,7 +114,9 @@ static int set_up(void **unused)
     (void)unused;
     memset(rows, 0, sizeof rows);
     reading = DB_FOUND;
-    reads = opened = 0;
+    noting = DB_DONE;
+    during_read = NULL;
+    reads = opened = noted = 0;
     return 0;
 }
 
@@ -192,6 +199,46 @@ static void test_what_is_gone_is_forgotten(void **unused)
     assert_int_equal(rows[3].asked, 1);
 }
 
+static void one_more_from_elsewhere(void)
+{
+    struct directory_account account = of(4);
+
+    during_read = NULL;
+    assert_false(breaker_watch_message(&account, 1, "192.0.2.2"));
+}
+
+/* Its counts are written with those of the others; its country was not asked for. */
+static void test_an_address_that_comes_meanwhile(void **unused)
+{
+    struct directory_account account = of(4);
+
+    (void)unused;
+    assert_false(breaker_watch_message(&account, 1, "192.0.2.1"));
+    during_read = one_more_from_elsewhere;
+    breaker_watch_flush(NULL, 0);
+    assert_int_equal(noted, 1);
+    breaker_watch_flush(NULL, 0);
+    assert_int_equal(noted, 2);
+    breaker_watch_flush(NULL, 0);
+    assert_int_equal(noted, 2);
+    assert_int_equal(rows[4].pattern.now[BREAKER_MESSAGES] + rows[4].pattern.before[BREAKER_MESSAGES], 2);
+}
+
+/* It is asked for again, though its message is counted. */
+static void test_a_country_that_could_not_be_noted(void **unused)
+{
+    struct directory_account account = of(5);
+
+    (void)unused;
+    assert_false(breaker_watch_message(&account, 1, "192.0.2.1"));
+    noting = DB_UNDONE;
+    breaker_watch_flush(NULL, 0);
+    noting = DB_DONE;
+    breaker_watch_flush(NULL, 0);
+    assert_int_equal(noted, 1);
+    assert_int_equal(rows[5].pattern.now[BREAKER_MESSAGES] + rows[5].pattern.before[BREAKER_MESSAGES], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +246,8 @@ int main(void)
         cmocka_unit_test_setup(test_a_part_is_not_asked_about, set_up),
         cmocka_unit_test_setup(test_each_has_its_turn, set_up),
         cmocka_unit_test_setup(test_what_is_gone_is_forgotten, set_up),
+        cmocka_unit_test_setup(test_an_address_that_comes_meanwhile, set_up),
+        cmocka_unit_test_setup(test_a_country_that_could_not_be_noted, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
