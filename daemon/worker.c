@@ -160,21 +160,8 @@ static void on_order(enum process_order order)
 
 /* ------------------------------------------------------------------ periodic work */
 
-static void collect(void *arg)
+static void collect_sessions(void)
 {
-    struct accept_counters accepted;
-    struct runner_counters run = {0};
-    struct db_counters db;
-    struct cache_counters cache;
-    struct prober_counters probes;
-
-    (void)arg;
-    accept_counters(&accepted);
-    if (runner_running)
-        runner_counters(&run);
-    db_counters(&db);
-    cache_counters(&cache);
-    prober_counters(&probes);
     stats_set(STAT_SMTP_SESSIONS, server_session_count(SERVER_SMTP));
     stats_set(STAT_SMTP_CONNECTIONS, smtp_counters.connections);
     stats_set(STAT_SMTP_CONNECTIONS_REFUSED, smtp_counters.connections_refused);
@@ -191,6 +178,18 @@ static void collect(void *arg)
     stats_set(STAT_POP3_SESSIONS, server_session_count(SERVER_POP3));
     stats_set(STAT_TASKS_BUSY, task_pool_busy(server_tasks()));
     stats_set(STAT_TASKS_QUEUED, task_pool_queued(server_tasks()));
+}
+
+static void collect_mail(void)
+{
+    struct accept_counters accepted;
+    struct runner_counters run = {0};
+    struct prober_counters probes;
+
+    accept_counters(&accepted);
+    if (runner_running)
+        runner_counters(&run);
+    prober_counters(&probes);
     stats_set(STAT_MESSAGES_ACCEPTED, accepted.messages);
     stats_set(STAT_RECIPIENTS_ACCEPTED, accepted.recipients);
     stats_set(STAT_BYTES_ACCEPTED, accepted.bytes);
@@ -211,6 +210,15 @@ static void collect(void *arg)
     stats_set(STAT_PROBES, probes.asked);
     stats_set(STAT_PROBES_TOLD, probes.told);
     stats_set(STAT_PROBES_FAILED, probes.failed);
+}
+
+static void collect_database(void)
+{
+    struct db_counters db;
+    struct cache_counters cache;
+
+    db_counters(&db);
+    cache_counters(&cache);
     stats_set(STAT_DB_UNITS, db.units);
     stats_set(STAT_DB_FAILED, db.failed);
     stats_set(STAT_DB_UNCERTAIN, db.uncertain);
@@ -220,6 +228,14 @@ static void collect(void *arg)
     stats_set(STAT_CACHE_MISSES, cache.misses);
     stats_set(STAT_CACHE_DROPS, cache.drops);
     stats_set(STAT_CACHE_BYTES, cache.bytes);
+}
+
+static void collect(void *arg)
+{
+    (void)arg;
+    collect_sessions();
+    collect_mail();
+    collect_database();
     stats_set(STAT_WORKERS_READY, serving && !closing && node_alive() && db_ready());
     stats_clients();
     stats_continuity();
