@@ -29,78 +29,116 @@ static const struct db_statement insert_entries = {
     "           parameters, delay_at, held_until, held_by, held_reason, held_then, deliver_by, due_at, priority,"
     "           sender, customer_id, held_how)"};
 
+struct columns {
+    int16_t *cells, *priorities, *how;
+    int64_t *ids, *messages, *domains, *accounts, *customers;
+    int64_t *expires, *delays, *held, *deadlines, *due;
+    struct slice *recipients, *destinations, *parameters, *senders;
+    struct slice *held_by, *reasons, *then;
+    bool *shown, *waiting;
+};
+
+static void make_columns(struct arena *arena, unsigned n, struct columns *c)
+{
+    c->cells = arena_array(arena, n, sizeof *c->cells);
+    c->priorities = arena_array(arena, n, sizeof *c->priorities);
+    c->how = arena_array(arena, n, sizeof *c->how);
+    c->ids = arena_array(arena, n, sizeof *c->ids);
+    c->messages = arena_array(arena, n, sizeof *c->messages);
+    c->domains = arena_array(arena, n, sizeof *c->domains);
+    c->accounts = arena_array(arena, n, sizeof *c->accounts);
+    c->customers = arena_array(arena, n, sizeof *c->customers);
+    c->expires = arena_array(arena, n, sizeof *c->expires);
+    c->delays = arena_array(arena, n, sizeof *c->delays);
+    c->held = arena_array(arena, n, sizeof *c->held);
+    c->deadlines = arena_array(arena, n, sizeof *c->deadlines);
+    c->due = arena_array(arena, n, sizeof *c->due);
+    c->recipients = arena_array(arena, n, sizeof *c->recipients);
+    c->destinations = arena_array(arena, n, sizeof *c->destinations);
+    c->parameters = arena_array(arena, n, sizeof *c->parameters);
+    c->senders = arena_array(arena, n, sizeof *c->senders);
+    c->held_by = arena_array(arena, n, sizeof *c->held_by);
+    c->reasons = arena_array(arena, n, sizeof *c->reasons);
+    c->then = arena_array(arena, n, sizeof *c->then);
+    c->shown = arena_array(arena, n, sizeof *c->shown);
+    c->waiting = arena_array(arena, n, sizeof *c->waiting);
+}
+
+static int64_t or_null(int64_t ms)
+{
+    return ms ? ms : INT64_MIN;
+}
+
+static void fill_hold(const struct accept_recipient *r, unsigned i, struct columns *c)
+{
+    bool held = r->hold.until_ms != 0;
+
+    c->held[i] = or_null(r->hold.until_ms);
+    c->how[i] = (int16_t)((r->hold.approval ? 1 : 0) | (r->hold.quarantine ? 2 : 0));
+    c->held_by[i] = slice_str(held ? hold_by_word(r->hold.by) : NULL);
+    c->reasons[i] = held ? r->hold.reason : (struct slice){NULL, 0};
+    c->then[i] = slice_str(held ? hold_then_word(r->hold.then) : NULL);
+}
+
+static void fill_in(struct arena *arena, const struct accept_place *entries, unsigned i, struct columns *c)
+{
+    const struct accept_recipient *r = entries[i].recipient;
+    const struct accept_message *m = entries[i].message;
+
+    c->cells[i] = (int16_t)m->cell;
+    c->ids[i] = r->entry_id;
+    c->messages[i] = m->id;
+    c->recipients[i] = r->address;
+    c->domains[i] = r->domain_id;
+    c->destinations[i] = r->destination;
+    c->expires[i] = r->expires_ms;
+    c->accounts[i] = r->account_id;
+    c->shown[i] = r->mailbox_id != 0;
+    c->waiting[i] = r->waiting;
+    c->parameters[i] = r->parameters;
+    c->delays[i] = or_null(r->delay_ms);
+    c->deadlines[i] = or_null(r->deliver_by_ms);
+    c->priorities[i] = (int16_t)m->priority;
+    c->senders[i] =
+        i && m == entries[i - 1].message ? c->senders[i - 1] : name_key(arena, m->sender.p ? m->sender : SLICE(""));
+    c->customers[i] = m->customer_id;
+    c->due[i] = or_null(r->due_ms);
+    fill_hold(r, i, c);
+}
+
 void accept_queue_add(struct arena *arena, const struct accept_place *entries, unsigned n, struct db_unit *unit)
 {
-    int16_t *cells = arena_array(arena, n, sizeof *cells), *priorities = arena_array(arena, n, sizeof *priorities),
-            *how = arena_array(arena, n, sizeof *how);
-    int64_t *ids = arena_array(arena, n, sizeof *ids), *messages = arena_array(arena, n, sizeof *messages);
-    int64_t *domains = arena_array(arena, n, sizeof *domains), *expires = arena_array(arena, n, sizeof *expires);
-    int64_t *accounts = arena_array(arena, n, sizeof *accounts);
-    struct slice *recipients = arena_array(arena, n, sizeof *recipients);
-    struct slice *destinations = arena_array(arena, n, sizeof *destinations);
-    struct slice *parameters = arena_array(arena, n, sizeof *parameters);
-    int64_t *delays = arena_array(arena, n, sizeof *delays), *held = arena_array(arena, n, sizeof *held);
-    int64_t *deadlines = arena_array(arena, n, sizeof *deadlines), *due = arena_array(arena, n, sizeof *due);
-    struct slice *held_by = arena_array(arena, n, sizeof *held_by), *then = arena_array(arena, n, sizeof *then);
-    struct slice *reasons = arena_array(arena, n, sizeof *reasons);
-    bool *shown = arena_array(arena, n, sizeof *shown), *waiting = arena_array(arena, n, sizeof *waiting);
-    struct slice *senders = arena_array(arena, n, sizeof *senders);
-    int64_t *customers = arena_array(arena, n, sizeof *customers);
+    struct columns c;
     struct params *p;
 
     if (!n)
         return;
-    for (unsigned i = 0; i < n; i++) {
-        const struct accept_recipient *r = entries[i].recipient;
-        const struct accept_message *m = entries[i].message;
-
-        cells[i] = (int16_t)m->cell;
-        ids[i] = r->entry_id;
-        messages[i] = m->id;
-        recipients[i] = r->address;
-        domains[i] = r->domain_id;
-        destinations[i] = r->destination;
-        expires[i] = r->expires_ms;
-        accounts[i] = r->account_id;
-        shown[i] = r->mailbox_id != 0;
-        waiting[i] = r->waiting;
-        parameters[i] = r->parameters;
-        delays[i] = r->delay_ms ? r->delay_ms : INT64_MIN; /* null */
-        deadlines[i] = r->deliver_by_ms ? r->deliver_by_ms : INT64_MIN;
-        priorities[i] = (int16_t)m->priority;
-        senders[i] =
-            i && m == entries[i - 1].message ? senders[i - 1] : name_key(arena, m->sender.p ? m->sender : SLICE(""));
-        customers[i] = m->customer_id;
-        due[i] = r->due_ms ? r->due_ms : INT64_MIN;
-        held[i] = r->hold.until_ms ? r->hold.until_ms : INT64_MIN;
-        how[i] = (int16_t)((r->hold.approval ? 1 : 0) | (r->hold.quarantine ? 2 : 0));
-        held_by[i] = slice_str(r->hold.until_ms ? hold_by_word(r->hold.by) : NULL);
-        reasons[i] = r->hold.until_ms ? r->hold.reason : (struct slice){NULL, 0};
-        then[i] = slice_str(r->hold.until_ms ? hold_then_word(r->hold.then) : NULL);
-    }
+    make_columns(arena, n, &c);
+    for (unsigned i = 0; i < n; i++)
+        fill_in(arena, entries, i, &c);
     p = db_unit_add(unit, &insert_entries);
-    params_int16s(p, cells, n);
-    params_int64s(p, ids, n);
-    params_int64s(p, messages, n);
-    params_texts(p, recipients, n);
-    params_int64s(p, domains, n);
-    params_texts(p, destinations, n);
-    params_times(p, expires, n);
-    params_int64s(p, accounts, n);
-    params_bools(p, shown, n);
-    params_bools(p, waiting, n);
+    params_int16s(p, c.cells, n);
+    params_int64s(p, c.ids, n);
+    params_int64s(p, c.messages, n);
+    params_texts(p, c.recipients, n);
+    params_int64s(p, c.domains, n);
+    params_texts(p, c.destinations, n);
+    params_times(p, c.expires, n);
+    params_int64s(p, c.accounts, n);
+    params_bools(p, c.shown, n);
+    params_bools(p, c.waiting, n);
     params_int16(p, (int16_t)id_worker());
     params_int32(p, QUEUE_LEASE_MS);
-    params_texts(p, parameters, n);
-    params_times(p, delays, n);
-    params_times(p, held, n);
-    params_texts(p, held_by, n);
-    params_texts(p, reasons, n);
-    params_texts(p, then, n);
-    params_times(p, deadlines, n);
-    params_times(p, due, n);
-    params_int16s(p, priorities, n);
-    params_texts(p, senders, n);
-    params_int64s(p, customers, n);
-    params_int16s(p, how, n);
+    params_texts(p, c.parameters, n);
+    params_times(p, c.delays, n);
+    params_times(p, c.held, n);
+    params_texts(p, c.held_by, n);
+    params_texts(p, c.reasons, n);
+    params_texts(p, c.then, n);
+    params_times(p, c.deadlines, n);
+    params_times(p, c.due, n);
+    params_int16s(p, c.priorities, n);
+    params_texts(p, c.senders, n);
+    params_int64s(p, c.customers, n);
+    params_int16s(p, c.how, n);
 }
