@@ -151,26 +151,25 @@ static struct slice *read_aliases(struct json_fields *f, struct slice own, unsig
 
 AWAITS void accounts_create(struct request *r)
 {
+    struct provision_account_given account = {0};
     struct json_fields f;
-    unsigned alias_count = 0;
     if (!json_begin(r, &f))
         return;
-    struct slice given = json_text(&f, "address", true, ADDRESS_MAX_BYTES), address = {0};
-    if (given.p && !name_address(r->arena, given, &address))
+    struct slice given = json_text(&f, "address", true, ADDRESS_MAX_BYTES);
+    if (given.p && !name_address(r->arena, given, &account.address))
         json_reject(&f, "address", "must be an address, local@domain");
     struct slice customer = json_text(&f, "customer", true, 200);
-    struct provision_password password = read_password(&f);
-    struct slice *aliases = read_aliases(&f, address, &alias_count);
+    account.password = read_password(&f);
+    account.aliases = read_aliases(&f, account.address, &account.alias_count);
     if (!json_end(&f))
         return;
 
-    int64_t id = 0, customer_id = 0;
+    int64_t id = 0;
     struct provision_refusal refusal;
-    if (!customers_resolve(r, "customer", customer, &customer_id))
+    if (!customers_resolve(r, "customer", customer, &account.customer_id))
         return;
     r->actor.status = 201;
-    enum db_write result = provision_account_create(r->arena, customer_id, address, &password, aliases, alias_count,
-                                                    &r->actor, &id, &refusal);
+    enum db_write result = provision_account_create(r->arena, &account, &r->actor, &id, &refusal);
     if (!reply_failed_write(r, result, &refusal))
         reply_with(r, 201, id);
 }

@@ -195,31 +195,30 @@ static AWAITS bool password_columns(struct arena *arena, const struct provision_
     return !password->plain.p || credential_make(arena, password->plain, out);
 }
 
-AWAITS enum db_write provision_account_create(struct arena *arena, int64_t customer_id, struct slice address,
-                                              const struct provision_password *password, const struct slice *aliases,
-                                              unsigned alias_count, const struct provision_actor *actor, int64_t *id,
+AWAITS enum db_write provision_account_create(struct arena *arena, const struct provision_account_given *account,
+                                              const struct provision_actor *actor, int64_t *id,
                                               struct provision_refusal *refusal)
 {
-    struct slice domain = name_address_domain(address);
+    struct slice address = account->address, domain = name_address_domain(address);
     struct credential made;
-    if (!password_columns(arena, password, &made)) {
+    if (!password_columns(arena, &account->password, &made)) {
         *refusal = bad_password;
         return DB_REFUSED;
     }
-    unsigned cell = id_cell(customer_id);
+    unsigned cell = id_cell(account->customer_id);
     int64_t inbox_id = id_make(cell);
     *id = id_make(cell);
 
     struct db_unit *unit = db_unit_new(arena);
-    add_lock(unit, address, aliases, alias_count);
+    add_lock(unit, address, account->aliases, account->alias_count);
     params_text(db_unit_add(unit, &address_free), address);
     struct params *params = db_unit_add(unit, &domain_ours);
     params_text(params, domain);
-    params_int64(params, customer_id);
+    params_int64(params, account->customer_id);
     params = db_unit_add(unit, &insert);
     params_int64(params, *id);
     params_int16(params, (int16_t)cell);
-    params_int64(params, customer_id);
+    params_int64(params, account->customer_id);
     params_text(params, address);
     params_text(params, made.hash);
     params_text(params, made.scram_sha256);
@@ -227,8 +226,8 @@ AWAITS enum db_write provision_account_create(struct arena *arena, int64_t custo
     params_text(params, domain);
     params_text(params, made.scram_sha1);
     provision_mailbox_add(unit, id, &inbox_id, 1);
-    if (alias_count > 0)
-        add_aliases(unit, *id, customer_id, aliases, alias_count);
+    if (account->alias_count > 0)
+        add_aliases(unit, *id, account->customer_id, account->aliases, account->alias_count);
     provision_adopt_add(unit, id, 1);
     enum db_write result = provision_run(unit, actor, refusal);
     if (result == DB_REFUSED && refusal->kind == PROVISION_TAKEN)

@@ -33,14 +33,21 @@ struct provision_account_change {
     bool set_aliases;
 };
 
+struct provision_account_given {
+    int64_t customer_id;
+    struct slice address;
+    struct provision_password password;
+    const struct slice *aliases;
+    unsigned alias_count;
+};
+
 /*
  * With INBOX, Drafts, Sent, Trash and Junk.  The address and the aliases must be in domains of the
  * customer.  Without a password it receives, but nobody can log in.  A password that cannot be hashed is
  * REFUSED (INVALID); the caller checks its length before.
  */
-AWAITS enum db_write provision_account_create(struct arena *arena, int64_t customer_id, struct slice address,
-                                              const struct provision_password *password, const struct slice *aliases,
-                                              unsigned alias_count, const struct provision_actor *actor, int64_t *id,
+AWAITS enum db_write provision_account_create(struct arena *arena, const struct provision_account_given *account,
+                                              const struct provision_actor *actor, int64_t *id,
                                               struct provision_refusal *refusal) __attribute__((warn_unused_result));
 /* key: an id in letters, or an address (not an alias). */
 AWAITS enum db_status provision_account_get(struct arena *arena, struct slice key, struct provision_account *out)
