@@ -28,17 +28,15 @@ bool imap_held_keeps(struct imap_session *session)
     return session->selected.role != MAILBOX_ORDINARY;
 }
 
-AWAITS bool imap_held_copy(struct imap_session *session, const struct mailbox *to, const int64_t *uids, unsigned count,
-                           bool move, int64_t *first, unsigned *copied)
+AWAITS bool imap_held_copy(struct imap_session *session, struct mailbox_copying *copying)
 {
     enum held_folder_refusal refusal = HELD_FOLDER_GONE;
 
-    if (to->id != session->account.inbox_id) {
+    if (copying->to_id != session->account.inbox_id) {
         imap_reply(session, "NO [CANNOT] Held mail can be moved to INBOX only");
         return false;
     }
-    switch (held_folder_release(&session->account, session->common.peer, session->selected.id, uids, count, move, first,
-                                copied, &refusal)) {
+    switch (held_folder_release(&session->account, session->common.peer, copying, &refusal)) {
     case DB_DONE: return true;
     case DB_REFUSED: break;
     case DB_CONFLICT:

@@ -120,8 +120,7 @@ bool imap_held_refuses(struct imap_session *session, enum mailbox_role role);
 /* The same for what would delete messages of the selected folder. */
 bool imap_held_keeps(struct imap_session *session);
 /* Of messages in such a folder.  False: the reply is given. */
-AWAITS bool imap_held_copy(struct imap_session *session, const struct mailbox *to, const int64_t *uids, unsigned count,
-                           bool move, int64_t *first, unsigned *copied);
+AWAITS bool imap_held_copy(struct imap_session *session, struct mailbox_copying *copying);
 void imap_unavailable(struct imap_session *session);           /* NO [UNAVAILABLE] */
 void imap_bye(struct imap_session *session, const char *text); /* and the end */
 /* The tag outlives the command's arena.  False (and BAD): it is absurdly long. */

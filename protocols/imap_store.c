@@ -244,14 +244,16 @@ static const char *set_text(struct arena *arena, const int64_t *uids, unsigned c
 }
 
 /* Those that storage did not find any more were not copied; then it cannot be said which UID became which. */
-static const char *copyuid(struct imap_session *session, const struct mailbox *to, const int64_t *uids, unsigned count,
-                           int64_t first, unsigned copied)
+static const char *copyuid(struct imap_session *session, const struct mailbox *to, const struct mailbox_copying *c)
 {
-    if (copied != count || !count)
+    const char *rest = "";
+
+    if (c->copied != c->count || !c->count)
         return NULL;
+    if (c->count > 1)
+        rest = arena_printf(session->command, ":%" PRId64, c->first_uid + c->count - 1);
     return arena_printf(session->command, "[COPYUID %" PRId64 " %s %" PRId64 "%s]", to->uidvalidity,
-                        set_text(session->command, uids, count), first,
-                        count > 1 ? arena_printf(session->command, ":%" PRId64, first + count - 1) : "");
+                        set_text(session->command, c->uids, c->count), c->first_uid, rest);
 }
 
 static AWAITS void copy(struct imap_session *session, bool move)
@@ -262,8 +264,7 @@ static AWAITS void copy(struct imap_session *session, bool move)
     struct mailbox to;
     struct slice name;
     enum db_write written = DB_DONE;
-    int64_t *uids, first = 0;
-    unsigned copied = 0;
+    struct mailbox_copying copying = {.from_id = session->selected.id, .move = move};
 
     if (!take_messages(session, &indexes, &count))
         return;
@@ -280,12 +281,15 @@ static AWAITS void copy(struct imap_session *session, bool move)
     }
     if (imap_held_refuses(session, to.role))
         return;
-    uids = uids_of(session, indexes, count);
+    copying.to_id = to.id;
+    copying.uids = uids_of(session, indexes, count);
+    copying.count = count;
     if (count && session->selected.role != MAILBOX_ORDINARY) {
-        if (!imap_held_copy(session, &to, uids, count, move, &first, &copied))
+        if (!imap_held_copy(session, &copying))
             return;
-    } else if (count)
-        written = (move ? mailbox_move : mailbox_copy)(session->selected.id, uids, count, to.id, &first, &copied);
+    } else if (count) {
+        written = mailbox_copy(&copying);
+    }
     switch (written) {
     case DB_DONE: break;
     case DB_REFUSED: imap_reply(session, "NO [TRYCREATE] The mailbox was deleted meanwhile"); return;
@@ -293,7 +297,7 @@ static AWAITS void copy(struct imap_session *session, bool move)
     case DB_UNDONE:
     case DB_UNCERTAIN: imap_unavailable(session); return;
     }
-    code = copyuid(session, &to, uids, count, first, copied);
+    code = copyuid(session, &to, &copying);
     if (move && code) /* RFC 6851 4.3: before the EXPUNGEs */
         imap_printf(session, "* OK %s Moved\r\n", code);
     imap_reply(session, "OK %s%s%s completed", !move && code ? code : "", !move && code ? " " : "", verb);

@@ -33,18 +33,18 @@ AWAITS enum db_write held_folder_clean(const int16_t *cells, unsigned cell_count
 /* Empty folders of domains that do not want them (any more). */
 AWAITS enum db_write held_folder_drop(const int16_t *cells, unsigned cell_count) __attribute__((warn_unused_result));
 
+struct mailbox_copying;
 enum held_folder_refusal {
     HELD_FOLDER_FORBIDDEN, /* the domain, or who holds it, does not permit it */
     HELD_FOLDER_OVER,      /* one of them is not held any more */
     HELD_FOLDER_GONE,      /* a mailbox is gone */
 };
 /*
- * Releases all of these by copying them into the INBOX: one transaction with the audit log; or none, REFUSED.  With
- * move they leave the folder at once.  first_uid, copied: as of mailbox_copy().
+ * Releases all of these by copying them from the folder into the account's INBOX (to_id): one transaction with the audit
+ * log; or none, REFUSED.  With move they leave the folder at once.
  */
-AWAITS enum db_write held_folder_release(const struct directory_account *account, const char *peer, int64_t folder_id,
-                                         const int64_t *uids, unsigned count, bool move, int64_t *first_uid,
-                                         unsigned *copied, enum held_folder_refusal *refusal)
+AWAITS enum db_write held_folder_release(const struct directory_account *account, const char *peer,
+                                         struct mailbox_copying *copying, enum held_folder_refusal *refusal)
     __attribute__((warn_unused_result));
 
 #endif

@@ -19,6 +19,7 @@
 #include "storage/db.h"
 #include "storage/held_folder_rows.h"
 #include "storage/hint.h"
+#include "storage/mailbox.h"
 #include "storage/mailbox_write.h"
 #include "storage/queue_internal.h"
 
@@ -79,7 +80,7 @@ struct release {
     struct arena *arena;
     const struct directory_account *account;
     const char *peer;
-    bool move;
+    struct mailbox_copying *copying;
     int16_t cell;
     int64_t *entries, *messages;
     unsigned entry_count, message_count;
@@ -120,7 +121,7 @@ static void add_audit(struct db_unit *unit, const struct release *r)
     }
     params_int64s(p, ids, r->message_count);
     params_texts(p, paths, r->message_count);
-    params_text(p, slice_str(r->move ? "MOVE" : "COPY"));
+    params_text(p, slice_str(r->copying->move ? "MOVE" : "COPY"));
     params_int32(p, STATUS_DONE);
     params_text(p, slice_str(arena_printf(r->arena, "release by %.*s from %s", SLICE_ARG(r->account->address),
                                           r->peer ? r->peer : "nowhere")));
@@ -137,8 +138,7 @@ static void add_there(struct db_unit *unit, const struct release *r)
 }
 
 /* FOUND: r has all that is to be released.  NONE: *refusal says why not. */
-static AWAITS enum db_status find_entries(struct release *r, int64_t folder_id, const int64_t *uids, unsigned count,
-                                          enum held_folder_refusal *refusal)
+static AWAITS enum db_status find_entries(struct release *r, enum held_folder_refusal *refusal)
 {
     struct params params;
     struct rows *rows = NULL;
@@ -146,8 +146,8 @@ static AWAITS enum db_status find_entries(struct release *r, int64_t folder_id, 
 
     params_init(&params, r->arena);
     params_int16(&params, r->cell);
-    params_int64(&params, folder_id);
-    params_int64s(&params, uids, count);
+    params_int64(&params, r->copying->from_id);
+    params_int64s(&params, r->copying->uids, r->copying->count);
     *refusal = HELD_FOLDER_OVER;
     status = db_read(r->arena, &look, &params, &rows);
     if (status != DB_FOUND)
@@ -165,17 +165,16 @@ static AWAITS enum db_status find_entries(struct release *r, int64_t folder_id, 
         if (!r->message_count || r->messages[r->message_count - 1] != row_int64(rows, i, 1))
             r->messages[r->message_count++] = row_int64(rows, i, 1);
     }
-    return r->message_count == count ? DB_FOUND : DB_NONE;
+    return r->message_count == r->copying->count ? DB_FOUND : DB_NONE;
 }
 
-static AWAITS enum db_write release(struct release *r, int64_t folder_id, const int64_t *uids, unsigned count,
-                                    int64_t *first_uid, unsigned *copied, enum held_folder_refusal *refusal)
+static AWAITS enum db_write release(struct release *r, enum held_folder_refusal *refusal)
 {
     struct db_unit *unit = db_unit_new(r->arena);
     enum db_write written;
     unsigned copy_step;
 
-    switch (find_entries(r, folder_id, uids, count, refusal)) {
+    switch (find_entries(r, refusal)) {
     case DB_FOUND: break;
     case DB_NONE: return DB_REFUSED;
     case DB_FAILED: return DB_UNDONE;
@@ -185,29 +184,30 @@ static AWAITS enum db_write release(struct release *r, int64_t folder_id, const 
     add_event(unit, r);
     step(unit, &decide, r);
     add_audit(unit, r);
-    copy_step = mailbox_copy_add(unit, folder_id, uids, count, r->account->inbox_id, r->move);
+    copy_step = mailbox_copy_add(unit, r->copying);
     params_int64(step(unit, &mark, r), r->account->inbox_id);
     add_there(unit, r);
     written = queue_run_patiently(unit);
     if (written == DB_REFUSED)
         *refusal = HELD_FOLDER_OVER;
-    if (written == DB_DONE &&
-        !mailbox_copy_done(unit, copy_step, folder_id, r->account->inbox_id, r->move, first_uid, copied))
+    if (written == DB_DONE && !mailbox_copy_done(unit, copy_step, r->copying))
         *refusal = HELD_FOLDER_GONE;
-    return written == DB_DONE && !*copied ? DB_REFUSED : written;
+    return written == DB_DONE && !r->copying->copied ? DB_REFUSED : written;
 }
 
-enum db_write held_folder_release(const struct directory_account *account, const char *peer, int64_t folder_id,
-                                  const int64_t *uids, unsigned count, bool move, int64_t *first_uid, unsigned *copied,
-                                  enum held_folder_refusal *refusal)
+enum db_write held_folder_release(const struct directory_account *account, const char *peer,
+                                  struct mailbox_copying *copying, enum held_folder_refusal *refusal)
 {
     struct arena *arena = arena_new(SIZE_MAX);
-    struct release r = {
-        .arena = arena, .account = account, .peer = peer, .move = move, .cell = (int16_t)id_cell(folder_id)};
+    struct release r = {.arena = arena,
+                        .account = account,
+                        .peer = peer,
+                        .copying = copying,
+                        .cell = (int16_t)id_cell(copying->from_id)};
     enum db_write written;
 
-    *copied = 0;
-    written = release(&r, folder_id, uids, count, first_uid, copied, refusal);
+    copying->copied = 0;
+    written = release(&r, refusal);
     arena_free(&arena);
     return written;
 }

@@ -89,18 +89,19 @@ enum mailbox_store { MAILBOX_STORE_SET, MAILBOX_STORE_ADD, MAILBOX_STORE_REMOVE 
 AWAITS enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned count, enum mailbox_store how,
                                    unsigned flags, const struct slice *keywords, unsigned keyword_count,
                                    int64_t *modseq) __attribute__((warn_unused_result));
-/*
- * All or nothing.  *first_uid: the copies' UIDs are consecutive, in order of the source UIDs; *copied: how many (fewer
- * than count when some were expunged meanwhile).
- */
-AWAITS enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id,
-                                  int64_t *first_uid, unsigned *copied) __attribute__((warn_unused_result));
-/*
- * The same, and the originals are removed in the same transaction (RFC 6851).  REFUSED: the target is gone; nothing
- * changed.
- */
-AWAITS enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id,
-                                  int64_t *first_uid, unsigned *copied) __attribute__((warn_unused_result));
+/* Items that go into another mailbox, or into the same one once more. */
+struct mailbox_copying {
+    int64_t from_id, to_id;
+    const int64_t *uids;
+    unsigned count;
+    bool move; /* the originals are removed in the same transaction (RFC 6851) */
+    /* Set: the copies' UIDs are consecutive, in order of the source UIDs; fewer than count when some were expunged
+     * meanwhile. */
+    int64_t first_uid;
+    unsigned copied;
+};
+/* All or nothing.  REFUSED: the target is gone; nothing changed. */
+AWAITS enum db_write mailbox_copy(struct mailbox_copying *copying) __attribute__((warn_unused_result));
 /*
  * Removes these; with only_deleted only those that carry \Deleted.  Thousands in parts: if it is not DONE some may be
  * gone.

@@ -146,63 +146,48 @@ static struct params *step_uids(struct db_unit *unit, const struct db_statement 
     return p;
 }
 
-unsigned mailbox_copy_add(struct db_unit *unit, int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id,
-                          bool move)
+unsigned mailbox_copy_add(struct db_unit *unit, const struct mailbox_copying *c)
 {
     unsigned last;
 
-    mailbox_lock(unit, from_id < to_id ? from_id : to_id);
-    mailbox_lock(unit, from_id < to_id ? to_id : from_id);
-    step_uids(unit, &lock_sources, from_id, uids, count);
+    mailbox_lock(unit, c->from_id < c->to_id ? c->from_id : c->to_id);
+    mailbox_lock(unit, c->from_id < c->to_id ? c->to_id : c->from_id);
+    step_uids(unit, &lock_sources, c->from_id, c->uids, c->count);
     last = unit->count;
-    params_int64(step_uids(unit, &copy_uids, from_id, uids, count), to_id);
-    params_int64(step_uids(unit, &copy_items, from_id, uids, count), to_id);
-    if (move) {
-        mailbox_bump(unit, from_id);
-        params_int64(step_uids(unit, &release_moved, from_id, uids, count), to_id);
-        params_int64(step_uids(unit, &expunge_moved, from_id, uids, count), to_id);
+    params_int64(step_uids(unit, &copy_uids, c->from_id, c->uids, c->count), c->to_id);
+    params_int64(step_uids(unit, &copy_items, c->from_id, c->uids, c->count), c->to_id);
+    if (c->move) {
+        mailbox_bump(unit, c->from_id);
+        params_int64(step_uids(unit, &release_moved, c->from_id, c->uids, c->count), c->to_id);
+        params_int64(step_uids(unit, &expunge_moved, c->from_id, c->uids, c->count), c->to_id);
     }
     return last;
 }
 
-bool mailbox_copy_done(const struct db_unit *unit, unsigned last, int64_t from_id, int64_t to_id, bool move,
-                       int64_t *first_uid, unsigned *copied)
+bool mailbox_copy_done(const struct db_unit *unit, unsigned step, struct mailbox_copying *c)
 {
-    if (!rows_count(unit->steps[last].rows))
+    if (!rows_count(unit->steps[step].rows))
         return false;
-    *first_uid = row_int64(unit->steps[last].rows, 0, 0);
-    *copied = (unsigned)row_int64(unit->steps[last].rows, 0, 1);
-    hint_mailbox_changed(to_id);
-    if (move)
-        hint_mailbox_changed(from_id);
+    c->first_uid = row_int64(unit->steps[step].rows, 0, 0);
+    c->copied = (unsigned)row_int64(unit->steps[step].rows, 0, 1);
+    hint_mailbox_changed(c->to_id);
+    if (c->move)
+        hint_mailbox_changed(c->from_id);
     return true;
 }
 
-static AWAITS enum db_write copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, bool move,
-                                 int64_t *first_uid, unsigned *copied)
+enum db_write mailbox_copy(struct mailbox_copying *copying)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct db_unit *unit = db_unit_new(arena);
-    unsigned last = mailbox_copy_add(unit, from_id, uids, count, to_id, move);
+    unsigned step = mailbox_copy_add(unit, copying);
     enum db_write written = mailbox_run(unit);
 
-    *copied = 0;
-    if (written == DB_DONE && !mailbox_copy_done(unit, last, from_id, to_id, move, first_uid, copied))
+    copying->copied = 0;
+    if (written == DB_DONE && !mailbox_copy_done(unit, step, copying))
         written = DB_REFUSED; /* the target is gone */
     arena_free(&arena);
     return written;
-}
-
-enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
-                           unsigned *copied)
-{
-    return copy(from_id, uids, count, to_id, false, first_uid, copied);
-}
-
-enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
-                           unsigned *copied)
-{
-    return copy(from_id, uids, count, to_id, true, first_uid, copied);
 }
 
 static AWAITS enum db_write expunge_some(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)

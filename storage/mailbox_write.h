@@ -15,6 +15,7 @@
 
 struct db_unit;
 struct db_statement;
+struct mailbox_copying;
 struct params;
 
 /* A step whose first parameters are the id's cell and the id; the others are the caller's to add. */
@@ -25,11 +26,9 @@ void mailbox_bump(struct db_unit *unit, int64_t mailbox_id);
 /* As db_unit_run(); what others had in their hands is tried again. */
 AWAITS enum db_write mailbox_run(struct db_unit *unit) __attribute__((warn_unused_result));
 
-/* As mailbox_copy(), or with move as mailbox_move().  Returns the step that mailbox_copy_done() looks at. */
-unsigned mailbox_copy_add(struct db_unit *unit, int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id,
-                          bool move);
+/* As mailbox_copy().  Returns the step that mailbox_copy_done() looks at. */
+unsigned mailbox_copy_add(struct db_unit *unit, const struct mailbox_copying *copying);
 /* After DONE: tells other sessions, and what came of it.  False: the target is gone. */
-bool mailbox_copy_done(const struct db_unit *unit, unsigned step, int64_t from_id, int64_t to_id, bool move,
-                       int64_t *first_uid, unsigned *copied);
+bool mailbox_copy_done(const struct db_unit *unit, unsigned step, struct mailbox_copying *copying);
 
 #endif

@@ -3,6 +3,7 @@
 /* Messages to store: into a mailbox, the queue, or both. */
 #include "core/spool.h"
 #include "storage/accept.h"
+#include "storage/mailbox.h"
 #include "tests/storage/harness.h"
 
 #define CELL 7
@@ -67,6 +68,28 @@ static inline void accept_one(void *arg)
     struct letter *l = arg;
 
     l->answer = accept_commit(&l->message, 1);
+}
+
+static inline AWAITS enum db_write copy_items(struct mailbox_copying c, int64_t *first, unsigned *copied)
+{
+    enum db_write written = mailbox_copy(&c);
+
+    *copied = c.copied;
+    if (written == DB_DONE)
+        *first = c.first_uid;
+    return written;
+}
+
+static inline AWAITS enum db_write copy_them(int64_t from, const int64_t *uids, unsigned count, int64_t to,
+                                             int64_t *first, unsigned *copied)
+{
+    return copy_items((struct mailbox_copying){from, to, uids, count, false, 0, 0}, first, copied);
+}
+
+static inline AWAITS enum db_write move_them(int64_t from, const int64_t *uids, unsigned count, int64_t to,
+                                             int64_t *first, unsigned *copied)
+{
+    return copy_items((struct mailbox_copying){from, to, uids, count, true, 0, 0}, first, copied);
 }
 
 #endif

@@ -123,7 +123,7 @@ static void copies(void *arg)
     fill(to, 2, there);
     expect(mailbox_store(from, uids + 2, 1, MAILBOX_STORE_SET, MAILBOX_FLAGGED, &keyword, 1, &modseq) == DB_DONE);
     some[0] = uids[4], some[1] = uids[0], some[3] = uids[2];
-    expect(mailbox_copy(from, some, 4, to, &first, &copied) == DB_DONE);
+    expect(copy_them(from, some, 4, to, &first, &copied) == DB_DONE);
     expect(copied == 3 && first == 3); /* 4711 is passed over and takes no UID */
     expect(items(from, 0, 0, 100, &source) == 6);
     expect(items(to, 2, 0, 100, &item) == 3);
@@ -133,10 +133,9 @@ static void copies(void *arg)
     expect(item[1].internal_ms == source[2].internal_ms && item[1].size == source[2].size);
     expect(has(to, 4, MAILBOX_FLAGGED, "work"));
 
-    expect(mailbox_copy(from, uids, 1, from, &first, &copied) == DB_DONE && copied == 1 &&
-           first == 7); /* onto itself */
-    expect(mailbox_copy(from, some + 2, 1, to, &first, &copied) == DB_DONE && copied == 0);
-    expect(mailbox_copy(from, uids, 6, NOWHERE, &first, &copied) == DB_REFUSED && copied == 0);
+    expect(copy_them(from, uids, 1, from, &first, &copied) == DB_DONE && copied == 1 && first == 7); /* onto itself */
+    expect(copy_them(from, some + 2, 1, to, &first, &copied) == DB_DONE && copied == 0);
+    expect(copy_them(from, uids, 6, NOWHERE, &first, &copied) == DB_REFUSED && copied == 0);
     expect(items(to, 0, 0, 100, &item) == 5);
 }
 
@@ -151,18 +150,17 @@ static void moves(void *arg)
     expect(from && to && (gone = fresh("gone")) && mailbox_delete(gone) == DB_DONE);
     fill(from, 4, uids);
     expect(items(from, 0, 0, 100, &source) == 4 && mailbox_by_id(arena, from, &before) == DB_FOUND);
-    expect(mailbox_move(from, uids, 4, gone, &first, &copied) == DB_REFUSED); /* nothing is lost */
+    expect(move_them(from, uids, 4, gone, &first, &copied) == DB_REFUSED); /* nothing is lost */
     expect(items(from, 0, 0, 100, &item) == 4);
 
     waiting = number(&listed);
-    expect(mailbox_move(from, uids + 1, 2, to, &first, &copied) == DB_DONE && first == 1 && copied == 2);
+    expect(move_them(from, uids + 1, 2, to, &first, &copied) == DB_DONE && first == 1 && copied == 2);
     expect(items(to, 0, 0, 100, &item) == 2);
     expect(item[0].message_id == source[1].message_id && item[1].message_id == source[2].message_id);
     expect(items(from, 0, 0, 100, &item) == 2 && item[0].uid == uids[0] && item[1].uid == uids[3]);
     expect(mailbox_by_id(arena, from, &after) == DB_FOUND && after.modseq > before.modseq);
     expect(number(&listed) == waiting + 2); /* maintenance finds that they are still referred to */
-    expect(mailbox_move(from, uids, 4, from, &first, &copied) == DB_DONE && first == 5 &&
-           copied == 2); /* onto itself */
+    expect(move_them(from, uids, 4, from, &first, &copied) == DB_DONE && first == 5 && copied == 2); /* onto itself */
     expect(items(from, 0, 0, 100, &item) == 2 && item[0].uid == 5 && item[0].message_id == source[0].message_id);
 }
 
@@ -199,14 +197,14 @@ static void expunging(void *arg)
     fill(box, 1, more);
     expect(more[0] == 5);
     expect(mailbox_expunge(box, more, 1, false) == DB_DONE);
-    expect(mailbox_copy(box, uids, 1, box, &first, &copied) == DB_DONE && first == 6);
+    expect(copy_them(box, uids, 1, box, &first, &copied) == DB_DONE && first == 6);
     expect(mailbox_expunge(box, &first, 1, false) == DB_DONE);
     fill(box, 1, more);
     expect(more[0] == 7);
     expect(mailbox_expunge(box, uids, 4, false) == DB_DONE); /* one of them went before */
     expect(items(box, 0, 0, 100, &item) == 1 && item->uid == 7);
     expect(mailbox_expunge(box, uids, 4, false) == DB_DONE);
-    expect(mailbox_copy(box, uids, 4, box, &first, &copied) == DB_DONE && copied == 0);
+    expect(copy_them(box, uids, 4, box, &first, &copied) == DB_DONE && copied == 0);
 }
 
 static void test_a_uid_is_never_given_again(void **state)
@@ -245,7 +243,7 @@ static void stir(void *arg)
         expect(l->answer == DB_DONE && l->recipient.uid > 10);
         break;
     case 2: /* both ways: two mailboxes are locked in one order, so neither waits for the other for ever */
-        expect(mailbox_copy(n % 8 < 4 ? left : right, seed, 10, n % 8 < 4 ? right : left, &first, &copied) == DB_DONE);
+        expect(copy_them(n % 8 < 4 ? left : right, seed, 10, n % 8 < 4 ? right : left, &first, &copied) == DB_DONE);
         expect(copied == 10 && first > 10);
         break;
     case 3:

@@ -189,7 +189,7 @@ static void list_one(void *arg)
     needed = letter(INBOX, false, 80);
     accept_one(needed);
     expect(needed->answer == DB_DONE);
-    expect(mailbox_copy(INBOX, &needed->recipient.uid, 1, OTHER, &first, &copied) == DB_DONE && copied == 1);
+    expect(copy_them(INBOX, &needed->recipient.uid, 1, OTHER, &first, &copied) == DB_DONE && copied == 1);
     expect(mailbox_expunge(OTHER, &first, 1, false) == DB_DONE);
     expect(number(&listed) == 1);
     expect(change(&slow_purge) == DB_DONE);
@@ -210,7 +210,7 @@ static void move_meanwhile(void *arg)
     for (unsigned i = 0; i < 1000 && number(&purging) < 1; i++)
         task_sleep(10);
     expect(number(&purging) >= 1);
-    expect(mailbox_copy(INBOX, &needed->recipient.uid, 1, THIRD, &copy_uid, &copied) == DB_DONE && copied == 1);
+    expect(copy_them(INBOX, &needed->recipient.uid, 1, THIRD, &copy_uid, &copied) == DB_DONE && copied == 1);
     expect(mailbox_expunge(INBOX, &needed->recipient.uid, 1, false) == DB_DONE);
 }
 
@@ -258,7 +258,7 @@ static void list_another(void *arg)
     needed = letter(INBOX, false, 80);
     accept_one(needed);
     expect(needed->answer == DB_DONE);
-    expect(mailbox_copy(INBOX, &needed->recipient.uid, 1, OTHER, &first, &copied) == DB_DONE && copied == 1);
+    expect(copy_them(INBOX, &needed->recipient.uid, 1, OTHER, &first, &copied) == DB_DONE && copied == 1);
     expect(mailbox_expunge(OTHER, &first, 1, false) == DB_DONE);
     expect(change(&slow_purge) == DB_DONE);
 }
@@ -302,11 +302,11 @@ static void pass_on(void *arg)
     unsigned i = *(unsigned *)arg, copied = 0;
     int64_t uid = crowd[i]->recipient.uid, second = 0, last = 0;
 
-    expect(mailbox_copy(INBOX, &uid, 1, OTHER, &second, &copied) == DB_DONE && copied == 1);
+    expect(copy_them(INBOX, &uid, 1, OTHER, &second, &copied) == DB_DONE && copied == 1);
     expect(mailbox_expunge(INBOX, &uid, 1, false) == DB_DONE);
     maintain();
     if (i % 2)
-        expect(mailbox_copy(OTHER, &second, 1, THIRD, &last, &copied) == DB_DONE && copied == 1);
+        expect(copy_them(OTHER, &second, 1, THIRD, &last, &copied) == DB_DONE && copied == 1);
     expect(mailbox_expunge(OTHER, &second, 1, false) == DB_DONE);
 }
 

@@ -50,7 +50,7 @@ static struct {
     enum db_write create, remove, rename, subscribe, unsubscribe, store, copy, expunge, accept;
     enum db_write release;
     enum held_folder_refusal release_refusal;
-    enum mailbox_role role; /* of the one mailbox */
+    enum mailbox_role role;   /* of the one mailbox */
     bool node_dead, vanishes; /* vanishes: the last message is expunged between a look at the items and the count */
     struct mailbox_item item[ITEMS_MAX];
     unsigned item_count, bodies, looks; /* how often a body was read, and the mailbox looked at */
@@ -340,36 +340,25 @@ enum db_write mailbox_store(int64_t mailbox_id, const int64_t *uids, unsigned co
     return DB_DONE;
 }
 
-enum db_write mailbox_copy(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
-                           unsigned *copied)
+enum db_write mailbox_copy(struct mailbox_copying *copying)
 {
-    (void)from_id, (void)uids, (void)to_id;
-    *first_uid = 100;
-    *copied = count;
+    copying->first_uid = 100;
+    copying->copied = copying->count;
+    for (unsigned i = 0; copying->move && fake.copy == DB_DONE && i < copying->count; i++)
+        fake_drop(copying->uids[i]);
     return fake.copy;
 }
 
-enum db_write mailbox_move(int64_t from_id, const int64_t *uids, unsigned count, int64_t to_id, int64_t *first_uid,
-                           unsigned *copied)
+enum db_write held_folder_release(const struct directory_account *account, const char *peer,
+                                  struct mailbox_copying *copying, enum held_folder_refusal *refusal)
 {
-    enum db_write written = mailbox_copy(from_id, uids, count, to_id, first_uid, copied);
-
-    for (unsigned i = 0; written == DB_DONE && i < count; i++)
-        fake_drop(uids[i]);
-    return written;
-}
-
-enum db_write held_folder_release(const struct directory_account *account, const char *peer, int64_t folder_id,
-                                  const int64_t *uids, unsigned count, bool move, int64_t *first_uid, unsigned *copied,
-                                  enum held_folder_refusal *refusal)
-{
-    (void)account, (void)peer, (void)folder_id;
+    (void)account, (void)peer;
     wait_if_told();
     *refusal = fake.release_refusal;
-    *first_uid = 200;
-    *copied = count;
-    for (unsigned i = 0; move && fake.release == DB_DONE && i < count; i++)
-        fake_drop(uids[i]);
+    copying->first_uid = 200;
+    copying->copied = copying->count;
+    for (unsigned i = 0; copying->move && fake.release == DB_DONE && i < copying->count; i++)
+        fake_drop(copying->uids[i]);
     return fake.release;
 }
 
