@@ -101,16 +101,15 @@ static void on_poll(void *arg)
     session_leave(&session->common);
 }
 
-static bool at_rest(void *arg)
+static void at_rest(void *arg)
 {
     struct imap_session *session = arg;
 
     if (!session->idling || !session->changed || stream_output_pending(session->common.stream) >= STREAM_OUTPUT_HIGH)
-        return false;
+        return;
     session->changed = false;
     loop_timer_set(&session->poll, POLL_MS, on_poll, session);
     session_run(&session->common, refresh);
-    return true;
 }
 
 /* ------------------------------------------------------------------ lines */

@@ -71,12 +71,14 @@ void session_settle(struct session *session)
         return;
     if (session->stream && server_draining() && !session->closing && !session->produce)
         session->kind->goodbye(session, SESSION_SHUTDOWN);
+    if (session->stream && !session->closing && session->kind->at_rest)
+        session->kind->at_rest(session);
+    if (session->running)
+        return;
     if (!session->stream || session->closing) {
         end(session);
         return;
     }
-    if (session->kind->at_rest && session->kind->at_rest(session))
-        return;
     set_paused(session, session->produce || stream_output_pending(session->stream) >= STREAM_OUTPUT_HIGH);
 }
 

@@ -42,8 +42,8 @@ struct session_kind {
     const struct stream_handler *handler;
     /* Says so in the protocol's words, and sets `closing`. */
     void (*goodbye)(void *session, enum session_goodbye why);
-    /* Nothing is under way.  True: there was something to be done, which it has begun.  NULL: never. */
-    bool (*at_rest)(void *session);
+    /* Nothing is under way: it may begin something of its own, by session_run().  NULL: it never does. */
+    void (*at_rest)(void *session);
     /* Gives back what is the protocol's own; there is no stream any more.  The struct itself stays. */
     void (*drop)(void *session);
 };

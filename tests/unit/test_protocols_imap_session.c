@@ -249,6 +249,26 @@ static void no_stack_left(void **state)
     part();
 }
 
+/* What is news while a client idles is looked up in a task, too; who cannot have one is told, and gone. */
+static void no_stack_left_while_idling(void **state)
+{
+    struct task_wait waits[4] = {0};
+
+    (void)state;
+    log_in_and_select();
+    say("a IDLE\r\n");
+    expect("+ idling\r\n");
+    turn(5);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(task_start(pool, sleep_on, &waits[i]));
+    hint();
+    expect("* BYE Too busy, try again later\r\n");
+    expect("");
+    for (unsigned i = 0; i < 4; i++)
+        task_wake(&waits[i]);
+    part();
+}
+
 static void silence_ends_a_session(void **state)
 {
     (void)state;
@@ -317,6 +337,7 @@ int main(void)
         cmocka_unit_test_setup(vanishes_while_it_logs_in, fresh),
         cmocka_unit_test_setup(vanishes_in_the_middle_of_a_literal, fresh),
         cmocka_unit_test_setup(no_stack_left, fresh),
+        cmocka_unit_test_setup(no_stack_left_while_idling, fresh),
         cmocka_unit_test_setup(silence_ends_a_session, fresh),
         cmocka_unit_test_setup(talker_without_a_login_is_ended, fresh),
         cmocka_unit_test_setup(draining_says_good_bye, fresh),
