@@ -224,7 +224,7 @@ static void start_probe(struct outages_run *run)
 
 static AWAITS bool is_drained(struct outages_run *run)
 {
-    if (!outages_even(id_cell(run->domain_id), slice_str(run->key), run->back_ms)) {
+    if (!outages_even(run->domain_id, slice_str(run->key), run->back_ms)) {
         run->even_since = 0;
         return false;
     }

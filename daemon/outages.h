@@ -23,7 +23,7 @@ AWAITS enum outages_answer outages_away(int64_t domain_id, struct slice why) __a
 /* The same for another reason: detection as outage_open() has it. */
 AWAITS void outages_begin(int64_t domain_id, struct slice reason, const char *detection);
 /* For outages.c: nothing that was accepted before is left for the destination; what is due is claimed. */
-AWAITS bool outages_even(unsigned cell, struct slice key, int64_t back_ms);
+AWAITS bool outages_even(int64_t domain_id, struct slice key, int64_t back_ms);
 /* And: with so many probes it has answered often enough to count as up. */
 AWAITS bool outages_answered(int64_t domain_id, struct slice key, unsigned probes);
 /* And: shows what waits, for a while.  *fresh_from: see storage/outage_show.h; 0 at first. */

@@ -3,7 +3,7 @@
  *
  * When nothing is left that was accepted before the primary answered: neither in the queue of its cell, where what came
  * later is younger by its id, nor in this worker's memory.  What other workers have is leased to them and in the queue
- * as well.  Why that is enough is told in outages.c.
+ * as well, that of dead ones until the lease is over.  Why that is enough is told in outages.c.
  *
  * Nor is one good answer enough to be up: a primary that comes and goes would open and end an outage each time.  It has
  * to answer up_after times, to probes or deliveries, none of which failed.
@@ -50,17 +50,18 @@ static AWAITS void wake_destination(unsigned cell, struct slice key)
     runner_claim_kick(NULL);
 }
 
-bool outages_even(unsigned cell, struct slice key, int64_t back_ms)
+bool outages_even(int64_t domain_id, struct slice key, int64_t back_ms)
 {
-    uint64_t due = 0, late = 0;
+    uint64_t due = 0;
+    bool late = false;
 
-    switch (queue_due(cell, key, back_ms, &due, &late)) {
+    switch (queue_due(domain_id, key, back_ms, &due, &late)) {
     case DB_FOUND:
     case DB_NONE: break;
     case DB_FAILED: return false;
     }
     if (due)
-        wake_destination(cell, key);
+        wake_destination(id_cell(domain_id), key);
     return !late && !memory_is_late(key, back_ms);
 }
 

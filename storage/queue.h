@@ -181,9 +181,12 @@ struct queue_destination_state {
 /* As the cell tells in which it has failed most. */
 AWAITS enum db_status queue_destination(struct slice destination, struct queue_destination_state *out)
     __attribute__((warn_unused_result));
-/* Entries waiting (not leased) for a destination that could be claimed now; late: accepted before since_ms. */
-AWAITS enum db_status queue_due(unsigned cell, struct slice destination, int64_t since_ms, uint64_t *due,
-                                uint64_t *late) __attribute__((warn_unused_result));
+/*
+ * Entries waiting (not leased) for a relay domain's destination that could be claimed now.  late: one of them was
+ * accepted before since_ms, or one that is leased was.
+ */
+AWAITS enum db_status queue_due(int64_t domain_id, struct slice destination, int64_t since_ms, uint64_t *due,
+                                bool *late) __attribute__((warn_unused_result));
 /* Entries past expires_at, claimed for bouncing like queue_claim(), whatever their destination's state. */
 AWAITS enum db_status queue_claim_expired(struct arena *arena, const int16_t *cells, unsigned cell_count,
                                           unsigned limit, struct queue_entry **out, unsigned *count)

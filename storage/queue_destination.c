@@ -90,10 +90,14 @@ static const struct db_statement waiting_count = {
     "queue_waiting_count",
     "select count(*) from (select from queue_entry q where q.cell = $1::smallint and q.destination = $2::text"
     "   and " WAITING " limit $3::integer) waiting"};
-static const struct db_statement due_count = {"queue_due_count",
-                                              "select count(*), count(*) filter (where id < $3::bigint)"
-                                              "  from queue_entry where cell = $1::smallint and destination = $2::text"
-                                              "   and worker is null and held_until is null and due_at <= now()"};
+/* What is leased is looked for when nothing else is late: then little of the domain is that old. */
+static const struct db_statement due_count = {
+    "queue_due_count",
+    "select d.due, d.late > 0 or exists (select from queue_entry q where q.cell = $1::smallint"
+    "          and q.domain_id = $4::bigint and q.id < $3::bigint and q.destination = $2::text and q.worker is not null)"
+    "  from (select count(*) as due, count(*) filter (where id < $3::bigint) as late"
+    "          from queue_entry where cell = $1::smallint and destination = $2::text"
+    "           and worker is null and held_until is null and due_at <= now()) d"};
 
 struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
 {
@@ -281,20 +285,21 @@ enum db_status queue_destination(struct slice destination, struct queue_destinat
     return status;
 }
 
-enum db_status queue_due(unsigned cell, struct slice destination, int64_t since_ms, uint64_t *due, uint64_t *late)
+enum db_status queue_due(int64_t domain_id, struct slice destination, int64_t since_ms, uint64_t *due, bool *late)
 {
     struct arena *arena = arena_new(SIZE_MAX);
     struct params params;
     struct rows *rows;
 
     params_init(&params, arena);
-    params_int16(&params, (int16_t)cell);
+    params_int16(&params, (int16_t)id_cell(domain_id));
     params_text(&params, destination);
     params_int64(&params, id_at(since_ms));
+    params_int64(&params, domain_id);
     enum db_status status = db_read(arena, &due_count, &params, &rows);
     if (status == DB_FOUND) {
         *due = (uint64_t)row_int64(rows, 0, 0);
-        *late = (uint64_t)row_int64(rows, 0, 1);
+        *late = row_bool(rows, 0, 1);
     }
     arena_free(&arena);
     return status;

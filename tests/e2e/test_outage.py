@@ -304,6 +304,23 @@ def test_outage_outlives_the_workers_that_ran_it(node, sink):
     assert sorted(delivered(sink)) == sorted(numbers(5) + ["late"])
 
 
+def test_what_a_dead_node_has_is_part_of_the_outage(node, sink):
+    """It waits until the lease is over, and so do the end and its report: "what waited is delivered" is said when it is."""
+    sink.stop()
+    send(node, *numbers(3))
+    wait_until(lambda: held(node) == numbers(3), "all are readable")
+    wait_until(lambda: ask(node, "select count(*) from queue_entry where worker is null") == "3", "all wait")
+    node.query("update queue_entry set worker = 1000, lease_until = now() + interval '6 seconds' where id = (select max(id) from queue_entry)")
+    sink.start()
+    wait_until(lambda: delivered(sink) == numbers(2), "those that nobody has are delivered")
+    wait_closed(node)
+    assert delivered(sink) == numbers(3)
+    ((over,),) = [[each] for each in node.api.get("/v1/outages")["items"]]
+    wait_until(lambda: node.api.get(f"/v1/outages/{over['id']}")["counted_at"], "its report is there")
+    over = node.api.get(f"/v1/outages/{over['id']}")
+    assert [over[name] for name in ("held", "drained", "remaining", "lost")] == [3, 3, 0, 0]
+
+
 def test_two_addresses_of_one_account_are_one_copy_to_read(node, sink):
     """Both when the outage was known at RCPT and when the mail waited before it began; the primary gets both recipients."""
     node.api.patch(f"/v1/accounts/{CAROL}", {"aliases": ["karo@relayed.test"]})
