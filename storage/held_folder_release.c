@@ -6,8 +6,8 @@
  * rest, so that reports and delivery are as for any other.  What is different is that the INBOX has it at once:
  * `shown` says so, and neither an outage nor the filing (storage/file.c) puts it there again.
  *
- * One transaction: the entries, which must all be held yet, the copies, an event for each entry and a row of the audit
- * log for each message, in the account's name.  What may not be released is found out before, and once more by the
+ * One transaction: the entries, which must all be held yet, the copies, an event for each entry (and, of what a primary
+ * is yet to get, that it is readable, as an outage counts it) and a row of the audit log for each message, in the account's name.  What may not be released is found out before, and once more by the
  * lock.
  */
 #include "storage/held_folder.h"
@@ -53,9 +53,12 @@ static const struct db_statement require = {
 static const struct db_statement event = {
     "held_folder_release_event",
     "insert into event (cell, id, at, message_id, recipient, kind, detail)"
-    " select q.cell, e.event_id, $4::timestamptz, q.message_id, q.recipient, 'decided', $5::text"
-    "   from unnest($2::bigint[], $3::bigint[]) e (id, event_id)"
-    "   join queue_entry q on q.id = e.id and q.cell + 0 = $1::smallint"};
+    " select q.cell, k.id, $4::timestamptz, q.message_id, q.recipient, k.kind, k.detail"
+    "   from unnest($2::bigint[], $3::bigint[], $6::bigint[]) e (id, decided_id, held_id)"
+    "   join queue_entry q on q.id = e.id and q.cell + 0 = $1::smallint"
+    "   cross join lateral (values (e.decided_id, 'decided', $5::text),"
+    "     (case when q.destination <> 'mailbox' then e.held_id end, 'held', 'readable in INBOX')) k (id, kind, detail)"
+    "  where k.id is not null"};
 static const struct db_statement decide = {
     "held_folder_release",
     "update queue_entry q set held_until = now(), held_then = 'release', shown = true,"
@@ -98,14 +101,18 @@ static struct params *step(struct db_unit *unit, const struct db_statement *stat
 static void add_event(struct db_unit *unit, const struct release *r)
 {
     int64_t *ids = arena_array(r->arena, r->entry_count, sizeof *ids);
+    int64_t *held = arena_array(r->arena, r->entry_count, sizeof *held);
     struct params *p = step(unit, &event, r);
 
-    for (unsigned i = 0; i < r->entry_count; i++)
+    for (unsigned i = 0; i < r->entry_count; i++) {
         ids[i] = id_make((unsigned)r->cell);
+        held[i] = id_make((unsigned)r->cell);
+    }
     params_int64s(p, ids, r->entry_count);
     params_time(p, clock_now_ms());
     params_text(
         p, slice_str(arena_printf(r->arena, "release: %.*s has moved it to INBOX", SLICE_ARG(r->account->address))));
+    params_int64s(p, held, r->entry_count);
 }
 
 static void add_audit(struct db_unit *unit, const struct release *r)

@@ -163,9 +163,16 @@ def test_released_while_the_primary_is_away(node, sink):
         (uid,) = look(connection, "Held")
         assert connection.uid("STORE", str(uid), "+FLAGS", r"(\Flagged)")[0] == "OK"
         assert move(connection, uid)[0] == "OK"
+        connection.select("INBOX")
+        connection.store("1:2", "+FLAGS", r"(\Seen)")
     assert marks() == [[b"$Held"], [b"\\Flagged", b"$Held"]]
+    (outage,) = node.api.get("/v1/outages")["items"]
+    assert node.api.get(f"/v1/outages/{outage['id']}")["held"] == 2, "it is readable by the outage's account, too"
     sink.start()
     wait_until(lambda: not queue(node), "all of it is delivered")
+    wait_until(lambda: node.api.get(f"/v1/outages/{outage['id']}")["counted_at"], "there is a report")
+    report = node.api.get(f"/v1/outages/{outage['id']}")
+    assert (report["held"], report["read"], report["drained"], report["lost"], report["remaining"]) == (2, 2, 2, 0, 0)
     wait_equal(marks, [[b"$Delivered"], [b"\\Flagged", b"$Delivered"]], "and says so")
     assert sorted(subject_of(message.data) for message in sink.messages) == ["held", "waits"]
 
