@@ -7,8 +7,9 @@
  * `shown` says so, and neither an outage nor the filing (storage/file.c) puts it there again.
  *
  * One transaction: the entries, which must all be held yet, the copies, an event for each entry (and, of what a primary
- * is yet to get, that it is readable, as an outage counts it) and a row of the audit log for each message, in the account's name.  What may not be released is found out before, and once more by the
- * lock.
+ * is yet to get, that it is readable, as an outage counts it) and a row of the audit log for each message, in the
+ * account's name.  What may not be released is found out before, and once more by the lock.  A session may be older than
+ * its account's suspension: that is asked, too.
  */
 #include "storage/held_folder.h"
 
@@ -32,8 +33,9 @@ static const struct db_statement look = {
     "held_folder_entries",
     "select i.uid, i.message_id, q.id, coalesce(" MAY ", false)"
     "       and coalesce(p.owner_may_release in ('both', f.role), false)"
+    "       and a.state <> 'suspended' and u.state = 'active'"
     "  from mailbox f join mailbox_message i on i.cell = f.cell and i.mailbox_id = f.id and i.uid = any($3::bigint[])"
-    "  join account a on a.id = f.account_id"
+    "  join account a on a.id = f.account_id join customer u on u.id = a.customer_id"
     "  left join continuity_policy p on p.domain_id = a.domain_id"
     "  left join lateral (select q.* from queue_entry q join message m on m.cell = q.cell and m.id = q.message_id"
     "              where q.cell + 0 = i.cell and q.message_id = i.message_id and " HELD_FOLDER_HELD(

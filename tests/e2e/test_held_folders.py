@@ -221,6 +221,21 @@ def test_as_the_domain_permits(node, permitted, quarantine, status):
         assert queue(node)[BOB]["state"] == "held"
 
 
+@pytest.mark.parametrize("what", ["accounts/" + BOB, "customers/folder"])
+def test_who_is_suspended_releases_nothing(node, what):
+    """His session is older than that."""
+    allow(node)
+    submit(node, [BOB], "held")
+    wait_equal(lambda: shown(node, BOB), ["held"], "it is shown")
+    with node.imap(BOB) as connection:
+        (uid,) = look(connection, "Held")
+        node.api.patch(f"/v1/{what}", {"state": "suspended"})
+        answer, text = move(connection, uid)
+        assert answer == "NO" and "NOPERM" in text
+        node.api.patch(f"/v1/{what}", {"state": "active"})
+        assert move(connection, uid)[0] == "OK"
+
+
 def test_what_an_administrator_holds_is_not_the_owners_to_release(node):
     allow(node)
     submit(node, [BOB], "limit")
