@@ -224,7 +224,7 @@ class MailWorkload(Workload):
                   ("STORE", "1:*", "+FLAGS", "(\\Flagged)"), ("SEARCH", "HEADER", "A", "b"), ("COPY", "1:*", "kept"),
                   ("NOOP",), ("MOVE", "1:*", "INBOX"), ("UID", "STORE", "1:*", "+FLAGS", "(\\Deleted)"),
                   ("EXPUNGE",), ("CLOSE",), ("RENAME", "INBOX", "old", ("[ALREADYEXISTS]",)), ("SELECT", "old"),
-                  ("MOVE", "1:*", "INBOX"), ("CLOSE",), ("DELETE", "old"))
+                  ("MOVE", "1:*", "INBOX"), ("CLOSE",), ("DELETE", "old", ("[NONEXISTENT]",)))
 
     def step_pop3(self):
         self.mail(BOB)

@@ -272,7 +272,7 @@ class Workload:
         """done_before: statuses that a repetition gets when the first try was done and its answer lost."""
         def once():
             status, _, parsed = self.node.api.request(method, path, body)
-            if status in (429, 503):
+            if status in (429, 503) or (status == 409 and "try again" in str(parsed)):
                 raise TryLater(parsed)
             if status not in done_before and not 200 <= status < 300:
                 raise ApiError(method, path, status, parsed)
