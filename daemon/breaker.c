@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "daemon/breaker_groups.h"
 #include "daemon/breaker_notice.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
 #include "relay/breaker_watch.h"
 #include "storage/db.h"

@@ -12,6 +12,7 @@
 
 #define LOG_MODULE "breaker"
 #include "core/log.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
 #include "protocols/similar.h"
 #include "storage/body.h"

@@ -14,6 +14,7 @@
 #include "core/idn.h"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "relay/notice.h"
 
 #define LETTERS_MAX 200 /* messages; an address may be a group of ours */
 

@@ -20,6 +20,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/carry_session.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
 #include "relay/retry.h"
 

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "daemon/carry_session.h"
 #include "daemon/runner_internal.h"
+#include "relay/notice.h"
 #include "storage/body.h"
 
 static enum carry_answer later(struct carry_session *session, const char *why)

@@ -18,7 +18,6 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/tls.h"
-#include "daemon/runner_internal.h"
 #include "protocols/imap_parse.h"
 #include "storage/hop_credential.h"
 

@@ -9,6 +9,7 @@
 
 #define LOG_MODULE "outage"
 #include "core/log.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
 #include "storage/outage_report.h"
 

@@ -11,7 +11,8 @@
 #include "core/clock.h"
 #include "daemon/health.h"
 #include "daemon/outages.h"
-#include "daemon/runner_internal.h"
+#include "daemon/runner_claim.h"
+#include "daemon/runner_memory.h"
 
 struct lateness {
     const struct runner_destination *destination;

@@ -17,6 +17,8 @@
 #include "daemon/outage_accounts.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_share.h"
 #include "storage/node.h"
 #include "storage/outage.h"
 

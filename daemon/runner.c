@@ -24,7 +24,14 @@
 #include "daemon/health.h"
 #include "daemon/outage_reports.h"
 #include "daemon/outages.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_report.h"
+#include "daemon/runner_share.h"
+#include "daemon/runner_sts.h"
+#include "daemon/runner_tlsrpt.h"
 
 #define DRAIN_POLL_MS 20
 #define SURRENDER_MS 5000 /* how long a lane may try to finish what it has begun */

@@ -8,8 +8,11 @@
  * the report goes without, or, what is likelier, cannot be stored now, and is made anew.
  */
 #define LOG_MODULE "notice"
+#include "daemon/runner_bounce.h"
 #include "core/log.h"
-#include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_report.h"
 #include "storage/event.h"
 
 #define EXPIRED SLICE("delivery time expired")

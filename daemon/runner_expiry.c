@@ -11,7 +11,12 @@
 #define LOG_MODULE "runner"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/runner_bounce.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_report.h"
 #include "storage/hold.h"
 #include "storage/outage_age.h"
 

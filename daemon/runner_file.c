@@ -16,7 +16,12 @@
 #define LOG_MODULE "delivery"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/runner_away.h"
+#include "daemon/runner_bounce.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_report.h"
 #include "storage/file.h"
 
 #define OURS_RETRY_MS 5000

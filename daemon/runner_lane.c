@@ -16,7 +16,15 @@
 #define LOG_MODULE "delivery"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/runner_away.h"
+#include "daemon/runner_bounce.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_protect.h"
+#include "daemon/runner_report.h"
+#include "daemon/runner_share.h"
 #include "relay/retry.h"
 
 #define IDLE_MS 2000 /* how long a connection is kept without work */

@@ -15,7 +15,12 @@
 #define LOG_MODULE "runner"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/runner_bounce.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_share.h"
 
 static bool is_late(const struct runner_entry *entry, int64_t now)
 {

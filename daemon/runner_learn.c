@@ -16,6 +16,9 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_report.h"
+#include "protocols/smtp_client.h"
 #include "storage/learned.h"
 
 #define FACTS_MAX 1000

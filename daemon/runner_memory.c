@@ -22,7 +22,12 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
+#include "daemon/runner_hop.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_report.h"
+#include "daemon/runner_share.h"
 #include "protocols/smtp_parameter.h"
 #include "storage/body.h"
 

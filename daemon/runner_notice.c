@@ -12,7 +12,9 @@
 #define LOG_MODULE "notice"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/runner_bounce.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_memory.h"
 
 /* What the notice is about, without content. */
 static struct notice notice_of(struct arena *arena, enum dsn_action action, struct runner_entry *const *entries,

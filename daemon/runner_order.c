@@ -21,7 +21,10 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
 #include "daemon/runner_outcome.h"
+#include "daemon/runner_share.h"
 #include "relay/reply_class.h"
 
 #define BITS 4096

@@ -11,6 +11,10 @@
 #include "daemon/runner_outcome.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/runner_bounce.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_report.h"
 #include "daemon/testament.h"
 
 #define TELL_RETRY_MS 1000

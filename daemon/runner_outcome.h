@@ -1,7 +1,9 @@
 #ifndef DAEMON_RUNNER_OUTCOME_H
 #define DAEMON_RUNNER_OUTCOME_H
 /* runner_outcome: what the other side said of a batch's recipients, and who is told of it.  Only for runner_delivery.c, and those that keep. */
-#include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "relay/notice.h"
 
 /* What the server, or the end of the connection, said when it did not take the message. */
 struct runner_failed {

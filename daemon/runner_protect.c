@@ -31,7 +31,9 @@
  *
  * Section 4.2.1 has the codes: 5.7.10 if there is no TLS with a good certificate, 5.7.30 for the rest.
  */
+#include "daemon/runner_protect.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_memory.h"
 #include "storage/delivery_policy.h"
 
 /* The policy of the recipient's domain, else our own setting. */

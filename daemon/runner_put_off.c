@@ -9,6 +9,8 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_report.h"
 #include "relay/retry.h"
 
 static uint64_t retry_first(const struct runner_destination *d, const struct delivery_times *times)

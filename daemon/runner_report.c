@@ -17,7 +17,11 @@
 #include "core/log.h"
 #include "daemon/outages.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
 #include "daemon/runner_outcome.h"
+#include "daemon/runner_report.h"
+#include "daemon/runner_share.h"
 #include "daemon/testament.h"
 
 #define FLIGHT_MAX 512

@@ -12,7 +12,10 @@
  */
 #define LOG_MODULE "runner"
 #include "core/dns.h"
+#include "daemon/runner_hop.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_report.h"
 #include "relay/route_own.h"
 #include "relay/route_to.h"
 #include "storage/directory.h"

@@ -17,7 +17,8 @@
  */
 #include <stdlib.h>
 
-#include "daemon/runner_internal.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_share.h"
 
 #define BUCKETS 1024
 

@@ -11,6 +11,8 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
 #include "storage/hop_size.h"
 
 /* Of a destination that this worker has just come to know: has anybody noted a limit, that is gone? */

@@ -9,7 +9,8 @@
  */
 #define LOG_MODULE "delivery"
 #include "core/log.h"
-#include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
 #include "relay/srs_way.h"
 
 bool runner_same_sender(const struct runner_entry *a, const struct runner_entry *b)

@@ -26,6 +26,8 @@
 #include "core/http.h"
 #include "core/log.h"
 #include "core/public_address.h"
+#include "daemon/runner_internal.h"
+#include "daemon/runner_sts.h"
 #include "daemon/runner_tlsrpt.h"
 #include "relay/sts.h"
 #include "storage/sts_policy.h"
@@ -62,7 +64,8 @@ const char *runner_sts_resolve(struct arena *arena, const char *host, unsigned p
         const void *bytes = six ? (const void *)&((const struct sockaddr_in6 *)&addresses[i].address)->sin6_addr
                                 : (const void *)&((const struct sockaddr_in *)&addresses[i].address)->sin_addr;
 
-        if ((runner_settings()->sts_port == HTTPS_PORT && !public_address((const struct sockaddr *)&addresses[i].address)) ||
+        if ((runner_settings()->sts_port == HTTPS_PORT &&
+             !public_address((const struct sockaddr *)&addresses[i].address)) ||
             !inet_ntop(addresses[i].address.ss_family, bytes, text, sizeof text))
             continue;
         resolve = arena_printf(arena, six ? "%s%s[%s]" : "%s%s%s", resolve, used++ ? "," : "", text);

@@ -11,7 +11,12 @@
  */
 #define LOG_MODULE "runner"
 #include "core/log.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_report.h"
+#include "daemon/runner_share.h"
 #include "storage/suspension.h"
 
 #define LOOK_BATCHES 10 /* in a second */

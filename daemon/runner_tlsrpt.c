@@ -18,7 +18,9 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/tls_dane.h"
+#include "daemon/runner_hop.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_protect.h"
 #include "daemon/runner_tlsrpt.h"
 #include "storage/tls_report.h"
 

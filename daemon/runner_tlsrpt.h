@@ -2,9 +2,9 @@
 #define DAEMON_RUNNER_TLSRPT_H
 /*
  * runner_tlsrpt: what is reported to other domains of connections to them (RFC 8460): runner_tlsrpt.c counts,
- * runner_tlsrpt_send.c reports.  Part of runner_internal.h for those two and for who opens connections.
+ * runner_tlsrpt_send.c reports.
  */
-#include "daemon/runner_internal.h"
+#include "daemon/runner_hop.h"
 #include "relay/tlsrpt.h"
 
 /* Whatever came of it: the current hop was connected to, as far as EHLO. */
@@ -21,5 +21,8 @@ AWAITS enum dns_status runner_tlsrpt_find(struct arena *arena, struct slice doma
                                           struct tlsrpt_rua rua[TLSRPT_RUA_MAX], unsigned *count);
 /* Sends what is due. */
 AWAITS void runner_tlsrpt_send(void);
+
+/* Adds what was counted, and sends what is due. */
+AWAITS void runner_tlsrpt_for_ever(void *arg);
 
 #endif

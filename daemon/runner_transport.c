@@ -23,6 +23,11 @@
 #define LOG_MODULE "runner"
 #include "core/log.h"
 #include "core/tls_dane.h"
+#include "daemon/runner_hop.h"
+#include "daemon/runner_internal.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_protect.h"
+#include "daemon/runner_sts.h"
 #include "daemon/runner_tlsrpt.h"
 
 /* ------------------------------------------------------------------ DANE */

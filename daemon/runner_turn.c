@@ -20,7 +20,13 @@
 #define LOG_MODULE "delivery"
 #include "core/clock.h"
 #include "core/log.h"
+#include "daemon/runner_bounce.h"
+#include "daemon/runner_claim.h"
 #include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_protect.h"
+#include "daemon/runner_report.h"
 #include "storage/directory_route.h"
 
 #define CLAIM_MAX 20 /* what is urgent waits for so many at the most */

@@ -13,7 +13,9 @@
 #include <string.h>
 
 #include "core/clock.h"
-#include "daemon/runner_internal.h"
+#include "daemon/runner_hop.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_protect.h"
 
 #define UNMET_MAX_MS 60000
 

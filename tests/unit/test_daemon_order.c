@@ -13,7 +13,9 @@
 #include <cmocka.h>
 
 #include "core/clock.h"
-#include "daemon/runner_internal.h"
+#include "daemon/runner_lane.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_share.h"
 
 #define MESSAGES 300
 #define RECIPIENTS 12

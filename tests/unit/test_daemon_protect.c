@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "daemon/runner_internal.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_protect.h"
 #include "storage/delivery_policy.h"
 
 struct smtp_client {

@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-#include "daemon/runner_internal.h"
+#include "daemon/runner_memory.h"
+#include "daemon/runner_share.h"
 
 #define CUSTOMERS 5
 #define ENTRIES 400
