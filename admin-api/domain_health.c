@@ -15,8 +15,19 @@
 
 #define REASON_MAX_BYTES 200
 
+/* False, and answered: it is an alias. */
+static bool has_health(struct request *r, const struct provision_domain *domain)
+{
+    if (domain->kind != DIRECTORY_ALIAS)
+        return true;
+    reply_problem(r, 409, NULL, "the domain is an alias: its target has the primary");
+    return false;
+}
+
 bool domain_health_has_primary(struct request *r, const struct provision_domain *domain)
 {
+    if (!has_health(r, domain))
+        return false;
     if (domain->hop_count || domain->route_id)
         return true;
     reply_problem(r, 409, NULL, "the domain has no primary: neither next hops nor a route");
@@ -25,12 +36,7 @@ bool domain_health_has_primary(struct request *r, const struct provision_domain 
 
 AWAITS bool domain_health_domain(struct request *r, struct provision_domain *out)
 {
-    if (!domains_of_path(r, out))
-        return false;
-    if (out->kind != DIRECTORY_ALIAS)
-        return true;
-    reply_problem(r, 409, NULL, "the domain is an alias: its target has the primary");
-    return false;
+    return domains_of_path(r, out) && has_health(r, out);
 }
 
 static AWAITS void reply_with(struct request *r, const struct provision_domain *domain)

@@ -214,6 +214,8 @@ def test_whatever_name_it_was_sent_to(node, sink):
     for of in ("health", "health/events", "maintenance-windows"):
         status, _, problem = node.api.request("GET", f"/v1/domains/second.test/{of}")
         assert (status, problem["detail"]) == (409, "the domain is an alias: its target has the primary"), "it is not up"
+    status, _, problem = node.api.request("POST", "/v1/drills", {"domain": "second.test"})
+    assert (status, problem["detail"]) == (409, "the domain is an alias: its target has the primary"), "nor is it without one"
     now = node.api.get(f"/v1/outages/{outage['id']}")
     assert [now[name] for name in ("held", "drained", "remaining", "lost")] == [len(names), 0, len(names), 0]
     sink.start()
