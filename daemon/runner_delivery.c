@@ -41,6 +41,7 @@
 
 #define WORKING_MS 30000 /* a delivery this recent says that the destination does serve */
 #define OURS_RETRY_MS 5000
+#define OURS_PAUSE_MS 250
 
 static bool may_finish(void *arg)
 {
@@ -97,14 +98,31 @@ static AWAITS void all_away(struct runner_lane *lane, struct runner_batch *batch
     batch->count = 0;
 }
 
-/* It is our database that cannot be asked, not the destination: again soon. */
-static void all_later(struct runner_batch *batch, struct slice why)
+static void put_off_soon(struct runner_batch *batch, struct slice why)
 {
     for (unsigned i = 0; i < batch->count; i++) {
         batch->entries[i]->remote = (struct runner_remote){0};
         runner_finish(batch->entries[i], QUEUE_DEFERRED, why, clock_now_ms() + OURS_RETRY_MS);
     }
     batch->count = 0;
+}
+
+/*
+ * It is our database that cannot be asked, not the destination: again soon.  In a drain they keep their place: what is
+ * put off is passed by what is later for its recipient, and not waited for at the end.
+ */
+static AWAITS void all_later(struct runner_lane *lane, struct runner_batch *batch, struct slice why)
+{
+    const struct runner_destination *d = lane->destination;
+
+    if ((d->ordered || d->drills) && !lane->turned && !runner_draining()) {
+        task_sleep(OURS_PAUSE_MS);
+        if (!runner_draining()) {
+            put_back(batch);
+            return;
+        }
+    }
+    put_off_soon(batch, why);
 }
 
 /* Of ours that work: a lane may just have put its own aside. */
@@ -189,7 +207,7 @@ static AWAITS bool connect_lane(struct runner_lane *lane, struct runner_batch *b
         runner_bounce_all(lane->arena, batch->entries, batch->count, walk->status, walk->why);
         batch->count = 0;
         return false;
-    case RUNNER_HOP_LATER: all_later(batch, walk->why); return false;
+    case RUNNER_HOP_LATER: all_later(lane, batch, walk->why); return false;
     case RUNNER_HOP_MOVED: runner_route_move(lane, batch); return false;
     }
     return false;
@@ -247,16 +265,19 @@ static AWAITS void transact(struct runner_lane *lane, struct runner_batch *batch
     runner_outcome_tell(lane, outcome);
 }
 
-static AWAITS bool load(struct runner_batch *batch)
+static AWAITS bool load(struct runner_lane *lane, struct runner_batch *batch)
 {
+    const struct slice could_not = SLICE("the message could not be loaded");
+
     switch (runner_message_load(batch->message)) {
     case DB_FOUND: return true;
     case DB_NONE: /* deleted behind our back; the entries go with what refers to them */
         log_error("a queued message has no content", log_id("message", batch->message->id));
-        break;
+        put_off_soon(batch, could_not);
+        return false;
     case DB_FAILED: break;
     }
-    all_later(batch, SLICE("the message could not be loaded"));
+    all_later(lane, batch, could_not);
     return false;
 }
 
@@ -298,10 +319,10 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
         return;
     }
     runner_suspend(lane->arena, batch);
-    if (!batch->count || !load(batch))
+    if (!batch->count || !load(lane, batch))
         return;
     if (!runner_sender(lane->arena, batch, &sender)) {
-        all_later(batch, SLICE("the keys of rewritten senders could not be looked up"));
+        all_later(lane, batch, SLICE("the keys of rewritten senders could not be looked up"));
         return;
     }
     if (lane->turned && lane->client && !runner_turn_suits(lane, walk.protection)) {
@@ -310,7 +331,7 @@ void runner_deliver(struct runner_lane *lane, struct runner_batch *batch)
     }
     if (!lane->turned &&
         source_pool_of_customer(lane->arena, batch->message->customer_id, &walk.sources) == DB_FAILED) {
-        all_later(batch, SLICE("the customer's source addresses could not be looked up"));
+        all_later(lane, batch, SLICE("the customer's source addresses could not be looked up"));
         return;
     }
     if (!lane->turned)

@@ -360,6 +360,36 @@ def test_what_was_put_off_before_the_outage_goes_first(new_posthouse, sink):
     assert (report["held"], report["drained"], report["remaining"]) == (12, 12, 0)
 
 
+def test_a_database_that_is_away_while_it_drains(new_posthouse, own_postgres, primary):
+    """For a moment, in which nothing can be read: what is next waits for it in its place, and the outage goes on until all is delivered."""
+    node = new_posthouse(postgres=own_postgres, settings={"delivery.probe_interval": "300ms"}).start()
+    node.api.customer("recovery")
+    node.api.relay_domain("relayed.test", "recovery", primary.port)
+    for reader in READERS[:2]:
+        node.api.account(reader, "recovery")
+    primary.stop()
+    with node.smtp() as connection:
+        for number in range(120):
+            reader = READERS[number % 2]
+            connection.sendmail("joe@outside.test", [reader], make_message(f"{number:04d}", to=reader))
+    wait_until(lambda: node.query("select count(*) from queue_entry where worker is null") == [["120"]], "all of it waits")
+    primary.takes = 0.01
+    primary.start()
+    wait_until(lambda: len(primary.messages) > 10, "it drains")
+    own_postgres.stop()
+    wait_until(lambda: not node.ready(), "it is missed")
+    own_postgres.start()
+    wait_until(node.ready, "it is back")
+    drained(node)
+    for reader in READERS[:2]:
+        assert arrived(primary)[reader] == sorted(arrived(primary)[reader]) and len(arrived(primary)[reader]) == 60, f"{reader}, in order and once"
+    (outage,) = node.api.get("/v1/outages")["items"]
+    wait_until(lambda: node.api.get(f"/v1/outages/{outage['id']}")["counted_at"], "its report is there")
+    report = node.api.get(f"/v1/outages/{outage['id']}")
+    assert [report[name] for name in ("held", "drained", "remaining", "lost")] == [120, 120, 0, 0]
+    node.close()
+
+
 MANY = 3000  # more than a worker claims at once
 
 
