@@ -180,6 +180,16 @@ unsigned health_up_after(int64_t domain_id)
     return count;
 }
 
+bool health_is_down(int64_t domain_id)
+{
+    struct arena *arena = arena_new(SIZE_MAX);
+    struct health_row row;
+    bool down = health_read(arena, domain_id, &row) == DB_FOUND && slice_equal(row.state, SLICE("down"));
+
+    arena_free(&arena);
+    return down;
+}
+
 static void weak(struct health_probe *out, bool answers, struct slice why)
 {
     *out = (struct health_probe){answers, HEALTH_WEAK, why};

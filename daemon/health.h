@@ -40,6 +40,9 @@ AWAITS unsigned health_probe_interval_ms(int64_t domain_id);
 /* So many answers in a row, and an outage may be over.  Not known: 1. */
 AWAITS unsigned health_up_after(int64_t domain_id);
 
+/* The last that was heard of it is that it fails.  Not known: false. */
+AWAITS bool health_is_down(int64_t domain_id);
+
 /* Looks after the cells that this worker has, for ever. */
 AWAITS void health_for_ever(void *unused);
 

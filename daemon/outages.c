@@ -242,7 +242,9 @@ static AWAITS bool drain(struct outages_run *run)
 {
     if (!is_drained(run) || run->state != DRAINING)
         return false;
-    if (run->forced != FORCED_UP && !outages_answered(run->domain_id, slice_str(run->key), run->answers)) {
+    /* Nor when what was heard last is a failure: a health of down without an outage has one opened. */
+    if (run->forced != FORCED_UP &&
+        (!outages_answered(run->domain_id, slice_str(run->key), run->answers) || health_is_down(run->domain_id))) {
         start_probe(run);
         return false;
     }

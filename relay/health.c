@@ -5,7 +5,7 @@
  *     up          up                   degraded, at n weak   down, at n failed    down          up
  *     degraded    up, at m good        degraded              down, at n failed    down          degraded
  *     down        recovering           recovering            down                 down          up
- *     recovering  recovering           recovering            down                 down          up
+ *     recovering  recovering           recovering            down                 down          degraded, at n weak; else up
  *
  * n is down_after, m up_after, in a row; WEAK is an answer, so it ends a row of failures, and a row of successes as
  * well.
@@ -84,6 +84,8 @@ struct health health_next(struct health now, enum health_outcome outcome, const 
     }
     if (now.state == HEALTH_DEGRADED)
         return now;
+    if (now.weak >= limits->down_after)
+        return (struct health){HEALTH_DEGRADED, 0, now.weak, 0};
     return (struct health){HEALTH_UP, 0, 0, now.successes};
 }
 

@@ -75,6 +75,28 @@ def test_who_is_found_down_has_an_outage_at_once(node, sink):
     assert outage["detection"] == "probe" and change["detail"].startswith("up -> down") and (begun - said).total_seconds() < 3
 
 
+@pytest.mark.parametrize("way, after", [("451", "degraded"), ("cut", "up")])
+def test_who_is_back_and_takes_nothing(new_posthouse, sink, way, after):
+    """It greets, so it is back; what it puts off has its back-off. It is not well because of that, nor is there another outage at once."""
+    node = new_posthouse(settings={**SETTINGS, "delivery.retry_first": "1h", "delivery.retry_max": "1h"}).start()
+    node.api.customer("one")
+    node.api.relay_domain(DOMAIN, "one", sink.port)
+    node.api.account(CAROL, "one"), node.api.account(DAVE, "one")
+    sink.stop()
+    send(node, "one", "two", "three")
+    send(node, "four", "five", to=DAVE)
+    wait_until(lambda: len(held(node)) == 3 and len(held(node, DAVE)) == 2, "all is readable")
+    sink.behave = Behaviour(end_reply="451 4.3.0 no") if way == "451" else Behaviour(cut_at="end", store=False)
+    sink.start()
+    wait_until(lambda: not health(node)["outage"], "the outage is over", timeout=60)
+    state_is(node, after)
+    wait_until(lambda: outages(node)[0]["counted_at"], "its report is there")
+    (over,) = outages(node)
+    assert [over[name] for name in ("held", "drained", "remaining", "lost")] == [5, 0, 5, 0]
+    time.sleep(1)  # two ticks, in which another one would be opened
+    assert len(outages(node)) == 1 and len(held(node)) == 3
+
+
 @pytest.mark.parametrize("way", ["silent", "cut"])
 def test_who_says_nothing_to_the_end_of_a_message(new_posthouse, sink, way):
     """It greets, and takes all but the end: once may be the message's fault; thrice in a row, and it is down, and all of it readable."""

@@ -19,7 +19,7 @@ static enum health_state expected(struct health h, enum health_outcome outcome, 
 
     switch (outcome) {
     case HEALTH_UNREACHABLE: return HEALTH_DOWN;
-    case HEALTH_DRAINED: return h.state == HEALTH_DEGRADED ? HEALTH_DEGRADED : HEALTH_UP;
+    case HEALTH_DRAINED: return h.state == HEALTH_DEGRADED || h.weak >= l->down_after ? HEALTH_DEGRADED : HEALTH_UP;
     case HEALTH_FAILED: return outage || h.failures + 1 >= l->down_after ? HEALTH_DOWN : h.state;
     case HEALTH_GOOD:
         if (outage)
@@ -71,9 +71,10 @@ static void test_walks(void **state)
     static const struct {
         const char *outcomes, *states;
     } walks[] = {
-        {"gggg", "UUUU"},       {"u", "A"},           {"ffgff", "UUUUU"}, {"fff", "UUA"}, {"ugd", "ARU"},
-        {"uggggd", "ARRRRU"},   {"ugu", "ARA"},       {"ugf", "ARA"},     {"www", "UUD"}, {"wwgwwg", "UUUUUU"},
-        {"wwwgwgg", "UUDDDDU"}, {"wwwfff", "UUDDDA"}, {"uw", "AR"},       {"uud", "AAU"}, {"wfwfwf", "UUUUUU"},
+        {"gggg", "UUUU"},   {"u", "A"},           {"ffgff", "UUUUU"},     {"fff", "UUA"},         {"ugd", "ARU"},
+        {"ugwwd", "ARRRU"}, {"ugwwwd", "ARRRRD"}, {"ugwwwgd", "ARRRRRU"}, {"uggggd", "ARRRRU"},   {"ugu", "ARA"},
+        {"ugf", "ARA"},     {"www", "UUD"},       {"wwgwwg", "UUUUUU"},   {"wwwgwgg", "UUDDDDU"}, {"wwwfff", "UUDDDA"},
+        {"uw", "AR"},       {"uud", "AAU"},       {"wfwfwf", "UUUUUU"},
     };
     static const char outcomes[] = "gwfud", states[] = "UDAR";
     const struct health_limits limits = {3, 2};
