@@ -2,7 +2,7 @@
  * drill_run: what the holder of the cell does with an account's drill, from its time to its end.
  *
  * What a worker has in its memory when it begins goes on, as with any outage that is planned; what waits, as it was put
- * off, is held by the tick, and so is what a worker gives back meanwhile.  What an outage of the domain has shown
+ * off, is held by the tick, and so is what a worker gives back meanwhile, or what somebody else has held and lets go.  What an outage of the domain has shown
  * before goes with that.
  *
  * Each entry that is held has an event 'held' that ends in "drill ID" (the acceptance writes it for new mail), by which
@@ -109,7 +109,10 @@ enum db_status drill_open(struct arena *arena, const int16_t *cells, unsigned ce
 
 /* ------------------------------------------------------------------ while it is on */
 
-#define WAITS " q.worker is null and q.held_until is null and not q.shown"
+/* Also what would go now, as a hold of somebody else's is over (storage/hold.c leaves it). */
+#define WAITS                                                                                                          \
+    " q.worker is null and not q.shown and (q.held_until is null"                                                      \
+    "  or (q.held_until <= now() and q.held_then = 'release' and q.held_by <> 'drill'))"
 #define THESE " from unnest($2::bigint[]) u (id) join queue_entry q on q.cell = $1::smallint and q.id = u.id and" WAITS
 
 static const struct db_statement waiting = {
@@ -123,8 +126,10 @@ static const struct db_statement event = {
                    "   join queue_entry q on q.cell = $1::smallint and q.id = e.id and" WAITS};
 static const struct db_statement hold = {
     "drill_hold", "update queue_entry h set held_until = $3::timestamptz, held_by = 'drill', held_reason = $4::text,"
-                  "       held_then = 'release', expires_at = h.expires_at + ($3::timestamptz - now()),"
-                  "       delay_at = h.delay_at + ($3::timestamptz - now())"
+                  "       held_then = 'release', held_approval = false, quarantined = false, suspension_id = null,"
+                  "       similar_id = null,"
+                  "       expires_at = h.expires_at + ($3::timestamptz - coalesce(h.held_until, now())),"
+                  "       delay_at = h.delay_at + ($3::timestamptz - coalesce(h.held_until, now()))"
                   "  from (select q.cell, q.id" THESE ") t where h.cell = t.cell and h.id = t.id"};
 
 static AWAITS enum db_write hold_these(struct arena *arena, const struct drill *drill, const int64_t *ids,

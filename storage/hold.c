@@ -35,7 +35,14 @@
     "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE(                               \
         then) " order by q.held_until limit $2::integer"
 
-static const struct db_statement due_read = {"hold_due_read", READ("release")};
+/* Of an account in a drill it is not released, but held by that (storage/drill_run.c); what is in the INBOX goes. */
+#define IN_DRILL                                                                                                       \
+    "(q.held_by <> 'drill' and not q.shown and exists (select from absence b join outage o on o.cell = b.cell and"     \
+    "   o.id = b.outage_id where b.cell = q.cell and b.account_id = q.account_id and b.ends_at > now()"                \
+    "   and o.ended_at is null))"
+static const struct db_statement due_read = {
+    "hold_due_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE("release") //
+    " and not " IN_DRILL " order by q.held_until limit $2::integer"};
 static const struct db_statement lock = {"hold_lock",
                                          "select q.id" THESE("release") " order by q.cell, q.id for update of q"};
 static const struct db_statement event = {

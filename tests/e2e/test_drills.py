@@ -74,6 +74,24 @@ def over(node, path):
     return node.api.get(path)["report"]
 
 
+def test_what_is_released_meanwhile_is_the_drills(node, sink):
+    """A rule had held it before: to let it go is no way past the drill."""
+    node.api.post("/v1/content-rules", {"customer": "one", "direction": "in", "label": "a look", "header": "Subject", "header_pattern": "rule",
+                                        "action": "quarantine", "then": "reject", "reason": "a look"})
+    node.wait_known()
+    send(node, "by a rule")
+    entry = node.api.get("/v1/queue")["items"][0]["id"]
+    path = begin(node, account=CAROL)
+    assert held(node) == []
+    node.api.post(f"/v1/queue/{entry}/release", None)
+    wait_equal(lambda: held(node), ["by a rule"], "it is readable")
+    shown = node.api.get(f"/v1/queue/{entry}")
+    assert (shown["state"], shown["hold"]["by"], shown["hold"]["quarantine"], shown["hold"]["approval"]) == ("held", "drill", False, False)
+    assert not arrived(sink, CAROL) and node.api.get(path)["report"]["held"] == 1
+    report = end(node, path)
+    assert (arrived(sink, CAROL), report["held"], report["drained"], report["lost"]) == (["by a rule"], 1, 1, 0)
+
+
 def test_an_accounts_mail_is_held_and_the_rest_flows(node, sink):
     receiver = Receiver()
     with contextlib.closing(receiver):
