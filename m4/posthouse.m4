@@ -3,10 +3,25 @@
 # Flags are gathered in PH_CPPFLAGS, PH_CFLAGS and PH_LDFLAGS, which Makefile.am uses for everything;
 # CFLAGS and LDFLAGS stay the user's.
 
-# PH_LIBRARY(VARIABLE, PKG-CONFIG MODULES, DEBIAN PACKAGE): VARIABLE_CFLAGS and VARIABLE_LIBS, or an error that tells what to install.
+# PH_LIBRARY(VARIABLE, PKG-CONFIG MODULES, DEBIAN PACKAGES): VARIABLE_CFLAGS and VARIABLE_LIBS, or PH_LIBRARIES_FOUND complains.
 AC_DEFUN([PH_LIBRARY], [
-    PKG_CHECK_MODULES([$1], [$2], [],
-        [AC_MSG_ERROR([$2 not found. Install it (Debian package: $3) or set PKG_CONFIG_PATH. pkg-config said: $$1_PKG_ERRORS])])
+    PKG_CHECK_MODULES([$1], [$2], [], [
+        ph_missing="$ph_missing
+    $2: $$1_PKG_ERRORS"
+        ph_packages="$ph_packages $3"
+    ])
+])
+
+# PH_LIBRARIES_FOUND: ends if one is missing, and tells of all that are, so that they can be installed at once.
+AC_DEFUN([PH_LIBRARIES_FOUND], [
+    AS_IF([test -n "$ph_missing"], [AC_MSG_ERROR([these libraries are missing:
+$ph_missing
+
+On Debian:
+
+    apt-get install$ph_packages
+
+Elsewhere install the like of them, or set PKG_CONFIG_PATH.])])
 ])
 
 # PH_CFLAG(FLAG, [LIST]): adds FLAG to LIST (PH_CFLAGS) if the compiler takes it without a warning.
