@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "daemon/listen.h"
 #include "daemon/prober.h"
+#include "protocols/sasl.h"
 #include "relay/srs_way.h"
 #include "storage/learned.h"
 
@@ -114,6 +115,12 @@ void settings_warn(const struct config *c, FILE *out)
 {
     char where[400];
 
+    sasl_start(c->hostname);
+    if (sasl_missing())
+        fprintf(out,
+                "%s: warning: nobody can sign in by %s, libsasl has no plugin (Debian package: libsasl2-modules)\n",
+                c->path, sasl_missing());
+    sasl_stop();
     if (!listen_any(c))
         fprintf(out, "%s: warning: nothing listens, every setting of [listen] is empty\n", c->path);
     if (*c->tls_report_contact && !*c->tls_report_dkim_key)

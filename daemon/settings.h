@@ -16,7 +16,7 @@
  * not.
  */
 bool settings_check(const struct config *config, char *error, size_t error_size) __attribute__((warn_unused_result));
-/* What is no error, and should be known. */
+/* What is no error, and should be known. Starts libsasl, to ask it: not for a process that goes on. */
 void settings_warn(const struct config *config, FILE *out);
 /* Loads certificate and key; fatal (78) when they do not fit. */
 struct server_settings *settings_server(const struct config *config);

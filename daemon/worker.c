@@ -372,6 +372,9 @@ int worker_run(const struct process_plan *p)
     guard_init(settings_guard(p->config, &exempt));
     sasl_start(p->config->hostname);
     sasl_hop_start();
+    if (sasl_missing())
+        log_error("nobody can sign in by these, libsasl has no plugin for them (Debian package: libsasl2-modules)",
+                  log_str("mechanisms", sasl_missing()));
     sasl_bind_channels(p->config->channel_binding);
     oauth_start(oauth);
     limits = settings_limits(p->config);

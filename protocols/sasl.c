@@ -153,6 +153,23 @@ static int on_log(void *context, int level, const char *message)
 /* libsasl keeps callbacks of all types as one; by way of void (*)(void), which gcc knows to mean that. */
 #define CALLBACK(fn) ((int (*)(void))(void (*)(void))(fn))
 
+const char *sasl_missing(void)
+{
+    static const char *const wanted[] = {"SCRAM-SHA-256", "PLAIN", "LOGIN"};
+    static char missing[40];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        const char **have = sasl_global_listmech();
+
+        while (have && *have && strcmp(*have, wanted[i]) != 0)
+            have++;
+        if (!have || !*have)
+            n += (size_t)snprintf(missing + n, sizeof missing - n, "%s%s", n ? " " : "", wanted[i]);
+    }
+    return n ? missing : NULL;
+}
+
 void sasl_start(const char *hostname)
 {
     static sasl_callback_t callbacks[3];

@@ -61,6 +61,16 @@ def test_a_configuration_that_listens_nowhere_is_warned_of(new_posthouse):
     node.stop()
 
 
+def test_what_libsasl_lacks_is_told(new_posthouse):
+    """Its mechanisms are plugins, in a package of their own, which that of the library only recommends."""
+    node = new_posthouse(settings={"daemon.workers": 1}).migrate()
+    assert "libsasl" not in node.command("--check-config").stderr
+    node.environment = lambda keep=node.environment: dict(keep(), SASL_PATH="/nonexistent")
+    assert "warning: nobody can sign in by SCRAM-SHA-256 PLAIN LOGIN," in node.command("--check-config").stderr
+    node.start()
+    wait_until(lambda: 'mechanisms="SCRAM-SHA-256 PLAIN LOGIN"' in node.log(), "the log tells, too")
+
+
 def test_sample_configuration_is_current(posthouse):
     sample = posthouse.command("--sample-config").stdout
     assert sample == (ROOT / "doc/posthouse.conf.sample").read_text()
