@@ -75,7 +75,8 @@ static bool address_parse(const char *text, struct sockaddr_storage *out, sockle
         in6->sin6_port = htons((uint16_t)port);
         *length = sizeof *in6;
     } else {
-        snprintf(error, error_size, "\"%s\" is not an IPv4 or IPv6 address", host);
+        snprintf(error, error_size, "\"%s\" is not an IPv4 or IPv6 address%s", host,
+                 strcmp(host, "*") == 0 ? "; 0.0.0.0 and [::] are all that this machine has" : "");
         ok = false;
     }
     free(host);
@@ -230,7 +231,7 @@ bool listen_any(const struct config *c)
 
     words_of(c, lists);
     for (unsigned i = 0; i < LISTEN_SERVICES; i++)
-        if (lists[i][strspn(lists[i], " \t")])
+        if (lists[i][strspn(lists[i], " \t,")])
             return true;
     return false;
 }

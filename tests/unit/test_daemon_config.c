@@ -105,6 +105,9 @@ static void test_errors_name_the_line(void **state)
     expect_error("[smtp]\nmessage_size_max = 10X\n", ":2: message_size_max must be a size");
     expect_error("[delivery]\nverify_tls = maybe\n", ":2: verify_tls must be yes or no\n");
     expect_error("[listen]\nsmtp = localhost:25\n", ":2: smtp: \"localhost\" is not an IPv4 or IPv6 address\n");
+    expect_error("[listen]\nsmtp = *:25\n",
+                 ":2: smtp: \"*\" is not an IPv4 or IPv6 address; 0.0.0.0 and [::] are all that this "
+                 "machine has\n");
     expect_error("[listen]\nsmtp = 127.0.0.1\n", ":2: smtp: \"127.0.0.1\" is not HOST:PORT\n");
     expect_error("[listen]\nsmtp = 127.0.0.1:0\n", "has no port between 1 and 65535");
     expect_error("[listen]\nsmtp = ::1:25\n", "an IPv6 address is written in brackets");
