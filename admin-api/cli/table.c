@@ -109,10 +109,16 @@ void table_print(struct json_object *items, const char *const *columns)
 
 void table_print_one(struct json_object *object)
 {
+    size_t longest = 16;
+    json_object_object_foreach(object, title, unused)
+    {
+        (void)unused;
+        longest = strlen(title) > longest ? strlen(title) : longest;
+    }
     json_object_object_foreach(object, name, value)
     {
         char *text = value_text(value);
-        printf("%-16s %s\n", name, text);
+        printf("%-*s %s\n", (int)longest, name, text);
         free(text);
     }
 }

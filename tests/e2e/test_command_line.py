@@ -2,6 +2,7 @@
 import datetime
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -53,6 +54,12 @@ def test_the_queue(posthouse, client):
     client("queue-actions", "stop", other["id"])
     assert other["id"] in client("queue-actions", "list")
     assert "bounce" in client("queue", "cancel", entry, status=1)
+
+
+def test_one_thing_is_shown_in_two_columns(client):
+    client("customers", "create", "cli columns")
+    lines = client("domains", "create", "columns.cli.test", "--customer", "cli columns").splitlines()
+    assert len({len(re.match(r"\S+ +(?=\S)", line)[0]) for line in lines if not line.endswith(" ")}) == 1, lines
 
 
 def test_suspensions(client):
