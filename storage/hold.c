@@ -41,8 +41,8 @@
     "   o.id = b.outage_id where b.cell = q.cell and b.account_id = q.account_id and b.ends_at > now()"                \
     "   and o.ended_at is null))"
 static const struct db_statement due_read = {
-    "hold_due_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE("release") //
-    " and not " IN_DRILL " order by q.held_until limit $2::integer"};
+    "hold_due_read", "select q.cell, q.id from queue_entry q where q.cell = any($1::smallint[]) and" DUE(
+                         "release") " and not " IN_DRILL " order by q.held_until limit $2::integer"};
 static const struct db_statement lock = {"hold_lock",
                                          "select q.id" THESE("release") " order by q.cell, q.id for update of q"};
 static const struct db_statement event = {
