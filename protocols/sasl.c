@@ -186,6 +186,11 @@ void sasl_start(const char *hostname)
         log_fatal(1, "Cyrus SASL does not start: %s", sasl_errstring(status, NULL, NULL));
 }
 
+void sasl_stop(void)
+{
+    sasl_server_done();
+}
+
 /* ------------------------------------------------------------------ attempts */
 
 /* GSSAPI's service names: POP3's is "pop" (RFC 5034 section 4). */
