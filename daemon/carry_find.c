@@ -3,11 +3,12 @@
  *
  * Servers search for what contains a Message-ID, and several messages may have one: what a mailing list sent, and what
  * came directly.  So the size decides: as delivered it is that of what was sent and a few fields that servers add in
- * front (Received, Delivered-To, what a spam filter says), never much less.  One that is known to be another's does not
- * fit: what this session has met (used), and what the database knows (storage/carry_place.h).  Of those that fit it is the one
- * in whose Received field our id of the message is; else, if the server has not shown yet that it keeps these, the nearest in size.
- * Rejected: size alone, as all of them have grown by the same, and so a smaller one is nearer; and to search for both fields at
- * once, which has a server that has indexed the one read the header of all that the mailbox has.
+ * front (Received, Delivered-To, what a spam filter says), never much less.  One that is known to be another's does
+ * not fit: what this session has met (used), and what the database knows (storage/carry_place.h).  Of those that fit it
+ * is the one in whose Received field our id of the message is; else, if the server has not shown yet that it keeps
+ * these, the nearest in size.  Rejected: size alone, as all of them have grown by the same, and so a smaller one is
+ * nearer; and to search for both fields at once, which has a server that has indexed the one read the header of all that
+ * the mailbox has.
  *
  * A server that has no index of Message-IDs compares each search with all that the mailbox has, and a large outage would
  * cost it the square of what was delivered.  So the INBOX is searched around the message found last, as what is carried

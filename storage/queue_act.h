@@ -46,8 +46,9 @@ bool queue_act_parse(struct slice word, enum queue_act_kind *out) __attribute__(
 /* For storage only: which of the entries q an action ($3) is taken on. */
 #define QUEUE_ACT_APPLIES                                                                                              \
     " coalesce(q.worker, -1) = -1 and case when $3::text = 'retry' then q.held_until is null"                          \
-    " when $3::text in ('release', 'expire') then q.held_until is not null and not " QUEUE_ACT_OWNERS(                 \
-        "q.") " when $3::text in ('hold', 'reject', 'cancel') then not " QUEUE_ACT_OWNERS("q.") " when $3::text = 'redirect' then q.destination <> 'mailbox' else true end"
+    " when $3::text = 'redirect' then q.destination <> 'mailbox' when $3::text = 'priority' then true"                 \
+    " else ($3::text not in ('release', 'expire') or q.held_until is not null)"                                        \
+    "      and not " QUEUE_ACT_OWNERS("q.") " end"
 
 struct db_unit;
 /*
