@@ -5,7 +5,7 @@
  *     up          up                   degraded, at n weak   down, at n failed    down          up
  *     degraded    up, at m good        degraded              down, at n failed    down          degraded
  *     down        recovering           recovering            down                 down          up
- *     recovering  recovering           recovering            down                 down          degraded, at n weak; else up
+ *     recovering  recovering           recovering            down                 down          up; degraded, at n weak
  *
  * n is down_after, m up_after, in a row; WEAK is an answer, so it ends a row of failures, and a row of successes as
  * well.
@@ -15,8 +15,8 @@
  * second, and would forget failures faster than they come.
  *
  * UNREACHABLE does not wait for anything: mail is there, nobody takes it, and its readers are to see it now.  FAILED
- * waits: no mail is there, and a probe that fails once may be the network's hiccup; or mail was given to it, and nothing
- * said of its end, which may be what is wrong with that message, unless it happens to others as well.
+ * waits: no mail is there, and a probe that fails once may be the network's hiccup; or mail was given to it, and
+ * nothing said of its end, which may be what is wrong with that message, unless it happens to others as well.
  */
 #include "relay/health.h"
 

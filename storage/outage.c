@@ -13,11 +13,6 @@
 
 #define PLANNED_AGE_MS 500 /* it depends on the clock, too */
 
-/* The window, or drill, that it is for. */
-#define BY_PLAN(cell, domain_id, kind_is)                                                                              \
-    "a.cell = " cell " and a.domain_id = " domain_id " and a.kind = " kind_is " and a.outage_id is null"               \
-    " and a.account_id is null and a.starts_at <= now() and a.ends_at > now()"
-
 /* failing_at: when it was to be found, of what is planned when it was to begin. */
 static const struct db_statement insert_outage = {
     "outage_insert",
@@ -25,20 +20,20 @@ static const struct db_statement insert_outage = {
     " insert into outage (cell, id, domain_id, customer_id, domain, started_at, reason, detection, failing_at)"
     " select $1::smallint, $2::bigint, d.id, d.customer_id, d.name, $4::timestamptz, $5::text, $6::text,"
     "        case when $6::text in ('maintenance', 'drill')"
-    "          then (select min(a.starts_at) from absence a where " BY_PLAN(
-        "d.cell", "d.id",
-        "$6::text") ")"
-                    "          else (select h.failing_since from domain_health h where h.cell = d.cell and h.domain_id = d.id) end"
-                    "   from domain d where d.id = $3::bigint and domain_forced(d.cell, d.id) is distinct from 'up'"
-                    " on conflict (cell, domain_id) where ended_at is null do nothing returning *),"
-                    " made_by as (update absence a set outage_id = made.id from made where made.detection in ('maintenance', 'drill')"
-                    "   and " BY_PLAN(
-                        "made.cell", "made.domain_id",
-                        "made.detection") ")"
-                                          " select exists (select from made),"
-                                          "        (select health_tell($7::bigint, made.cell, made.domain_id, made.customer_id, made.domain, 'outage.opened',"
-                                          "           made.id, made.reason, jsonb_build_object('outage', id_text(made.id), 'reason', made.reason,"
-                                          "           'detection', made.detection, 'started_at', time_text(made.started_at))) from made)"};
+    "          then (select min(a.starts_at) from absence a where a.cell = d.cell and a.domain_id = d.id"
+    "                   and a.kind = $6::text and a.outage_id is null and a.account_id is null"
+    "                   and a.starts_at <= now() and a.ends_at > now())"
+    "          else (select h.failing_since from domain_health h where h.cell = d.cell and h.domain_id = d.id) end"
+    "   from domain d where d.id = $3::bigint and domain_forced(d.cell, d.id) is distinct from 'up'"
+    " on conflict (cell, domain_id) where ended_at is null do nothing returning *),"
+    " made_by as (update absence a set outage_id = made.id from made where made.detection in ('maintenance', 'drill')"
+    "   and a.cell = made.cell and a.domain_id = made.domain_id and a.kind = made.detection and a.outage_id is null"
+    "   and a.account_id is null"
+    "   and a.starts_at <= now() and a.ends_at > now())"
+    " select exists (select from made),"
+    "        (select health_tell($7::bigint, made.cell, made.domain_id, made.customer_id, made.domain, 'outage.opened',"
+    "           made.id, made.reason, jsonb_build_object('outage', id_text(made.id), 'reason', made.reason,"
+    "           'detection', made.detection, 'started_at', time_text(made.started_at))) from made)"};
 /* Another statement, which sees what another worker opened while the first waited for it. */
 static const struct db_statement is_open = {
     "outage_is_open",

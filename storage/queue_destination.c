@@ -92,12 +92,12 @@ static const struct db_statement waiting_count = {
     "   and " WAITING " limit $3::integer) waiting"};
 /* What is leased is looked for when nothing else is late: then little of the domain is that old. */
 static const struct db_statement due_count = {
-    "queue_due_count",
-    "select d.due, d.late > 0 or exists (select from queue_entry q where q.cell = $1::smallint"
-    "          and q.domain_id = $4::bigint and q.id < $3::bigint and q.destination = $2::text and q.worker is not null)"
-    "  from (select count(*) as due, count(*) filter (where id < $3::bigint) as late"
-    "          from queue_entry where cell = $1::smallint and destination = $2::text"
-    "           and worker is null and held_until is null and due_at <= now()) d"};
+    "queue_due_count", "select d.due, d.late > 0 or exists (select from queue_entry q where q.cell = $1::smallint"
+                       "          and q.domain_id = $4::bigint and q.id < $3::bigint and q.destination = $2::text"
+                       "          and q.worker is not null)"
+                       "  from (select count(*) as due, count(*) filter (where id < $3::bigint) as late"
+                       "          from queue_entry where cell = $1::smallint and destination = $2::text"
+                       "           and worker is null and held_until is null and due_at <= now()) d"};
 
 struct slice queue_destination_domain(struct arena *arena, int64_t domain_id)
 {
