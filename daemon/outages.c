@@ -237,6 +237,9 @@ static AWAITS bool is_drained(struct outages_run *run)
     return clock_steady_ms() >= run->even_since + CLOSE_PATIENCE_MS;
 }
 
+/* What it puts off has its back-off left to wait for, which may be days: `remaining` tells of that. */
+#define OFFERED "what waited is delivered, or put off by the primary"
+
 /* True: closed. */
 static AWAITS bool drain(struct outages_run *run)
 {
@@ -248,11 +251,11 @@ static AWAITS bool drain(struct outages_run *run)
         start_probe(run);
         return false;
     }
-    if (outage_close(run->id, run->domain_id, "what waited is delivered") != DB_DONE)
+    if (outage_close(run->id, run->domain_id, OFFERED) != DB_DONE)
         return false;
     if (outage_report_begin(run->id) != DB_DONE)
         log_debug("its report is made later", log_str("domain", run->name));
-    health_note(run->domain_id, HEALTH_DRAINED, SLICE("what waited is delivered"), false);
+    health_note(run->domain_id, HEALTH_DRAINED, SLICE(OFFERED), false);
     log_warn("outage closed", log_str("domain", run->name), log_id("outage", run->id));
     return true;
 }

@@ -305,7 +305,7 @@ def test_outage_outlives_the_workers_that_ran_it(node, sink):
 
 
 def test_what_a_dead_node_has_is_part_of_the_outage(node, sink):
-    """It waits until the lease is over, and so do the end and its report: "what waited is delivered" is said when it is."""
+    """It waits until the lease is over, and so do the end and its report."""
     sink.stop()
     send(node, *numbers(3))
     wait_until(lambda: held(node) == numbers(3), "all are readable")
