@@ -32,6 +32,7 @@ FINDINGS = re.compile(r"(ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime er
 
 class Posthouse:
     """settings: {"section.key": value} over what the tests normally use; None leaves a key out."""
+    under = ()  # a command that starts it, with arguments
 
     def __init__(self, postgres, certificate, settings=None, default_route=None):
         self.user = unprivileged("nobody")
@@ -105,7 +106,7 @@ class Posthouse:
     def start(self, wait=True):
         if self.token is None:
             self.migrate()
-        self.process = Process("posthoused", [PROGRAM, "--config", self.config_path], self.folder / "log",
+        self.process = Process("posthoused", [*self.under, PROGRAM, "--config", self.config_path], self.folder / "log",
                                env=self.environment())
         if wait:
             self.wait_ready()
