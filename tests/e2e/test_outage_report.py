@@ -129,6 +129,23 @@ def test_one_that_follows_at_once(node, other):
     assert [node.api.get(f"/v1/outages/{second['id']}")[name] for name in counts] == [1, 1, 0, 0, 0]
 
 
+def test_what_is_delivered_while_it_ends(node, other):
+    """The statement that ends it waited: what was delivered meanwhile is drained, as it does not remain."""
+    other.stop()
+    hold(node, SMALL)
+    (outage,) = pages(node.api, "/v1/outages", domain=SMALL, state="open")
+    node.query("update queue_entry set worker = 1000, lease_until = now() + interval '1 hour'")  # so that nobody touches it
+    node.query("with gone as (delete from queue_entry returning cell, id, message_id, recipient)"
+               " insert into event (cell, id, at, message_id, recipient, kind)"
+               " select cell, (((extract(epoch from now()) * 1000)::bigint - 1704067200000) << 22) + (cell << 14), now(), message_id, recipient,"
+               " 'delivered' from gone")
+    ((ended,),) = node.query(f"select outage_end(1, cell, domain_id, 'late', now() - interval '1 second') from outage where domain = '{SMALL}'")
+    assert ended == "1"
+    wait_until(lambda: node.api.get(f"/v1/outages/{outage['id']}")["counted_at"], "its report is there")
+    over = node.api.get(f"/v1/outages/{outage['id']}")
+    assert [over[name] for name in ("held", "drained", "remaining", "lost")] == [1, 1, 0, 0]
+
+
 def test_a_late_holder_ends_no_other_outage(node, sink):
     sink.stop()
     hold(node, LARGE)
