@@ -94,10 +94,10 @@ def test_who_is_entitled(node, sink):
 
 def test_subdomains_too(node, sink):
     away(node, sink, CAROL, DEAN)
-    sink.start()
-    with node.submission("boss@here.test") as connection:
+    with node.submission("boss@here.test") as connection:  # while it is away: a probe that comes first finds nothing to say
         code, text = etrn(connection, "@turn.test")
         assert (code, "2 pending messages" in text) == (253, True), text
+    sink.start()
     wait_equal(lambda: subjects(sink), ["m0", "m1"], "both are at their primary")
     wait_equal(lambda: audited(node), [[f"/v1/domains/{name}", "250", "boss@here.test from 127.0.0.1"] for name in ("low.turn.test", "turn.test")],
                "both are in the audit log")
