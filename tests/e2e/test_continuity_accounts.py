@@ -87,8 +87,11 @@ def texts(count, start=0):
 def test_known_recipients_get_an_account_and_all_their_mail_in_order(node, domain, sink):
     """Mail that waited, and mail that comes; a password by the API; then all goes to the primary, once."""
     ann = f"ann@{domain}"
-    sink.stop()
+    sink.behave = Behaviour(other_recipients="451 4.3.0 not now")
     send(node, ann, *texts(20))
+    wait_until(lambda: int(ask(node, "select count(*) from queue_entry where attempts > 0")) == 20, "all is put off")
+    sink.stop()
+    sink.behave = Behaviour()
     wait_equal(lambda: accounts(node), dict.fromkeys(("ann", "bob", "cyd"), "continuity"), "all three have an account")
     send(node, ann, *texts(20, 20))
     wait_until(lambda: len(in_order(node, ann)) == 40, "all is in the INBOX")
