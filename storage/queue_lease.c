@@ -28,9 +28,13 @@ static const struct db_statement bury = {
     "update queue_entry set worker = null, lease_until = null"
     " where worker = $1::smallint and exists (select from worker where number = $1::smallint and node = $2::text"
     "   and pid = $3::integer and started_at = $4::timestamptz) returning cell, destination"};
+/* What a reply had put off was due when it was claimed: its time is over, and it has its place again, as in report_back. */
+#define PLACE                                                                                                          \
+    " case when q.last_reply like '4%' and q.last_reply not like '421%' then least(q.due_at, " QUEUE_ACCEPTED(         \
+        "q") ") else q.due_at end"
 static const struct db_statement release = {
     "queue_release",
-    "update queue_entry q set worker = null, lease_until = null"
+    "update queue_entry q set worker = null, lease_until = null, due_at = " PLACE
     "  from " QUEUE_LIST("$1::smallint[], $2::bigint[]", "cell, id") " where " QUEUE_ENTRY_IS " and " QUEUE_ENTRY_OF(
         "$3::smallint") " returning q.cell, q.destination"};
 static const struct db_statement destination_ensure = {

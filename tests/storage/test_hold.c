@@ -26,6 +26,13 @@ static const struct db_statement be_open = {"test_be_open", "update account set 
 static const struct db_statement be_others = {"test_be_others", "update queue_entry set worker = 2 where worker = 1"};
 static const struct db_statement be_ours = {"test_be_ours", "update queue_entry set worker = 1 where worker = 2"};
 static const struct db_statement all_due = {"test_all_due", "update destination set due_at = now()"};
+static const struct db_statement put_off = {
+    "test_put_off", "update queue_entry set last_reply = '451 4.3.0 not now', due_at = now() - interval '1 ms'"};
+static const struct db_statement cut_off = {
+    "test_cut_off", "update queue_entry set last_reply = 'connection broken', due_at = now() - interval '1 ms'"};
+static const struct db_statement count_in_place = {
+    "test_count_in_place", "select count(*) from queue_entry"
+                           " where due_at = timestamptz '2024-01-01 00:00Z' + (id >> 22) * interval '1 ms'"};
 static const struct db_statement end_all = {"test_end_all", "delete from queue_entry"};
 static const struct db_statement count_held = {"test_count_held",
                                                "select count(*) from queue_entry where held_until is not null"};
@@ -125,6 +132,30 @@ static void test_is_rejected(void **state)
 {
     (void)state;
     in_task(is_rejected);
+}
+
+/* Given back untried: what a reply had put off goes before what was accepted after it; what was cut off does not. */
+static void is_given_back_to_its_place(void *arg)
+{
+    struct letter *l = letter(0, true, 100);
+    int64_t id = 0;
+
+    (void)arg;
+    l->recipient.destination = QUEUE_DESTINATION_MAILBOX;
+    l->recipient.account_id = 1;
+    l->recipient.waiting = true;
+    accept_one(l);
+    expect(l->answer == DB_DONE && change(&cut_off) == DB_DONE && change(&all_due) == DB_DONE);
+    expect(claim(&id) == 1 && queue_release(&id, 1) == DB_DONE && number(&count_in_place) == 0);
+    expect(change(&put_off) == DB_DONE && change(&all_due) == DB_DONE);
+    expect(claim(&id) == 1 && queue_release(&id, 1) == DB_DONE && number(&count_in_place) == 1);
+    expect(claim(&id) == 1 && change(&end_all) == DB_DONE);
+}
+
+static void test_is_given_back_to_its_place(void **state)
+{
+    (void)state;
+    in_task(is_given_back_to_its_place);
 }
 
 static void is_discarded(void *arg)
@@ -323,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_is_nobodys_until_its_time),
         cmocka_unit_test(test_is_rejected),
+        cmocka_unit_test(test_is_given_back_to_its_place),
         cmocka_unit_test(test_is_discarded),
         cmocka_unit_test(test_filed_once_though_the_server_is_killed),
         cmocka_unit_test(test_leases_are_locked_in_order),
