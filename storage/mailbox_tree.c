@@ -198,11 +198,7 @@ static AWAITS enum db_write delete_once(int64_t mailbox_id, bool *many)
     mailbox_step(unit, &release_all, mailbox_id);
     mailbox_step(unit, &delete_items, mailbox_id);
     mailbox_step(unit, &delete_mailbox, mailbox_id);
-    if (deletes == DB_FOUND)
-        deletion_add(unit, mailbox_id, &deletion);
-    written = deletes == DB_FAILED ? DB_UNDONE : mailbox_run(unit);
-    if (written == DB_DONE)
-        hint_mailbox_changed(mailbox_id);
+    written = mailbox_run_removal(unit, mailbox_id, deletes, &deletion);
     arena_free(&arena);
     return written;
 }

@@ -190,6 +190,20 @@ enum db_write mailbox_copy(struct mailbox_copying *copying)
     return written;
 }
 
+enum db_write mailbox_run_removal(struct db_unit *unit, int64_t mailbox_id, enum db_status deletes,
+                                  const struct deletion *deletion)
+{
+    enum db_write written = DB_UNDONE;
+
+    if (deletes == DB_FOUND)
+        deletion_add(unit, mailbox_id, deletion);
+    if (deletes != DB_FAILED)
+        written = mailbox_run(unit);
+    if (written == DB_DONE)
+        hint_mailbox_changed(mailbox_id);
+    return written;
+}
+
 static AWAITS enum db_write expunge_some(int64_t mailbox_id, const int64_t *uids, unsigned count, bool only_deleted)
 {
     struct arena *arena = arena_new(SIZE_MAX);
@@ -205,11 +219,7 @@ static AWAITS enum db_write expunge_some(int64_t mailbox_id, const int64_t *uids
         outage_read_add(unit, mailbox_id, uids, count, only_deleted);
     params_bool(step_uids(unit, &release_some, mailbox_id, uids, count), only_deleted);
     params_bool(step_uids(unit, &expunge, mailbox_id, uids, count), only_deleted);
-    if (deletes == DB_FOUND)
-        deletion_add(unit, mailbox_id, &deletion);
-    written = deletes == DB_FAILED ? DB_UNDONE : mailbox_run(unit);
-    if (written == DB_DONE)
-        hint_mailbox_changed(mailbox_id);
+    written = mailbox_run_removal(unit, mailbox_id, deletes, &deletion);
     arena_free(&arena);
     return written;
 }

@@ -15,6 +15,7 @@
 
 struct db_unit;
 struct db_statement;
+struct deletion;
 struct mailbox_copying;
 struct params;
 
@@ -25,6 +26,12 @@ void mailbox_lock(struct db_unit *unit, int64_t mailbox_id);
 void mailbox_bump(struct db_unit *unit, int64_t mailbox_id);
 /* As db_unit_run(); what others had in their hands is tried again. */
 AWAITS enum db_write mailbox_run(struct db_unit *unit) __attribute__((warn_unused_result));
+/*
+ * The same of a unit that removes items, with what the domain wants done about their delivery, as deletion_find() has
+ * answered; FAILED: UNDONE.  After DONE other sessions are told.
+ */
+AWAITS enum db_write mailbox_run_removal(struct db_unit *unit, int64_t mailbox_id, enum db_status deletes,
+                                         const struct deletion *deletion) __attribute__((warn_unused_result));
 
 /* As mailbox_copy().  Returns the step that mailbox_copy_done() looks at. */
 unsigned mailbox_copy_add(struct db_unit *unit, const struct mailbox_copying *copying);
