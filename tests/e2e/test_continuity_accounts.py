@@ -184,7 +184,9 @@ def test_limits(node, sink):
     wait_until(lambda: len(accounts(node)) == 2, "two have an account")
     assert "dan" in accounts(node), "who has mail comes first"
     send(node, f"cyd@{DOMAIN}", "hello")
-    time.sleep(1)
+    listed(node, "second.test", "zed")
+    send(node, "zed@second.test", "hello")
+    wait_until(lambda: accounts(node, "second.test"), "accounts have been looked after since")
     assert len(accounts(node)) == 2
     node.api.patch(f"/v1/domains/{DOMAIN}/continuity-policy", {"accounts_max": 100})
     wait_until(lambda: len(accounts(node)) == 4, "the rest follows when there is room", timeout=60)

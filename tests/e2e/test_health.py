@@ -45,7 +45,7 @@ def receiver(node):
 
 def policy(node, **members):
     node.api.put(f"/v1/domains/{DOMAIN}/continuity-policy", members)
-    time.sleep(1)  # what is promised: known within a second
+    node.wait_known()
 
 
 def health(node):
