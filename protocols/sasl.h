@@ -26,7 +26,7 @@ struct stream;
 
 /* Once per process, after fork: registers the plugin.  Fatal when libsasl cannot start. */
 void sasl_start(const char *hostname);
-/* For who has asked what there is, and forks after that. */
+/* For who has only asked what there is. */
 void sasl_stop(void);
 /* After sasl_start(): those of our mechanisms that libsasl has no plugin for, between blanks; NULL: none.  Static. */
 const char *sasl_missing(void);
